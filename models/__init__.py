@@ -1,0 +1,1 @@
+"""The training itself: data, network, engines. Knows nothing of Optuna, databases or `search/`."""

@@ -1,0 +1,70 @@
+"""What every engine offers: one `train`, which yields epochs that can be taken up again."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy
+
+from models import data as datasets
+from models import network, recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A training after a whole epoch, free of any engine: what `train(resume=...)` continues from.
+
+    `weights` are float32 CPU tensors in the order of `network.initial_weights`. Nothing else is needed:
+    plain SGD has no momentum, and the order of samples follows from (seed, epoch).
+    """
+
+    recipe: recipe.Recipe
+    epoch: int
+    weights: network.Weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One finished pass over the training images.
+
+    Attributes:
+        number: 1-based.
+        batch_losses: (steps,) float32, the loss of every mini-batch before its update.
+        loss: mean of the losses of consecutive evaluation batches of `batch_size` images, as the lab has it.
+        accuracy: share of the evaluation images classified right, 0 to 1.
+        train_accuracy: the same over the training images, where it was asked for.
+        state: takes the `State` after this epoch; call it before asking for the next epoch.
+    """
+
+    number: int
+    batch_losses: numpy.ndarray
+    loss: float
+    accuracy: float
+    state: Callable[[], State]
+    train_accuracy: float | None = None
+
+
+class Engine(Protocol):
+    """Trains recipes. `name` and `device` say where; both are stored on each trial."""
+
+    name: str
+    device: str
+
+    def train(
+        self,
+        recipe: recipe.Recipe,
+        data: datasets.Dataset,
+        resume: State | None = None,
+        *,
+        tick: Callable[[], None] | None = None,
+        train_accuracy: bool = False,
+    ) -> Iterator[Epoch]:
+        """Yields the epochs `resume.epoch + 1` (or 1) to `recipe.epochs`.
+
+        `tick` is called at least every 0.5 s or so. What it raises ends the training and leaves the partial epoch
+        behind: that is how a worker answers signals.
+
+        Raises:
+            errors.RecipeError: `resume` belongs to another recipe.
+        """
+        ...

@@ -1,0 +1,95 @@
+"""The truth: PyTorch, autograd, cross-entropy and plain SGD, as the lab wrote it, on resident tensors."""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+
+import numpy
+import torch
+from torch.nn import functional
+
+from models import data as datasets
+from models import engine, errors, network
+from models import recipe as recipes
+
+# glibc's mallopt parameters (malloc.h); see keep_freed_memory
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+MALLOC_THRESHOLD_BYTES = 1 << 30
+
+
+class Reference:
+    """Every other engine is judged against this one; it runs on the CPU and, unchanged, on CUDA."""
+
+    name = "reference"
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        if device == "cpu":
+            keep_freed_memory()
+        else:
+            # without it cuBLAS may pick another reduction order from run to run; read at CUDA's first use
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+
+    def train(
+        self,
+        recipe: recipes.Recipe,
+        data: datasets.Dataset,
+        resume: engine.State | None = None,
+        *,
+        tick: Callable[[], None] | None = None,
+        train_accuracy: bool = False,
+    ) -> Iterator[engine.Epoch]:
+        """See `engine.Engine.train`."""
+        if resume is not None and resume.recipe != recipe:
+            raise errors.RecipeError(f"state of {resume.recipe} cannot resume {recipe}")
+        net = network.build(recipe, resume.weights if resume else None).to(self.device)
+        here = data.to(self.device)
+        for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
+            losses = self._epoch(net, recipe, here, number, tick)
+            loss, accuracy = network.evaluate(net, here.test_images, here.test_labels, recipe.batch_size)
+            train = None
+            if train_accuracy:
+                train = network.evaluate(net, here.train_images, here.train_labels, recipe.batch_size)[1]
+
+            def state(number: int = number) -> engine.State:
+                return engine.State(recipe, number, tuple(p.detach().cpu().clone() for p in net.parameters()))
+
+            yield engine.Epoch(number, losses, loss, accuracy, state, train)
+
+    def _epoch(
+        self,
+        net: torch.nn.Module,
+        recipe: recipes.Recipe,
+        data: datasets.Dataset,
+        number: int,
+        tick: Callable[[], None] | None,
+    ) -> numpy.ndarray:
+        """One pass of SGD over the training images; returns the loss of every batch, (steps,) float32."""
+        images, labels = data.train_images, data.train_labels
+        optimizer = torch.optim.SGD(net.parameters(), lr=recipe.learning_rate)
+        order = datasets.order(recipe.seed, number, len(images)).to(self.device)
+        losses = torch.empty(recipe.steps_per_epoch(len(images)), device=self.device)
+        for step, batch in enumerate(order.split(recipe.batch_size)):
+            if tick is not None:
+                tick()
+            loss = functional.cross_entropy(net(images[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[step] = loss.detach()  # stays on the device: .item() here would wait for CUDA at every step
+        return losses.cpu().numpy()
+
+
+def keep_freed_memory() -> None:
+    """Stops glibc from giving freed gradients back to the kernel at every step.
+
+    Blocks of 1 MB (a gradient at width 512) are otherwise mapped and unmapped each time: the page faults take
+    as long as the arithmetic. Other C libraries are left alone.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(M_MMAP_THRESHOLD, MALLOC_THRESHOLD_BYTES)
+    mallopt(M_TRIM_THRESHOLD, MALLOC_THRESHOLD_BYTES)

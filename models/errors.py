@@ -1,0 +1,17 @@
+"""What can go wrong in `models/`, as one tree whose messages are meant for the user."""
+
+
+class ModelError(Exception):
+    """Base of every error that `models/` raises on purpose; its text is one line that says what to do."""
+
+
+class RecipeError(ModelError):
+    """A recipe holds a value that no network can be trained with."""
+
+
+class DataError(ModelError):
+    """The dataset is missing, truncated or not FashionMNIST."""
+
+
+class DeviceError(ModelError):
+    """The asked-for device or engine does not exist here."""

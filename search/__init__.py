@@ -1,0 +1,1 @@
+"""The search service: studies, exact claims, workers and the command line, around Optuna."""

@@ -1,0 +1,47 @@
+"""Every error the service raises on purpose, as one tree; a message is one line that says what to do."""
+
+
+class SearchError(Exception):
+    """Base of the tree; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class InputError(SearchError):
+    """Bad input or wrong use: a file, an option, a name."""
+
+    exit_code = 2
+
+
+class StudyFileError(InputError):
+    """A study file breaks a rule; the message gives file, key, rule and value."""
+
+
+class StudyNotFound(InputError):
+    """No study of that name in the storage, and no file for it."""
+
+
+class StudyExists(InputError):
+    """A study of that name is there already, and differs from what was asked for."""
+
+
+class DuplicateConfiguration(InputError):
+    """An enqueued configuration is a trial of the study already."""
+
+
+class StorageError(SearchError):
+    """The database cannot be used: wrong address, wrong schema, or away for too long."""
+
+
+class Interrupted(SearchError):
+    """The process was asked to stop while it waited for the database."""
+
+    exit_code = 130
+
+
+class TrialLost(SearchError):
+    """The trial has another owner by now; its former worker drops it and goes on. Never shown to a user."""
+
+
+class HandOver(SearchError):
+    """The worker was asked to stop inside a trial and gives it back. Never shown to a user."""

@@ -1,0 +1,224 @@
+"""A tree of parameters: a branch exists only where its parent has that value; one key per distinct configuration."""
+
+import dataclasses
+import itertools
+import json
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from optuna import distributions
+
+Value = int | float | str
+Params = dict[str, Value]
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+CONDITION = re.compile(r"\s*(\w+)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """`parent operator value`, as in `depth > 0`; false where the parent does not exist."""
+
+    parent: str
+    operator: str
+    value: Value
+
+    @classmethod
+    def parse(cls, text: str) -> "Condition":
+        """Reads `NAME OPERATOR VALUE`, the value a number or a quoted string.
+
+        Raises:
+            ValueError: the text has another form.
+        """
+        rule = f"must read NAME OPERATOR VALUE with one of {' '.join(OPERATORS)}, as in \"depth > 0\", got {text!r}"
+        match = CONDITION.fullmatch(text)
+        if match is None:
+            raise ValueError(rule)
+        parent, sign, literal = match.groups()
+        if literal[0] in "'\"" and literal[-1] == literal[0] and len(literal) > 1:
+            return cls(parent, sign, literal[1:-1])
+        for number in (int, float):
+            try:
+                return cls(parent, sign, number(literal))
+            except ValueError:
+                continue
+        raise ValueError(rule)
+
+    def holds(self, params: Mapping[str, Value]) -> bool:
+        """Whether the branch exists in a configuration."""
+        return self.parent in params and OPERATORS[self.operator](params[self.parent], self.value)
+
+    def __str__(self) -> str:
+        return f"{self.parent} {self.operator} {self.value!r}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One dimension: its Optuna distribution, and the condition under which it exists."""
+
+    name: str
+    distribution: distributions.BaseDistribution
+    when: Condition | None = None
+
+    def exists(self, params: Mapping[str, Value]) -> bool:
+        """Whether a configuration with these parents has this parameter."""
+        return self.when is None or self.when.holds(params)
+
+    @property
+    def values(self) -> tuple[Value, ...] | None:
+        """All values in order, or None where they are not finite."""
+        match self.distribution:
+            case distributions.CategoricalDistribution() as choice:
+                return tuple(choice.choices)  # type: ignore[arg-type]  # study files hold numbers and strings only
+            case distributions.IntDistribution() as whole:
+                return tuple(range(whole.low, whole.high + 1, whole.step))
+        return None
+
+    def check(self, value: Value) -> None:
+        """Passes a value of this dimension.
+
+        Raises:
+            ValueError: the value is outside, with the rule and the value.
+        """
+        match self.distribution:
+            case distributions.CategoricalDistribution() as choice:
+                fits = any(type(value) is type(c) and value == c for c in choice.choices)
+                rule = f"must be one of {', '.join(map(repr, choice.choices))}"
+            case distributions.IntDistribution() as whole:
+                fits = type(value) is int and value in range(whole.low, whole.high + 1, whole.step)
+                rule = f"must be an integer from {whole.low} to {whole.high}"
+                rule += f" in steps of {whole.step}" if whole.step != 1 else ""
+            case distributions.FloatDistribution() as real:
+                fits = isinstance(value, float) and real.low <= value <= real.high
+                rule = f"must be a number from {real.low} to {real.high}"
+        if not fits:
+            raise ValueError(f"{self.name} {rule}, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The parameters in an order in which every parent comes before its branches (`arrange` makes it)."""
+
+    parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def arrange(cls, parameters: Mapping[str, Parameter]) -> "Space":
+        """Sorts parents before branches, otherwise in the given order.
+
+        Raises:
+            ValueError: a condition names no parameter, or the conditions form a circle; the text starts with the name.
+        """
+        for parameter in parameters.values():
+            if parameter.when and parameter.when.parent not in parameters:
+                raise ValueError(
+                    f"{parameter.name}.when must name a parameter of the space "
+                    f"({', '.join(parameters)}), got {parameter.when.parent!r}"
+                )
+        placed: dict[str, Parameter] = {}
+        waiting = dict(parameters)
+        while waiting:
+            ready = [p for p in waiting.values() if p.when is None or p.when.parent in placed]
+            if not ready:
+                circle = " -> ".join(f"{p.name} (when {p.when})" for p in waiting.values())
+                raise ValueError(f"{next(iter(waiting))}.when must not form a circle, got {circle}")
+            # one at a time keeps the file's order wherever the conditions allow it
+            placed[ready[0].name] = waiting.pop(ready[0].name)
+        return cls(tuple(placed.values()))
+
+    def complete(self, choose: Callable[[Parameter, Params], Value]) -> Params:
+        """Walks the tree from the root and asks for the value of every parameter that exists."""
+        params: Params = {}
+        for parameter in self.parameters:
+            if parameter.exists(params):
+                params[parameter.name] = choose(parameter, params)
+        return params
+
+    def trim(self, given: Mapping[str, Value]) -> tuple[Params, Params]:
+        """Checks a configuration, whole or partial, and splits it into `(kept, dropped)`.
+
+        Dropped is what does not exist beside the given parents (width at depth 0).
+
+        Raises:
+            ValueError: an unknown name, or a value outside its dimension.
+        """
+        names = [p.name for p in self.parameters]
+        for name in given:
+            if name not in names:
+                raise ValueError(f"{name} must be a parameter of the space ({', '.join(names)}), got {given[name]!r}")
+        kept: Params = {}
+        dropped: Params = {}
+        for parameter in self.parameters:
+            if parameter.name not in given:
+                continue
+            value = given[parameter.name]
+            parameter.check(value)
+            # a parent that was not given is sampled later: until then its branch may exist
+            known = parameter.when is None or parameter.when.parent in kept or parameter.when.parent in dropped
+            if known and not parameter.exists(kept):
+                dropped[parameter.name] = value
+            else:
+                kept[parameter.name] = value
+        return kept, dropped
+
+    def is_complete(self, params: Mapping[str, Value]) -> bool:
+        """Whether every parameter that exists has a value, and no other has."""
+        return {p.name for p in self.parameters if p.exists(params)} == set(params)
+
+    def key(self, params: Mapping[str, Value]) -> str:
+        """The one text of a configuration: equal for equal ones, in whatever order or from whatever worker."""
+        return json.dumps({name: params[name] for name in sorted(params)}, separators=(",", ":"))
+
+    @property
+    def size(self) -> int | None:
+        """How many distinct configurations there are; None where a dimension is continuous."""
+        if any(p.values is None for p in self.parameters):
+            return None
+        parents = {p.when.parent for p in self.parameters if p.when}
+
+        def count(rest: tuple[Parameter, ...], params: Params) -> int:
+            if not rest:
+                return 1
+            first, *others = rest
+            if not first.exists(params):
+                return count(tuple(others), params)
+            values = first.values or ()
+            if first.name not in parents:
+                return len(values) * count(tuple(others), params)
+            return sum(count(tuple(others), {**params, first.name: value}) for value in values)
+
+        return count(self.parameters, {})
+
+    def neighbours(self, params: Params) -> Iterator[Params]:
+        """Configurations that differ in one parameter, nearest values first.
+
+        Where a change opens a branch, its parameters take their first value; where it closes one, they go.
+        """
+        ladders = []
+        for parameter in self.parameters:
+            if parameter.name in params and parameter.values is not None:
+                here = parameter.values.index(params[parameter.name])
+                around = sorted(range(len(parameter.values)), key=lambda i: (abs(i - here), i))  # noqa: B023
+                ladders.append([(parameter.name, parameter.values[i]) for i in around[1:]])
+        for rung in itertools.zip_longest(*ladders):
+            for change in filter(None, rung):
+                name, value = change
+                yield self.complete(
+                    lambda p, _, n=name, v=value: v if p.name == n else params.get(p.name, _first(p))  # type: ignore[misc]
+                )
+
+
+def _first(parameter: Parameter) -> Value:
+    if parameter.values is not None:
+        return parameter.values[0]
+    low = parameter.distribution.low  # type: ignore[attr-defined]  # only a FloatDistribution has no values
+    return low if math.isfinite(low) else 0.0

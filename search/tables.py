@@ -1,0 +1,185 @@
+"""Two tables of ours beside Optuna's, and the handles on Optuna's own: all of its private API that we touch is here.
+
+Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_budgets` how many
+trials a study may have. Both vanish with the study, whichever tool deletes it.
+"""
+
+import datetime
+import json
+from collections.abc import Container
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna import distributions
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.dialects import postgresql, sqlite
+
+studies = models.StudyModel.__table__
+directions = models.StudyDirectionModel.__table__
+study_attributes = models.StudyUserAttributeModel.__table__
+trials = models.TrialModel.__table__
+params = models.TrialParamModel.__table__
+values = models.TrialValueModel.__table__
+steps = models.TrialIntermediateValueModel.__table__
+attributes = models.TrialUserAttributeModel.__table__
+system_attributes = models.TrialSystemAttributeModel.__table__
+
+ours = sqlalchemy.MetaData()
+
+
+def _belongs_to(column: str) -> sqlalchemy.Column[int]:
+    target = {"study_id": studies.c.study_id, "trial_id": trials.c.trial_id}[column]
+    return sqlalchemy.Column(column, sqlalchemy.ForeignKey(target, ondelete="CASCADE"), nullable=False)
+
+
+claims = sqlalchemy.Table(
+    "search_claims",
+    ours,
+    sqlalchemy.Column(
+        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    _belongs_to("study_id"),
+    # the configuration's reservation: NULL until it is sampled
+    sqlalchemy.Column("config", sqlalchemy.String(500)),
+    # token of the claim; empty while nobody owns the trial
+    sqlalchemy.Column("owner", sqlalchemy.String(40), nullable=False, index=True),
+    sqlalchemy.Column("generation", sqlalchemy.Integer, nullable=False),
+    # a counter, never a time: clocks of different machines are not compared
+    sqlalchemy.Column("beat", sqlalchemy.Integer, nullable=False),
+    # owners in a row that went without finishing an epoch
+    sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("told", sqlalchemy.Boolean, nullable=False),
+    sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False),
+    sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
+    sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("pid_started", sqlalchemy.Float, nullable=False),
+    sqlalchemy.UniqueConstraint("study_id", "config"),
+)
+
+# A ledger: the latest row is the budget in force, `token` makes a repeated request the same request.
+budgets = sqlalchemy.Table(
+    "search_budgets",
+    ours,
+    sqlalchemy.Column("budget_id", sqlalchemy.Integer, primary_key=True),
+    _belongs_to("study_id"),
+    sqlalchemy.Column("token", sqlalchemy.String(40), nullable=False, unique=True),
+    sqlalchemy.Column("trials", sqlalchemy.Integer, nullable=False),
+)
+
+# SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not.
+for _table, _parent, _column in (("search_claims", "trials", "trial_id"), ("search_budgets", "studies", "study_id")):
+    sqlalchemy.event.listen(
+        ours,
+        "after_create",
+        sqlalchemy.DDL(
+            f"CREATE TRIGGER IF NOT EXISTS {_table}_cascade AFTER DELETE ON {_parent} "
+            f"BEGIN DELETE FROM {_table} WHERE {_column} = OLD.{_column}; END"
+        ).execute_if(dialect="sqlite"),
+    )
+
+
+def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
+    """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock."""
+    connection.execute(
+        sqlalchemy.select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
+    ).one()
+
+
+def now() -> datetime.datetime:
+    """The present as Optuna 5 stores it: UTC without a zone."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tuple[str, ...], rows: list[Any]) -> None:
+    """Inserts rows, replacing those with the same values in the columns `unique`."""
+    if not rows:
+        return
+    insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[connection.dialect.name](table).values(rows)
+    rest = {name: insert.excluded[name] for name in rows[0] if name not in unique}
+    connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
+
+
+def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict[str, Any]) -> None:
+    """Sets user attributes of a trial."""
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+    put(connection, attributes, ("trial_id", "key"), rows)
+
+
+def put_step(connection: sqlalchemy.Connection, trial_id: int, step: int, value: float) -> None:
+    """Sets an intermediate value."""
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+    row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+    put(connection, steps, ("trial_id", "step"), [row])
+
+
+def put_value(connection: sqlalchemy.Connection, trial_id: int, value: float) -> None:
+    """Sets the value of a single-objective trial."""
+    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
+    put(connection, values, ("trial_id", "objective"), [row])
+
+
+def param_rows(
+    trial_id: int, configuration: dict[str, Any], space: dict[str, distributions.BaseDistribution]
+) -> list[dict[str, Any]]:
+    """Rows of `params`, as Optuna stores them."""
+    return [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": space[name].to_internal_repr(value),
+            "distribution_json": distributions.distribution_to_json(space[name]),
+        }
+        for name, value in configuration.items()
+    ]
+
+
+def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:
+    """The stored parameters of a trial, in the order they were stored."""
+    rows = connection.execute(
+        sqlalchemy.select(params.c.param_name, params.c.param_value, params.c.distribution_json)
+        .where(params.c.trial_id == trial_id)
+        .order_by(params.c.param_id)
+    )
+    return {
+        row.param_name: distributions.json_to_distribution(row.distribution_json).to_external_repr(row.param_value)
+        for row in rows
+    }
+
+
+class History(_CachedStorage):
+    """One study through Optuna's cached storage, read once per `refresh` and then answered from memory.
+
+    A sampler asks for all trials several times per proposal, seven queries each; and TPE shares a half-made
+    proposal through a write of its own, which our fencing would not cover. Both stay in memory here.
+    """
+
+    def __init__(self, backend: optuna.storages.RDBStorage, study_id: int) -> None:
+        super().__init__(backend)
+        self._study_id = study_id
+
+    def refresh(self) -> None:
+        """Reads what is new and what was unfinished."""
+        self._read_trials_from_remote_storage(self._study_id)
+
+    def study(self) -> optuna.Study:
+        """An Optuna study over this history, for a sampler; it asks the database for nothing but its direction."""
+        return optuna.Study("", self, sampler=optuna.samplers.RandomSampler())
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """The one study."""
+        return self._study_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials as of the last refresh, by number."""
+        known = self._studies[study_id].trials
+        return [known[number] for number in sorted(known) if states is None or known[number].state in states]
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Nothing: a trial's parameters appear at once and fenced, by `claims.assign`."""
