@@ -1,5 +1,6 @@
 """The MLP, the initial weights that all engines share, and how the lab evaluates it."""
 
+import itertools
 import math
 
 import torch
@@ -27,7 +28,7 @@ def initial_weights(recipe: recipes.Recipe) -> Weights:
     generator = torch.Generator().manual_seed(recipe.seed)
     weights = []
     sizes = recipe.layer_sizes
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         weight = torch.empty(fan_out, fan_in)
         nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
         bound = 1 / math.sqrt(fan_in)
@@ -40,7 +41,7 @@ def build(recipe: recipes.Recipe, weights: Weights | None = None) -> nn.Sequenti
     """The network of `recipe` with `weights`, or its initial ones: `(n, 784)` images to `(n, 10)` logits."""
     sizes = recipe.layer_sizes
     layers: list[nn.Module] = []
-    for index, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         if index > 0:
             layers.append(ACTIVATIONS[str(recipe.activation)]())
         # skip_init: the default initialisation would draw from the global generator for nothing
@@ -57,9 +58,7 @@ def load(network: nn.Module, weights: Weights) -> None:
             parameter.copy_(weight)
 
 
-def evaluate(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch_size: int
-) -> tuple[float, float]:
+def evaluate(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> tuple[float, float]:
     """The lab's two figures: mean of the batch losses, and accuracy.
 
     The lab feeds consecutive batches of `batch_size` and averages their mean losses, so a smaller last batch

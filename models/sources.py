@@ -1,8 +1,7 @@
-"""Finds FashionMNIST's four files: a folder, Debian's package, torchvision's download, apt; verified whatever the source."""
+"""Finds FashionMNIST's four files, verified: a folder, Debian's package, torchvision's download, or apt."""
 
 import gzip
 import hashlib
-import os
 import pathlib
 import shutil
 import socket
@@ -41,7 +40,7 @@ def find(root: pathlib.Path) -> Files:
     download; `apt-get download` on Debian and Ubuntu, without root. The last two leave the files under `root`.
 
     Raises:
-        errors.DataError: `root` holds some of the files but not all, or no source has them.
+        errors.DataError: no source has them, or `root` cannot be written.
     """
     if files := _in_folder(root) or _in_folder(SYSTEM_FOLDER):
         return files
@@ -50,7 +49,9 @@ def find(root: pathlib.Path) -> Files:
         with filelock.FileLock(root / ".fashion-mnist.lock"):
             return _in_folder(root) or _fetch(root)
     except OSError as error:
-        raise errors.DataError(f"data folder {root} cannot be written ({error}); give another with --data-dir") from error
+        raise errors.DataError(
+            f"data folder {root} cannot be written ({error}); give another with --data-dir"
+        ) from error
 
 
 def load(path: pathlib.Path, name: str) -> numpy.ndarray:
@@ -100,11 +101,12 @@ def _fetch(root: pathlib.Path) -> Files:
                 continue
             (root / RAW).mkdir(parents=True, exist_ok=True)
             for path in files.values():
-                os.replace(path, root / RAW / path.name)
+                path.replace(root / RAW / path.name)
         return {name: root / RAW / path.name for name, path in files.items()}
     raise errors.DataError(
-        f"no FashionMNIST in {root} or {SYSTEM_FOLDER}, and no source has it ({'; '.join(reasons)}): put {', '.join(NAMES)} "
-        f"(or their .gz) into {root / RAW}, or name their folder with --data-dir, or install the package {DEBIAN_PACKAGE}"
+        f"no FashionMNIST in {root} or {SYSTEM_FOLDER}, and no source has it ({'; '.join(reasons)}): "
+        f"put {', '.join(NAMES)} (or their .gz) into {root / RAW}, or name their folder with --data-dir, "
+        f"or install the package {DEBIAN_PACKAGE}"
     )
 
 
@@ -132,12 +134,12 @@ def _from_apt(stage: pathlib.Path) -> Files:
             (stage / folder).mkdir(parents=True)
         _run(stage, "apt-get", *own, "update")
         _run(stage, "apt-get", *own, "download", DEBIAN_PACKAGE)
-    (package,) = stage.glob(f"{DEBIAN_PACKAGE}_*.deb")
-    _run(stage, "dpkg-deb", "-x", str(package), "unpacked")
-    folder = stage / "unpacked" / SYSTEM_FOLDER.relative_to("/")
+    (archive,) = stage.glob(f"{DEBIAN_PACKAGE}_*.deb")
+    _run(stage, "dpkg-deb", "-x", str(archive), "unpacked")
+    unpacked = stage / "unpacked" / SYSTEM_FOLDER.relative_to("/")
     for name in NAMES:
-        (folder / name).write_bytes(gzip.decompress((folder / f"{name}.gz").read_bytes()))
-    return {name: folder / name for name in NAMES}
+        (unpacked / name).write_bytes(gzip.decompress((unpacked / f"{name}.gz").read_bytes()))
+    return {name: unpacked / name for name in NAMES}
 
 
 FETCHERS: dict[str, Callable[[pathlib.Path], Files]] = {

@@ -37,9 +37,9 @@ class Hopeless:
         net = network.build(self._recipe).to(self._images.device)
         logits = net(self._images)
         self._start_spread = _spread(logits.detach())
-        functional.cross_entropy(logits, self._labels).backward()  # type: ignore[no-untyped-call]
+        functional.cross_entropy(logits, self._labels).backward()
         shifts = [
-            float(weight.grad.norm() / weight.norm())
+            float(weight.grad.norm() / weight.detach().norm())
             for weight in net.parameters()
             if weight.dim() == 2 and weight.grad is not None
         ]
@@ -63,7 +63,7 @@ class Hopeless:
             return None
         return (
             f"hopeless after epoch 1: accuracy {epoch.accuracy:.4f}, classes predicted {classes}, "
-            f"spread of the outputs {spread:.3f} x the initial one, below {SPREAD_LIMIT}"
+            f"outputs spread {spread:.3f} x the initial, below {SPREAD_LIMIT}"
         )
 
 

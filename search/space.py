@@ -40,7 +40,7 @@ class Condition:
         Raises:
             ValueError: the text has another form.
         """
-        rule = f"must read NAME OPERATOR VALUE with one of {' '.join(OPERATORS)}, as in \"depth > 0\", got {text!r}"
+        rule = f'must read NAME OPERATOR VALUE with one of {" ".join(OPERATORS)}, as in "depth > 0", got {text!r}'
         match = CONDITION.fullmatch(text)
         if match is None:
             raise ValueError(rule)
@@ -207,7 +207,7 @@ class Space:
         for parameter in self.parameters:
             if parameter.name in params and parameter.values is not None:
                 here = parameter.values.index(params[parameter.name])
-                around = sorted(range(len(parameter.values)), key=lambda i: (abs(i - here), i))  # noqa: B023
+                around = sorted(range(len(parameter.values)), key=lambda i: (abs(i - here), i))
                 ladders.append([(parameter.name, parameter.values[i]) for i in around[1:]])
         for rung in itertools.zip_longest(*ladders):
             for change in filter(None, rung):

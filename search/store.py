@@ -30,7 +30,12 @@ SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema sha
 
 SQLITE_OUTAGES = ("database is locked", "database table is locked", "database is busy", "disk is full")
 # What no wait mends; libpq gives no code for a refused connection, so the text has to do.
-HOPELESS_CONNECTIONS = ("password authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
+HOPELESS_CONNECTIONS = (
+    "password authentication failed",
+    "does not exist",
+    "no password supplied",
+    "no pg_hba.conf entry",
+)
 READ_ONLY = "25006"
 
 POSTGRES_KWARGS: dict[str, Any] = {
@@ -116,8 +121,11 @@ class Store:
     def _transaction(self, work: Callable[[sqlalchemy.Connection], T], immediate: bool) -> T:
         with self.engine.connect() as connection:
             connection = connection.execution_options(begin_immediate=immediate)
-            with connection.begin():
-                return work(connection)
+            with connection.begin() as transaction:
+                result = work(connection)
+                if not transaction.is_active:  # rolled back by `work`
+                    return result
+            return result
 
     def _retry(self, work: Callable[[], T]) -> T:
         retrying = tenacity.Retrying(
@@ -136,9 +144,11 @@ class Store:
             if self.stop.is_set():
                 raise errors.Interrupted("interrupted while waiting for the database") from error
             raise errors.StorageError(
-                f"storage {hide_password(self.url)} stayed away for {self.patience_seconds:.0f} s: {_first_line(error)}; "
-                "check that it runs, then start again: nothing is lost"
+                f"storage {hide_password(self.url)} stayed away for {self.patience_seconds:.0f} s: "
+                f"{_first_line(error)}; check that it runs, then start again: nothing is lost"
             ) from error
+        except exc.IntegrityError:
+            raise  # a taken name or key: the caller's to explain
         except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
             raise errors.StorageError(f"storage {hide_password(self.url)}: {_first_line(error)}") from error
         if self._away_since is not None:
@@ -154,9 +164,7 @@ class Store:
                 return
             self._away_since = time.monotonic() - waited
         error = state.outcome.exception() if state.outcome else None
-        log.warning(
-            "event=storage-away patience_seconds=%.0f reason=%r", self.patience_seconds, _first_line(error)
-        )
+        log.warning("event=storage-away patience_seconds=%.0f reason=%r", self.patience_seconds, _first_line(error))
 
     def _note_return(self) -> None:
         with self._lock:
@@ -173,10 +181,7 @@ def check_url(url: str) -> str:
     Raises:
         errors.StorageError: neither SQLite file nor Postgres.
     """
-    try:
-        parts = sqlalchemy.make_url(url)
-    except exc.ArgumentError:
-        parts = None
+    parts = _parts(url)
     kind = parts.get_backend_name() if parts else None
     if parts is None or kind not in ("sqlite", "postgresql", "postgres"):
         raise errors.InputError(
@@ -194,12 +199,16 @@ def check_url(url: str) -> str:
     return parts.render_as_string(hide_password=False)
 
 
+def sqlite_file(url: str) -> pathlib.Path | None:
+    """The file of a SQLite address; None for any other."""
+    parts = _parts(url)
+    return pathlib.Path(parts.database) if parts and parts.get_backend_name() == "sqlite" and parts.database else None
+
+
 def hide_password(url: str) -> str:
     """The address as it may be shown."""
-    try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
-    except exc.ArgumentError:
-        return url.partition("@")[2] or url
+    parts = _parts(url)
+    return parts.render_as_string(hide_password=True) if parts else url.partition("@")[2] or url
 
 
 def is_outage(error: BaseException) -> bool:
@@ -219,6 +228,13 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(original, psycopg2.OperationalError):
         return not any(text in str(original) for text in HOPELESS_CONNECTIONS)
     return False
+
+
+def _parts(url: str) -> sqlalchemy.URL | None:
+    try:
+        return sqlalchemy.make_url(url)
+    except exc.ArgumentError:
+        return None
 
 
 @contextlib.contextmanager

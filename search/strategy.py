@@ -48,10 +48,12 @@ def propose(
         if parameter.name in fixed:
             return fixed[parameter.name]
         if parameter.name in relative:
-            return relative[parameter.name]
+            return relative[parameter.name]  # type: ignore[no-any-return]  # Optuna's Any
         if parameter.distribution.single():
             return _single(parameter.distribution)
-        return sampler.sample_independent(study, trial, parameter.name, parameter.distribution)
+        return sampler.sample_independent(  # type: ignore[no-any-return]  # Optuna's Any
+            study, trial, parameter.name, parameter.distribution
+        )
 
     return tree.complete(choose)
 

@@ -1,5 +1,6 @@
 """Reads a study's TOML into a frozen `StudySpec`, or says which key is wrong."""
 
+import dataclasses
 import pathlib
 import tomllib
 from typing import Annotated, Any, Literal, TypeVar
@@ -8,7 +9,8 @@ import pydantic
 from optuna import distributions
 
 from models.recipe import ACTIVATIONS
-from search import errors, space, strategy
+from search import errors, strategy
+from search import space as spaces
 
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
 UNION = ("int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
@@ -22,7 +24,7 @@ class _Section(pydantic.BaseModel):
 
 
 class StudySection(_Section):
-    """[study]"""
+    """[study]: what it is called and what it seeks."""
 
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     direction: Literal["maximize"] = "maximize"
@@ -31,7 +33,7 @@ class StudySection(_Section):
 
 
 class Training(_Section):
-    """[training]"""
+    """[training]: how every trial is trained."""
 
     dataset: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
     epochs: Annotated[int, pydantic.Field(ge=1)] = 10
@@ -40,7 +42,7 @@ class Training(_Section):
 
 
 class Sampler(_Section):
-    """[sampler]"""
+    """[sampler]: who proposes configurations."""
 
     name: str = "tpe"
 
@@ -53,13 +55,13 @@ class Sampler(_Section):
 
 
 class Pruning(_Section):
-    """[pruning]"""
+    """[pruning]: which trials end early."""
 
     hopeless: bool = True
 
 
 class Budget(_Section):
-    """[budget]"""
+    """[budget]: how many trials."""
 
     trials: Annotated[int, pydantic.Field(ge=1)]
     max_failures: Annotated[int, pydantic.Field(ge=0)] = 10
@@ -88,7 +90,8 @@ class _File(_Section):
     enqueue: list[dict[str, int | float | str]] = []
 
 
-class StudySpec(pydantic.BaseModel):
+@dataclasses.dataclass(frozen=True)
+class StudySpec:
     """A study file, read and checked.
 
     Attributes:
@@ -97,16 +100,14 @@ class StudySpec(pydantic.BaseModel):
         notes: what was dropped from them, a sentence each.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
     text: str
     study: StudySection
     training: Training
-    space: space.Space
+    space: spaces.Space
     sampler: Sampler
     pruning: Pruning
     budget: Budget
-    enqueue: tuple[space.Params, ...]
+    enqueue: tuple[spaces.Params, ...]
     notes: tuple[str, ...]
 
     @property
@@ -115,7 +116,7 @@ class StudySpec(pydantic.BaseModel):
         return self.study.name
 
 
-# per parameter: type, lowest value, whether a range of it makes sense
+# per parameter: type and lowest value (learning_rate must be above its own)
 NUMBERS: dict[str, tuple[type, float]] = {
     "learning_rate": (float, 0.0),
     "batch_size": (int, 1),
@@ -211,7 +212,7 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     return f"{key} {rule[0].lower()}{rule[1:]}, got {problem['input']!r}"
 
 
-def _space(raw: dict[str, Any], name: str) -> space.Space:
+def _space(raw: dict[str, Any], name: str) -> spaces.Space:
     for key in raw:
         if key not in PARAMETERS:
             raise errors.StudyFileError(
@@ -221,14 +222,14 @@ def _space(raw: dict[str, Any], name: str) -> space.Space:
         if key not in raw:
             raise errors.StudyFileError(f"{name}: space.{key} is missing; a list of one value, [64], keeps it fixed")
     try:
-        tree = space.Space.arrange({key: _parameter(key, value, name) for key, value in raw.items()})
+        tree = spaces.Space.arrange({key: _parameter(key, value, name) for key, value in raw.items()})
     except ValueError as error:
         raise errors.StudyFileError(f"{name}: space.{error}") from error
     _check_networks(tree, name)
     return tree
 
 
-def _parameter(key: str, raw: Any, name: str) -> space.Parameter:
+def _parameter(key: str, raw: Any, name: str) -> spaces.Parameter:
     place = f"{name}: space.{key}"
     if isinstance(raw, list):
         raw = {"choices": raw}
@@ -238,15 +239,17 @@ def _parameter(key: str, raw: Any, name: str) -> space.Parameter:
     when = None
     if entry.when is not None:
         try:
-            when = space.Condition.parse(entry.when)
+            when = spaces.Condition.parse(entry.when)
         except ValueError as error:
             raise errors.StudyFileError(f"{place}.when {error}") from error
     if entry.choices is not None:
         for extra in ("low", "high", "step"):
             if getattr(entry, extra) is not None:
-                raise errors.StudyFileError(f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}")
-        return space.Parameter(key, _categorical(key, entry.choices, place), when)
-    return space.Parameter(key, _range(key, entry, place), when)
+                raise errors.StudyFileError(
+                    f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}"
+                )
+        return spaces.Parameter(key, _categorical(key, entry.choices, place), when)
+    return spaces.Parameter(key, _range(key, entry, place), when)
 
 
 def _categorical(key: str, raw: list[Any], place: str) -> distributions.BaseDistribution:
@@ -296,7 +299,7 @@ def _number(key: str, value: Any, spot: str) -> Any:
     return value
 
 
-def _check_networks(tree: space.Space, name: str) -> None:
+def _check_networks(tree: spaces.Space, name: str) -> None:
     """Every configuration must make a network: width and activation exist where, and only where, depth > 0."""
     by_name = {p.name: p for p in tree.parameters}
     for key in ALWAYS:
@@ -305,24 +308,18 @@ def _check_networks(tree: space.Space, name: str) -> None:
     for key in ("width", "activation"):
         when = by_name[key].when
         for depth in by_name["depth"].values or ():
-            # a branch of a branch exists where its parent does; only a condition on depth itself can differ by depth
-            exists = when is None or when.parent != "depth" or when.holds({"depth": depth})
-            if exists and depth == 0 and (when is None or when.parent in ALWAYS):
+            exists = when is None or when.holds({"depth": depth})
+            if exists != (depth != 0) or (when and when.parent != "depth"):
                 raise errors.StudyFileError(
-                    f'{name}: space.{key}.when must be "depth > 0", since at depth 0 no {key} exists, '
-                    f"got {str(when) if when else None!r}"
-                )
-            if depth > 0 and (not exists or (when and when.parent != "depth")):
-                raise errors.StudyFileError(
-                    f'{name}: space.{key}.when must be "depth > 0", since a network of depth {depth} needs a {key}, '
-                    f"got {str(when)!r}"
+                    f'{name}: space.{key}.when must be "depth > 0", since a network of depth {depth} '
+                    f"{'needs a' if depth else 'has no'} {key}, got {str(when) if when else None!r}"
                 )
 
 
 def _enqueued(
-    raw: list[dict[str, Any]], tree: space.Space, name: str
-) -> tuple[tuple[space.Params, ...], tuple[str, ...]]:
-    configurations: list[space.Params] = []
+    raw: list[dict[str, Any]], tree: spaces.Space, name: str
+) -> tuple[tuple[spaces.Params, ...], tuple[str, ...]]:
+    configurations: list[spaces.Params] = []
     notes: list[str] = []
     for position, given in enumerate(raw):
         if isinstance(given.get("learning_rate"), int):
@@ -336,17 +333,18 @@ def _enqueued(
                 f"{name}: enqueue[{position}] must differ from enqueue[{configurations.index(kept)}], got {kept}"
             )
         if dropped:
-            notes.append(f"enqueue[{position}]: {' and '.join(dropped)} dropped, since they do not exist at {_parents(tree, dropped, kept)}")
+            parents = _parents(tree, dropped, kept)
+            notes.append(f"enqueue[{position}]: {' and '.join(dropped)} dropped: they do not exist at {parents}")
         configurations.append(kept)
     return tuple(configurations), tuple(notes)
 
 
-def _parents(tree: space.Space, dropped: space.Params, kept: space.Params) -> str:
+def _parents(tree: spaces.Space, dropped: spaces.Params, kept: spaces.Params) -> str:
     parents = {p.when.parent for p in tree.parameters if p.name in dropped and p.when}
     return ", ".join(f"{parent} {kept[parent]}" for parent in sorted(parents) if parent in kept)
 
 
-def _describe(parameter: space.Parameter | None) -> str:
+def _describe(parameter: spaces.Parameter | None) -> str:
     if parameter is None:
         return "absent"
     when = f" when {parameter.when}" if parameter.when else ""

@@ -44,19 +44,22 @@ claims = sqlalchemy.Table(
     _belongs_to("study_id"),
     # the configuration's reservation: NULL until it is sampled
     sqlalchemy.Column("config", sqlalchemy.String(500)),
+    # the request that enqueued the trial, so that its repetition is noticed
+    sqlalchemy.Column("request", sqlalchemy.String(40), index=True),
     # token of the claim; empty while nobody owns the trial
-    sqlalchemy.Column("owner", sqlalchemy.String(40), nullable=False, index=True),
-    sqlalchemy.Column("generation", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("owner", sqlalchemy.String(40), nullable=False, default="", index=True),
+    sqlalchemy.Column("generation", sqlalchemy.Integer, nullable=False, default=0),
     # a counter, never a time: clocks of different machines are not compared
-    sqlalchemy.Column("beat", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("beat", sqlalchemy.Integer, nullable=False, default=0),
     # owners in a row that went without finishing an epoch
-    sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False),
-    sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False),
-    sqlalchemy.Column("told", sqlalchemy.Boolean, nullable=False),
-    sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False),
-    sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
-    sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False),
-    sqlalchemy.Column("pid_started", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False, default=0),
+    # training time over all owners
+    sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False, default=0.0),
+    sqlalchemy.Column("told", sqlalchemy.Boolean, nullable=False, default=False),
+    sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
+    sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
+    sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False, default=0),
+    sqlalchemy.Column("pid_started", sqlalchemy.Float, nullable=False, default=0.0),
     sqlalchemy.UniqueConstraint("study_id", "config"),
 )
 
@@ -89,6 +92,18 @@ def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
     ).one()
 
 
+def insert_trial(
+    connection: sqlalchemy.Connection, study_id: int, state: TrialState, start: datetime.datetime | None
+) -> tuple[int, int]:
+    """Adds a trial, under `lock_study`; returns `(trial_id, number)`. The number is Optuna's: how many came before."""
+    number = connection.execute(
+        sqlalchemy.select(sqlalchemy.func.count()).where(trials.c.study_id == study_id)
+    ).scalar_one()
+    row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
+    trial_id = connection.execute(trials.insert().values(row).returning(trials.c.trial_id)).scalar_one()
+    return trial_id, number
+
+
 def now() -> datetime.datetime:
     """The present as Optuna 5 stores it: UTC without a zone."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
@@ -98,7 +113,8 @@ def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tupl
     """Inserts rows, replacing those with the same values in the columns `unique`."""
     if not rows:
         return
-    insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[connection.dialect.name](table).values(rows)
+    upserts: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    insert = upserts[connection.dialect.name](table).values(rows)
     rest = {name: insert.excluded[name] for name in rows[0] if name not in unique}
     connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
 

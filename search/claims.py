@@ -1,0 +1,387 @@
+"""Hands out exactly the budget, one live owner per trial.
+
+The budget is a count of Optuna's own rows, made in the transaction that holds the study's row lock (on SQLite: BEGIN
+IMMEDIATE) and takes the trial. Every later write of an owner carries its token and generation in its WHERE; where
+that touches no row, the trial has another owner by now and nothing is written. All of it may be run twice, since the
+acknowledgement of a commit can be lost: the owner token is made by the caller, once per request.
+"""
+
+import dataclasses
+import enum
+import json
+import time
+import uuid
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.trial import TrialState
+from sqlalchemy import exc
+
+from search import errors, presence, space, strategy, study, tables
+from search.store import Store
+
+STALL_LIMIT = 3
+RESAMPLE_LIMIT = 3
+
+trials, claims = tables.trials, tables.claims
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A trial that this process owns.
+
+    Attributes:
+        params: what is stored already: all of it for a trial that was adopted or handed over, else nothing.
+        fixed: what an enqueued configuration has set.
+        seconds: training time that earlier owners spent on it.
+    """
+
+    study_id: int
+    trial_id: int
+    number: int
+    owner: str
+    generation: int
+    params: space.Params
+    fixed: space.Params
+    seconds: float
+    how: str
+
+
+class Nothing(enum.Enum):
+    """Why there is no trial to take."""
+
+    WAIT = "the budget is given out and others still run"
+    FINISHED = "the budget is used up"
+    EXHAUSTED = "every configuration of the space has been tried"
+    FAILURES = "more trials failed than budget.max_failures allows"
+
+
+def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence.Watch) -> Claim | Nothing:
+    """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none."""
+    owner = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> Claim | Nothing:
+        tables.lock_study(connection, of.study_id)
+        if (lost := connection.execute(_claim_row().where(claims.c.owner == owner)).first()) is not None:
+            return _claim(connection, of, lost, "answer lost")
+        who = dataclasses.asdict(worker)
+        mine = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
+        for orphan in watch.look(_running(connection, of.study_id), time.monotonic(), store.interruptions):
+            if (adopted := _adopt(connection, of, orphan, mine)) is not None:
+                return adopted
+        counts, allowed = _counts(connection, of.study_id), study.budget(connection, of.study_id)
+        finished = sum(counts.get(state, 0) for state in study.FINISHED)
+        running, waiting = counts.get(TrialState.RUNNING, 0), counts.get(TrialState.WAITING, 0)
+        if counts.get(TrialState.FAIL, 0) > of.spec.budget.max_failures:
+            return Nothing.FAILURES
+        if waiting and finished + running < allowed and (claim := _dequeue(connection, of, mine)) is not None:
+            return claim
+        if finished + running + waiting < allowed:
+            if not _is_exhausted(connection, of, sum(counts.values())):
+                return _create(connection, of, mine)
+            return Nothing.WAIT if running else Nothing.EXHAUSTED
+        return Nothing.WAIT if running else Nothing.FINISHED
+
+    return store.write(work)
+
+
+def configure(store: Store, of: study.Study, claim: Claim, history: tables.History) -> space.Params:
+    """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
+
+    Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
+    sampler is asked again, and after three times the nearest configuration that is free is reserved.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+        errors.DuplicateConfiguration: what is fixed leaves no configuration that is free.
+        ValueError: an enqueued value lies outside the space.
+    """
+    tree = of.spec.space
+    fixed, _ = tree.trim({**claim.fixed, **claim.params})
+    for whole in (claim.params, fixed):
+        if tree.is_complete(whole):
+            return _expect(assign(store, of, claim, whole), whole)
+    trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+    trial.number = claim.number
+    params: space.Params = {}
+    for attempt in range(RESAMPLE_LIMIT):
+        store.call(history.refresh)
+        params = strategy.propose(
+            of.spec.sampler.name, tree, history.study(), trial, fixed, of.spec.study.seed, attempt
+        )
+        if assign(store, of, claim, params) is not None:
+            return params
+    while True:
+        taken = store.read(lambda c: _taken(c, of.study_id))
+        near = _expect(strategy.unseen_neighbour(tree, params, fixed, taken), fixed)
+        if assign(store, of, claim, near) is not None:
+            return near
+
+
+def assign(store: Store, of: study.Study, claim: Claim, params: space.Params) -> space.Params | None:
+    """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+    distributions = {p.name: p.distribution for p in of.spec.space.parameters}
+
+    def work(connection: sqlalchemy.Connection) -> bool:
+        try:
+            _fence(connection, claim, config=of.spec.space.key(params))
+        except exc.IntegrityError:  # the key is unique in the study
+            connection.rollback()
+            return False
+        stored = tables.read_params(connection, claim.trial_id)
+        missing = {name: value for name, value in params.items() if name not in stored}
+        if missing:
+            connection.execute(tables.params.insert(), tables.param_rows(claim.trial_id, missing, distributions))
+        return True
+
+    return params if store.write(work) else None
+
+
+def report(store: Store, claim: Claim, step: int, value: float, seconds: float, attrs: dict[str, Any]) -> None:
+    """Stores an epoch's value, the trial's training time so far, and attributes.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+
+    def work(connection: sqlalchemy.Connection) -> None:
+        # the next adoption finds -1: this owner finished an epoch and does not count as stalled
+        _fence(connection, claim, stalls=-1, seconds=seconds)
+        tables.put_step(connection, claim.trial_id, step, value)
+        tables.put_attributes(connection, claim.trial_id, attrs)
+
+    store.write(work)
+
+
+def tell(store: Store, claim: Claim, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
+    """Ends the trial. Telling twice what was told already does nothing.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now, or another tool has ended it.
+    """
+
+    def work(connection: sqlalchemy.Connection) -> None:
+        told = connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim)).with_for_update()).scalar()
+        if told:
+            return  # by us, in a transaction whose acknowledgement was lost
+        _fence(connection, claim, told=True)
+        _end(connection, claim.trial_id, state, value, attrs)
+
+    store.write(work)
+
+
+def hand_over(store: Store, claim: Claim) -> None:
+    """Gives the trial back, WAITING with its parameters, for the next worker.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+
+    def work(connection: sqlalchemy.Connection) -> None:
+        _fence(connection, claim, owner="", generation=claim.generation + 1, pid=0)
+        connection.execute(
+            trials.update()
+            .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
+            .values(state=TrialState.WAITING, datetime_start=None)
+        )
+
+    store.write(work)
+
+
+def beat(store: Store, claim: Claim) -> None:
+    """Shows that the owner lives.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+    store.write(lambda connection: _fence(connection, claim))
+
+
+def observe(store: Store, of: study.Study, watch: presence.Watch, own: str | None) -> None:
+    """Looks at the beats of the others, so that a busy worker knows orphans when it is free.
+
+    Args:
+        own: the owner token of this worker's own trial, which is no orphan while its owner looks.
+    """
+    running = store.read(lambda connection: _running(connection, of.study_id))
+    watch.look([seen for seen in running if seen.owner != own], time.monotonic(), store.interruptions)
+
+
+def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
+    return (
+        claims.c.trial_id == claim.trial_id,
+        claims.c.owner == claim.owner,
+        claims.c.generation == claim.generation,
+    )
+
+
+def _fence(connection: sqlalchemy.Connection, claim: Claim, **changes: Any) -> None:
+    """Beats, changes the claim's row, and locks it until the transaction ends; or finds that it is lost."""
+    changed = connection.execute(claims.update().where(*_is(claim)).values(beat=claims.c.beat + 1, **changes))
+    if changed.rowcount != 1:
+        raise errors.TrialLost(f"trial {claim.number} has another owner by now")
+
+
+def _end(
+    connection: sqlalchemy.Connection,
+    trial_id: int,
+    state: TrialState,
+    value: float | None,
+    attrs: dict[str, Any],
+) -> None:
+    ended = connection.execute(
+        trials.update()
+        .where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
+        .values(state=state, datetime_complete=tables.now())
+    )
+    if ended.rowcount != 1:
+        raise errors.TrialLost("the trial was ended by another tool")
+    if value is not None:
+        tables.put_value(connection, trial_id, value)
+    tables.put_attributes(connection, trial_id, attrs)
+
+
+def _claim_row() -> sqlalchemy.Select[Any]:
+    return sqlalchemy.select(
+        claims.c.trial_id, trials.c.number, claims.c.owner, claims.c.generation, claims.c.seconds
+    ).join(trials, trials.c.trial_id == claims.c.trial_id)
+
+
+def _claim(connection: sqlalchemy.Connection, of: study.Study, row: Any, how: str) -> Claim:
+    fixed = connection.execute(
+        sqlalchemy.select(tables.system_attributes.c.value_json).where(
+            tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == study.FIXED_PARAMS
+        )
+    ).scalar()
+    return Claim(
+        study_id=of.study_id,
+        trial_id=row.trial_id,
+        number=row.number,
+        owner=row.owner,
+        generation=row.generation,
+        params=tables.read_params(connection, row.trial_id),
+        fixed=json.loads(fixed) if fixed else {},
+        seconds=row.seconds,
+        how=how,
+    )
+
+
+def _running(connection: sqlalchemy.Connection, study_id: int) -> list[presence.Sighting]:
+    rows = connection.execute(
+        sqlalchemy.select(
+            trials.c.trial_id,
+            *(claims.c[name] for name in ("owner", "generation", "beat", "worker", "host", "pid", "pid_started")),
+        )
+        .join(claims, claims.c.trial_id == trials.c.trial_id, isouter=True)
+        .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+    )
+    return [
+        presence.Sighting(
+            row.trial_id,
+            row.owner or "",
+            row.generation or 0,
+            row.beat or 0,
+            presence.Worker(row.worker or "", row.host or "", row.pid or 0, row.pid_started or 0.0),
+        )
+        for row in rows
+    ]
+
+
+def _counts(connection: sqlalchemy.Connection, study_id: int) -> dict[TrialState, int]:
+    rows = connection.execute(
+        sqlalchemy.select(trials.c.state, sqlalchemy.func.count())
+        .where(trials.c.study_id == study_id)
+        .group_by(trials.c.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _adopt(
+    connection: sqlalchemy.Connection, of: study.Study, orphan: presence.Sighting, mine: dict[str, Any]
+) -> Claim | None:
+    """Takes an orphan over; None if it beat in the meantime, or went through too many owners and fails for it."""
+    _ensure_row(connection, of.study_id, orphan.trial_id)
+    taken = connection.execute(
+        claims.update()
+        .where(
+            claims.c.trial_id == orphan.trial_id,
+            claims.c.owner == orphan.owner,
+            claims.c.generation == orphan.generation,
+            claims.c.beat == orphan.beat,
+        )
+        .values(generation=claims.c.generation + 1, stalls=claims.c.stalls + 1, **mine)
+        .returning(claims.c.stalls)
+    ).scalar()
+    if taken is None:
+        return None
+    if taken >= STALL_LIMIT:
+        reason = f"its worker died {taken} times in a row without finishing an epoch"
+        _end(connection, orphan.trial_id, TrialState.FAIL, None, {"reason": reason})
+        connection.execute(claims.update().where(claims.c.trial_id == orphan.trial_id).values(owner="", told=True))
+        return None
+    return _start_over(connection, of, orphan.trial_id, "adopted")
+
+
+def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> Claim | None:
+    first = connection.execute(
+        sqlalchemy.select(trials.c.trial_id)
+        .where(trials.c.study_id == of.study_id, trials.c.state == TrialState.WAITING)
+        .order_by(trials.c.trial_id)
+        .limit(1)
+    ).scalar()
+    # a plain Optuna worker may pop it without the study's lock
+    moved = connection.execute(
+        trials.update()
+        .where(trials.c.trial_id == first, trials.c.state == TrialState.WAITING)
+        .values(state=TrialState.RUNNING, datetime_start=tables.now())
+    )
+    if first is None or moved.rowcount != 1:
+        return None
+    _ensure_row(connection, of.study_id, first)
+    connection.execute(
+        claims.update().where(claims.c.trial_id == first).values(generation=claims.c.generation + 1, **mine)
+    )
+    return _start_over(connection, of, first, "waiting")
+
+
+def _create(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> Claim:
+    trial_id, number = tables.insert_trial(connection, of.study_id, TrialState.RUNNING, tables.now())
+    connection.execute(claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
+    return Claim(of.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
+
+
+def _ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> None:
+    """A trial made by another Optuna tool has no row of ours yet."""
+    known = connection.execute(sqlalchemy.select(claims.c.trial_id).where(claims.c.trial_id == trial_id)).scalar()
+    if known is None:
+        connection.execute(claims.insert().values(trial_id=trial_id, study_id=study_id))
+
+
+def _start_over(connection: sqlalchemy.Connection, of: study.Study, trial_id: int, how: str) -> Claim:
+    """Clears the steps of the former owner: a stored step would hide the new owner's report of it."""
+    connection.execute(tables.steps.delete().where(tables.steps.c.trial_id == trial_id))
+    row = connection.execute(_claim_row().where(claims.c.trial_id == trial_id)).one()
+    return _claim(connection, of, row, how)
+
+
+def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int) -> bool:
+    size = of.spec.space.size
+    if size is None or total < size:
+        return False
+    return len(_taken(connection, of.study_id)) >= size
+
+
+def _taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
+    keys = sqlalchemy.select(claims.c.config).where(claims.c.study_id == study_id, claims.c.config.is_not(None))
+    return set(connection.execute(keys).scalars())
+
+
+def _expect(params: space.Params | None, wanted: space.Params) -> space.Params:
+    if params is None:
+        raise errors.DuplicateConfiguration(f"other trials have every configuration with {wanted} already")
+    return params

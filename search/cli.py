@@ -1,0 +1,490 @@
+"""Turns commands into calls and results into text or JSON."""
+
+import difflib
+import functools
+import json
+import logging
+import os
+import pathlib
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich import console
+from rich.logging import RichHandler
+
+from models.errors import ModelError
+from search import display, errors, local, presence, store, study, study_file
+
+T = TypeVar("T")
+
+OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
+POLL_SECONDS = 0.5
+STOP_SECONDS = 15.0
+STUDIES = pathlib.Path("studies")
+HERE = pathlib.Path(__file__).resolve().parent.parent
+
+out = console.Console(soft_wrap=False)
+err = console.Console(stderr=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The `search` command; returns its exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(given, prog_name="search", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        click.echo(help_page.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "search"
+        return _fail(f"{error.format_message()} See `{where} --help`.", 2, given)
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2, given)
+    except errors.SearchError as error:
+        return _fail(str(error), error.exit_code, given)
+    except ModelError as error:
+        return _fail(str(error), 2, given)
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:  # `search status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str, code: int, given: list[str]) -> int:
+    if "--debug" in given:
+        traceback.print_exc()
+    print(f"search: {message}", file=sys.stderr)
+    return code
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="optuna-search-service", prog_name="search")
+def cli() -> None:
+    """Searches hyperparameters of small networks with worker processes that share one Optuna study.
+
+    STUDY is a name in studies/ or the path of a study file.
+
+    \b
+    Example:
+      search run lab          create or resume the study, train, show progress
+      search status lab       what it did so far
+    """
+
+
+def common(command: Callable[..., T]) -> Callable[..., T]:
+    """Options that every command takes."""
+
+    @click.option(
+        "--storage",
+        envvar="SEARCH_STORAGE",
+        default=store.DEFAULT_URL,
+        show_default=True,
+        metavar="URL",
+        help="SQLite file or Postgres database of the studies. A URL with a password belongs into SEARCH_STORAGE.",
+    )
+    @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> T:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+def training(command: Callable[..., T]) -> Callable[..., T]:
+    """Options of the commands that train."""
+
+    @click.option(
+        "--data-dir",
+        envvar="SEARCH_DATA",
+        default="data",
+        show_default=True,
+        type=click.Path(path_type=pathlib.Path, file_okay=False),
+        help="Folder of FashionMNIST; filled on first use.",
+    )
+    @click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+    @click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
+    @click.option(
+        "--grace",
+        envvar="SEARCH_GRACE_SECONDS",
+        type=click.FloatRange(min=0.3),
+        default=presence.GRACE_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="Silence after which a worker counts as gone; the same for all workers of a study.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> T:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+study_argument = click.argument("name", metavar="STUDY")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@cli.command()
+@study_argument
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
+@training
+@json_option
+@common
+def run(
+    name: str,
+    workers: int | None,
+    data_dir: pathlib.Path,
+    device: str,
+    engine: str | None,
+    grace: float,
+    as_json: bool,
+    storage: str,
+) -> int:
+    """Creates or resumes a study and works on it here until it is finished.
+
+    Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
+
+    \b
+    Example:
+      search run lab
+      search run studies/lab.toml --workers 4 --device cuda
+    """
+    spec = study_file.load(_study_path(name))
+    _check_training(spec, data_dir, device, engine)
+    here = store.Store(storage, OPEN_SECONDS)
+    of = _create_or_resume(here, spec)
+    here.patience_seconds = store.PATIENCE_SECONDS
+    count = workers or len(os.sched_getaffinity(0))
+    arguments = [of.name, "--data-dir", str(data_dir), "--device", device, "--grace", str(grace)]
+    arguments += ["--engine", engine] if engine else []
+    code = _supervise(here, of, count, arguments)
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps(summary.as_json()))
+    else:
+        _print_end(summary, here.url)
+    return code
+
+
+@cli.command()
+@study_argument
+@json_option
+@common
+def create(name: str, as_json: bool, storage: str) -> None:
+    """Creates a study from its file, for workers to come.
+
+    \b
+    Example:
+      search create lab
+      search create studies/lab.toml --storage postgresql://user@host/search
+    """
+    spec = study_file.load(_study_path(name))
+    here = store.Store(storage, OPEN_SECONDS)
+    of = study.create(here, spec)
+    _print_notes(spec)
+    if as_json:
+        click.echo(json.dumps(study.summary(here, of).as_json()))
+        return
+    size = spec.space.size
+    click.echo(
+        f"study {of.name!r} created: {spec.budget.trials} trials over "
+        f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
+        f"start workers with `search work {of.name}`"
+    )
+
+
+@cli.command()
+@study_argument
+@click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
+@click.option("--parent", type=int, hidden=True)
+@training
+@common
+def work(
+    name: str,
+    stay: bool,
+    parent: int | None,
+    data_dir: pathlib.Path,
+    device: str,
+    engine: str | None,
+    grace: float,
+    storage: str,
+) -> int:
+    """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
+
+    SIGTERM or Ctrl-C hands the running trial over and ends.
+
+    \b
+    Example:
+      search work lab
+      search work lab --stay --device cuda
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    interrupted = _stop_on_signals(stop)
+    here = store.Store(storage, store.PATIENCE_SECONDS, stop)
+    of = _find(here, name)
+    # torch takes more than a second to import: `search status` must not wait for it
+    from search import claims, objective, worker
+
+    train = objective.Objective(of.spec, data_dir, device, engine)
+    ended = worker.Worker(here, of, train, stop, stay=stay, grace_seconds=grace, parent=parent).run()
+    if interrupted.is_set():
+        return 130
+    if ended is claims.Nothing.FAILURES:
+        raise errors.SearchError(f"study {of.name!r}: {ended.value} ({of.spec.budget.max_failures})")
+    return 0
+
+
+@cli.command()
+@study_argument
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Add N trials to the budget.")
+@click.option("--to", type=click.IntRange(min=1), metavar="N", help="Set the budget to N trials.")
+@json_option
+@common
+def extend(name: str, trials: int | None, to: int | None, as_json: bool, storage: str) -> None:
+    """Gives a study more trials.
+
+    \b
+    Example:
+      search extend lab --trials 10
+      search extend lab --to 100
+    """
+    if (trials is None) == (to is None):
+        raise errors.InputError("extend takes either --trials N or --to N")
+    here = _open(storage)
+    of = _find(here, name)
+    budget = study.extend(here, of, trials, to)
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps(summary.as_json()))
+        return
+    click.echo(f"study {of.name!r}: budget {budget}, {summary.done} done; `search run {of.name}` works on it here")
+
+
+@cli.command()
+@click.argument("name", metavar="[STUDY]", required=False)
+@json_option
+@common
+def status(name: str | None, as_json: bool, storage: str) -> None:
+    """Shows a study's trials and its best one; without a name, every study's.
+
+    \b
+    Example:
+      search status lab
+      search status lab --json
+    """
+    here = _open(storage)
+    summaries = [study.summary(here, _find(here, each)) for each in ([name] if name else study.names(here))]
+    if as_json:
+        found = [summary.as_json() for summary in summaries]
+        click.echo(json.dumps(found[0] if name else found))
+        return
+    if not summaries:
+        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+    for summary in summaries:
+        out.print(f"[bold]{summary.study.name}[/]: {_counts(summary)}", highlight=False)
+        _print_trials(summary)
+
+
+@cli.command(name="list")
+@json_option
+@common
+def list_studies(as_json: bool, storage: str) -> None:
+    """Lists the studies of the storage.
+
+    \b
+    Example:
+      search list
+      search list --json
+    """
+    here = _open(storage)
+    summaries = [study.summary(here, _find(here, name)) for name in study.names(here)]
+    if as_json:
+        click.echo(json.dumps([summary.as_json() for summary in summaries]))
+    elif summaries:
+        out.print(display.study_table(summaries))
+    else:
+        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+
+
+def _open(url: str) -> store.Store:
+    """The storage, for a command that makes none: a mistyped SQLite path must not become an empty file."""
+    file = store.sqlite_file(url)
+    if file is not None and not file.exists():
+        raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
+    return store.Store(url, OPEN_SECONDS)
+
+
+def _study_path(name: str) -> pathlib.Path:
+    """The study file that a user means by a name or a path."""
+    if name.endswith(".toml") or os.sep in name:
+        return pathlib.Path(name)
+    folders = [folder for folder in (STUDIES, HERE / STUDIES) if folder.is_dir()]
+    for folder in folders:
+        if (path := folder / f"{name}.toml").is_file():
+            return path
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{_hint(name, known)}")
+
+
+def _find(here: store.Store, name: str) -> study.Study:
+    """The study in the storage that a user means by a name or a path."""
+    wanted = study_file.load(pathlib.Path(name)).name if name.endswith(".toml") else name
+    found = study.find(here, wanted)
+    if found is None:
+        known = study.names(here)
+        raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{_hint(wanted, known)}")
+    return found
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(known)}" if known else "; `search create STUDY` makes one"
+
+
+def _create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Study:
+    found = study.find(here, spec.name)
+    if found is None:
+        try:
+            _print_notes(spec)
+            return study.create(here, spec)
+        except errors.StudyExists:  # another run made it just now
+            found = _find(here, spec.name)
+    if different := study_file.differences(found.spec, spec):
+        raise errors.StudyExists(
+            f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
+            "Give the file another [study] name, or take its old settings back"
+        )
+    for section in ("sampler", "pruning"):
+        if getattr(found.spec, section) != getattr(spec, section):
+            err.print(
+                f"note: [{section}] of the file differs; the study keeps {getattr(found.spec, section)}", markup=False
+            )
+    return found
+
+
+def _check_training(spec: study_file.StudySpec, data_dir: pathlib.Path, device: str, engine: str | None) -> None:
+    """What all workers need is looked for once, before any of them starts."""
+    if spec.training.dataset == "fashion-mnist":
+        from models import sources
+
+        with err.status("looking for FashionMNIST ..."):
+            for name, path in sources.find(data_dir).items():
+                sources.load(path, name)
+    if device != "cpu" or engine:
+        from models import engines  # imports torch
+
+        engines.load(engine or spec.training.engine, device)
+
+
+def _supervise(here: store.Store, of: study.Study, count: int, arguments: list[str]) -> int:
+    """Runs local workers until the study is finished; returns the exit code."""
+    history = here.history(of.study_id)
+    summary = study.summary(here, of, history)
+    if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
+        return 0
+    live = err.is_terminal
+    log_file = None
+    if live:
+        log_file = pathlib.Path("runs", f"{of.name}.log")
+        log_file.parent.mkdir(exist_ok=True)
+        logging.basicConfig(
+            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
+        )
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    here.stop = stop
+    interrupted = _stop_on_signals(stop, then=lambda: workers.kill())
+    workers = local.LocalWorkers(count, arguments, {"SEARCH_STORAGE": here.url}, log_file)
+    try:
+        with display.Live(err, of.spec.training.epochs) if live else _Quiet() as screen:
+            while workers.alive and not stop.is_set():
+                workers.look()
+                screen.update(study.summary(here, of, history), workers.alive)
+                stop.wait(POLL_SECONDS)
+            if stop.is_set():
+                screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")
+                workers.stop()
+                workers.wait(STOP_SECONDS)
+            here.stop = threading.Event()
+            screen.update(study.summary(here, of, history), 0)
+    except errors.Interrupted:
+        pass
+    finally:
+        workers.stop()
+        workers.wait(STOP_SECONDS)
+        workers.kill()
+    if stop.is_set():
+        err.print(f"stopped; `search run {of.name}` goes on", highlight=False)
+        return 130 if interrupted.is_set() else 0
+    if workers.exit_code and log_file:
+        err.print(workers.last_words(), highlight=False, markup=False)
+    return workers.exit_code
+
+
+class _Quiet:
+    """Where stderr is no terminal, the workers' log lines are the progress."""
+
+    def __enter__(self) -> "_Quiet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, summary: study.Summary, workers: int, note: str = "") -> None:
+        """Nothing."""
+
+
+def _stop_on_signals(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
+    """SIGTERM, SIGHUP and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`."""
+    interrupted = threading.Event()
+
+    def on_signal(number: int, _: Any) -> None:
+        if number == signal.SIGINT:
+            if interrupted.is_set():
+                then()
+                os._exit(130)
+            interrupted.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return interrupted
+
+
+def _print_notes(spec: study_file.StudySpec) -> None:
+    for note in spec.notes:
+        err.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _counts(summary: study.Summary) -> str:
+    states = ", ".join(f"{count} {word}" for word, count in summary.as_json()["trials"].items() if count)
+    return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'})"
+
+
+def _print_trials(summary: study.Summary) -> None:
+    out.print(display.trial_table(summary))
+    for line in display.reasons(summary):
+        out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+    out.print(display.best_sentence(summary), style="bold green", highlight=False, soft_wrap=True)
+
+
+def _print_end(summary: study.Summary, url: str) -> None:
+    _print_trials(summary)
+    out.print(f"{summary.study.name}: {_counts(summary)}", highlight=False)
+    name = summary.study.name
+    out.print(
+        f"next: `search extend {name} --trials 10` then `search run {name}` for more; "
+        f"`optuna-dashboard {store.hide_password(url)}` to look at it",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

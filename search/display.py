@@ -1,0 +1,202 @@
+"""Studies on a terminal: the live progress, the table of trials, the best of them."""
+
+import statistics
+import time
+from typing import Any
+
+import rich.box
+from optuna.trial import FrozenTrial, TrialState
+from rich import console, live, progress, progress_bar, table, text
+
+from search import study
+
+STATES = {
+    TrialState.COMPLETE: ("complete", "green"),
+    TrialState.PRUNED: ("pruned", "yellow"),
+    TrialState.FAIL: ("failed", "red"),
+    TrialState.RUNNING: ("running", "cyan"),
+    TrialState.WAITING: ("waiting", "dim"),
+}
+HEADINGS = {"learning_rate": "lr", "batch_size": "batch"}
+
+
+class Live:
+    """A running study: finished trials scroll by, what is under way stays below them."""
+
+    def __init__(self, out: console.Console, epochs: int) -> None:
+        self._out, self._epochs = out, epochs
+        self._started = time.monotonic()
+        self._shown: set[int] | None = None
+        self._done_before = 0
+        self._first_seen: dict[int, float] = {}
+        self._bar = progress.Progress(
+            progress.TextColumn("[bold]{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.fields[eta]}"),
+            console=out,
+        )
+        self._task = self._bar.add_task("", eta="")
+        self._summary: study.Summary | None = None
+        self._note = ""
+        self._live = live.Live(console=out, refresh_per_second=4, get_renderable=self._render)
+
+    def __enter__(self) -> "Live":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._note = ""
+        self._live.stop()
+
+    def update(self, summary: study.Summary, workers: int, note: str = "") -> None:
+        """Takes in the study as it is now."""
+        finished = [t for t in summary.trials if t.state.is_finished()]
+        if self._shown is None:  # what was there before this run is not news
+            self._shown = {t.number for t in finished}
+            self._done_before = summary.done
+        for trial in finished:
+            if trial.number not in self._shown:
+                self._shown.add(trial.number)
+                self._out.print(_line(trial), highlight=False)
+        self._summary, self._note = summary, note
+        self._bar.update(
+            self._task,
+            description=summary.study.name,
+            total=summary.budget,
+            completed=min(summary.done, summary.budget),
+            eta=self._eta(summary, workers),
+        )
+
+    def _eta(self, summary: study.Summary, workers: int) -> str:
+        """Remaining epochs at the pace of each running trial, plus the mean of the finished for each one to come."""
+        now = time.monotonic()
+        running = [t for t in summary.trials if t.state == TrialState.RUNNING]
+        spent = [float(t.user_attrs.get("seconds", 0.0)) for t in summary.trials if t.state in study.FINISHED]
+        to_come = max(0, summary.budget - summary.done - len(running))
+        if not workers or not (spent or any(t.intermediate_values for t in running)):
+            return ""
+        mean = statistics.fmean(spent) if spent else 0.0
+        longest = rest = 0.0
+        for trial in running:
+            age = now - self._first_seen.setdefault(trial.number, now)
+            epochs = len(trial.intermediate_values)
+            left = age / epochs * (self._epochs - epochs) if epochs else mean
+            longest, rest = max(longest, left), rest + left
+        seconds = max(longest, (rest + to_come * mean) / workers)
+        return f"about {_duration(seconds)} left"
+
+    def _render(self) -> console.RenderableType:
+        if self._summary is None:
+            return text.Text("starting workers ...", style="dim")
+        rows: list[console.RenderableType] = [self._bar, _best_line(self._summary)]
+        running = [t for t in self._summary.trials if t.state == TrialState.RUNNING]
+        if running:
+            grid = table.Table.grid(padding=(0, 2))
+            for trial in running:
+                grid.add_row(*self._running_row(trial))
+            rows.append(grid)
+        if self._note:
+            rows.append(text.Text(self._note, style="bold yellow"))
+        return console.Group(*rows)
+
+    def _running_row(self, trial: FrozenTrial) -> tuple[console.RenderableType, ...]:
+        done = len(trial.intermediate_values)
+        accuracy = f"{trial.intermediate_values[max(trial.intermediate_values)]:.4f}" if done else "-"
+        return (
+            text.Text(f"trial {trial.number}", style="cyan"),
+            progress_bar.ProgressBar(total=self._epochs, completed=done, width=self._epochs * 2),
+            f"epoch {done}/{self._epochs}",
+            f"accuracy {accuracy}",
+            text.Text(_params(trial.params) or "sampling ...", style="dim"),
+        )
+
+
+def trial_table(summary: study.Summary) -> table.Table:
+    """All trials, a row each."""
+    names = [p.name for p in summary.study.spec.space.parameters]
+    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True)
+    # narrow enough for 80 columns
+    for name in ("#", "state", "accuracy", "avg loss", *(HEADINGS.get(n, n) for n in names), "epochs", "seconds"):
+        grid.add_column(name, justify="left" if name in ("state", "activation") else "right", no_wrap=True)
+    best = summary.best
+    for trial in summary.trials:
+        word, style = STATES[trial.state]
+        attrs = trial.user_attrs
+        grid.add_row(
+            str(trial.number),
+            text.Text(word, style=style),
+            "" if trial.value is None else f"{trial.value:.4f}",
+            f"{attrs['avg_loss']:.6f}" if "avg_loss" in attrs else "",
+            *(str(trial.params[n]) if n in trial.params else "-" for n in names),
+            str(len(trial.intermediate_values)),
+            f"{attrs['seconds']:.1f}" if "seconds" in attrs else "",
+            style="bold" if best is not None and trial.number == best.number else None,
+        )
+    return grid
+
+
+def reasons(summary: study.Summary) -> list[str]:
+    """Why trials were pruned or failed, a line each."""
+    return [
+        f"trial {trial.number} {STATES[trial.state][0]}: {trial.user_attrs['reason']}"
+        for trial in summary.trials
+        if "reason" in trial.user_attrs
+    ]
+
+
+def study_table(summaries: list[study.Summary]) -> table.Table:
+    """Studies, a row each."""
+    grid = table.Table(box=rich.box.SIMPLE, pad_edge=False)
+    for name in ("study", "budget", "complete", "pruned", "failed", "running", "waiting", "best"):
+        grid.add_column(name, justify="left" if name == "study" else "right")
+    for summary in summaries:
+        values = summary.as_json()
+        best = summary.best
+        grid.add_row(
+            summary.study.name,
+            str(summary.budget),
+            *(str(n) for n in values["trials"].values()),
+            "-" if best is None or best.value is None else f"{best.value:.4f}",
+        )
+    return grid
+
+
+def best_sentence(summary: study.Summary) -> str:
+    """The best trial with its parameters, in words."""
+    best = summary.best
+    if best is None or best.value is None:
+        return "no trial is complete yet"
+    return f"best: trial {best.number}, accuracy {best.value:.4f}, " + ", ".join(
+        f"{name} {value}" for name, value in best.params.items()
+    )
+
+
+def _best_line(summary: study.Summary) -> text.Text:
+    return text.Text(best_sentence(summary), style="green" if summary.best else "dim")
+
+
+def _line(trial: FrozenTrial) -> text.Text:
+    word, style = STATES[trial.state]
+    line = text.Text(f"trial {trial.number:<3} ")
+    line.append(f"{word:<8}", style=style)
+    line.append(f" {trial.value:.4f} " if trial.value is not None else "    -   ")
+    line.append(f"{trial.user_attrs.get('seconds', 0.0):>7.1f} s  {_params(trial.params)}")
+    if reason := trial.user_attrs.get("reason"):
+        line.append(f"  ({reason})", style="dim")
+    return line
+
+
+def _params(params: dict[str, Any]) -> str:
+    return ", ".join(
+        str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {value}" for name, value in params.items()
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

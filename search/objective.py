@@ -1,0 +1,82 @@
+"""Trains one trial and reports its epochs."""
+
+import dataclasses
+import pathlib
+from typing import Any, Protocol
+
+import torch
+from optuna.trial import TrialState
+
+from models import data as datasets
+from models import engines
+from models import recipe as recipes
+from search import hopeless, space, study_file
+
+
+class Trial(Protocol):
+    """What an objective sees of the trial it trains."""
+
+    params: space.Params
+
+    def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
+        """Stores the value of a 1-based step."""
+
+    def tick(self) -> None:
+        """Raises where the training must end: the worker was asked to stop, or the trial is lost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a trial ends: COMPLETE or PRUNED, its value, and user attributes."""
+
+    state: TrialState
+    value: float | None
+    attrs: dict[str, Any]
+
+
+class Objective:
+    """Trains the configurations of one study on one engine and device.
+
+    Raises:
+        models.errors.ModelError: the dataset, engine or device is not to be had.
+    """
+
+    def __init__(
+        self, spec: study_file.StudySpec, data_dir: pathlib.Path, device: str = "cpu", engine: str | None = None
+    ) -> None:
+        torch.set_num_threads(1)  # the same numbers everywhere, and one worker per core
+        self._spec = spec
+        self._engine = engines.load(engine or spec.training.engine, device)
+        data = datasets.fashion_mnist(data_dir) if spec.training.dataset == "fashion-mnist" else datasets.synthetic()
+        if spec.training.evaluate_on == "validation":
+            data = data.holdout()
+        self._data = data.to(self._engine.device)
+
+    def __call__(self, trial: Trial) -> Result:
+        """Trains a trial to its last epoch, or until the network is known to be hopeless."""
+        recipe = self.recipe(trial.params)
+        attrs: dict[str, Any] = {"engine": self._engine.name, "device": self._engine.device}
+        losses: list[float] = []
+        value = None
+
+        def result(state: TrialState, **more: Any) -> Result:
+            return Result(state, value, {**attrs, **more})
+
+        judge = hopeless.Hopeless(recipe, self._data) if self._spec.pruning.hopeless else None
+        if judge and (reason := judge.before()):
+            return result(TrialState.PRUNED, reason=reason)
+        for epoch in self._engine.train(recipe, self._data, tick=trial.tick):
+            value = epoch.accuracy
+            losses.append(epoch.loss)
+            attrs["avg_loss"] = epoch.loss
+            trial.report(epoch.number, epoch.accuracy, {"avg_losses": losses})
+            if judge and (reason := judge.after(epoch)):
+                return result(TrialState.PRUNED, reason=reason)
+        return result(TrialState.COMPLETE)
+
+    def recipe(self, params: space.Params) -> recipes.Recipe:
+        """The training of a configuration. The seed is the study's, the same for every configuration.
+
+        So studies of one factor compare like with like.
+        """
+        return recipes.Recipe(**params, epochs=self._spec.training.epochs, seed=self._spec.study.seed)  # type: ignore[arg-type]

@@ -1,0 +1,240 @@
+"""A study in the database: created with its file and budget, found again, extended, enqueued into, summed up."""
+
+import dataclasses
+import json
+import uuid
+from typing import Any
+
+import sqlalchemy
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import exc
+
+from search import errors, space, study_file, tables
+from search.store import Store
+
+STUDY_FILE = "search:study_file"
+FIXED_PARAMS = "fixed_params"  # Optuna's name for what study.enqueue_trial stores
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A study of ours: its row, and its file as it was when it was created."""
+
+    study_id: int
+    spec: study_file.StudySpec
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.spec.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A study at one moment. `trials` are Optuna's, by number."""
+
+    study: Study
+    budget: int
+    trials: tuple[FrozenTrial, ...]
+
+    def count(self, state: TrialState) -> int:
+        """How many trials are in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def done(self) -> int:
+        """Trials that used up budget: complete or pruned."""
+        return sum(trial.state in FINISHED for trial in self.trials)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the highest value, the first of equals."""
+        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]
+        return max(complete, key=lambda t: (t.value, -t.number), default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of `status --json`."""
+        best = self.best
+        states = {
+            "complete": TrialState.COMPLETE,
+            "pruned": TrialState.PRUNED,
+            "failed": TrialState.FAIL,
+            "running": TrialState.RUNNING,
+            "waiting": TrialState.WAITING,
+        }
+        return {
+            "name": self.study.name,
+            "budget": self.budget,
+            "trials": {word: self.count(state) for word, state in states.items()},
+            "best": best and {"number": best.number, "value": best.value, "params": best.params},
+        }
+
+
+def create(store: Store, spec: study_file.StudySpec) -> Study:
+    """Writes a study with its file, budget and enqueued configurations, all or nothing.
+
+    Raises:
+        errors.StudyExists: the name is taken.
+    """
+    token = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> int:
+        ours = sqlalchemy.select(tables.budgets.c.study_id).where(tables.budgets.c.token == token)
+        if (known := connection.execute(ours).scalar()) is not None:
+            return int(known)
+        row = connection.execute(
+            tables.studies.insert().values(study_name=spec.name).returning(tables.studies.c.study_id)
+        )
+        study_id = int(row.scalar_one())
+        connection.execute(
+            tables.directions.insert().values(study_id=study_id, objective=0, direction=StudyDirection.MAXIMIZE)
+        )
+        connection.execute(
+            tables.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))
+        )
+        connection.execute(tables.budgets.insert().values(study_id=study_id, token=token, trials=spec.budget.trials))
+        for params in spec.enqueue:
+            _insert_waiting(connection, study_id, spec.space, params, request=None)
+        return study_id
+
+    try:
+        return Study(store.write(work), spec)
+    except exc.IntegrityError as error:
+        raise errors.StudyExists(f"study {spec.name!r} exists already; `search run {spec.name}` resumes it") from error
+
+
+def find(store: Store, name: str) -> Study | None:
+    """The study of that name, or None.
+
+    Raises:
+        errors.InputError: a study of that name is there, but not one of ours.
+    """
+
+    def work(connection: sqlalchemy.Connection) -> tuple[int, str | None] | None:
+        row = connection.execute(
+            sqlalchemy.select(tables.studies.c.study_id, tables.study_attributes.c.value_json)
+            .join(
+                tables.study_attributes,
+                sqlalchemy.and_(
+                    tables.study_attributes.c.study_id == tables.studies.c.study_id,
+                    tables.study_attributes.c.key == STUDY_FILE,
+                ),
+                isouter=True,
+            )
+            .where(tables.studies.c.study_name == name)
+        ).first()
+        return (row[0], row[1]) if row else None
+
+    found = store.read(work)
+    if found is None:
+        return None
+    study_id, text = found
+    if text is None:
+        raise errors.InputError(f"study {name!r} was not made by `search create`: it holds no study file")
+    return Study(study_id, study_file.parse(json.loads(text), f"study {name!r} in the storage"))
+
+
+def names(store: Store) -> list[str]:
+    """The names of our studies, in the order they were created."""
+    ours = (
+        sqlalchemy.select(tables.studies.c.study_name)
+        .join(tables.study_attributes, tables.study_attributes.c.study_id == tables.studies.c.study_id)
+        .where(tables.study_attributes.c.key == STUDY_FILE)
+        .order_by(tables.studies.c.study_id)
+    )
+    return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
+
+
+def budget(connection: sqlalchemy.Connection, study_id: int) -> int:
+    """The budget in force: how many trials may finish."""
+    latest = (
+        sqlalchemy.select(tables.budgets.c.trials)
+        .where(tables.budgets.c.study_id == study_id)
+        .order_by(tables.budgets.c.budget_id.desc())
+        .limit(1)
+    )
+    return int(connection.execute(latest).scalar_one())
+
+
+def extend(store: Store, study: Study, add: int | None = None, to: int | None = None) -> int:
+    """Adds trials to the budget, or sets it; returns the new budget.
+
+    Raises:
+        errors.InputError: the new budget would be below 1.
+    """
+    token = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> int:
+        tables.lock_study(connection, study.study_id)
+        ours = sqlalchemy.select(tables.budgets.c.trials).where(tables.budgets.c.token == token)
+        if (known := connection.execute(ours).scalar()) is not None:
+            return int(known)
+        trials = to if to is not None else budget(connection, study.study_id) + (add or 0)
+        if trials < 1:
+            raise errors.InputError(f"the budget of study {study.name!r} must be >= 1, got {trials}")
+        connection.execute(tables.budgets.insert().values(study_id=study.study_id, token=token, trials=trials))
+        return trials
+
+    return store.write(work)
+
+
+def enqueue(store: Store, study: Study, params: space.Params) -> int:
+    """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
+
+    Args:
+        params: what `Space.trim` kept.
+
+    Raises:
+        errors.DuplicateConfiguration: a trial of the study has this configuration already.
+    """
+    request = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> int:
+        tables.lock_study(connection, study.study_id)
+        number = (
+            sqlalchemy.select(tables.trials.c.number)
+            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
+            .where(tables.claims.c.study_id == study.study_id)
+        )
+        if (known := connection.execute(number.where(tables.claims.c.request == request)).scalar()) is not None:
+            return int(known)
+        key = study.spec.space.key(params)
+        if (other := connection.execute(number.where(tables.claims.c.config == key)).scalar()) is not None:
+            raise errors.DuplicateConfiguration(
+                f"study {study.name!r}: trial {other} has this configuration already: {params}"
+            )
+        return _insert_waiting(connection, study.study_id, study.spec.space, params, request)
+
+    return store.write(work)
+
+
+def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:
+    """The study now. A history that is given is refreshed, which reads only what may have changed."""
+    history = history or store.history(study.study_id)
+    store.call(history.refresh)
+    trials = history.get_all_trials(study.study_id, deepcopy=False)
+    return Summary(study, store.read(lambda connection: budget(connection, study.study_id)), tuple(trials))
+
+
+def _insert_waiting(
+    connection: sqlalchemy.Connection,
+    study_id: int,
+    tree: space.Space,
+    params: space.Params,
+    request: str | None,
+) -> int:
+    trial_id, number = tables.insert_trial(connection, study_id, TrialState.WAITING, start=None)
+    connection.execute(
+        tables.system_attributes.insert().values(trial_id=trial_id, key=FIXED_PARAMS, value_json=json.dumps(params))
+    )
+    connection.execute(
+        tables.claims.insert().values(
+            trial_id=trial_id,
+            study_id=study_id,
+            request=request,
+            config=tree.key(params) if tree.is_complete(params) else None,
+        )
+    )
+    return number
