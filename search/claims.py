@@ -373,7 +373,16 @@ def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int
     size = of.spec.space.size
     if size is None or total < size:
         return False
-    return len(_taken(connection, of.study_id)) >= size
+    # one that runs or waits without a configuration yet will take one; a FAIL without one never will
+    reserved = connection.execute(
+        sqlalchemy.select(sqlalchemy.func.count())
+        .select_from(trials.join(claims, claims.c.trial_id == trials.c.trial_id, isouter=True))
+        .where(
+            trials.c.study_id == of.study_id,
+            sqlalchemy.or_(claims.c.config.is_not(None), trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING])),
+        )
+    ).scalar_one()
+    return bool(reserved >= size)
 
 
 def _taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:

@@ -116,7 +116,7 @@ class Live:
 def trial_table(summary: study.Summary) -> table.Table:
     """All trials, a row each."""
     names = [p.name for p in summary.study.spec.space.parameters]
-    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True)
+    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     # narrow enough for 80 columns
     for name in ("#", "state", "accuracy", "avg loss", *(HEADINGS.get(n, n) for n in names), "epochs", "seconds"):
         grid.add_column(name, justify="left" if name in ("state", "activation") else "right", no_wrap=True)

@@ -10,14 +10,14 @@ from optuna import distributions, samplers
 
 from search import space
 
+warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
+
 SAMPLERS: dict[str, Callable[[int], samplers.BaseSampler]] = {
     # grouped: with plain TPE, width and activation leave the joint space after the first trial of depth 0
     "tpe": lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed),
     "random": lambda seed: samplers.RandomSampler(seed=seed),
 }
 NEIGHBOUR_LIMIT = 100_000
-
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning, module="optuna")
 
 
 def propose(

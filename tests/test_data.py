@@ -1,0 +1,134 @@
+import gzip
+import multiprocessing
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+import torch
+import torchvision
+
+from models import data, errors, sources
+
+
+def test_tensors_are_bitwise_totensor(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The resident images are what torchvision's ToTensor gives, bit for bit, and so are the labels."""
+    loaded = data.fashion_mnist(data_dir)
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, path in sources.find(data_dir).items():
+        raw.joinpath(name).write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    for train, images, labels in (
+        (True, loaded.train_images, loaded.train_labels),
+        (False, loaded.test_images, loaded.test_labels),
+    ):
+        theirs = torchvision.datasets.FashionMNIST(tmp_path, train=train, transform=torchvision.transforms.ToTensor())
+        assert images.shape == (len(theirs), 784)
+        assert images.dtype == torch.float32
+        assert labels.dtype == torch.int64
+        for index in range(0, len(theirs), 997):
+            image, label = theirs[index]
+            assert torch.equal(image.flatten(), images[index])
+            assert label == labels[index]
+        assert torch.equal(labels, theirs.targets)
+
+
+def test_holdout_keeps_the_test_set_for_the_end() -> None:
+    """The hold-out takes a sixth of the training images, always the same ones, and none of the test set."""
+    whole = data.synthetic(train=600)
+    apart = whole.holdout()
+    assert len(apart.train_images) == 500
+    assert len(apart.test_images) == 100
+    both = torch.cat([apart.train_images, apart.test_images])
+    assert torch.equal(both.sum(1).sort().values, whole.train_images.sum(1).sort().values)
+    assert torch.equal(apart.test_images, whole.holdout().test_images)
+
+
+def test_order_is_a_fresh_shuffle_per_epoch() -> None:
+    """Each (seed, epoch) has its own permutation of all samples, the same on every call."""
+    first = data.order(0, 1, 100)
+    assert torch.equal(first.sort().values, torch.arange(100))
+    assert torch.equal(first, data.order(0, 1, 100))
+    assert not torch.equal(first, data.order(0, 2, 100))
+    assert not torch.equal(first, data.order(1, 1, 100))
+    assert not torch.equal(data.order(1, 2, 100), data.order(2, 1, 100))
+
+
+@pytest.fixture
+def folder(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """The real files, lying plainly in a folder of their own."""
+    for path in sources.find(data_dir).values():
+        shutil.copy(path, tmp_path / path.name)
+    return tmp_path
+
+
+def test_a_plain_folder_will_do(folder: pathlib.Path) -> None:
+    """Files that lie in the folder itself, without torchvision's sub-folders, are used in place."""
+    assert len(data.fashion_mnist(folder).train_images) == 60_000
+    assert not (folder / sources.RAW).exists()
+
+
+def test_a_truncated_file_is_named(folder: pathlib.Path) -> None:
+    """A file cut short is an error that names it, its size and what it should be."""
+    victim = next(folder.glob("t10k-images*"))
+    victim.write_bytes(victim.read_bytes()[:100_000])
+    with pytest.raises(errors.DataError) as raised:
+        data.fashion_mnist(folder)
+    assert str(victim) in str(raised.value)
+
+
+def test_a_foreign_file_is_named(folder: pathlib.Path) -> None:
+    """Another dataset under FashionMNIST's name (MNIST has the same names) is an error, not a training set."""
+    victim = next(folder.glob("train-labels*"))
+    content = b"\0\0\x08\x01" + (60_000).to_bytes(4, "big") + bytes(60_000)
+    victim.write_bytes(gzip.compress(content) if victim.suffix == ".gz" else content)
+    with pytest.raises(errors.DataError, match="is not FashionMNIST's train-labels-idx1-ubyte") as raised:
+        data.fashion_mnist(folder)
+    assert str(victim) in str(raised.value)
+
+
+def test_without_any_source_the_ways_are_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing has the data, the error names the folder, the option and the package, and leaves nothing behind."""
+    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(sources, "MIRROR_SECONDS", 0.001)
+    monkeypatch.setattr(sources, "_from_torchvision", lambda _: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sources.FETCHERS, "torchvision's download", sources._from_torchvision)
+    with pytest.raises(errors.DataError) as raised:
+        data.fashion_mnist(tmp_path / "data")
+    for way in ("FashionMNIST/raw", "--data-dir", "dataset-fashion-mnist", "no network", "no apt-get"):
+        assert way in str(raised.value)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".fashion-mnist.lock"]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get exists on Debian and Ubuntu only")
+def test_two_workers_fetch_at_once(tmp_path: pathlib.Path) -> None:
+    """Workers that start together on an empty folder both get the whole set, from a real source."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        found = pool.map(sources.find, [tmp_path, tmp_path])
+    assert found[0] == found[1]
+    for name, path in found[0].items():
+        assert sources.load(path, name).shape[0] in (10_000, 60_000)
+    assert not list(tmp_path.glob(".fetch-*"))
+
+
+def test_an_unwritable_folder_is_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data folder that cannot be made is an error that names it and the option."""
+    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "nowhere")
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(errors.DataError, match=r"file/data cannot be written .* --data-dir"):
+        sources.find(blocked / "data")
+
+
+def test_models_never_import_search() -> None:
+    """The one law of the house: `search/` uses `models/`, and never the other way; nor does `models/` know Optuna."""
+    root = pathlib.Path(__file__).parent.parent
+    found = subprocess.run(
+        ["grep", "-rnE", r"^\s*(from|import) (search|optuna|sqlalchemy)\b", str(root / "models"), "--include=*.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout == ""
+    assert found.returncode == 1  # grep looked, and found none

@@ -1,0 +1,174 @@
+"""What every engine must pass; a new engine is one more name in `engines.ENGINES`."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy
+import pytest
+import torch
+from torch.nn import functional
+
+from models import data, engine, engines, errors, network
+from models.recipe import Recipe
+
+SMALL = data.synthetic(train=203, test=60)
+
+
+@pytest.fixture(params=sorted(engines.ENGINES))
+def each(request: pytest.FixtureRequest) -> engine.Engine:
+    torch.set_num_threads(1)
+    return engines.load(request.param, "cpu")
+
+
+def truth(recipe: Recipe, small: data.Dataset) -> tuple[list[float], list[torch.Tensor]]:
+    """The same training in float64, written out: batch losses and final weights."""
+    weights = [w.double().requires_grad_() for w in network.initial_weights(recipe)]
+    activation = {"ReLU": torch.relu, "Sigmoid": torch.sigmoid, "GELU": functional.gelu}.get(str(recipe.activation))
+    losses = []
+    for epoch in range(1, recipe.epochs + 1):
+        for batch in data.order(recipe.seed, epoch, len(small.train_images)).split(recipe.batch_size):
+            values = small.train_images[batch].double()
+            for index in range(0, len(weights), 2):
+                values = values @ weights[index].T + weights[index + 1]
+                if index < len(weights) - 2:
+                    assert activation is not None
+                    values = activation(values)
+            loss = functional.cross_entropy(values, small.train_labels[batch])
+            gradients = torch.autograd.grad(loss, weights)
+            losses.append(loss.item())
+            with torch.no_grad():
+                for weight, gradient in zip(weights, gradients, strict=True):
+                    weight -= recipe.learning_rate * gradient
+    return losses, [w.detach() for w in weights]
+
+
+RECIPES = [
+    # a small rate keeps float32 rounding from growing: ReLU training is chaotic
+    Recipe(0.01, batch_size, depth, width, activation, epochs=2, seed=3)
+    for (depth, width), activation, batch_size in itertools.chain(
+        itertools.product([(1, 33), (3, 17)], ["ReLU", "Sigmoid", "GELU"], [1, 41]),
+        itertools.product([(7, 8)], ["Sigmoid"], [2, 3]),
+        itertools.product([(0, None)], [None], [1, 127, 128, 203, 500]),
+    )
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+def test_training_is_plain_sgd_on_cross_entropy(each: engine.Engine, recipe: Recipe) -> None:
+    """The loss of every batch and the final weights agree with a float64 run over the same samples."""
+    epochs = list(each.train(recipe, SMALL))
+    losses, weights = truth(recipe, SMALL)
+    assert [epoch.number for epoch in epochs] == [1, 2]
+    ours = numpy.concatenate([epoch.batch_losses for epoch in epochs])
+    assert all(len(epoch.batch_losses) == recipe.steps_per_epoch(203) for epoch in epochs)
+    numpy.testing.assert_allclose(ours, losses, rtol=2e-4, atol=2e-5)
+    for got, wanted in zip(epochs[-1].state().weights, weights, strict=True):
+        torch.testing.assert_close(got.double(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_same_recipe_same_bits(each: engine.Engine) -> None:
+    """One recipe gives the same losses, accuracy and weights twice, bit for bit."""
+    recipe = Recipe(0.1, 7, 2, 19, "GELU", epochs=2)
+    first, second = list(each.train(recipe, SMALL)), list(each.train(recipe, SMALL))
+    for one, two in zip(first, second, strict=True):
+        assert one.batch_losses.tobytes() == two.batch_losses.tobytes()
+        assert (one.loss, one.accuracy) == (two.loss, two.accuracy)
+    for one, two in zip(first[-1].state().weights, second[-1].state().weights, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_evaluation_figures_are_those_of_the_state(each: engine.Engine) -> None:
+    """An epoch's loss and accuracy are the lab's evaluation of its weights; train accuracy comes where asked for."""
+    recipe = Recipe(0.1, 16, 1, 16, "ReLU", epochs=3)
+    for epoch in each.train(recipe, SMALL, train_accuracy=True):
+        net = network.build(recipe, epoch.state().weights)
+        loss, accuracy = network.evaluate(net, SMALL.test_images, SMALL.test_labels, 16)
+        assert epoch.loss == pytest.approx(loss, rel=1e-6)
+        assert epoch.accuracy == accuracy
+        train = network.evaluate(net, SMALL.train_images, SMALL.train_labels, 16)[1]
+        assert epoch.train_accuracy == train
+    assert epoch.number == 3
+    assert next(iter(each.train(recipe, SMALL))).train_accuracy is None
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_resume_equals_the_uninterrupted_run(each: engine.Engine, stop: int) -> None:
+    """Stopping after an epoch and going on from its State gives the same bits as never stopping."""
+    recipe = Recipe(0.1, 10, 2, 12, "ReLU", epochs=4)
+    whole = list(each.train(recipe, SMALL))
+    state = next(e.state() for e in each.train(recipe, SMALL) if e.number == stop)
+    rest = list(each.train(recipe, SMALL, resume=state))
+    assert [epoch.number for epoch in rest] == list(range(stop + 1, 5))
+    for one, two in zip(whole[stop:], rest, strict=True):
+        assert one.batch_losses.tobytes() == two.batch_losses.tobytes()
+    for one, two in zip(whole[-1].state().weights, rest[-1].state().weights, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_state_resumes_its_own_recipe_only(each: engine.Engine) -> None:
+    """A state of another recipe is refused."""
+    recipe = Recipe(0.1, 64, 0, epochs=2)
+    state = next(iter(each.train(recipe, SMALL))).state()
+    with pytest.raises(errors.RecipeError, match="cannot resume"):
+        next(iter(each.train(dataclasses.replace(recipe, learning_rate=0.2), SMALL, resume=state)))
+
+
+def test_a_state_is_a_copy(each: engine.Engine) -> None:
+    """Training on does not change a state that was taken."""
+    epochs = each.train(Recipe(0.5, 8, 1, 8, "ReLU", epochs=2), SMALL)
+    state = next(iter(epochs)).state()
+    before = [weight.clone() for weight in state.weights]
+    list(epochs)
+    assert all(torch.equal(a, b) for a, b in zip(before, state.weights, strict=True))
+
+
+def test_divergence_is_no_crash(each: engine.Engine) -> None:
+    """A learning rate of 10 ends in inf or nan losses, reported as such, and training goes on."""
+    epochs = list(each.train(Recipe(10.0, 4, 3, 64, "ReLU", epochs=3), SMALL))
+    assert len(epochs) == 3
+    assert not math.isfinite(epochs[-1].loss) or epochs[-1].loss > 2
+    assert 0 <= epochs[-1].accuracy <= 1
+
+
+def test_tick_ends_the_training(each: engine.Engine) -> None:
+    """What `tick` raises comes out at once, within an epoch, so that signals are answered."""
+    calls = 0
+
+    def tick() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(each.train(Recipe(0.1, 1, 0), SMALL, tick=tick))
+    assert calls == 21
+
+
+def test_learns(each: engine.Engine) -> None:
+    """A linear model learns the synthetic set."""
+    *_, last = each.train(Recipe(0.1, 10, 0, epochs=3), data.synthetic())
+    assert last.accuracy > 0.95
+
+
+def test_unknown_engine_and_device_are_refused() -> None:
+    """A wrong name says which there are; a device that is not there says so."""
+    with pytest.raises(errors.DeviceError, match="engine must be one of auto, .*reference.*, got 'fast'"):
+        engines.load("fast")
+    with pytest.raises(errors.DeviceError, match="device must be cpu, cuda or cuda:N, got 'tpu'"):
+        engines.load("auto", "tpu")
+    with pytest.raises(errors.DeviceError, match="cuda:99' is not there"):
+        engines.load("auto", "cuda:99")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine")
+def test_cuda_agrees_with_the_cpu_and_repeats_itself() -> None:
+    """The reference on CUDA gives the same bits twice, and the CPU's figures up to rounding."""
+    recipe = Recipe(0.05, 16, 2, 32, "GELU", epochs=2)
+    on_cuda = engines.load("reference", "cuda")
+    one, two = (list(on_cuda.train(recipe, SMALL)) for _ in range(2))
+    cpu = list(engines.load("reference", "cpu").train(recipe, SMALL))
+    for first, second, third in zip(one, two, cpu, strict=True):
+        assert first.batch_losses.tobytes() == second.batch_losses.tobytes()
+        numpy.testing.assert_allclose(first.batch_losses, third.batch_losses, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,161 @@
+import multiprocessing
+import pathlib
+import sqlite3
+import threading
+import time
+
+import pytest
+import sqlalchemy
+from conftest import Server
+
+from search import errors, store, tables
+
+
+def count_studies(here: store.Store) -> int:
+    return int(here.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(tables.studies.c.study_id)))).scalar() or 0)
+
+
+@pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "nonsense", "sqlite://", "sqlite:///:memory:", ""])
+def test_other_addresses_are_refused(url: str) -> None:
+    """Only a SQLite file or a Postgres will do, and no password is shown."""
+    with pytest.raises(errors.InputError) as raised:
+        store.Store(url)
+    assert "--storage must" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_an_absent_database_is_one_line_after_the_patience() -> None:
+    """A server that does not answer is waited for, then reported without its password."""
+    started = time.monotonic()
+    with pytest.raises(errors.StorageError, match="stayed away for 1 s.*Connection refused") as raised:
+        store.Store("postgresql://user:secret@127.0.0.1:1/x", patience_seconds=1)
+    assert "secret" not in str(raised.value)
+    assert time.monotonic() - started < 10
+
+
+def test_what_no_wait_mends_fails_at_once(postgres: Server) -> None:
+    """A database that does not exist is an error within a moment, not after the patience."""
+    started = time.monotonic()
+    with pytest.raises(errors.StorageError, match="does not exist"):
+        store.Store(postgres.url.replace("/postgres?", "/nowhere?"), patience_seconds=60)
+    assert time.monotonic() - started < 10
+
+
+def test_a_foreign_file_is_refused(tmp_path: pathlib.Path) -> None:
+    """A file that is no SQLite database is an error, and is not touched."""
+    file = tmp_path / "notes.db"
+    file.write_text("these are my notes, longer than a header of SQLite would be, and then some more of them")
+    before = file.read_bytes()
+    with pytest.raises(errors.StorageError, match="file is not a database"):
+        store.Store(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def open_and_close(url: str) -> str:
+    store.Store(url, patience_seconds=30).close()
+    return "opened"
+
+
+def test_first_workers_may_start_together(url: str) -> None:
+    """Four processes open an empty database at once: the schema is made once and all of them get it."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert pool.map(open_and_close, [url] * 4) == ["opened"] * 4
+
+
+def test_sqlite_is_wal_and_begins_immediately(tmp_path: pathlib.Path) -> None:
+    """Readers do not wait for writers, and a write transaction owns the lock before its first read."""
+    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    assert here.read(lambda c: c.exec_driver_sql("PRAGMA journal_mode").scalar()) == "wal"
+    other = sqlite3.connect(tmp_path / "search.db", timeout=0)
+
+    def try_to_write(connection: sqlalchemy.Connection) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.execute("SELECT count(*) FROM studies").fetchone()
+
+    here.write(try_to_write)
+    other.execute("BEGIN IMMEDIATE")
+    other.rollback()
+
+
+def test_a_locked_sqlite_file_is_waited_for(tmp_path: pathlib.Path) -> None:
+    """Another process holds the file for seconds: the write succeeds when it lets go, and the wait is counted."""
+    here = store.Store(f"sqlite:///{tmp_path}/search.db", patience_seconds=30)
+    other = sqlite3.connect(tmp_path / "search.db", check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(3, other.rollback)
+    release.start()
+    started = time.monotonic()
+    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    assert time.monotonic() - started > 2.5
+    assert here.interruptions > 0
+    assert count_studies(here) == 1
+    release.join()
+
+
+def test_patience_ends_with_a_clear_error(tmp_path: pathlib.Path) -> None:
+    """A file that stays locked is an error after the patience, and nothing is written."""
+    here = store.Store(f"sqlite:///{tmp_path}/search.db", patience_seconds=2)
+    other = sqlite3.connect(tmp_path / "search.db")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(errors.StorageError, match="stayed away for 2 s: database is locked"):
+        here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    other.rollback()
+    assert count_studies(here) == 0
+
+
+def test_a_wait_ends_when_asked_to_stop(tmp_path: pathlib.Path) -> None:
+    """A worker that waits for the database answers a signal at once."""
+    stop = threading.Event()
+    here = store.Store(f"sqlite:///{tmp_path}/search.db", patience_seconds=60, stop=stop)
+    other = sqlite3.connect(tmp_path / "search.db")
+    other.execute("BEGIN EXCLUSIVE")
+    threading.Timer(1, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(errors.Interrupted):
+        here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    assert time.monotonic() - started < 4
+    other.rollback()
+
+
+def test_a_restarted_postgres_is_waited_for(postgres: Server) -> None:
+    """`pg_ctl restart -m immediate` under an open store: reads and writes go on, with new connections."""
+    here = store.Store(postgres.new_database(), patience_seconds=60)
+    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    postgres.control("restart", "-m", "immediate")
+    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="b")))
+    assert count_studies(here) == 2
+    assert here.interruptions > 0
+
+
+def test_cut_connections_are_replaced(postgres: Server) -> None:
+    """`pg_terminate_backend` between two calls costs a retry, not an error."""
+    url = postgres.new_database()
+    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    for name in "abc":
+        here.write(lambda c, name=name: c.execute(tables.studies.insert().values(study_name=name)))  # type: ignore[misc]
+        with admin.connect() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
+            )
+    assert count_studies(here) == 3
+
+
+def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
+    """A database that refuses writes for a while (a failover) is an outage like any other."""
+    url = postgres.new_database()
+    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    name = sqlalchemy.make_url(url).database
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
+
+    def switch(value: str) -> None:
+        with admin.connect() as connection:
+            connection.exec_driver_sql("SET default_transaction_read_only = off")
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
+            connection.exec_driver_sql(cut)
+
+    switch("on")
+    threading.Timer(2, switch, ["off"]).start()
+    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    assert count_studies(here) == 1
+    assert here.interruptions > 0

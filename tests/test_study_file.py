@@ -1,0 +1,140 @@
+import pathlib
+
+import pytest
+
+from search import errors, study_file
+
+STUDIES = pathlib.Path(__file__).parent.parent / "studies"
+LAB = (STUDIES / "lab.toml").read_text()
+BRANCH = ', when = "depth > 0" }'
+ENQUEUE = "trials = 10\n[[enqueue]]\n"
+
+
+def test_the_lab_is_read() -> None:
+    """The shipped search is the lab's."""
+    spec = study_file.load(STUDIES / "lab.toml")
+    assert (spec.name, spec.budget.trials, spec.training.epochs) == ("lab", 10, 10)
+    assert (spec.sampler.name, spec.pruning.hopeless, spec.training.evaluate_on) == ("tpe", True, "test")
+    assert spec.text == LAB
+
+
+def test_the_replay_has_the_published_configurations() -> None:
+    """The replay enqueues the ten published trials, in order, over the same space as the search."""
+    replay, lab = study_file.load(STUDIES / "lab-replay.toml"), study_file.load(STUDIES / "lab.toml")
+    assert replay.space == lab.space
+    assert [(p["learning_rate"], p["batch_size"], p["depth"]) for p in replay.enqueue] == [
+        (0.01, 127, 0), (0.1, 41, 3), (0.01, 104, 6), (1e-4, 35, 3), (0.01, 65, 1),
+        (1e-4, 33, 6), (0.1, 72, 0), (1e-4, 1, 6), (0.01, 78, 2), (0.1, 76, 1),
+    ]  # fmt: skip
+    assert not replay.pruning.hopeless
+    assert replay.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 0", 'seed = "a"', "study.seed must be a valid integer, got 'a'"),
+        ("seed = 0", "seed = -1", "study.seed must be >= 0, got -1"),
+        ("seed = 0", "sed = 0", "study.sed is not a known key, got 0"),
+        ('name = "lab"', 'name = "a b"', "study.name must be letters, digits"),
+        ('name = "lab"', "", "study.name is missing"),
+        ("[sampler]", "[samplr]", "samplr is not a known key"),
+        ('"maximize"', '"minimize"', "study.direction must be 'maximize', got 'minimize'"),
+        ("epochs = 10", "epochs = 0", "training.epochs must be >= 1, got 0"),
+        ("epochs = 10", "epochs = 2.5", "training.epochs must be a valid integer, got 2.5"),
+        ('"test"', '"tset"', "training.evaluate_on must be 'test' or 'validation', got 'tset'"),
+        ("hopeless = true", "hopeless = 1", "pruning.hopeless must be a valid boolean, got 1"),
+        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, got 'tpo'"),
+        ("[1e-4, 1e-2, 1e-1]", "[]", "space.learning_rate.choices must not be empty, got []"),
+        ("[1e-4, 1e-2, 1e-1]", "[0.1, 0.1]", "space.learning_rate[1] must not repeat an earlier choice, got 0.1"),
+        ("[1e-4, 1e-2, 1e-1]", "[0.1, 0]", "space.learning_rate[1] must be a number > 0, got 0"),
+        ("[1e-4, 1e-2, 1e-1]", "[0.1, nan]", "space.learning_rate.choices.1 must be a finite number or a string, got nan"),
+        ("[1e-4, 1e-2, 1e-1]", "0.1", "space.learning_rate must be a list of choices or a table with low and high, got 0.1"),
+        ("{ low = 1, high = 128 }", "{ low = 0, high = 128 }", "space.batch_size.low must be an integer >= 1, got 0"),
+        ("{ low = 1, high = 128 }", "{ low = 2, high = 1 }", "space.batch_size.low must be <= high, got low = 2 and high = 1"),
+        ("{ low = 1, high = 128 }", "{ low = 1 }", "space.batch_size.high is missing"),
+        ("{ low = 1, high = 128 }", "{ low = 1, high = 128, step = 2 }", "space.batch_size.step must divide high - low = 127, got 2"),
+        ("{ low = 1, high = 128 }", "{ low = 1, hihg = 2 }", "space.batch_size.hihg is not a known key, got 2"),
+        ("{ low = 1, high = 128 }", "{ choices = [1], low = 1 }", "space.batch_size.low must not stand beside choices, got 1"),
+        ("batch_size =", "batchsize =", "space.batchsize is not a known key"),
+        ("batch_size = { low = 1, high = 128 }", "", "space.batch_size is missing"),
+        ('"GELU"]', '"Tanh"]', "space.activation[2] must be one of ReLU, Sigmoid, GELU, got 'Tanh'"),
+        ('512], when = "depth > 0"', '512], when = "depht > 0"', "space.width.when must name a parameter of the space"),
+        ('512], when = "depth > 0"', '512], when = "depth"', "space.width.when must read NAME OPERATOR VALUE"),
+        ('512], when = "depth > 0"', '512], when = "depth > 2"', "since a network of depth 1 needs a width, got 'depth > 2'"),
+        ('512], when = "depth > 0"', "512]", "since a network of depth 0 has no width, got None"),
+        ('high = 6 }', 'high = 6, when = "width > 1" }', "space.depth.when must not form a circle"),
+        ('[1e-4, 1e-2, 1e-1]', '{ choices = [0.1], when = "depth > 0" }', "space.learning_rate.when must not be given"),
+        ("trials = 10", "trials = 0", "budget.trials must be >= 1, got 0"),
+        ("trials = 10", 'trials = "10"', "budget.trials must be a valid integer, got '10'"),
+        ("[budget]\ntrials = 10", "", "budget is missing"),
+        ("trials = 10", ENQUEUE + "learning_rate = 0.2", "enqueue[0].learning_rate must be one of 0.0001, 0.01, 0.1, got 0.2"),
+        ("trials = 10", ENQUEUE + "momentum = 0.2", "enqueue[0].momentum must be a parameter of the space"),
+        ("[study]", "[study", "must be TOML: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused(old: str, new: str, message: str) -> None:
+    """A wrong study file is refused with file, key, rule and value."""
+    assert old in LAB
+    with pytest.raises(errors.StudyFileError) as raised:
+        study_file.parse(LAB.replace(old, new, 1), "lab.toml")
+    assert str(raised.value).startswith("lab.toml: ")
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_circle_of_branches_is_refused() -> None:
+    """Two branches that wait for each other are named with their conditions."""
+    text = LAB.replace('512], when = "depth > 0"', "512], when = \"activation == 'ReLU'\"")
+    text = text.replace('"GELU"], when = "depth > 0"', '"GELU"], when = "width > 32"')
+    with pytest.raises(errors.StudyFileError) as raised:
+        study_file.parse(text, "lab.toml")
+    assert str(raised.value) == (
+        "lab.toml: space.width.when must not form a circle, "
+        "got width (when activation == 'ReLU') -> activation (when width > 32)"
+    )
+
+
+def test_width_at_depth_zero_is_dropped_and_said() -> None:
+    """An enqueued configuration of depth 0 loses its width and activation, with a note that names them."""
+    text = LAB + '[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 72\ndepth = 0\nwidth = 128\nactivation = "ReLU"\n'
+    spec = study_file.parse(text, "lab.toml")
+    assert spec.enqueue == ({"learning_rate": 0.1, "batch_size": 72, "depth": 0},)
+    assert spec.notes == ("enqueue[0]: width and activation dropped: they do not exist at depth 0",)
+
+
+def test_enqueued_twice_is_refused() -> None:
+    """The same configuration twice in a file is refused, also where only a dropped value differs."""
+    one = "[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 72\ndepth = 0\n"
+    with pytest.raises(errors.StudyFileError, match=r"enqueue\[1\] must differ from enqueue\[0\]"):
+        study_file.parse(LAB + one + one + "width = 32\n", "lab.toml")
+
+
+def test_an_unreadable_file_is_one_line(tmp_path: pathlib.Path) -> None:
+    """A missing or binary file is an error that names it."""
+    with pytest.raises(errors.StudyFileError, match="nothing.toml: cannot be read"):
+        study_file.load(tmp_path / "nothing.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(errors.StudyFileError, match="binary.toml: cannot be read"):
+        study_file.load(binary)
+
+
+def test_differences_name_what_cannot_change() -> None:
+    """Space and training are compared key by key; budget, sampler and pruning may differ."""
+    one = study_file.parse(LAB, "a")
+    same = LAB.replace("trials = 10", "trials = 99").replace("hopeless = true", "hopeless = false")
+    assert study_file.differences(one, study_file.parse(same, "b")) == []
+    other = LAB.replace("epochs = 10", "epochs = 3").replace("high = 128", "high = 64")
+    found = study_file.differences(one, study_file.parse(other, "b"))
+    assert found[0] == "training.epochs is 10, the file says 3"
+    assert found[1].startswith("space.batch_size is IntDistribution(high=128")
+    assert len(found) == 2
+
+
+def test_ranges_and_constants() -> None:
+    """A continuous learning rate and one-value lists make a space too; an integer rate is read as a float."""
+    text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1, log = true }").replace("{ low = 1, high = 128 }", "[64]")
+    spec = study_file.parse(text, "lab.toml")
+    assert spec.space.size is None
+    assert study_file.parse(LAB.replace("[1e-4, 1e-2, 1e-1]", "[1]"), "lab.toml").space.size == 128 * 55
