@@ -174,7 +174,7 @@ class _Heart:
 
     def _live(self) -> None:
         next_beat = time.monotonic() + self._watch.beat_seconds
-        while not self._ended.wait(min(HEART_TICK_SECONDS, self._watch.beat_seconds)):
+        while not self._ended.wait(min(HEART_TICK_SECONDS, self._watch.beat_seconds / 4)):
             if self._parent is not None and os.getppid() != self._parent:
                 self._stop.set()
             if time.monotonic() < next_beat:

@@ -3,6 +3,9 @@
 import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -134,3 +137,43 @@ def data_dir() -> pathlib.Path:
     folder = pathlib.Path(os.environ.get("SEARCH_DATA", ROOT / "data"))
     sources.find(folder)
     return folder
+
+
+class Processes:
+    """`search ...` as real processes, all of which are gone when the test ends."""
+
+    def __init__(self, url: str, folder: pathlib.Path) -> None:
+        self.url, self.folder = url, folder
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "search", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": self.url, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        process = self.start(*arguments, **environment)
+        output, _ = process.communicate(timeout=240)
+        return process.returncode, output
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                # the whole session: `search run` may have workers, which follow their parent anyway
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+
+@pytest.fixture
+def processes(url: str, tmp_path: pathlib.Path) -> Iterator[Processes]:
+    started = Processes(url, tmp_path)
+    yield started
+    started.end()

@@ -84,8 +84,8 @@ class Reference:
 def keep_freed_memory() -> None:
     """Stops glibc from giving freed gradients back to the kernel at every step.
 
-    Blocks of 1 MB (a gradient at width 512) are otherwise mapped and unmapped each time: the page faults take
-    as long as the arithmetic. Other C libraries are left alone.
+    Gradients of 1 MB (width 512) are otherwise mapped and unmapped each time. How much that costs is the kernel's
+    affair: from nothing (transparent huge pages) to half of the speed. Other C libraries are left alone.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,0 +1,249 @@
+"""Real worker processes on both databases, killed, stopped, restarted, extended: the count stays exact."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy
+from conftest import Processes, Server, quick_text
+from optuna.trial import TrialState
+
+from search import claims, errors, presence, store, study, study_file, tables
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[..., study.Study]
+PATIENCE_SECONDS = 150
+
+
+def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def in_training(here: store.Store, of: study.Study) -> list[presence.Sighting]:
+    """Trials whose owner has reported an epoch: killed now, it is killed inside its trial."""
+    running = here.read(lambda c: claims._running(c, of.study_id))
+    stepped = {
+        t._trial_id for t in study.summary(here, of).trials if t.state == TrialState.RUNNING and t.intermediate_values
+    }
+    return [seen for seen in running if seen.trial_id in stepped]
+
+
+def adoptions(here: store.Store, of: study.Study) -> int:
+    rows = here.read(lambda c: c.execute(sqlalchemy.select(tables.claims.c.generation)).scalars().all())
+    return sum(generation - 1 for generation in rows)
+
+
+def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECONDS) -> list[int]:
+    """Exit codes; negative for a signal."""
+    deadline = time.monotonic() + seconds
+    return [process.wait(max(1, deadline - time.monotonic())) for process in processes]
+
+
+def finished(here: store.Store, of: study.Study) -> int:
+    return study.summary(here, of).done
+
+
+def test_eight_workers_with_kills_end_with_exactly_the_budget(
+    opened: store.Store, make_study: Make, processes: Processes
+) -> None:
+    """40 trials by 8 workers, killed inside trials and joining late, end with 40; extended to 60, with 60.
+
+    Enqueued and created trials together never exceed the budget, at any moment.
+    """
+    of = make_study(trials=40, epochs=40, hopeless="false")
+    for size in (3, 5, 7):
+        study.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": size, "depth": 0})
+    workers = [processes.start("work", of.name) for _ in range(8)]
+    killed: set[int] = set()
+
+    def watch_and_kill(budget: int, kills: int) -> None:
+        while finished(opened, of) < budget:
+            summary = study.summary(opened, of)
+            assert summary.done + summary.count(TrialState.RUNNING) <= budget
+            victims = [seen for seen in in_training(opened, of) if seen.worker.pid not in killed]
+            if victims and len(killed) < kills:
+                os.kill(victims[0].worker.pid, signal.SIGKILL)
+                killed.add(victims[0].worker.pid)
+                workers.append(processes.start("work", of.name))
+                study.enqueue(opened, of, {"learning_rate": 0.01, "batch_size": 10 + len(killed), "depth": 0})
+            assert any(worker.poll() is None for worker in workers)
+            time.sleep(0.05)
+
+    watch_and_kill(40, kills=7)
+    codes = ends(workers)
+    assert sorted(set(codes)) == [-signal.SIGKILL, 0]
+    assert codes.count(-signal.SIGKILL) == len(killed) == 7
+    summary = study.summary(opened, of)
+    assert (summary.done, summary.count(TrialState.RUNNING)) == (40, 0)
+    assert adoptions(opened, of) >= 5
+    keys = [of.spec.space.key(t.params) for t in summary.trials if t.state in study.FINISHED]
+    assert len(set(keys)) == 40
+    assert all(len(t.intermediate_values) == 40 for t in summary.trials if t.state == TrialState.COMPLETE)
+
+    assert study.extend(opened, of, to=60) == 60
+    workers = [processes.start("work", of.name) for _ in range(8)]
+    watch_and_kill(60, kills=7)
+    assert set(ends(workers)) == {0}
+    summary = study.summary(opened, of)
+    assert (summary.done, summary.count(TrialState.RUNNING)) == (60, 0)
+
+
+def pause(here: store.Store, pid: int) -> None:
+    """SIGSTOP outside a write: a process that sleeps inside one keeps SQLite's lock, and everybody waits for it."""
+    impatient = store.Store(here.url, patience_seconds=1.5)
+    for _ in range(50):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            impatient.write(lambda connection: None)
+        except errors.StorageError:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.03)
+        else:
+            return
+    raise AssertionError("never outside a write")
+
+
+def test_a_worker_stopped_past_the_grace_changes_nothing(
+    opened: store.Store, make_study: Make, processes: Processes
+) -> None:
+    """SIGSTOP, adoption by another, SIGCONT: the late worker finds its trial lost and ends without an error."""
+    of = make_study(trials=1, epochs=600, hopeless="false")
+    late = processes.start("work", of.name, SEARCH_GRACE_SECONDS="3")
+    until(lambda: in_training(opened, of))
+    pause(opened, late.pid)
+    other = processes.start("work", of.name, SEARCH_GRACE_SECONDS="3")
+    until(lambda: adoptions(opened, of) == 1)
+    os.kill(late.pid, signal.SIGCONT)
+    assert ends([late, other]) == [0, 0]
+    assert "event=lost" in (late.stdout.read() if late.stdout else "")
+    assert "Traceback" not in (other.stdout.read() if other.stdout else "")
+    (trial,) = study.summary(opened, of).trials
+    assert trial.state == TrialState.COMPLETE
+    assert len(trial.intermediate_values) == 600
+    assert len(trial.user_attrs["avg_losses"]) == 600
+    assert trial.user_attrs["worker"].endswith(f":{other.pid}")
+    assert adoptions(opened, of) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_worker_asked_to_stop_hands_its_trial_over(
+    opened: store.Store, make_study: Make, processes: Processes, number: signal.Signals, code: int
+) -> None:
+    """The trial waits with its parameters, the worker is gone within 5 s, and the next one finishes the trial."""
+    of = make_study(trials=1, epochs=400, hopeless="false")
+    first = processes.start("work", of.name)
+    until(lambda: in_training(opened, of))
+    params = study.summary(opened, of).trials[0].params
+    asked = time.monotonic()
+    os.kill(first.pid, number)
+    assert ends([first]) == [code]
+    assert time.monotonic() - asked < 5
+    (waiting,) = study.summary(opened, of).trials
+    assert (waiting.state, waiting.params) == (TrialState.WAITING, params)
+    assert processes.run("work", of.name)[0] == 0
+    (trial,) = study.summary(opened, of).trials
+    assert (trial.state, trial.number, trial.params) == (TrialState.COMPLETE, 0, params)
+    assert len(trial.intermediate_values) == 400
+
+
+def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathlib.Path) -> None:
+    """`restart -m immediate` and a stop of some seconds under four workers: all end well, the count is exact."""
+    url = postgres.new_database()
+    here = store.Store(url)
+    of = study.create(here, study_file.parse(quick_text(trials=24, epochs=60, hopeless="false"), "x"))
+    processes = Processes(url, tmp_path)
+    workers = [processes.start("work", of.name, SEARCH_GRACE_SECONDS="6") for _ in range(4)]
+    try:
+        until(lambda: len(in_training(here, of)) >= 2)
+        postgres.control("restart", "-m", "immediate")
+        until(lambda: finished(here, of) >= 6)
+        postgres.control("stop", "-m", "fast")
+        time.sleep(8)  # longer than the grace: a beat that could not arrive makes nobody an orphan
+        postgres.control("start")
+        assert ends(workers) == [0, 0, 0, 0]
+    finally:
+        processes.end()
+    summary = study.summary(here, of)
+    assert [summary.count(s) for s in (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)] == [24, 0, 0]
+    assert adoptions(here, of) == 0
+    log = "".join(worker.stdout.read() for worker in workers if worker.stdout)
+    assert "event=storage-away" in log
+    assert "event=storage-back" in log
+    assert "Traceback" not in log
+
+
+def quick_file(folder: pathlib.Path, **settings: object) -> str:
+    path = folder / "quick.toml"
+    path.write_text(quick_text(**settings))  # type: ignore[arg-type]
+    return str(path)
+
+
+def test_run_restarts_a_killed_worker(opened: store.Store, processes: Processes, tmp_path: pathlib.Path) -> None:
+    """`search run` starts a local worker again that was killed, and ends with exactly the budget."""
+    running = processes.start("run", quick_file(tmp_path, trials=10, epochs=100, hopeless="false"), "--workers", "2")
+    until(lambda: study.names(opened))
+    of = study.find(opened, "quick")
+    assert of is not None
+    until(lambda: in_training(opened, of))
+    victim = in_training(opened, of)[0].worker.pid
+    os.kill(victim, signal.SIGKILL)
+    output, _ = running.communicate(timeout=PATIENCE_SECONDS)
+    assert running.returncode == 0
+    assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
+    assert study.summary(opened, of).count(TrialState.COMPLETE) == 10
+    assert adoptions(opened, of) == 1
+    pids = set(re.findall(r"event=\w+ worker=\S+:(\d+)", output))
+    assert len(pids) == 3
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_ctrl_c_on_run(opened: store.Store, processes: Processes, tmp_path: pathlib.Path, twice: bool) -> None:
+    """Ctrl-C hands the running trials over; Ctrl-C twice ends at once; either way the next run goes on with them."""
+    file = quick_file(tmp_path, trials=4, epochs=150, hopeless="false")
+    running = processes.start("run", file, "--workers", "2")
+    until(lambda: study.names(opened))
+    of = study.find(opened, "quick")
+    assert of is not None
+    until(lambda: len(in_training(opened, of)) == 2)
+    asked = time.monotonic()
+    workers = [seen.worker for seen in in_training(opened, of)]
+    if twice:
+        for seen in workers:
+            os.kill(seen.pid, signal.SIGSTOP)  # so that the first Ctrl-C cannot be answered in time
+    os.kill(running.pid, signal.SIGINT)
+    if twice:
+        time.sleep(0.5)
+        os.kill(running.pid, signal.SIGINT)
+    assert ends([running]) == [130]
+    assert time.monotonic() - asked < 5
+    until(lambda: all(worker.is_dead() for worker in workers), 5)
+    summary = study.summary(opened, of)
+    assert summary.count(TrialState.RUNNING if twice else TrialState.WAITING) == 2
+    code, output = processes.run("run", file, "--workers", "2")
+    assert code == 0, output
+    summary = study.summary(opened, of)
+    assert len(summary.trials) == summary.count(TrialState.COMPLETE) == 4
+    assert ("event=adopted" in output) == twice
+
+
+def test_workers_follow_their_parent(opened: store.Store, processes: Processes, tmp_path: pathlib.Path) -> None:
+    """Where `search run` itself is killed, its workers hand over and end: nothing trains on unseen."""
+    running = processes.start("run", quick_file(tmp_path, trials=2, epochs=2000, hopeless="false"), "--workers", "1")
+    until(lambda: study.names(opened))
+    of = study.find(opened, "quick")
+    assert of is not None
+    until(lambda: in_training(opened, of))
+    worker = in_training(opened, of)[0].worker
+    os.kill(running.pid, signal.SIGKILL)
+    until(worker.is_dead, 10)
+    assert study.summary(opened, of).count(TrialState.WAITING) == 1
