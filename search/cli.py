@@ -156,6 +156,7 @@ def run(
       search run studies/lab.toml --workers 4 --device cuda
     """
     spec = study_file.load(_study_path(name))
+    storage = store.check_url(storage)
     _check_training(spec, data_dir, device, engine)
     here = store.Store(storage, OPEN_SECONDS)
     of = _create_or_resume(here, spec)

@@ -101,8 +101,12 @@ class Store:
 
     def _open(self) -> optuna.storages.RDBStorage:
         kwargs = POSTGRES_KWARGS
-        if self.url.startswith("sqlite"):
+        if (file := sqlite_file(self.url)) is not None:
             kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise errors.InputError(f"--storage: the folder of {file} cannot be made: {error}") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         probe = sqlalchemy.create_engine(self.url, **kwargs)
         try:
@@ -176,10 +180,10 @@ class Store:
 
 
 def check_url(url: str) -> str:
-    """The address in SQLAlchemy's form; makes the folder of a SQLite file.
+    """The address in SQLAlchemy's form.
 
     Raises:
-        errors.StorageError: neither SQLite file nor Postgres.
+        errors.InputError: neither SQLite file nor Postgres.
     """
     parts = _parts(url)
     kind = parts.get_backend_name() if parts else None
@@ -190,10 +194,6 @@ def check_url(url: str) -> str:
     if kind == "sqlite":
         if not parts.database or parts.database == ":memory:":
             raise errors.InputError(f"--storage must name a file, since workers share it, got {url!r}")
-        try:
-            pathlib.Path(parts.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise errors.InputError(f"--storage: the folder of {parts.database} cannot be made: {error}") from error
     if kind == "postgres":
         parts = parts.set(drivername="postgresql")
     return parts.render_as_string(hide_password=False)

@@ -17,7 +17,9 @@ def test_tensors_are_bitwise_totensor(data_dir: pathlib.Path, tmp_path: pathlib.
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for name, path in sources.find(data_dir).items():
-        raw.joinpath(name).write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        raw.joinpath(name).write_bytes(
+            gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        )
     for train, images, labels in (
         (True, loaded.train_images, loaded.train_labels),
         (False, loaded.test_images, loaded.test_labels),
@@ -102,14 +104,15 @@ def test_without_any_source_the_ways_are_named(tmp_path: pathlib.Path, monkeypat
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get exists on Debian and Ubuntu only")
-def test_two_workers_fetch_at_once(tmp_path: pathlib.Path) -> None:
-    """Workers that start together on an empty folder both get the whole set, from a real source."""
+def test_two_workers_fetch_at_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that start together on an empty folder (the default one: relative) both get the whole set."""
+    monkeypatch.chdir(tmp_path)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.map(sources.find, [tmp_path, tmp_path])
+        found = pool.map(sources.find, [pathlib.Path("data")] * 2)
     assert found[0] == found[1]
     for name, path in found[0].items():
         assert sources.load(path, name).shape[0] in (10_000, 60_000)
-    assert not list(tmp_path.glob(".fetch-*"))
+    assert not list(tmp_path.glob("data/.fetch-*"))
 
 
 def test_an_unwritable_folder_is_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

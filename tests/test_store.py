@@ -12,7 +12,10 @@ from search import errors, store, tables
 
 
 def count_studies(here: store.Store) -> int:
-    return int(here.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(tables.studies.c.study_id)))).scalar() or 0)
+    return int(
+        here.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(tables.studies.c.study_id)))).scalar()
+        or 0
+    )
 
 
 @pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "nonsense", "sqlite://", "sqlite:///:memory:", ""])

@@ -79,7 +79,9 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
             p.name: p
             for p in (
                 space.Parameter("a", optuna.distributions.IntDistribution(0, 9)),
-                space.Parameter("b", optuna.distributions.CategoricalDistribution(["x", "y"]), space.Condition("a", ">", 4)),
+                space.Parameter(
+                    "b", optuna.distributions.CategoricalDistribution(["x", "y"]), space.Condition("a", ">", 4)
+                ),
             )
         }
     )

@@ -134,7 +134,9 @@ def test_differences_name_what_cannot_change() -> None:
 
 def test_ranges_and_constants() -> None:
     """A continuous learning rate and one-value lists make a space too; an integer rate is read as a float."""
-    text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1, log = true }").replace("{ low = 1, high = 128 }", "[64]")
+    text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1, log = true }").replace(
+        "{ low = 1, high = 128 }", "[64]"
+    )
     spec = study_file.parse(text, "lab.toml")
     assert spec.space.size is None
     assert study_file.parse(LAB.replace("[1e-4, 1e-2, 1e-1]", "[1]"), "lab.toml").space.size == 128 * 55

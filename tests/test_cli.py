@@ -1,0 +1,209 @@
+"""The command line as a user meets it: answers, exit codes, one-line errors."""
+
+import json
+import os
+import pathlib
+import re
+
+import optuna
+import pytest
+from conftest import Processes, quick_text
+
+from search import cli
+
+COMMANDS = ["run", "create", "work", "extend", "status", "list"]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("SEARCH_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def quick(tmp_path: pathlib.Path) -> str:
+    """A study file of a few blinks, as a path."""
+    file = tmp_path / "quick.toml"
+    file.write_text(quick_text(trials=4))
+    return str(file)
+
+
+def search(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    capsys.readouterr()
+    code = cli.main(list(arguments))
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """`search COMMAND --help` explains itself with an example that can be typed."""
+    code, out, _ = search(capsys, command, "--help")
+    assert code == 0
+    assert re.search(rf"Example:\n +search {command}\b", out)
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first page names every command; without arguments it comes too, as wrong use."""
+    assert search(capsys, "--help")[0] == 0
+    code, _, err = search(capsys)
+    assert code == 2
+    assert all(command in err for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rnu", "lab"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["run"], "Missing argument 'STUDY'. See `search run --help`."),
+        (["run", "labb"], "no study file labb.toml in studies/; did you mean lab?"),
+        (["run", "nowhere/x.toml"], "nowhere/x.toml: cannot be read"),
+        (["run", "lab", "--workers", "0"], "Invalid value for '--workers'"),
+        (["run", "lab", "--storage", "mysql://a:pw@b/c"], "--storage must be sqlite:///FILE or postgresql://"),
+        (["create", "lab", "--storage", "sqlite://"], "--storage must name a file"),
+        (["status", "lab"], "no database at runs/search.db; `search run STUDY`"),
+        (["list"], "no database at runs/search.db"),
+        (["extend", "lab"], "extend takes either --trials N or --to N"),
+        (["extend", "lab", "--trials", "1", "--to", "2"], "extend takes either --trials N or --to N"),
+        (["extend", "lab", "--trials", "-1"], "Invalid value for '--trials'"),
+        (["work", "lab", "--storage", "sqlite:///new.db"], "no study 'lab' in sqlite:///new.db; `search create STUDY`"),
+        (["run", "lab", "--jsn"], "No such option"),
+    ],
+)
+def test_wrong_use_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    """Wrong use ends with exit code 2 and one line on stderr; nothing is printed as a result."""
+    code, out, err = search(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert "pw" not in err
+    assert not pathlib.Path("runs").exists()
+
+
+def test_a_wrong_study_file_leaves_nothing(capsys: pytest.CaptureFixture[str], quick: str) -> None:
+    """A file with a mistake is refused before the database is even made."""
+    pathlib.Path(quick).write_text(quick_text().replace("epochs = 3", "epochs = 0"))
+    code, _, err = search(capsys, "run", quick)
+    assert code == 2
+    assert err == f"search: {quick}: training.epochs must be >= 1, got 0\n"
+    assert not pathlib.Path("runs").exists()
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """--debug puts the traceback before the line."""
+    _, _, err = search(capsys, "run", "labb", "--debug")
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("search: no study file")
+
+
+def test_create_status_extend_list(capsys: pytest.CaptureFixture[str], quick: str) -> None:
+    """A study's life without a worker: created, shown, extended, listed, as text and as the contract's JSON."""
+    code, out, _ = search(capsys, "create", quick)
+    assert (code, "study 'quick' created: 4 trials over 21,120 configurations" in out) == (0, True)
+    expected = {
+        "name": "quick",
+        "budget": 4,
+        "trials": {"complete": 0, "pruned": 0, "failed": 0, "running": 0, "waiting": 0},
+        "best": None,
+    }
+    assert json.loads(search(capsys, "status", "quick", "--json")[1]) == expected
+    assert json.loads(search(capsys, "status", quick, "--json")[1]) == expected
+    assert "0 of 4 trials done" in search(capsys, "status")[1]
+    assert "budget 6, 0 done; `search run quick`" in search(capsys, "extend", "quick", "--trials", "2")[1]
+    assert json.loads(search(capsys, "extend", "quick", "--to", "5", "--json")[1])["budget"] == 5
+    assert [s["budget"] for s in json.loads(search(capsys, "list", "--json")[1])] == [5]
+    assert "quick" in search(capsys, "list")[1]
+    code, _, err = search(capsys, "create", quick)
+    assert (code, "exists already; `search run quick` resumes it" in err) == (2, True)
+    code, _, err = search(capsys, "status", "quik")
+    assert (code, err) == (2, "search: no study 'quik' in sqlite:///runs/search.db; did you mean quick?\n")
+
+
+def test_a_study_of_another_tool_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A plain Optuna study in the same database is not listed, and named as what it is."""
+    pathlib.Path("runs").mkdir()
+    optuna.create_study(study_name="theirs", storage="sqlite:///runs/search.db")
+    assert search(capsys, "list")[:2] == (0, "no study in sqlite:///runs/search.db; `search run lab` makes one\n")
+    code, _, err = search(capsys, "status", "theirs")
+    assert (code, "was not made by `search create`" in err) == (2, True)
+
+
+def test_run_resumes_and_refuses_another_file(processes: Processes, quick: str) -> None:
+    """Run works the study off; again, it has nothing to do; a file with another space or training is refused."""
+    code, output = processes.run("run", quick, "--workers", "2")
+    assert code == 0, output
+    assert len(re.findall(r"event=(?:complete|pruned)", output)) == 4
+    assert "4 of 4 trials done" in output
+    assert re.search(r"best: trial \d, accuracy \d\.\d{4}, learning_rate", output)
+    assert "search extend quick --trials 10" in output
+    code, output = processes.run("run", quick, "--json")
+    assert code == 0
+    result = json.loads(output.splitlines()[-1])
+    assert result["trials"]["complete"] + result["trials"]["pruned"] == 4
+    assert result["best"]["value"] > 0.9
+    assert set(result["best"]["params"]) >= {"learning_rate", "batch_size", "depth"}
+    pathlib.Path(quick).write_text(quick_text(trials=4, epochs=5).replace("high = 6", "high = 4"))
+    code, output = processes.run("run", quick)
+    assert code == 2
+    assert "training.epochs is 3, the file says 5; space.depth is IntDistribution(high=6" in output
+    pathlib.Path(quick).write_text(quick_text(trials=4, hopeless="false"))
+    code, output = processes.run("run", quick)
+    assert code == 0
+    assert "note: [pruning] of the file differs" in output
+
+
+def test_run_says_what_it_dropped(processes: Processes, quick: str) -> None:
+    """An enqueued configuration of depth 0 with a width is trained without it, with a note."""
+    more = '[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 32\ndepth = 0\nwidth = 8\nactivation = "ReLU"'
+    pathlib.Path(quick).write_text(quick_text(trials=1, more=more))
+    code, output = processes.run("run", quick, "--workers", "1")
+    assert code == 0
+    assert "note: enqueue[0]: width and activation dropped: they do not exist at depth 0" in output
+    assert "1 complete" in output
+
+
+def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Processes, quick: str) -> None:
+    """`--device cuda` on a machine without one is one line and exit code 2; so is an unknown engine."""
+    environment = {"CUDA_VISIBLE_DEVICES": ""}
+    code, output = processes.run("run", quick, "--device", "cuda", **environment)
+    assert code == 2
+    assert "search: device 'cuda' is not there" in output
+    code, output = processes.run("run", quick, "--engine", "warp")
+    assert (code, "engine must be one of auto, reference, got 'warp'" in output) == (2, True)
+
+
+def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quick: str) -> None:
+    """Trials that cannot be trained become FAIL with reason and traceback; too many end the run with code 1."""
+    text = quick_text(trials=3, epochs=1, hopeless="false", more="max_failures = 1")
+    # 10 ** 12 units need terabytes: a real allocation that fails
+    pathlib.Path(quick).write_text(text.replace("[8, 16, 32]", "[1000000000000]").replace("low = 0", "low = 1"))
+    code, output = processes.run("run", quick, "--workers", "1")
+    assert code == 1
+    assert "more trials failed than budget.max_failures allows (1)" in output
+    study = optuna.load_study(study_name="quick", storage=processes.url)
+    failed = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.FAIL]
+    assert len(failed) == 2
+    assert all("RuntimeError" in trial.user_attrs["reason"] for trial in failed)
+    assert all("Traceback" in trial.user_attrs["traceback"] for trial in failed)
+
+
+def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
+    """`work --stay` goes on when the study is extended, without being started again."""
+    from test_acceptance import until
+
+    from search import store, study
+
+    assert processes.run("create", quick)[0] == 0
+    worker = processes.start("work", "quick", "--stay")
+    here = store.Store(processes.url)
+    of = study.find(here, "quick")
+    assert of is not None
+    until(lambda: study.summary(here, of).done == 4)
+    assert worker.poll() is None
+    assert processes.run("extend", "quick", "--trials", "2")[0] == 0
+    until(lambda: study.summary(here, of).done == 6)
+    worker.terminate()
+    assert worker.wait(10) == 0
