@@ -191,9 +191,8 @@ def check_url(url: str) -> str:
         raise errors.InputError(
             f"--storage must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, got {hide_password(url)!r}"
         )
-    if kind == "sqlite":
-        if not parts.database or parts.database == ":memory:":
-            raise errors.InputError(f"--storage must name a file, since workers share it, got {url!r}")
+    if kind == "sqlite" and (not parts.database or parts.database == ":memory:"):
+        raise errors.InputError(f"--storage must name a file, since workers share it, got {url!r}")
     if kind == "postgres":
         parts = parts.set(drivername="postgresql")
     return parts.render_as_string(hide_password=False)

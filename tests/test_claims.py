@@ -162,7 +162,7 @@ def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> 
 
 
 def test_three_dead_owners_in_a_row_fail_the_trial(opened: store.Store, make_study: Make) -> None:
-    """A configuration that kills its worker three times without an epoch is FAIL with its reason; the next one is new."""
+    """What kills its worker three times without an epoch is FAIL with its reason; the next trial is new."""
     of = make_study(trials=1)
     take(opened, of, GONE)
     for _ in range(2):
@@ -310,7 +310,7 @@ def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make)
 
 
 def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, url: str) -> None:
-    """`study.enqueue_trial` of plain Optuna is honoured, partial ones are completed, and bad ones fail with a reason."""
+    """`study.enqueue_trial` of plain Optuna is honoured, partial ones are completed, bad ones fail with a reason."""
     of = make_study(trials=10)
     plain = optuna.load_study(study_name=of.name, storage=url)
     plain.enqueue_trial(PARAMS)

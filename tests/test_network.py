@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +15,7 @@ def test_initial_weights_are_pytorchs_default(depth: int) -> None:
     recipe = Recipe(0.1, 64, depth, 33, "ReLU", seed=7)
     torch.manual_seed(7)
     sizes = recipe.layer_sizes
-    layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
     expected = [p for layer in layers for p in layer.parameters()]
     weights = network.initial_weights(recipe)
     assert len(weights) == 2 * (depth + 1)
