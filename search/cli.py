@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import pathlib
-import signal
 import sys
 import threading
 import traceback
@@ -15,10 +14,10 @@ from typing import Any, TypeVar
 
 import click
 from rich import console
-from rich.logging import RichHandler
 
 from models.errors import ModelError
-from search import display, errors, local, presence, store, study, study_file
+from search import display, errors, presence, signals, store, study, study_file
+from search import run as runs
 
 T = TypeVar("T")
 
@@ -157,14 +156,14 @@ def run(
     """
     spec = study_file.load(_study_path(name))
     storage = store.check_url(storage)
-    _check_training(spec, data_dir, device, engine)
+    runs.check_training(spec, data_dir, device, engine)
     here = store.Store(storage, OPEN_SECONDS)
-    of = _create_or_resume(here, spec)
+    of = runs.create_or_resume(here, spec)
     here.patience_seconds = store.PATIENCE_SECONDS
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     arguments = [of.name, "--data-dir", str(data_dir), "--device", device, "--grace", str(grace)]
     arguments += ["--engine", engine] if engine else []
-    code = _supervise(here, of, count, arguments)
+    code = runs.supervise(here, of, count, arguments)
     summary = study.summary(here, of)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
@@ -188,7 +187,7 @@ def create(name: str, as_json: bool, storage: str) -> None:
     spec = study_file.load(_study_path(name))
     here = store.Store(storage, OPEN_SECONDS)
     of = study.create(here, spec)
-    _print_notes(spec)
+    runs.print_notes(spec)
     if as_json:
         click.echo(json.dumps(study.summary(here, of).as_json()))
         return
@@ -227,7 +226,7 @@ def work(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
-    interrupted = _stop_on_signals(stop)
+    interrupted = signals.stop_on(stop)
     here = store.Store(storage, store.PATIENCE_SECONDS, stop)
     of = _find(here, name)
     # torch takes more than a second to import: `search status` must not wait for it
@@ -348,122 +347,6 @@ def _hint(name: str, known: list[str]) -> str:
     if close := difflib.get_close_matches(name, known, n=1):
         return f"; did you mean {close[0]}?"
     return f"; there are {', '.join(known)}" if known else "; `search create STUDY` makes one"
-
-
-def _create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Study:
-    found = study.find(here, spec.name)
-    if found is None:
-        try:
-            _print_notes(spec)
-            return study.create(here, spec)
-        except errors.StudyExists:  # another run made it just now
-            found = _find(here, spec.name)
-    if different := study_file.differences(found.spec, spec):
-        raise errors.StudyExists(
-            f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
-            "Give the file another [study] name, or take its old settings back"
-        )
-    for section in ("sampler", "pruning"):
-        if getattr(found.spec, section) != getattr(spec, section):
-            err.print(
-                f"note: [{section}] of the file differs; the study keeps {getattr(found.spec, section)}", markup=False
-            )
-    return found
-
-
-def _check_training(spec: study_file.StudySpec, data_dir: pathlib.Path, device: str, engine: str | None) -> None:
-    """What all workers need is looked for once, before any of them starts."""
-    if spec.training.dataset == "fashion-mnist":
-        from models import sources
-
-        with err.status("looking for FashionMNIST ..."):
-            for name, path in sources.find(data_dir).items():
-                sources.load(path, name)
-    if device != "cpu" or engine:
-        from models import engines  # imports torch
-
-        engines.load(engine or spec.training.engine, device)
-
-
-def _supervise(here: store.Store, of: study.Study, count: int, arguments: list[str]) -> int:
-    """Runs local workers until the study is finished; returns the exit code."""
-    history = here.history(of.study_id)
-    summary = study.summary(here, of, history)
-    if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
-        return 0
-    live = err.is_terminal
-    log_file = None
-    if live:
-        log_file = pathlib.Path("runs", f"{of.name}.log")
-        log_file.parent.mkdir(exist_ok=True)
-        logging.basicConfig(
-            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
-        )
-    else:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    stop = threading.Event()
-    here.stop = stop
-    interrupted = _stop_on_signals(stop, then=lambda: workers.kill())
-    workers = local.LocalWorkers(count, arguments, {"SEARCH_STORAGE": here.url}, log_file)
-    try:
-        with display.Live(err, of.spec.training.epochs) if live else _Quiet() as screen:
-            while workers.alive and not stop.is_set():
-                workers.look()
-                screen.update(study.summary(here, of, history), workers.alive)
-                stop.wait(POLL_SECONDS)
-            if stop.is_set():
-                screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")
-                workers.stop()
-                workers.wait(STOP_SECONDS)
-            here.stop = threading.Event()
-            screen.update(study.summary(here, of, history), 0)
-    except errors.Interrupted:
-        pass
-    finally:
-        workers.stop()
-        workers.wait(STOP_SECONDS)
-        workers.kill()
-    if stop.is_set():
-        err.print(f"stopped; `search run {of.name}` goes on", highlight=False)
-        return 130 if interrupted.is_set() else 0
-    if workers.exit_code and log_file:
-        err.print(workers.last_words(), highlight=False, markup=False)
-    return workers.exit_code
-
-
-class _Quiet:
-    """Where stderr is no terminal, the workers' log lines are the progress."""
-
-    def __enter__(self) -> "_Quiet":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, summary: study.Summary, workers: int, note: str = "") -> None:
-        """Nothing."""
-
-
-def _stop_on_signals(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
-    """SIGTERM, SIGHUP and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`."""
-    interrupted = threading.Event()
-
-    def on_signal(number: int, _: Any) -> None:
-        if number == signal.SIGINT:
-            if interrupted.is_set():
-                then()
-                os._exit(130)
-            interrupted.set()
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return interrupted
-
-
-def _print_notes(spec: study_file.StudySpec) -> None:
-    for note in spec.notes:
-        err.print(f"note: {note}", markup=False, highlight=False)
 
 
 def _counts(summary: study.Summary) -> str:

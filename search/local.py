@@ -28,7 +28,7 @@ class _Slot:
 
 
 class LocalWorkers:
-    """`count` processes of `search work`, each in a session of its own, so that Ctrl-C reaches the parent alone.
+    """Processes of `search work`, each in a session of its own, so that Ctrl-C reaches the parent alone.
 
     A worker that a signal killed is started again; one that ended by itself, with or without an error, is not.
 
@@ -38,13 +38,16 @@ class LocalWorkers:
         log_file: where their log goes; None leaves it on this process's stderr.
     """
 
-    def __init__(
-        self, count: int, arguments: list[str], environment: dict[str, str], log_file: pathlib.Path | None
-    ) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], log_file: pathlib.Path | None) -> None:
         self._command = [sys.executable, "-m", "search", "work", *arguments, "--parent", str(os.getpid())]
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
-        self._slots = [_Slot(self._start(), time.monotonic()) for _ in range(count)]
+        self._slots: list[_Slot] = []
+
+    def start(self, count: int) -> None:
+        """Starts so many."""
+        for _ in range(count):
+            self._slots.append(_Slot(self._start(), time.monotonic()))
 
     @property
     def alive(self) -> int:

@@ -14,6 +14,7 @@ from search import errors, space, study_file, tables
 from search.store import Store
 
 STUDY_FILE = "search:study_file"
+METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
 FIXED_PARAMS = "fixed_params"  # Optuna's name for what study.enqueue_trial stores
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -93,6 +94,11 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         )
         connection.execute(
             tables.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))
+        )
+        connection.execute(
+            tables.study_system_attributes.insert().values(
+                study_id=study_id, key=METRIC_NAMES, value_json=json.dumps([spec.study.metric])
+            )
         )
         connection.execute(tables.budgets.insert().values(study_id=study_id, token=token, trials=spec.budget.trials))
         for params in spec.enqueue:

@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 studies = models.StudyModel.__table__
 directions = models.StudyDirectionModel.__table__
 study_attributes = models.StudyUserAttributeModel.__table__
+study_system_attributes = models.StudySystemAttributeModel.__table__
 trials = models.TrialModel.__table__
 params = models.TrialParamModel.__table__
 values = models.TrialValueModel.__table__

@@ -364,6 +364,7 @@ def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str
     assert finished.duration is not None
     assert finished.duration.total_seconds() >= 0
     assert plain.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert plain.metric_names == ["accuracy"]
     optuna.trial.Trial(plain, plain.trials[2]._trial_id).report(0.5, 1)
 
 

@@ -1,0 +1,28 @@
+"""Asks this process to stop: SIGTERM, SIGHUP, Ctrl-C; and Ctrl-C twice, at once."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
+    """SIGTERM, SIGHUP and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`.
+
+    Returns:
+        An event that is set where it was Ctrl-C.
+    """
+    interrupted = threading.Event()
+
+    def on_signal(number: int, _: Any) -> None:
+        if number == signal.SIGINT:
+            if interrupted.is_set():
+                then()
+                os._exit(130)
+            interrupted.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return interrupted
