@@ -179,7 +179,7 @@ def hand_over(store: Store, claim: Claim) -> None:
     """Gives the trial back, WAITING with its parameters, for the next worker.
 
     Raises:
-        errors.TrialLost: the trial has another owner by now.
+        errors.TrialLost: the trial has another owner by now, or none, where the first answer was lost.
     """
 
     def work(connection: sqlalchemy.Connection) -> None:

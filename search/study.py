@@ -154,14 +154,21 @@ def names(store: Store) -> list[str]:
 
 
 def budget(connection: sqlalchemy.Connection, study_id: int) -> int:
-    """The budget in force: how many trials may finish."""
+    """The budget in force: how many trials may finish.
+
+    Raises:
+        errors.StudyNotFound: the study was deleted.
+    """
     latest = (
         sqlalchemy.select(tables.budgets.c.trials)
         .where(tables.budgets.c.study_id == study_id)
         .order_by(tables.budgets.c.budget_id.desc())
         .limit(1)
     )
-    return int(connection.execute(latest).scalar_one())
+    found = connection.execute(latest).scalar()
+    if found is None:
+        raise errors.StudyNotFound(tables.DELETED)
+    return int(found)
 
 
 def extend(store: Store, study: Study, add: int | None = None, to: int | None = None) -> int:
@@ -213,15 +220,18 @@ def enqueue(store: Store, study: Study, params: space.Params) -> int:
             )
         return _insert_waiting(connection, study.study_id, study.spec.space, params, request)
 
-    return store.write(work)
+    try:
+        return store.write(work)
+    except exc.IntegrityError:  # a running trial reserved it in this moment; now it is there to be named
+        return store.write(work)
 
 
 def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or store.history(study.study_id)
+    allowed = store.read(lambda connection: budget(connection, study.study_id))
     store.call(history.refresh)
-    trials = history.get_all_trials(study.study_id, deepcopy=False)
-    return Summary(study, store.read(lambda connection: budget(connection, study.study_id)), tuple(trials))
+    return Summary(study, allowed, tuple(history.get_all_trials(study.study_id, deepcopy=False)))
 
 
 def _insert_waiting(

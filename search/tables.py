@@ -17,6 +17,8 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
+from search import errors
+
 studies = models.StudyModel.__table__
 directions = models.StudyDirectionModel.__table__
 study_attributes = models.StudyUserAttributeModel.__table__
@@ -29,6 +31,8 @@ attributes = models.TrialUserAttributeModel.__table__
 system_attributes = models.TrialSystemAttributeModel.__table__
 
 ours = sqlalchemy.MetaData()
+
+DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
 
 def _belongs_to(column: str) -> sqlalchemy.Column[int]:
@@ -87,10 +91,14 @@ for _table, _parent, _column in (("search_claims", "trials", "trial_id"), ("sear
 
 
 def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
-    """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock."""
-    connection.execute(
-        sqlalchemy.select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
-    ).one()
+    """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock.
+
+    Raises:
+        errors.StudyNotFound: the study was deleted.
+    """
+    row = sqlalchemy.select(studies.c.study_id).where(studies.c.study_id == study_id).with_for_update()
+    if connection.execute(row).first() is None:
+        raise errors.StudyNotFound(DELETED)
 
 
 def insert_trial(

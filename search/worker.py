@@ -79,19 +79,22 @@ class Worker:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         with heart.of(claim):
             try:
-                self._train(claim, heart)
-            except errors.HandOver:
-                claims.hand_over(self._store, claim)
-                log.info("trial=%d event=handed-over worker=%s", claim.number, self._me.name)
+                self._train_or_fail(claim, heart)
             except errors.TrialLost as lost:
                 log.info("trial=%d event=lost reason=%r worker=%s", claim.number, str(lost), self._me.name)
-            except errors.SearchError as error:
-                if isinstance(error, errors.DuplicateConfiguration):
-                    self._fail(claim, error)
-                else:
-                    raise
-            except Exception as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-                self._fail(claim, error)
+
+    def _train_or_fail(self, claim: claims.Claim, heart: "_Heart") -> None:
+        try:
+            self._train(claim, heart)
+        except errors.HandOver:
+            claims.hand_over(self._store, claim)
+            log.info("trial=%d event=handed-over worker=%s", claim.number, self._me.name)
+        except errors.DuplicateConfiguration as error:
+            self._fail(claim, error)
+        except errors.SearchError:
+            raise  # the trial or the database is lost: nothing that the configuration did
+        except Exception as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
+            self._fail(claim, error)
 
     def _train(self, claim: claims.Claim, heart: "_Heart") -> None:
         params = claims.configure(self._store, self._study, claim, self._history)
@@ -106,10 +109,7 @@ class Worker:
         reason = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
         attrs = {"reason": reason, "traceback": trace, "worker": self._me.name}
-        try:
-            claims.tell(self._store, claim, TrialState.FAIL, None, attrs)
-        except errors.TrialLost:
-            return
+        claims.tell(self._store, claim, TrialState.FAIL, None, attrs)
         _log_end(claim, "failed", attrs)
 
 

@@ -249,6 +249,9 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     fresh = Clock(here, of)
     adopted = lossy(lambda: take(here, of, watch=fresh.watch))
     assert (adopted.number, adopted.generation, adopted.params) == (2, 2, sampled)
+    with pytest.raises(errors.TrialLost):  # which its worker takes for what it is: nothing more to do
+        lossy(lambda: claims.hand_over(here, adopted))
+    assert state(here, of, 2).state == TrialState.WAITING
     assert len(study.summary(here, of).trials) == 3
 
 
@@ -402,3 +405,21 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
             claims.tell(opened, claim, TrialState.COMPLETE, 1 - float(params["depth"]) / 10, {})
         found.append([t.params for t in study.summary(opened, of).trials])
     assert found[0] == found[1] != found[2]
+
+
+def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url: str) -> None:
+    """Deleted in a dashboard under running workers, a study ends them with an error that says so."""
+    of = make_study(trials=3)
+    claim = take(opened, of)
+    history = opened.history(of.study_id)
+    study.summary(opened, of, history)
+    optuna.delete_study(study_name=of.name, storage=url)
+    with pytest.raises(errors.TrialLost):
+        claims.report(opened, claim, 1, 0.5, 1.0, {})
+    for call in (
+        lambda: take(opened, of),
+        lambda: study.summary(opened, of, history),
+        lambda: study.extend(opened, of, add=1),
+    ):
+        with pytest.raises(errors.StudyNotFound, match="was deleted"):
+            call()
