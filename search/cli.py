@@ -167,8 +167,10 @@ def run(
     summary = study.summary(here, of)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
-    else:
+    elif code == 0:
         _print_end(summary, here.url)
+    elif summary.trials:
+        _print_trials(summary)
     return code
 
 

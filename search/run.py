@@ -50,7 +50,7 @@ def check_training(spec: study_file.StudySpec, data_dir: pathlib.Path, device: s
         with err.status("looking for FashionMNIST ..."):
             for name, path in sources.find(data_dir).items():
                 sources.load(path, name)
-    if device != "cpu" or engine:
+    if device != "cpu" or (engine or spec.training.engine) != "auto":
         from models import engines  # imports torch
 
         engines.load(engine or spec.training.engine, device)

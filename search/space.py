@@ -6,7 +6,7 @@ import json
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna import distributions
@@ -75,13 +75,13 @@ class Parameter:
         return self.when is None or self.when.holds(params)
 
     @property
-    def values(self) -> tuple[Value, ...] | None:
+    def values(self) -> Sequence[Value] | None:
         """All values in order, or None where they are not finite."""
         match self.distribution:
             case distributions.CategoricalDistribution() as choice:
                 return tuple(choice.choices)  # type: ignore[arg-type]  # study files hold numbers and strings only
             case distributions.IntDistribution() as whole:
-                return tuple(range(whole.low, whole.high + 1, whole.step))
+                return range(whole.low, whole.high + 1, whole.step)
         return None
 
     def check(self, value: Value) -> None:
@@ -203,18 +203,23 @@ class Space:
 
         Where a change opens a branch, its parameters take their first value; where it closes one, they go.
         """
-        ladders = []
-        for parameter in self.parameters:
-            if parameter.name in params and parameter.values is not None:
-                here = parameter.values.index(params[parameter.name])
-                around = sorted(range(len(parameter.values)), key=lambda i: (abs(i - here), i))
-                ladders.append([(parameter.name, parameter.values[i]) for i in around[1:]])
+        ladders = [_ladder(p, params[p.name]) for p in self.parameters if p.name in params]
         for rung in itertools.zip_longest(*ladders):
             for change in filter(None, rung):
                 name, value = change
                 yield self.complete(
                     lambda p, _, n=name, v=value: v if p.name == n else params.get(p.name, _first(p))  # type: ignore[misc]
                 )
+
+
+def _ladder(parameter: Parameter, here: Value) -> Iterator[tuple[str, Value]]:
+    """The other values of a finite parameter, outwards from `here`, made one by one: a range may be huge."""
+    values = parameter.values or ()
+    start = values.index(here) if values else 0
+    for distance in range(1, len(values)):
+        for position in (start - distance, start + distance):
+            if 0 <= position < len(values):
+                yield parameter.name, values[position]
 
 
 def _first(parameter: Parameter) -> Value:

@@ -64,7 +64,8 @@ class Store:
         stop: ends a wait early, with `errors.Interrupted`.
 
     Raises:
-        errors.StorageError: the address or the schema is wrong, or the database stays away.
+        errors.InputError: the address, the password or the schema is wrong.
+        errors.StorageError: the database stays away.
     """
 
     def __init__(
@@ -117,7 +118,11 @@ class Store:
                     _make_exact(storage.engine)
                 tables.ours.create_all(storage.engine)
         except RuntimeError as error:  # Optuna's word for a schema of another version
-            raise errors.StorageError(f"storage {hide_password(self.url)}: {error}") from error
+            raise errors.InputError(f"--storage {hide_password(self.url)}: {error}") from error
+        except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+            if is_outage(error):
+                raise
+            raise errors.InputError(f"--storage {hide_password(self.url)}: {_first_line(error)}") from error
         finally:
             probe.dispose()
         return storage

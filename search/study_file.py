@@ -1,7 +1,9 @@
 """Reads a study's TOML into a frozen `StudySpec`, or says which key is wrong."""
 
 import dataclasses
+import math
 import pathlib
+import re
 import tomllib
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,7 +15,18 @@ from search import errors, strategy
 from search import space as spaces
 
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
+LARGEST = 2**31 - 1  # what a database's INTEGER holds
 UNION = ("int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
+RULES = {  # pydantic's kinds of error that this project says in its own words
+    "greater_than_equal": "must be >= {ge}",
+    "less_than_equal": "must be <= {le}",
+    "less_than": "must be < {lt}",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' or '-', starting with a letter or digit",
+    "too_short": "must not be empty",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "list_type": "must be a list",
+}
 T = TypeVar("T")
 
 
@@ -36,7 +49,7 @@ class Training(_Section):
     """[training]: how every trial is trained."""
 
     dataset: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
-    epochs: Annotated[int, pydantic.Field(ge=1)] = 10
+    epochs: Annotated[int, pydantic.Field(ge=1, le=LARGEST)] = 10
     evaluate_on: Literal["test", "validation"] = "test"
     engine: str = "auto"
 
@@ -63,8 +76,8 @@ class Pruning(_Section):
 class Budget(_Section):
     """[budget]: how many trials."""
 
-    trials: Annotated[int, pydantic.Field(ge=1)]
-    max_failures: Annotated[int, pydantic.Field(ge=0)] = 10
+    trials: Annotated[int, pydantic.Field(ge=1, le=LARGEST)]
+    max_failures: Annotated[int, pydantic.Field(ge=0, le=LARGEST)] = 10
 
 
 class _Dimension(_Section):
@@ -116,12 +129,12 @@ class StudySpec:
         return self.study.name
 
 
-# per parameter: type and lowest value (learning_rate must be above its own)
-NUMBERS: dict[str, tuple[type, float]] = {
-    "learning_rate": (float, 0.0),
-    "batch_size": (int, 1),
-    "depth": (int, 0),
-    "width": (int, 1),
+# per parameter: type, lowest and highest value (learning_rate must be above its lowest)
+NUMBERS: dict[str, tuple[type, float, float]] = {
+    "learning_rate": (float, 0.0, math.inf),
+    "batch_size": (int, 1, LARGEST),
+    "depth": (int, 0, 1_000),
+    "width": (int, 1, LARGEST),
 }
 PARAMETERS = (*NUMBERS, "activation")
 ALWAYS = ("learning_rate", "batch_size", "depth")
@@ -192,24 +205,17 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     """Pydantic's first complaint in this project's form: key, rule, value."""
     location = [part for part in problem["loc"] if part not in UNION]
     key = ".".join([*place, *map(str, location)])
-    rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    context = problem.get("ctx", {})
+    key = re.sub(r"\.(\d+)", r"[\1]", key)
+    given = repr(problem["input"])
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a known key, got {given}"
     if problem["loc"][-1] in UNION:
-        rule = "must be a finite number or a string"
-    match problem["type"]:
-        case "missing":
-            return f"{key} is missing"
-        case "extra_forbidden":
-            return f"{key} is not a known key, got {problem['input']!r}"
-        case "greater_than_equal":
-            rule = f"must be >= {context['ge']}"
-        case "less_than":
-            rule = f"must be < {context['lt']}"
-        case "string_pattern_mismatch":
-            rule = "must be letters, digits, '.', '_' or '-', starting with a letter or digit"
-        case "too_short":
-            rule = "must not be empty"
-    return f"{key} {rule[0].lower()}{rule[1:]}, got {problem['input']!r}"
+        return f"{key} must be a finite number or a string, got {given}"
+    rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    rule = RULES.get(problem["type"], rule).format(**problem.get("ctx", {}))
+    return f"{key} {rule[0].lower()}{rule[1:]}, got {given}"
 
 
 def _space(raw: dict[str, Any], name: str) -> spaces.Space:
@@ -289,13 +295,15 @@ def _range(key: str, entry: _Dimension, place: str) -> distributions.BaseDistrib
 
 
 def _number(key: str, value: Any, spot: str) -> Any:
-    kind, lowest = NUMBERS[key]
+    kind, lowest, highest = NUMBERS[key]
     if kind is float:
         if not isinstance(value, (int, float)) or value <= lowest:
             raise errors.StudyFileError(f"{spot} must be a number > 0, got {value!r}")
         return float(value)
     if not isinstance(value, int) or value < lowest:
         raise errors.StudyFileError(f"{spot} must be an integer >= {lowest}, got {value!r}")
+    if value > highest:
+        raise errors.StudyFileError(f"{spot} must be <= {highest}, got {value!r}")
     return value
 
 

@@ -178,8 +178,8 @@ def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Process
 def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quick: str) -> None:
     """Trials that cannot be trained become FAIL with reason and traceback; too many end the run with code 1."""
     text = quick_text(trials=3, epochs=1, hopeless="false", more="max_failures = 1")
-    # 10 ** 12 units need terabytes: a real allocation that fails
-    pathlib.Path(quick).write_text(text.replace("[8, 16, 32]", "[1000000000000]").replace("low = 0", "low = 1"))
+    # 2 ** 31 units need terabytes: a real allocation that fails
+    pathlib.Path(quick).write_text(text.replace("[8, 16, 32]", "[2147483647]").replace("low = 0", "low = 1"))
     code, output = processes.run("run", quick, "--workers", "1")
     assert code == 1
     assert "more trials failed than budget.max_failures allows (1)" in output

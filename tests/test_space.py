@@ -100,6 +100,13 @@ def test_trim_refuses_what_is_outside(given: dict[str, object], message: str) ->
         LAB.trim(given)  # type: ignore[arg-type]
 
 
+def test_a_huge_range_costs_nothing() -> None:
+    """Two billion batch sizes are counted and stepped through without being listed."""
+    of = tree(a=space.Parameter("a", IntDistribution(1, 2**31 - 1)))
+    assert of.size == 2**31 - 1
+    assert list(itertools.islice(of.neighbours({"a": 7}), 3)) == [{"a": 6}, {"a": 8}, {"a": 5}]
+
+
 def test_neighbours_are_near_valid_and_reach_everything() -> None:
     """Neighbours are whole configurations of the space; walking them reaches all of it."""
     of = tree(

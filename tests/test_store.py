@@ -39,7 +39,7 @@ def test_an_absent_database_is_one_line_after_the_patience() -> None:
 def test_what_no_wait_mends_fails_at_once(postgres: Server) -> None:
     """A database that does not exist is an error within a moment, not after the patience."""
     started = time.monotonic()
-    with pytest.raises(errors.StorageError, match="does not exist"):
+    with pytest.raises(errors.InputError, match="does not exist"):
         store.Store(postgres.url.replace("/postgres?", "/nowhere?"), patience_seconds=60)
     assert time.monotonic() - started < 10
 
@@ -49,7 +49,7 @@ def test_a_foreign_file_is_refused(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "notes.db"
     file.write_text("these are my notes, longer than a header of SQLite would be, and then some more of them")
     before = file.read_bytes()
-    with pytest.raises(errors.StorageError, match="file is not a database"):
+    with pytest.raises(errors.InputError, match="file is not a database"):
         store.Store(f"sqlite:///{file}")
     assert file.read_bytes() == before
 
