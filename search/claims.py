@@ -13,16 +13,13 @@ import time
 import uuid
 from typing import Any
 
-import optuna
 import sqlalchemy
 from optuna.trial import TrialState
-from sqlalchemy import exc
 
-from search import errors, presence, space, strategy, study, tables
+from search import errors, presence, space, study, tables
 from search.store import Store
 
 STALL_LIMIT = 3
-RESAMPLE_LIMIT = 3
 
 trials, claims = tables.trials, tables.claims
 
@@ -86,62 +83,6 @@ def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence
     return store.write(work)
 
 
-def configure(store: Store, of: study.Study, claim: Claim, history: tables.History) -> space.Params:
-    """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
-
-    Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
-    sampler is asked again, and after three times the nearest configuration that is free is reserved.
-
-    Raises:
-        errors.TrialLost: the trial has another owner by now.
-        errors.DuplicateConfiguration: what is fixed leaves no configuration that is free.
-        ValueError: an enqueued value lies outside the space.
-    """
-    tree = of.spec.space
-    fixed, _ = tree.trim({**claim.fixed, **claim.params})
-    for whole in (claim.params, fixed):
-        if tree.is_complete(whole):
-            return _expect(assign(store, of, claim, whole), whole)
-    trial = optuna.trial.create_trial(state=TrialState.RUNNING)
-    trial.number = claim.number
-    params: space.Params = {}
-    for attempt in range(RESAMPLE_LIMIT):
-        store.call(history.refresh)
-        params = strategy.propose(
-            of.spec.sampler.name, tree, history.study(), trial, fixed, of.spec.study.seed, attempt
-        )
-        if assign(store, of, claim, params) is not None:
-            return params
-    while True:
-        taken = store.read(lambda c: _taken(c, of.study_id))
-        near = _expect(strategy.unseen_neighbour(tree, params, fixed, taken), fixed)
-        if assign(store, of, claim, near) is not None:
-            return near
-
-
-def assign(store: Store, of: study.Study, claim: Claim, params: space.Params) -> space.Params | None:
-    """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
-
-    Raises:
-        errors.TrialLost: the trial has another owner by now.
-    """
-    distributions = {p.name: p.distribution for p in of.spec.space.parameters}
-
-    def work(connection: sqlalchemy.Connection) -> bool:
-        try:
-            _fence(connection, claim, config=of.spec.space.key(params))
-        except exc.IntegrityError:  # the key is unique in the study
-            connection.rollback()
-            return False
-        stored = tables.read_params(connection, claim.trial_id)
-        missing = {name: value for name, value in params.items() if name not in stored}
-        if missing:
-            connection.execute(tables.params.insert(), tables.param_rows(claim.trial_id, missing, distributions))
-        return True
-
-    return params if store.write(work) else None
-
-
 def report(store: Store, claim: Claim, step: int, value: float, seconds: float, attrs: dict[str, Any]) -> None:
     """Stores an epoch's value, the trial's training time so far, and attributes.
 
@@ -151,7 +92,7 @@ def report(store: Store, claim: Claim, step: int, value: float, seconds: float, 
 
     def work(connection: sqlalchemy.Connection) -> None:
         # the next adoption finds -1: this owner finished an epoch and does not count as stalled
-        _fence(connection, claim, stalls=-1, seconds=seconds)
+        fence(connection, claim, stalls=-1, seconds=seconds)
         tables.put_step(connection, claim.trial_id, step, value)
         tables.put_attributes(connection, claim.trial_id, attrs)
 
@@ -169,7 +110,7 @@ def tell(store: Store, claim: Claim, state: TrialState, value: float | None, att
         told = connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim)).with_for_update()).scalar()
         if told:
             return  # by us, in a transaction whose acknowledgement was lost
-        _fence(connection, claim, told=True)
+        fence(connection, claim, told=True)
         _end(connection, claim.trial_id, state, value, attrs)
 
     store.write(work)
@@ -183,7 +124,7 @@ def hand_over(store: Store, claim: Claim) -> None:
     """
 
     def work(connection: sqlalchemy.Connection) -> None:
-        _fence(connection, claim, owner="", generation=claim.generation + 1, pid=0)
+        fence(connection, claim, owner="", generation=claim.generation + 1, pid=0)
         connection.execute(
             trials.update()
             .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
@@ -199,7 +140,7 @@ def beat(store: Store, claim: Claim) -> None:
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
-    store.write(lambda connection: _fence(connection, claim))
+    store.write(lambda connection: fence(connection, claim))
 
 
 def observe(store: Store, of: study.Study, watch: presence.Watch, own: str | None) -> None:
@@ -220,7 +161,7 @@ def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
     )
 
 
-def _fence(connection: sqlalchemy.Connection, claim: Claim, **changes: Any) -> None:
+def fence(connection: sqlalchemy.Connection, claim: Claim, **changes: Any) -> None:
     """Beats, changes the claim's row, and locks it until the transaction ends; or finds that it is lost."""
     changed = connection.execute(claims.update().where(*_is(claim)).values(beat=claims.c.beat + 1, **changes))
     if changed.rowcount != 1:
@@ -383,14 +324,3 @@ def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int
         )
     ).scalar_one()
     return bool(reserved >= size)
-
-
-def _taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
-    keys = sqlalchemy.select(claims.c.config).where(claims.c.study_id == study_id, claims.c.config.is_not(None))
-    return set(connection.execute(keys).scalars())
-
-
-def _expect(params: space.Params | None, wanted: space.Params) -> space.Params:
-    if params is None:
-        raise errors.DuplicateConfiguration(f"other trials have every configuration with {wanted} already")
-    return params

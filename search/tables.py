@@ -207,4 +207,4 @@ class History(_CachedStorage):
         return [known[number] for number in sorted(known) if states is None or known[number].state in states]
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Nothing: a trial's parameters appear at once and fenced, by `claims.assign`."""
+        """Nothing: a trial's parameters appear at once and fenced, by `configurations.assign`."""

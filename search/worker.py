@@ -12,7 +12,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import claims, errors, presence, study
+from search import claims, configurations, errors, presence, study
 from search.objective import Result, Trial
 from search.store import Store
 
@@ -97,7 +97,7 @@ class Worker:
             self._fail(claim, error)
 
     def _train(self, claim: claims.Claim, heart: "_Heart") -> None:
-        params = claims.configure(self._store, self._study, claim, self._history)
+        params = configurations.configure(self._store, self._study, claim, self._history)
         heart.check()
         trial = _OwnedTrial(self._store, claim, params, heart.check)
         result = self._objective(trial)

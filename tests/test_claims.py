@@ -13,7 +13,7 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, errors, presence, store, study, study_file, tables
+from search import claims, configurations, errors, presence, store, study, study_file, tables
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "another-host", 1, 0.0)
@@ -105,7 +105,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_stu
     """A trial whose owner fell silent goes on under its number, with its parameters, its stored steps cleared."""
     of = make_study(trials=5)
     claim = take(opened, of, GONE)
-    params = claims.configure(opened, of, claim, opened.history(of.study_id))
+    params = configurations.configure(opened, of, claim, opened.history(of.study_id))
     claims.report(opened, claim, 1, 0.3, 12.0, {})
     study.enqueue(opened, of, {**PARAMS, "batch_size": 99})
     adopted = take(opened, of, watch=Clock(opened, of).watch)
@@ -140,13 +140,13 @@ def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> 
     """After an adoption, the former owner's beat, parameters, report, tell and hand-over are lost, not stored."""
     of = make_study(trials=1)
     late = take(opened, of, GONE)
-    claims.configure(opened, of, late, opened.history(of.study_id))
+    configurations.configure(opened, of, late, opened.history(of.study_id))
     owner = take(opened, of, watch=Clock(opened, of).watch)
     claims.report(opened, owner, 1, 0.7, 1.0, {})
     before = state(opened, of, 0)
     for attempt in (
         lambda: claims.beat(opened, late),
-        lambda: claims.assign(opened, of, late, PARAMS),
+        lambda: configurations.assign(opened, of, late, PARAMS),
         lambda: claims.report(opened, late, 1, 0.1, 99.0, {"avg_losses": [9]}),
         lambda: claims.report(opened, late, 2, 0.1, 99.0, {}),
         lambda: claims.tell(opened, late, TrialState.COMPLETE, 0.1, {"avg_loss": 9}),
@@ -192,14 +192,14 @@ def test_a_handed_over_trial_keeps_its_parameters(opened: store.Store, make_stud
     """It waits, as Optuna means it, and the next worker goes on with the same configuration and number."""
     of = make_study(trials=2)
     claim = take(opened, of)
-    params = claims.configure(opened, of, claim, opened.history(of.study_id))
+    params = configurations.configure(opened, of, claim, opened.history(of.study_id))
     claims.report(opened, claim, 1, 0.5, 3.0, {})
     claims.hand_over(opened, claim)
     waiting = state(opened, of, 0)
     assert (waiting.state, waiting.params, waiting.datetime_start) == (TrialState.WAITING, params, None)
     again = take(opened, of)
     assert (again.number, again.params, again.seconds) == (0, params, 3.0)
-    assert claims.configure(opened, of, again, opened.history(of.study_id)) == params
+    assert configurations.configure(opened, of, again, opened.history(of.study_id)) == params
     assert state(opened, of, 0).datetime_start is not None
 
 
@@ -237,8 +237,8 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     third = lossy(lambda: take(here, of, GONE))
     assert [c.number for c in (first, second, third)] == [0, 1, 2]
     assert take(here, of) is claims.Nothing.WAIT
-    assert lossy(lambda: claims.configure(here, of, first, here.history(of.study_id))) == PARAMS
-    sampled = lossy(lambda: claims.configure(here, of, third, here.history(of.study_id)))
+    assert lossy(lambda: configurations.configure(here, of, first, here.history(of.study_id))) == PARAMS
+    sampled = lossy(lambda: configurations.configure(here, of, third, here.history(of.study_id)))
     assert state(here, of, 2).params == sampled
     lossy(lambda: claims.report(here, first, 1, 0.5, 2.0, {}))
     lossy(lambda: claims.tell(here, first, TrialState.COMPLETE, 0.5, {}))
@@ -260,7 +260,7 @@ def test_a_trial_appears_whole(opened: store.Store, make_study: Make) -> None:
     of = make_study(trials=3)
     claim = take(opened, of)
     assert state(opened, of, 0).params == {}
-    params = claims.configure(opened, of, claim, opened.history(of.study_id))
+    params = configurations.configure(opened, of, claim, opened.history(of.study_id))
     assert state(opened, of, 0).params == params
     assert of.spec.space.is_complete(params)
 
@@ -276,7 +276,7 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: store.Store
     def grab() -> None:
         history = opened.history(of.study_id)
         while isinstance(claim := take(opened, of), claims.Claim):
-            claims.configure(opened, of, claim, history)
+            configurations.configure(opened, of, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
         ends.append(claim)
 
@@ -306,10 +306,10 @@ def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make)
     """The reservation is the database's: the second of two equal proposals is refused and writes nothing."""
     of = make_study(trials=3)
     one, two = take(opened, of), take(opened, of)
-    assert claims.assign(opened, of, one, PARAMS) == PARAMS
-    assert claims.assign(opened, of, two, PARAMS) is None
+    assert configurations.assign(opened, of, one, PARAMS) == PARAMS
+    assert configurations.assign(opened, of, two, PARAMS) is None
     assert state(opened, of, 1).params == {}
-    assert claims.assign(opened, of, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
+    assert configurations.assign(opened, of, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
 
 
 def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, url: str) -> None:
@@ -321,14 +321,14 @@ def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, ur
     plain.enqueue_trial({"learning_rate": 7.0})
     plain.enqueue_trial(PARAMS)
     history = opened.history(of.study_id)
-    assert claims.configure(opened, of, take(opened, of), history) == PARAMS
-    completed = claims.configure(opened, of, take(opened, of), history)
+    assert configurations.configure(opened, of, take(opened, of), history) == PARAMS
+    completed = configurations.configure(opened, of, take(opened, of), history)
     assert (completed["depth"], completed["activation"]) == (3, "GELU")
     assert of.spec.space.is_complete(completed)
     with pytest.raises(ValueError, match=r"learning_rate must be one of 0.0001, 0.01, 0.1, got 7.0"):
-        claims.configure(opened, of, take(opened, of), history)
+        configurations.configure(opened, of, take(opened, of), history)
     with pytest.raises(errors.DuplicateConfiguration):
-        claims.configure(opened, of, take(opened, of), history)
+        configurations.configure(opened, of, take(opened, of), history)
 
 
 def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
@@ -349,7 +349,7 @@ def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str
     of = make_study(trials=3)
     history = opened.history(of.study_id)
     one, two, three = (take(opened, of) for _ in range(3))
-    params = [claims.configure(opened, of, claim, history) for claim in (one, two, three)]
+    params = [configurations.configure(opened, of, claim, history) for claim in (one, two, three)]
     for step, value in enumerate((0.2, float("nan"), 0.6), 1):
         claims.report(opened, one, step, value, 1.0, {"avg_losses": [1.0] * step})
     claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"engine": "reference", "seconds": 1.0})
@@ -374,7 +374,7 @@ def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str
 def test_deleting_a_study_takes_our_rows_along(opened: store.Store, make_study: Make, url: str) -> None:
     """Deleted by plain Optuna (as the dashboard does), a study leaves nothing behind, and its name is free again."""
     of = make_study(trials=3)
-    claims.configure(opened, of, take(opened, of), opened.history(of.study_id))
+    configurations.configure(opened, of, take(opened, of), opened.history(of.study_id))
     optuna.delete_study(study_name=of.name, storage=url)
     for table in (tables.claims, tables.budgets):
         rows = opened.read(lambda c, table=table: c.execute(sqlalchemy.select(table)).all())  # type: ignore[misc]
@@ -401,7 +401,7 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
         of = study.create(opened, study_file.parse(text, "x"))
         history = opened.history(of.study_id)
         while isinstance(claim := take(opened, of), claims.Claim):
-            params = claims.configure(opened, of, claim, history)
+            params = configurations.configure(opened, of, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 1 - float(params["depth"]) / 10, {})
         found.append([t.params for t in study.summary(opened, of).trials])
     assert found[0] == found[1] != found[2]

@@ -131,6 +131,7 @@ def test_a_study_of_another_tool_is_left_alone(capsys: pytest.CaptureFixture[str
     assert (code, "was not made by `search create`" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_run_resumes_and_refuses_another_file(processes: Processes, quick: str) -> None:
     """Run works the study off; again, it has nothing to do; a file with another space or training is refused."""
     code, output = processes.run("run", quick, "--workers", "2")
@@ -155,6 +156,7 @@ def test_run_resumes_and_refuses_another_file(processes: Processes, quick: str) 
     assert "note: [pruning] of the file differs" in output
 
 
+@pytest.mark.slow
 def test_run_says_what_it_dropped(processes: Processes, quick: str) -> None:
     """An enqueued configuration of depth 0 with a width is trained without it, with a note."""
     more = '[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 32\ndepth = 0\nwidth = 8\nactivation = "ReLU"'
@@ -165,6 +167,7 @@ def test_run_says_what_it_dropped(processes: Processes, quick: str) -> None:
     assert "1 complete" in output
 
 
+@pytest.mark.slow
 def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Processes, quick: str) -> None:
     """`--device cuda` on a machine without one is one line and exit code 2; so is an unknown engine."""
     environment = {"CUDA_VISIBLE_DEVICES": ""}
@@ -175,6 +178,7 @@ def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Process
     assert (code, "engine must be one of auto, reference, got 'warp'" in output) == (2, True)
 
 
+@pytest.mark.slow
 def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quick: str) -> None:
     """Trials that cannot be trained become FAIL with reason and traceback; too many end the run with code 1."""
     text = quick_text(trials=3, epochs=1, hopeless="false", more="max_failures = 1")
@@ -190,6 +194,7 @@ def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quic
     assert all("Traceback" in trial.user_attrs["traceback"] for trial in failed)
 
 
+@pytest.mark.slow
 def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     """`work --stay` goes on when the study is extended, without being started again."""
     from test_acceptance import until

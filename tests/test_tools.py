@@ -11,9 +11,11 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import pytest
 from conftest import Processes, quick_text
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_our_study(processes: Processes, tmp_path: pathlib.Path) -> None:
     """`optuna-dashboard URL` serves the study with its states, parameters, steps and attributes."""
     file = tmp_path / "quick.toml"

@@ -1,0 +1,80 @@
+"""Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
+
+import optuna
+import sqlalchemy
+from optuna.trial import TrialState
+from sqlalchemy import exc
+
+from search import claims, errors, space, strategy, study, tables
+from search.store import Store
+
+RESAMPLE_LIMIT = 3
+
+
+def configure(store: Store, of: study.Study, claim: claims.Claim, history: tables.History) -> space.Params:
+    """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
+
+    Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
+    sampler is asked again, and after three times the nearest configuration that is free is reserved.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+        errors.DuplicateConfiguration: what is fixed leaves no configuration that is free.
+        ValueError: an enqueued value lies outside the space.
+    """
+    tree = of.spec.space
+    fixed, _ = tree.trim({**claim.fixed, **claim.params})
+    for whole in (claim.params, fixed):
+        if tree.is_complete(whole):
+            return _expect(assign(store, of, claim, whole), whole)
+    trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+    trial.number = claim.number
+    params: space.Params = {}
+    for attempt in range(RESAMPLE_LIMIT):
+        store.call(history.refresh)
+        params = strategy.propose(
+            of.spec.sampler.name, tree, history.study(), trial, fixed, of.spec.study.seed, attempt
+        )
+        if assign(store, of, claim, params) is not None:
+            return params
+    while True:
+        taken = store.read(lambda c: _taken(c, of.study_id))
+        near = _expect(strategy.unseen_neighbour(tree, params, fixed, taken), fixed)
+        if assign(store, of, claim, near) is not None:
+            return near
+
+
+def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Params) -> space.Params | None:
+    """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+    distributions = {p.name: p.distribution for p in of.spec.space.parameters}
+
+    def work(connection: sqlalchemy.Connection) -> bool:
+        try:
+            claims.fence(connection, claim, config=of.spec.space.key(params))
+        except exc.IntegrityError:  # the key is unique in the study
+            connection.rollback()
+            return False
+        stored = tables.read_params(connection, claim.trial_id)
+        missing = {name: value for name, value in params.items() if name not in stored}
+        if missing:
+            connection.execute(tables.params.insert(), tables.param_rows(claim.trial_id, missing, distributions))
+        return True
+
+    return params if store.write(work) else None
+
+
+def _taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
+    keys = sqlalchemy.select(tables.claims.c.config).where(
+        tables.claims.c.study_id == study_id, tables.claims.c.config.is_not(None)
+    )
+    return set(connection.execute(keys).scalars())
+
+
+def _expect(params: space.Params | None, wanted: space.Params) -> space.Params:
+    if params is None:
+        raise errors.DuplicateConfiguration(f"other trials have every configuration with {wanted} already")
+    return params

@@ -1,0 +1,57 @@
+"""Checks tables of a study file, and says what is wrong in this project's form: key, rule, value."""
+
+import re
+from typing import Any, TypeVar
+
+import pydantic
+
+from search import errors
+
+LARGEST = 2**31 - 1  # what a database's INTEGER holds
+UNION = ("int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
+RULES = {  # pydantic's kinds of error that this project says in its own words
+    "greater_than_equal": "must be >= {ge}",
+    "less_than_equal": "must be <= {le}",
+    "less_than": "must be < {lt}",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' or '-', starting with a letter or digit",
+    "too_short": "must not be empty",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "list_type": "must be a list",
+}
+T = TypeVar("T")
+
+
+class Section(pydantic.BaseModel):
+    """A table of the file: unknown keys and wrong types are errors."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def validate(model: type[T], raw: Any, name: str, place: tuple[str, ...] = ()) -> T:
+    """`raw` as a `model`; `place` are the keys above it.
+
+    Raises:
+        errors.StudyFileError: with file, key, rule and value.
+    """
+    try:
+        return pydantic.TypeAdapter(model).validate_python(raw)
+    except pydantic.ValidationError as error:
+        raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from error
+
+
+def _sentence(problem: Any, place: tuple[str, ...]) -> str:
+    """Pydantic's first complaint in this project's form: key, rule, value."""
+    location = [part for part in problem["loc"] if part not in UNION]
+    key = ".".join([*place, *map(str, location)])
+    key = re.sub(r"\.(\d+)", r"[\1]", key)
+    given = repr(problem["input"])
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a known key, got {given}"
+    if problem["loc"][-1] in UNION:
+        return f"{key} must be a finite number or a string, got {given}"
+    rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    rule = RULES.get(problem["type"], rule).format(**problem.get("ctx", {}))
+    return f"{key} {rule[0].lower()}{rule[1:]}, got {given}"
