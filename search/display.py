@@ -1,6 +1,8 @@
 """Studies on a terminal: the live progress, the table of trials, the best of them."""
 
 import statistics
+import sys
+import termios
 import time
 from typing import Any
 
@@ -17,6 +19,7 @@ STATES = {
     TrialState.RUNNING: ("running", "cyan"),
     TrialState.WAITING: ("waiting", "dim"),
 }
+LIVE_COLUMNS, LIVE_BAR_WIDTH = 5, 10
 HEADINGS = {"learning_rate": "lr", "batch_size": "batch"}
 
 
@@ -43,12 +46,14 @@ class Live:
         self._live = live.Live(console=out, refresh_per_second=4, get_renderable=self._render)
 
     def __enter__(self) -> "Live":
+        self._echo = _echo_control(False)
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._note = ""
         self._live.stop()
+        _echo_control(self._echo)
 
     def update(self, summary: study.Summary, workers: int, note: str = "") -> None:
         """Takes in the study as it is now."""
@@ -94,6 +99,9 @@ class Live:
         running = [t for t in self._summary.trials if t.state == TrialState.RUNNING]
         if running:
             grid = table.Table.grid(padding=(0, 2))
+            for _ in range(LIVE_COLUMNS - 1):
+                grid.add_column(no_wrap=True)
+            grid.add_column()  # the one to be cut: a line a trial, however narrow the terminal
             for trial in running:
                 grid.add_row(*self._running_row(trial))
             rows.append(grid)
@@ -106,10 +114,10 @@ class Live:
         accuracy = f"{trial.intermediate_values[max(trial.intermediate_values)]:.4f}" if done else "-"
         return (
             text.Text(f"trial {trial.number}", style="cyan"),
-            progress_bar.ProgressBar(total=self._epochs, completed=done, width=self._epochs * 2),
+            progress_bar.ProgressBar(total=self._epochs, completed=done, width=LIVE_BAR_WIDTH),
             f"epoch {done}/{self._epochs}",
             f"accuracy {accuracy}",
-            text.Text(_params(trial.params) or "sampling ...", style="dim"),
+            text.Text(_params(trial.params) or "sampling ...", style="dim", no_wrap=True, overflow="ellipsis"),
         )
 
 
@@ -173,8 +181,23 @@ def best_sentence(summary: study.Summary) -> str:
     )
 
 
+def _echo_control(on: bool) -> bool:
+    """Whether the terminal writes ^C where Ctrl-C is typed, which would tear the live display; returns what it did."""
+    if not sys.stdin.isatty():
+        return on
+    attributes = termios.tcgetattr(sys.stdin)
+    before = bool(attributes[3] & termios.ECHOCTL)
+    attributes[3] = attributes[3] | termios.ECHOCTL if on else attributes[3] & ~termios.ECHOCTL
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
+    return before
+
+
 def _best_line(summary: study.Summary) -> text.Text:
-    return text.Text(best_sentence(summary), style="green" if summary.best else "dim")
+    best = summary.best
+    if best is None:
+        return text.Text(best_sentence(summary), style="dim")
+    line = f"best: trial {best.number}, accuracy {best.value:.4f}, {_params(best.params)}"
+    return text.Text(line, style="green", no_wrap=True, overflow="ellipsis")
 
 
 def _line(trial: FrozenTrial) -> text.Text:

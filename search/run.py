@@ -81,7 +81,8 @@ def supervise(here: store.Store, of: study.Study, count: int, arguments: list[st
         with display.Live(err, of.spec.training.epochs) if live else _Quiet() as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
-                screen.update(study.summary(here, of, history), workers.alive)
+                summary = study.summary(here, of, history)
+                screen.update(summary, workers.alive)
                 stop.wait(POLL_SECONDS)
             if stop.is_set():
                 screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")
