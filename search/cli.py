@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from optuna.trial import TrialState
 from rich import console
 
 from models.errors import ModelError
-from search import display, errors, presence, signals, store, study, study_file
+from search import display, errors, presence, signals, space, store, study, study_file
 from search import run as runs
 
 T = TypeVar("T")
@@ -270,6 +271,39 @@ def extend(name: str, trials: int | None, to: int | None, as_json: bool, storage
 
 
 @cli.command()
+@study_argument
+@click.argument("settings", metavar="PARAMETER=VALUE...", nargs=-1, required=True)
+@json_option
+@common
+def enqueue(name: str, settings: tuple[str, ...], as_json: bool, storage: str) -> None:
+    """Queues a configuration to be tried next; what it leaves open is sampled.
+
+    It counts in the budget like any other trial. One that a trial has already is refused.
+
+    \b
+    Example:
+      search enqueue lab learning_rate=0.1 batch_size=41 depth=3 width=128 activation=ReLU
+      search enqueue lab depth=0
+    """
+    here = _open(storage)
+    of = _find(here, name)
+    kept, dropped = _configuration(of, settings)
+    number = study.enqueue(here, of, kept)
+    if dropped:
+        err.print(
+            f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
+        )
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps({"number": number, "params": kept, **summary.as_json()}))
+        return
+    click.echo(f"study {of.name!r}: trial {number} waits with {kept}; {summary.done} of {summary.budget} trials done")
+    under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
+    if summary.done + under_way > summary.budget:
+        click.echo(f"the budget is given out: `search extend {of.name} --trials 1` makes room for it")
+
+
+@cli.command()
 @click.argument("name", metavar="[STUDY]", required=False)
 @json_option
 @common
@@ -345,6 +379,24 @@ def _find(here: store.Store, name: str) -> study.Study:
     return found
 
 
+def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[space.Params, space.Params]:
+    """What `PARAMETER=VALUE ...` means in a study's space: kept, and dropped.
+
+    Raises:
+        errors.InputError: an argument of another form, an unknown name, or a value outside the space.
+    """
+    given: space.Params = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name or name in given:
+            raise errors.InputError(f"enqueue takes PARAMETER=VALUE, each parameter once, got {setting!r}")
+        given[name] = space.parse_value(text, whole=name != "learning_rate")
+    try:
+        return of.spec.space.trim(given)
+    except ValueError as error:
+        raise errors.InputError(f"enqueue: {error}") from error
+
+
 def _hint(name: str, known: list[str]) -> str:
     if close := difflib.get_close_matches(name, known, n=1):
         return f"; did you mean {close[0]}?"
@@ -367,9 +419,12 @@ def _print_end(summary: study.Summary, url: str) -> None:
     _print_trials(summary)
     out.print(f"{summary.study.name}: {_counts(summary)}", highlight=False)
     name = summary.study.name
+    size = summary.study.spec.space.size
+    more = f"`search extend {name} --trials 10` then `search run {name}` for more"
+    if size is not None and summary.done >= size:
+        more = f"all {size} configurations have been tried"
     out.print(
-        f"next: `search extend {name} --trials 10` then `search run {name}` for more; "
-        f"`optuna-dashboard {store.hide_password(url)}` to look at it",
+        f"next: {more}; `optuna-dashboard {store.hide_password(url)}` to look at it",
         highlight=False,
         markup=False,
         soft_wrap=True,

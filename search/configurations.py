@@ -1,5 +1,7 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
+from collections.abc import Callable
+
 import optuna
 import sqlalchemy
 from optuna.trial import TrialState
@@ -15,7 +17,7 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
     """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
 
     Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
-    sampler is asked again, and after three times the nearest configuration that is free is reserved.
+    sampler is asked again, and after three times the nearest configuration that is free is reserved. A grid is walked.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
@@ -27,6 +29,8 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
             return _expect(assign(store, of, claim, whole), whole)
+    if of.spec.sampler.name == strategy.GRID:
+        return _reserve(store, of, claim, fixed, lambda taken: strategy.next_in_grid(tree, fixed, taken))
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
     params: space.Params = {}
@@ -37,11 +41,7 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
         )
         if assign(store, of, claim, params) is not None:
             return params
-    while True:
-        taken = store.read(lambda c: _taken(c, of.study_id))
-        near = _expect(strategy.unseen_neighbour(tree, params, fixed, taken), fixed)
-        if assign(store, of, claim, near) is not None:
-            return near
+    return _reserve(store, of, claim, fixed, lambda taken: strategy.unseen_neighbour(tree, params, fixed, taken))
 
 
 def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Params) -> space.Params | None:
@@ -65,6 +65,20 @@ def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Par
         return True
 
     return params if store.write(work) else None
+
+
+def _reserve(
+    store: Store,
+    of: study.Study,
+    claim: claims.Claim,
+    fixed: space.Params,
+    choose: Callable[[set[str]], space.Params | None],
+) -> space.Params:
+    """Chooses among what is free until the choice is ours: another worker may take it in between."""
+    while True:
+        chosen = _expect(choose(store.read(lambda connection: _taken(connection, of.study_id))), fixed)
+        if assign(store, of, claim, chosen) is not None:
+            return chosen
 
 
 def _taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:

@@ -47,12 +47,10 @@ class Condition:
         parent, sign, literal = match.groups()
         if literal[0] in "'\"" and literal[-1] == literal[0] and len(literal) > 1:
             return cls(parent, sign, literal[1:-1])
-        for number in (int, float):
-            try:
-                return cls(parent, sign, number(literal))
-            except ValueError:
-                continue
-        raise ValueError(rule)
+        value = parse_value(literal)
+        if isinstance(value, str):
+            raise ValueError(rule)
+        return cls(parent, sign, value)
 
     def holds(self, params: Mapping[str, Value]) -> bool:
         """Whether the branch exists in a configuration."""
@@ -198,6 +196,20 @@ class Space:
 
         return count(self.parameters, {})
 
+    def configurations(self) -> Iterator[Params]:
+        """All of a finite space, each once: the last parameter changes fastest, one by one (a space may be huge)."""
+
+        def walk(rest: tuple[Parameter, ...], params: Params) -> Iterator[Params]:
+            if not rest:
+                yield params
+            elif rest[0].exists(params):
+                for value in rest[0].values or ():
+                    yield from walk(rest[1:], {**params, rest[0].name: value})
+            else:
+                yield from walk(rest[1:], params)
+
+        return walk(self.parameters, {})
+
     def neighbours(self, params: Params) -> Iterator[Params]:
         """Configurations that differ in one parameter, nearest values first.
 
@@ -210,6 +222,16 @@ class Space:
                 yield self.complete(
                     lambda p, _, n=name, v=value: v if p.name == n else params.get(p.name, _first(p))  # type: ignore[misc]
                 )
+
+
+def parse_value(text: str, whole: bool = True) -> Value:
+    """A number where the text is one, else the text; `whole` says whether 1 is an integer or 1.0."""
+    for number in (int, float) if whole else (float,):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _ladder(parameter: Parameter, here: Value) -> Iterator[tuple[str, Value]]:

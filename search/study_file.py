@@ -39,8 +39,8 @@ class Sampler(validation.Section):
     @pydantic.field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in strategy.SAMPLERS:
-            raise ValueError(f"must be one of {', '.join(strategy.SAMPLERS)}")
+        if name not in strategy.NAMES:
+            raise ValueError(f"must be one of {', '.join(strategy.NAMES)}")
         return name
 
 
@@ -120,6 +120,11 @@ def parse(text: str, name: str) -> StudySpec:
         raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
     file = validation.validate(_File, raw, name)
     tree = space_file.read(file.space, name)
+    if file.sampler.name == strategy.GRID and tree.size is None:
+        endless = ", ".join(p.name for p in tree.parameters if p.values is None)
+        raise errors.StudyFileError(
+            f"{name}: sampler.name must not be 'grid', since {endless} is continuous; list its values as choices"
+        )
     kept, notes = space_file.read_enqueued(file.enqueue, tree, name)
     return StudySpec(
         text=text,

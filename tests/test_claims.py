@@ -423,3 +423,40 @@ def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url:
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
             call()
+
+
+def test_a_grid_is_walked_by_all_workers_in_order(opened: store.Store) -> None:
+    """Four workers walk one grid: each point once, none lost, and a budget larger than the grid ends with it."""
+    text = quick_text(trials=100, sampler="grid").replace("low = 1, high = 128", "choices = [5, 9]")
+    text = text.replace("high = 6", "high = 1").replace("[8, 16, 32]", "[8]")
+    of = study.create(opened, study_file.parse(text, "x"))
+    assert of.spec.space.size == 3 * 2 * (1 + 3)
+
+    def walk() -> None:
+        history = opened.history(of.study_id)
+        while isinstance(claim := take(opened, of), claims.Claim):
+            configurations.configure(opened, of, claim, history)
+            claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
+
+    threads = [threading.Thread(target=walk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    walked = [of.spec.space.key(trial.params) for trial in study.summary(opened, of).trials]
+    assert sorted(walked) == sorted(of.spec.space.key(params) for params in of.spec.space.configurations())
+    assert take(opened, of) is claims.Nothing.EXHAUSTED
+
+
+def test_one_worker_walks_the_grid_in_the_files_order(opened: store.Store) -> None:
+    """The lab's values come in the order in which the study file lists them."""
+    text = (
+        quick_text(trials=3, sampler="grid")
+        .replace("low = 1, high = 128", "choices = [9, 5]")
+        .replace("low = 0", "low = 3")
+    )
+    of = study.create(opened, study_file.parse(text, "x"))
+    history = opened.history(of.study_id)
+    got = [configurations.configure(opened, of, take(opened, of), history) for _ in range(3)]
+    assert [p["activation"] for p in got] == ["ReLU", "Sigmoid", "GELU"]
+    assert {(p["learning_rate"], p["batch_size"], p["width"]) for p in got} == {(1e-4, 9, 8)}

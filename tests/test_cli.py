@@ -11,7 +11,7 @@ from conftest import Processes, quick_text
 
 from search import cli
 
-COMMANDS = ["run", "create", "work", "extend", "status", "list"]
+COMMANDS = ["run", "create", "work", "extend", "enqueue", "status", "list"]
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +120,34 @@ def test_create_status_extend_list(capsys: pytest.CaptureFixture[str], quick: st
     assert (code, "exists already; `search run quick` resumes it" in err) == (2, True)
     code, _, err = search(capsys, "status", "quik")
     assert (code, err) == (2, "search: no study 'quik' in sqlite:///runs/search.db; did you mean quick?\n")
+
+
+def test_enqueue(capsys: pytest.CaptureFixture[str], quick: str) -> None:
+    """A configuration is queued whole or in part; duplicates and mistakes are refused, naming trial, rule and value."""
+    search(capsys, "create", quick)
+    whole = ["learning_rate=0.1", "batch_size=41", "depth=3", "width=8", "activation=ReLU"]
+    code, out, _ = search(capsys, "enqueue", "quick", *whole)
+    assert (code, "trial 0 waits with {'learning_rate': 0.1, 'batch_size': 41" in out) == (0, True)
+    code, out, err = search(capsys, "enqueue", "quick", "depth=0", "width=8", "--json")
+    assert (code, json.loads(out)["params"], json.loads(out)["trials"]["waiting"]) == (0, {"depth": 0}, 2)
+    assert "note: width dropped" in err
+    for arguments, message in (
+        (whole, "study 'quick': trial 0 has this configuration already"),
+        (["depth=7"], "enqueue: depth must be an integer from 0 to 6, got 7"),
+        (["learning_rate=1"], "enqueue: learning_rate must be one of 0.0001, 0.01, 0.1, got 1.0"),
+        (["momentum=0.9"], "enqueue: momentum must be a parameter of the space"),
+        (["depth"], "enqueue takes PARAMETER=VALUE, each parameter once, got 'depth'"),
+        (["depth=1", "depth=2"], "each parameter once, got 'depth=2'"),
+        ([], "Missing argument 'PARAMETER=VALUE...'"),
+    ):
+        code, out, err = search(capsys, "enqueue", "quick", *arguments)
+        assert (code, out) == (2, "")
+        assert message in err
+    for size in (1, 2, 3):
+        code, out, _ = search(capsys, "enqueue", "quick", f"batch_size={size}")
+        assert code == 0
+    assert "the budget is given out: `search extend quick --trials 1`" in out
+    assert "5 waiting" in search(capsys, "status", "quick")[1]
 
 
 def test_a_study_of_another_tool_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

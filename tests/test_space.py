@@ -30,6 +30,9 @@ def test_the_labs_space_has_21120_configurations() -> None:
     """3 x 128 x (6 x 3 x 3 + 1): depth 0 counts once per learning rate and batch size."""
     assert LAB.size == 21_120
     assert len(everything(LAB)) == 21_120
+    walked = [LAB.key(params) for params in LAB.configurations()]
+    assert len(walked) == 21_120
+    assert set(walked) == everything(LAB)
 
 
 def test_size_counts_branches_of_branches() -> None:

@@ -31,6 +31,37 @@ def test_the_replay_has_the_published_configurations() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "factor", "values"),
+    [
+        ("learning-rate", "learning_rate", (1e-4, 1e-2, 1e-1)),
+        ("batch-size", "batch_size", (1, 32, 128)),
+        ("depth", "depth", (0, 1, 3, 7)),
+        ("width", "width", (32, 128, 512)),
+        ("activation", "activation", ("Sigmoid", "ReLU", "GELU")),
+        ("baseline", "depth", (3,)),
+    ],
+)
+def test_the_labs_one_factor_studies(name: str, factor: str, values: tuple[object, ...]) -> None:
+    """Each varies its factor over the lab's values, all else as in the baseline, and trains all of them to the end."""
+    spec = study_file.load(STUDIES / f"{name}.toml")
+    assert spec.name == name
+    baseline = {"learning_rate": 1e-3, "batch_size": 64, "depth": 3, "width": 128, "activation": "ReLU"}
+    expected = []
+    for value in values:
+        params = {**baseline, factor: value}
+        expected.append({k: v for k, v in params.items() if params["depth"] or k not in ("width", "activation")})
+    assert list(spec.space.configurations()) == expected
+    assert (spec.budget.trials, spec.sampler.name, spec.pruning.hopeless) == (len(values), "grid", False)
+
+
+def test_a_grid_needs_a_finite_space() -> None:
+    """A grid over a continuous dimension is refused with the name of the dimension."""
+    text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1e-1 }").replace('"tpe"', '"grid"')
+    with pytest.raises(errors.StudyFileError, match="must not be 'grid', since learning_rate is continuous"):
+        study_file.parse(text, "lab.toml")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("seed = 0", 'seed = "a"', "study.seed must be a valid integer, got 'a'"),
@@ -44,7 +75,7 @@ def test_the_replay_has_the_published_configurations() -> None:
         ("epochs = 10", "epochs = 2.5", "training.epochs must be a valid integer, got 2.5"),
         ('"test"', '"tset"', "training.evaluate_on must be 'test' or 'validation', got 'tset'"),
         ("hopeless = true", "hopeless = 1", "pruning.hopeless must be a valid boolean, got 1"),
-        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, got 'tpo'"),
+        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, grid, got 'tpo'"),
         ("[1e-4, 1e-2, 1e-1]", "[]", "space.learning_rate.choices must not be empty, got []"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0.1]", "space.learning_rate[1] must not repeat an earlier choice, got 0.1"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0]", "space.learning_rate[1] must be a number > 0, got 0"),
