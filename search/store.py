@@ -36,7 +36,12 @@ HOPELESS_CONNECTIONS = (
     "no password supplied",
     "no pg_hba.conf entry",
 )
-READ_ONLY = "25006"
+# read-only transaction; session ended for sleeping in a transaction
+POSTGRES_OUTAGES = ("25006", "25P03")
+# A process that is stopped or cut off inside a transaction keeps the study's row locked. Ours last milliseconds:
+# the server ends one that sleeps, and who waited for it asks again.
+SLEEP_SECONDS = 15
+LOCK_SECONDS = 10
 
 POSTGRES_KWARGS: dict[str, Any] = {
     "pool_size": 2,
@@ -116,6 +121,8 @@ class Store:
                 storage = optuna.storages.RDBStorage(self.url, engine_kwargs=kwargs)
                 if self.url.startswith("sqlite"):
                     _make_exact(storage.engine)
+                else:
+                    _limit_locks(storage.engine)
                 tables.ours.create_all(storage.engine)
         except RuntimeError as error:  # Optuna's word for a schema of another version
             raise errors.InputError(f"--storage {hide_password(self.url)}: {error}") from error
@@ -227,7 +234,7 @@ def is_outage(error: BaseException) -> bool:
         return any(text in str(original) for text in SQLITE_OUTAGES)
     if cause.connection_invalidated or isinstance(original, psycopg2.InterfaceError):
         return True
-    if isinstance(original, psycopg2.Error) and original.pgcode == READ_ONLY:
+    if isinstance(original, psycopg2.Error) and original.pgcode in POSTGRES_OUTAGES:
         return True
     if isinstance(original, psycopg2.OperationalError):
         return not any(text in str(original) for text in HOPELESS_CONNECTIONS)
@@ -270,6 +277,17 @@ def _make_exact(engine: sqlalchemy.Engine) -> None:
     engine.dispose()  # what was opened before has neither
     sqlalchemy.event.listen(engine, "connect", connected)
     sqlalchemy.event.listen(engine, "begin", begun)
+
+
+def _limit_locks(engine: sqlalchemy.Engine) -> None:
+    def connected(connection: Any, _: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {SLEEP_SECONDS * 1000}")
+            cursor.execute(f"SET lock_timeout = {LOCK_SECONDS * 1000}")
+        connection.commit()
+
+    engine.dispose()  # what was opened before has neither
+    sqlalchemy.event.listen(engine, "connect", connected)
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -162,3 +162,38 @@ def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
     here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
     assert count_studies(here) == 1
     assert here.interruptions > 0
+
+
+def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while it holds the study's lock, it loses the lock; the others go on, and so does it when it wakes."""
+    monkeypatch.setattr(store, "SLEEP_SECONDS", 2)
+    monkeypatch.setattr(store, "LOCK_SECONDS", 1)
+    url = postgres.new_database()
+    sleeper, other = store.Store(url, patience_seconds=30), store.Store(url, patience_seconds=30)
+    study_id = sleeper.write(
+        lambda c: c.execute(
+            tables.studies.insert().values(study_name="a").returning(tables.studies.c.study_id)
+        ).scalar_one()
+    )
+    asleep, awake = threading.Event(), threading.Event()
+    tries = []
+
+    def sleep_with_the_lock(connection: sqlalchemy.Connection) -> None:
+        tables.lock_study(connection, study_id)
+        tries.append(time.monotonic())
+        asleep.set()
+        awake.wait(30)
+        connection.execute(tables.studies.update().values(study_name=f"try {len(tries)}"))
+
+    thread = threading.Thread(target=sleeper.write, args=(sleep_with_the_lock,))
+    thread.start()
+    asleep.wait(10)
+    other.write(lambda connection: tables.lock_study(connection, study_id))
+    assert time.monotonic() - tries[0] < 10
+    awake.set()
+    thread.join(30)
+    assert len(tries) == 2
+    name = other.read(lambda c: c.execute(sqlalchemy.select(tables.studies.c.study_name)).scalar_one())
+    assert name == "try 2"
