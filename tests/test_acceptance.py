@@ -202,7 +202,7 @@ def test_run_restarts_a_killed_worker(opened: store.Store, processes: Processes,
     assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
     assert study.summary(opened, of).count(TrialState.COMPLETE) == 10
     assert adoptions(opened, of) == 1
-    pids = set(re.findall(r"event=\w+ worker=\S+:(\d+)", output))
+    pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
     assert len(pids) == 3
 
 
