@@ -111,7 +111,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8])
     options = parser.parse_args()
-    sides: dict[str, Any] = {"ours": ours, "plain": plain}
+    sides: dict[str, Callable[..., None]] = {"ours": ours, "plain": plain}
     print(f"{options.trials} trials a run, {options.rounds} rounds, {os.cpu_count()} cores; trials per second")
     print(f"{'workers':>7}  {'ours':>22}  {'study.optimize':>22}  {'ratio':>20}")
     with a_postgres() as url:
