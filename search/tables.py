@@ -35,9 +35,8 @@ ours = sqlalchemy.MetaData()
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
 
-def _belongs_to(column: str) -> sqlalchemy.Column[int]:
-    target = {"study_id": studies.c.study_id, "trial_id": trials.c.trial_id}[column]
-    return sqlalchemy.Column(column, sqlalchemy.ForeignKey(target, ondelete="CASCADE"), nullable=False)
+def _study_id() -> sqlalchemy.Column[int]:
+    return sqlalchemy.Column("study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False)
 
 
 claims = sqlalchemy.Table(
@@ -46,7 +45,7 @@ claims = sqlalchemy.Table(
     sqlalchemy.Column(
         "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
     ),
-    _belongs_to("study_id"),
+    _study_id(),
     # the configuration's reservation: NULL until it is sampled
     sqlalchemy.Column("config", sqlalchemy.String(500)),
     # the request that enqueued the trial, so that its repetition is noticed
@@ -73,7 +72,7 @@ budgets = sqlalchemy.Table(
     "search_budgets",
     ours,
     sqlalchemy.Column("budget_id", sqlalchemy.Integer, primary_key=True),
-    _belongs_to("study_id"),
+    _study_id(),
     sqlalchemy.Column("token", sqlalchemy.String(40), nullable=False, unique=True),
     sqlalchemy.Column("trials", sqlalchemy.Integer, nullable=False),
 )

@@ -1,13 +1,13 @@
 """Claims a trial, runs it, tells the result, until the study is finished."""
 
+import contextlib
 import logging
 import os
 import random
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from optuna.trial import TrialState
@@ -157,9 +157,14 @@ class _Heart:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
 
-    def of(self, claim: claims.Claim) -> "_Beating":
+    @contextlib.contextmanager
+    def of(self, claim: claims.Claim) -> Iterator[None]:
         """Beats for a claim as long as the context lasts."""
-        return _Beating(self, claim)
+        self._claim, self._lost = claim, None
+        try:
+            yield
+        finally:
+            self._claim, self._lost = None, None
 
     def check(self) -> None:
         """Called between two steps of training: raises where the trial must not go on."""
@@ -167,10 +172,6 @@ class _Heart:
             raise errors.HandOver
         if self._lost is not None:
             raise self._lost
-
-    def hold(self, claim: claims.Claim | None) -> None:
-        """Changes the claim it beats for."""
-        self._claim, self._lost = claim, None
 
     def _live(self) -> None:
         next_beat = time.monotonic() + self._watch.beat_seconds
@@ -190,19 +191,6 @@ class _Heart:
             except errors.SearchError as error:  # the trial is lost, or the database: `check` tells the worker
                 if claim is self._claim:
                     self._lost = error
-
-
-class _Beating:
-    def __init__(self, heart: _Heart, claim: claims.Claim) -> None:
-        self._heart, self._claim = heart, claim
-
-    def __enter__(self) -> None:
-        self._heart.hold(self._claim)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._heart.hold(None)
 
 
 def _log_end(claim: claims.Claim, event: str, fields: dict[str, Any]) -> None:
