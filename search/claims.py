@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import errors, presence, space, study, tables
+from search import errors, orders, presence, space, study, tables
 from search.store import Store
 
 STALL_LIMIT = 3
@@ -52,6 +52,9 @@ class Nothing(enum.Enum):
     FINISHED = "the budget is used up"
     EXHAUSTED = "every configuration of the space has been tried"
     FAILURES = "more trials failed than budget.max_failures allows"
+    HOURS = "the training time of budget.hours is used up"
+    PAUSED = "the study is paused"
+    STOPPED = "the study was stopped"
 
 
 def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence.Watch) -> Claim | Nothing:
@@ -64,21 +67,14 @@ def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence
             return _claim(connection, of, lost, "answer lost")
         who = dataclasses.asdict(worker)
         mine = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
-        for orphan in watch.look(_running(connection, of.study_id), time.monotonic(), store.interruptions):
+        orphans = watch.look(_running(connection, of.study_id), time.monotonic(), store.interruptions)
+        order = orders.read(connection, of.study_id)
+        if order.state is not orders.State.ACTIVE:
+            return Nothing.PAUSED if order.state is orders.State.PAUSED else Nothing.STOPPED
+        for orphan in orphans:
             if (adopted := _adopt(connection, of, orphan, mine)) is not None:
                 return adopted
-        counts, allowed = _counts(connection, of.study_id), study.budget(connection, of.study_id)
-        finished = sum(counts.get(state, 0) for state in study.FINISHED)
-        running, waiting = counts.get(TrialState.RUNNING, 0), counts.get(TrialState.WAITING, 0)
-        if counts.get(TrialState.FAIL, 0) > of.spec.budget.max_failures:
-            return Nothing.FAILURES
-        if waiting and finished + running < allowed and (claim := _dequeue(connection, of, mine)) is not None:
-            return claim
-        if finished + running + waiting < allowed:
-            if not _is_exhausted(connection, of, sum(counts.values())):
-                return _create(connection, of, mine)
-            return Nothing.WAIT if running else Nothing.EXHAUSTED
-        return Nothing.WAIT if running else Nothing.FINISHED
+        return _within_budget(connection, of, order, mine)
 
     return store.write(work)
 
@@ -99,8 +95,15 @@ def report(store: Store, claim: Claim, step: int, value: float, seconds: float, 
     store.write(work)
 
 
-def tell(store: Store, claim: Claim, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
-    """Ends the trial. Telling twice what was told already does nothing.
+def tell(
+    store: Store,
+    claim: Claim,
+    state: TrialState,
+    value: float | None,
+    attrs: dict[str, Any],
+    seconds: float | None = None,
+) -> None:
+    """Ends the trial, with its training time over all owners. Telling twice what was told already does nothing.
 
     Raises:
         errors.TrialLost: the trial has another owner by now, or another tool has ended it.
@@ -110,13 +113,13 @@ def tell(store: Store, claim: Claim, state: TrialState, value: float | None, att
         told = connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim)).with_for_update()).scalar()
         if told:
             return  # by us, in a transaction whose acknowledgement was lost
-        fence(connection, claim, told=True)
+        fence(connection, claim, told=True, **_spent(seconds))
         _end(connection, claim.trial_id, state, value, attrs)
 
     store.write(work)
 
 
-def hand_over(store: Store, claim: Claim) -> None:
+def hand_over(store: Store, claim: Claim, seconds: float | None = None) -> None:
     """Gives the trial back, WAITING with its parameters, for the next worker.
 
     Raises:
@@ -124,7 +127,7 @@ def hand_over(store: Store, claim: Claim) -> None:
     """
 
     def work(connection: sqlalchemy.Connection) -> None:
-        fence(connection, claim, owner="", generation=claim.generation + 1, pid=0)
+        fence(connection, claim, owner="", generation=claim.generation + 1, pid=0, **_spent(seconds))
         connection.execute(
             trials.update()
             .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
@@ -134,13 +137,13 @@ def hand_over(store: Store, claim: Claim) -> None:
     store.write(work)
 
 
-def beat(store: Store, claim: Claim) -> None:
-    """Shows that the owner lives.
+def beat(store: Store, claim: Claim, seconds: float | None = None) -> None:
+    """Shows that the owner lives, and how long the trial has trained.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
-    store.write(lambda connection: fence(connection, claim))
+    store.write(lambda connection: fence(connection, claim, **_spent(seconds)))
 
 
 def observe(store: Store, of: study.Study, watch: presence.Watch, own: str | None) -> None:
@@ -151,6 +154,10 @@ def observe(store: Store, of: study.Study, watch: presence.Watch, own: str | Non
     """
     running = store.read(lambda connection: _running(connection, of.study_id))
     watch.look([seen for seen in running if seen.owner != own], time.monotonic(), store.interruptions)
+
+
+def _spent(seconds: float | None) -> dict[str, Any]:
+    return {} if seconds is None else {"seconds": seconds}
 
 
 def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
@@ -231,6 +238,26 @@ def _running(connection: sqlalchemy.Connection, study_id: int) -> list[presence.
         )
         for row in rows
     ]
+
+
+def _within_budget(
+    connection: sqlalchemy.Connection, of: study.Study, order: orders.Order, mine: dict[str, Any]
+) -> Claim | Nothing:
+    """A waiting trial or a new one, where the budget has room for it."""
+    counts = _counts(connection, of.study_id)
+    finished = sum(counts.get(state, 0) for state in study.FINISHED)
+    running, waiting = counts.get(TrialState.RUNNING, 0), counts.get(TrialState.WAITING, 0)
+    if counts.get(TrialState.FAIL, 0) > of.spec.budget.max_failures:
+        return Nothing.FAILURES
+    if order.hours is not None and study.spent_seconds(connection, of.study_id) >= 3600 * order.hours:
+        return Nothing.WAIT if running else Nothing.HOURS
+    if waiting and finished + running < order.trials and (claim := _dequeue(connection, of, mine)) is not None:
+        return claim
+    if finished + running + waiting < order.trials:
+        if not _is_exhausted(connection, of, sum(counts.values())):
+            return _create(connection, of, mine)
+        return Nothing.WAIT if running else Nothing.EXHAUSTED
+    return Nothing.WAIT if running else Nothing.FINISHED
 
 
 def _counts(connection: sqlalchemy.Connection, study_id: int) -> dict[TrialState, int]:

@@ -17,14 +17,12 @@ from optuna.trial import TrialState
 from rich import console
 
 from models.errors import ModelError
-from search import display, errors, presence, signals, space, store, study, study_file
+from search import display, errors, forecast, orders, presence, roster, signals, space, store, study, study_file
 from search import run as runs
 
 T = TypeVar("T")
 
 OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
-POLL_SECONDS = 0.5
-STOP_SECONDS = 15.0
 STUDIES = pathlib.Path("studies")
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
@@ -127,6 +125,7 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
 
 
 study_argument = click.argument("name", metavar="STUDY")
+now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -236,7 +235,7 @@ def work(
     from search import claims, objective, worker
 
     train = objective.Objective(of.spec, data_dir, device, engine)
-    ended = worker.Worker(here, of, train, stop, stay=stay, grace_seconds=grace, parent=parent).run()
+    ended = worker.Worker(here, of, train, stop, stay=stay, grace_seconds=grace, parent=parent, device=device).run()
     if interrupted.is_set():
         return 130
     if ended is claims.Nothing.FAILURES:
@@ -248,26 +247,94 @@ def work(
 @study_argument
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Add N trials to the budget.")
 @click.option("--to", type=click.IntRange(min=1), metavar="N", help="Set the budget to N trials.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Add H hours of training time.")
 @json_option
 @common
-def extend(name: str, trials: int | None, to: int | None, as_json: bool, storage: str) -> None:
-    """Gives a study more trials.
+def extend(name: str, trials: int | None, to: int | None, hours: float | None, as_json: bool, storage: str) -> None:
+    """Gives a study more trials, or more hours. Workers that run, wait or stay take them up.
 
     \b
     Example:
       search extend lab --trials 10
       search extend lab --to 100
     """
-    if (trials is None) == (to is None):
-        raise errors.InputError("extend takes either --trials N or --to N")
+    if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
+        raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
     here = _open(storage)
     of = _find(here, name)
-    budget = study.extend(here, of, trials, to)
+    order = orders.extend(here, of.study_id, trials, to, hours)
     summary = study.summary(here, of)
     if as_json:
-        click.echo(json.dumps(summary.as_json()))
+        click.echo(json.dumps(_as_json(here, summary)))
         return
-    click.echo(f"study {of.name!r}: budget {budget}, {summary.done} done; `search run {of.name}` works on it here")
+    limit = "" if order.hours is None else f" and {order.hours:g} h of training"
+    click.echo(f"study {of.name!r}: budget {order.trials}{limit}, {summary.done} done; {_who_does_it(here, summary)}")
+
+
+@cli.command()
+@study_argument
+@now_option
+@json_option
+@common
+def pause(name: str, now: bool, as_json: bool, storage: str) -> None:
+    """Lets no trial begin until `search resume`; workers stay and wait. Running trials are finished.
+
+    \b
+    Example:
+      search pause lab
+      search pause lab --now
+    """
+    _set_state(name, storage, orders.State.PAUSED, now, as_json)
+
+
+@cli.command()
+@study_argument
+@now_option
+@json_option
+@common
+def stop(name: str, now: bool, as_json: bool, storage: str) -> None:
+    """Ends a study's workers, wherever they run, once their trials are finished; those that stay, too.
+
+    `search resume` or `search run` lets it go on.
+
+    \b
+    Example:
+      search stop lab
+      search stop lab --now
+    """
+    _set_state(name, storage, orders.State.STOPPED, now, as_json)
+
+
+@cli.command()
+@study_argument
+@json_option
+@common
+def resume(name: str, as_json: bool, storage: str) -> None:
+    """Lets a paused or stopped study go on.
+
+    \b
+    Example:
+      search resume lab
+    """
+    _set_state(name, storage, orders.State.ACTIVE, False, as_json)
+
+
+def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json: bool) -> None:
+    here = _open(storage)
+    of = _find(here, name)
+    before = orders.set_state(here, of.study_id, state, now)
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps(_as_json(here, summary)))
+        return
+    if before.state is state and before.at_once == now:
+        click.echo(f"study {of.name!r} was {state} already")
+        return
+    running = display.plural(summary.count(TrialState.RUNNING), "running trial")
+    then = f"{running} {'handed over' if now else 'to be finished'}"
+    if state is orders.State.ACTIVE:
+        then = f"{summary.done} of {summary.budget} trials done; {_who_does_it(here, summary)}"
+    click.echo(f"study {of.name!r} is {state}: {then}")
 
 
 @cli.command()
@@ -295,9 +362,12 @@ def enqueue(name: str, settings: tuple[str, ...], as_json: bool, storage: str) -
         )
     summary = study.summary(here, of)
     if as_json:
-        click.echo(json.dumps({"number": number, "params": kept, **summary.as_json()}))
+        click.echo(json.dumps({"number": number, "params": kept, **_as_json(here, summary)}))
         return
-    click.echo(f"study {of.name!r}: trial {number} waits with {kept}; {summary.done} of {summary.budget} trials done")
+    click.echo(
+        f"study {of.name!r}: trial {number} waits with {kept}; {summary.done} of {summary.budget} trials done; "
+        f"{_who_does_it(here, summary)}"
+    )
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
         click.echo(f"the budget is given out: `search extend {of.name} --trials 1` makes room for it")
@@ -308,7 +378,7 @@ def enqueue(name: str, settings: tuple[str, ...], as_json: bool, storage: str) -
 @json_option
 @common
 def status(name: str | None, as_json: bool, storage: str) -> None:
-    """Shows a study's trials and its best one; without a name, every study's.
+    """Shows a study's trials, workers, cost and best one; without a name, every study's.
 
     \b
     Example:
@@ -318,14 +388,14 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
     here = _open(storage)
     summaries = [study.summary(here, _find(here, each)) for each in ([name] if name else study.names(here))]
     if as_json:
-        found = [summary.as_json() for summary in summaries]
+        found = [_as_json(here, summary) for summary in summaries]
         click.echo(json.dumps(found[0] if name else found))
         return
     if not summaries:
         click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
     for summary in summaries:
         out.print(f"[bold]{summary.study.name}[/]: {_counts(summary)}", highlight=False)
-        _print_trials(summary)
+        _print_trials(summary, *display.situation(summary, roster.call(here, summary.study.study_id)))
 
 
 @cli.command(name="list")
@@ -405,13 +475,37 @@ def _hint(name: str, known: list[str]) -> str:
 
 def _counts(summary: study.Summary) -> str:
     states = ", ".join(f"{count} {word}" for word, count in summary.as_json()["trials"].items() if count)
-    return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'})"
+    state = "" if summary.order.state is orders.State.ACTIVE else f", {summary.order.state}"
+    return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'}){state}"
 
 
-def _print_trials(summary: study.Summary) -> None:
+def _as_json(here: store.Store, summary: study.Summary) -> dict[str, Any]:
+    crew = roster.call(here, summary.study.study_id)
+    left = forecast.seconds_left(summary, len(crew.members))
+    return {
+        **summary.as_json(),
+        **crew.as_json(),
+        "reasons": display.reason_counts(summary),
+        "forecast_seconds": None if left is None else round(left, 1),
+    }
+
+
+def _who_does_it(here: store.Store, summary: study.Summary) -> str:
+    """Whether anybody is there to do what was ordered."""
+    name, crew = summary.study.name, roster.call(here, summary.study.study_id)
+    if summary.order.state is not orders.State.ACTIVE:
+        return f"it is {summary.order.state}: `search resume {name}` lets it go on"
+    if crew.members:
+        return f"{display.plural(len(crew.members), 'worker')} alive"
+    return f"no worker is alive: `search run {name}` or `search work {name}` does it"
+
+
+def _print_trials(summary: study.Summary, *more: str) -> None:
     out.print(display.trial_table(summary))
     for line in display.reasons(summary):
         out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+    for line in more:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(display.best_sentence(summary), style="bold green", highlight=False, soft_wrap=True)
 
 

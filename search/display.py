@@ -1,16 +1,15 @@
 """Studies on a terminal: the live progress, the table of trials, the best of them."""
 
-import statistics
+import collections
 import sys
 import termios
-import time
 from typing import Any
 
 import rich.box
 from optuna.trial import FrozenTrial, TrialState
 from rich import console, live, progress, progress_bar, table, text
 
-from search import study
+from search import forecast, orders, roster, study
 
 STATES = {
     TrialState.COMPLETE: ("complete", "green"),
@@ -28,10 +27,7 @@ class Live:
 
     def __init__(self, out: console.Console, epochs: int) -> None:
         self._out, self._epochs = out, epochs
-        self._started = time.monotonic()
         self._shown: set[int] | None = None
-        self._done_before = 0
-        self._first_seen: dict[int, float] = {}
         self._bar = progress.Progress(
             progress.TextColumn("[bold]{task.description}"),
             progress.BarColumn(),
@@ -60,37 +56,19 @@ class Live:
         finished = [t for t in summary.trials if t.state.is_finished()]
         if self._shown is None:  # what was there before this run is not news
             self._shown = {t.number for t in finished}
-            self._done_before = summary.done
         for trial in finished:
             if trial.number not in self._shown:
                 self._shown.add(trial.number)
                 self._out.print(_line(trial), highlight=False)
-        self._summary, self._note = summary, note
+        self._summary, self._note = summary, note or _state_note(summary)
+        left = forecast.seconds_left(summary, workers)
         self._bar.update(
             self._task,
             description=summary.study.name,
             total=summary.budget,
             completed=min(summary.done, summary.budget),
-            eta=self._eta(summary, workers),
+            eta="" if left is None else f"about {forecast.words(left)} left",
         )
-
-    def _eta(self, summary: study.Summary, workers: int) -> str:
-        """Remaining epochs at the pace of each running trial, plus the mean of the finished for each one to come."""
-        now = time.monotonic()
-        running = [t for t in summary.trials if t.state == TrialState.RUNNING]
-        spent = [float(t.user_attrs.get("seconds", 0.0)) for t in summary.trials if t.state in study.FINISHED]
-        to_come = max(0, summary.budget - summary.done - len(running))
-        if not workers or not (spent or any(t.intermediate_values for t in running)):
-            return ""
-        mean = statistics.fmean(spent) if spent else 0.0
-        longest = rest = 0.0
-        for trial in running:
-            age = now - self._first_seen.setdefault(trial.number, now)
-            epochs = len(trial.intermediate_values)
-            left = age / epochs * (self._epochs - epochs) if epochs else mean
-            longest, rest = max(longest, left), rest + left
-        seconds = max(longest, (rest + to_come * mean) / workers)
-        return f"about {_duration(seconds)} left"
 
     def _render(self) -> console.RenderableType:
         if self._summary is None:
@@ -154,16 +132,55 @@ def reasons(summary: study.Summary) -> list[str]:
     ]
 
 
+def reason_counts(summary: study.Summary) -> dict[str, int]:
+    """How many trials were pruned or failed for each reason, the most frequent first.
+
+    A reason's figures, behind its first colon, are left out.
+    """
+    found = (
+        f"{STATES[trial.state][0]}, {str(trial.user_attrs['reason']).partition(':')[0]}"
+        for trial in summary.trials
+        if trial.state.is_finished() and "reason" in trial.user_attrs
+    )
+    return dict(collections.Counter(found).most_common())
+
+
+def situation(summary: study.Summary, crew: roster.Crew) -> list[str]:
+    """Who works on a study, what it has cost and what is to come: a line each."""
+    lines = [note] if (note := _state_note(summary)) else []
+    lines += [f"{count} {reason}" for reason, count in reason_counts(summary).items()]
+    steps = {trial.number: len(trial.intermediate_values) for trial in summary.trials}
+    lines.append(f"workers alive: {len(crew.members)}")
+    for member in crew.members:
+        busy = ", ".join(f"trial {number}, {steps.get(number, 0)} epochs done" for number in member.trials)
+        lines.append(f"  {member.name} on {member.device}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
+    for number, owner in crew.orphans.items():
+        lines.append(f"trial {number} is an orphan: {owner} is gone, the next free worker goes on with it")
+    spent = f"training time: {forecast.words(summary.seconds)}"
+    if summary.order.hours is not None:
+        spent += f" of {summary.order.hours:g} h"
+    left = forecast.seconds_left(summary, len(crew.members))
+    if left is not None and summary.done < summary.budget and summary.order.state is orders.State.ACTIVE:
+        spent += f"; about {forecast.words(left)} left with {plural(len(crew.members), 'worker')}"
+    return [*lines, spent]
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 def study_table(summaries: list[study.Summary]) -> table.Table:
     """Studies, a row each."""
     grid = table.Table(box=rich.box.SIMPLE, pad_edge=False)
-    for name in ("study", "budget", "complete", "pruned", "failed", "running", "waiting", "best"):
-        grid.add_column(name, justify="left" if name == "study" else "right")
+    for name in ("study", "state", "budget", "complete", "pruned", "failed", "running", "waiting", "best"):
+        grid.add_column(name, justify="left" if name in ("study", "state") else "right")
     for summary in summaries:
         values = summary.as_json()
         best = summary.best
         grid.add_row(
             summary.study.name,
+            str(summary.order.state),
             str(summary.budget),
             *(str(n) for n in values["trials"].values()),
             "-" if best is None or best.value is None else f"{best.value:.4f}",
@@ -217,9 +234,11 @@ def _params(params: dict[str, Any]) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+def _state_note(summary: study.Summary) -> str:
+    """What the user must know while no trial begins."""
+    name = summary.study.name
+    if summary.order.state is orders.State.PAUSED:
+        return f"paused: no trial begins until `search resume {name}`"
+    if summary.order.state is orders.State.STOPPED:
+        return f"stopping: no trial begins until `search resume {name}` or `search run {name}`"
+    return ""

@@ -44,4 +44,8 @@ class TrialLost(SearchError):
 
 
 class HandOver(SearchError):
-    """The worker was asked to stop inside a trial and gives it back. Never shown to a user."""
+    """The worker, or the whole study, was asked to stop inside a trial, and gives it back. Never shown to a user."""
+
+
+class EpochTimeout(SearchError):
+    """An epoch takes longer than the study file allows; the trial fails."""

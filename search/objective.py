@@ -16,13 +16,14 @@ from search import hopeless, space, study_file
 class Trial(Protocol):
     """What an objective sees of the trial it trains."""
 
+    number: int
     params: space.Params
 
     def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
         """Stores the value of a 1-based step."""
 
     def tick(self) -> None:
-        """Raises where the training must end: the worker was asked to stop, or the trial is lost."""
+        """Raises where the training must end: asked to stop, trial lost, epoch too long. Cheap, for every step."""
 
 
 @dataclasses.dataclass(frozen=True)

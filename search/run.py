@@ -7,7 +7,7 @@ import threading
 from rich import console
 from rich.logging import RichHandler
 
-from search import display, errors, local, signals, store, study, study_file
+from search import display, errors, local, orders, signals, store, study, study_file
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0
@@ -36,9 +36,11 @@ def create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Stu
         )
     for section in ("sampler", "pruning"):
         if getattr(found.spec, section) != getattr(spec, section):
-            err.print(
-                f"note: [{section}] of the file differs; the study keeps {getattr(found.spec, section)}", markup=False
-            )
+            _note(f"[{section}] of the file differs; the study keeps {getattr(found.spec, section)}")
+    order = here.read(lambda connection: orders.read(connection, found.study_id))
+    if order.state is orders.State.STOPPED:
+        orders.set_state(here, found.study_id, orders.State.ACTIVE)
+        _note(f"study {spec.name!r} was stopped; it goes on now")
     return found
 
 
@@ -102,6 +104,8 @@ def supervise(here: store.Store, of: study.Study, count: int, arguments: list[st
         return 130 if interrupted.is_set() else 0
     if workers.exit_code and log_file:
         err.print(workers.last_words(), highlight=False, markup=False)
+    if summary.order.state is orders.State.STOPPED:
+        err.print(f"study {of.name!r} was stopped; `search run {of.name}` goes on", highlight=False)
     # a worker may have failed, and the others have done its share
     return 0 if summary.done >= summary.budget else workers.exit_code
 
@@ -122,4 +126,8 @@ class _Quiet:
 def print_notes(spec: study_file.StudySpec) -> None:
     """What reading the file has dropped."""
     for note in spec.notes:
-        err.print(f"note: {note}", markup=False, highlight=False)
+        _note(note)
+
+
+def _note(text: str) -> None:
+    err.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A study in the database: created with its file and budget, found again, extended, enqueued into, summed up."""
+"""A study in the database: created with its file and budget, found again, enqueued into, summed up."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors, space, study_file, tables
+from search import errors, orders, space, study_file, tables
 from search.store import Store
 
 STUDY_FILE = "search:study_file"
@@ -34,11 +34,25 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A study at one moment. `trials` are Optuna's, by number."""
+    """A study at one moment.
+
+    Attributes:
+        order: what is in force.
+        trials: Optuna's, by number.
+        seconds: training time over all trials and owners.
+        running_seconds: the same of each running trial, by number.
+    """
 
     study: Study
-    budget: int
+    order: orders.Order
     trials: tuple[FrozenTrial, ...]
+    seconds: float
+    running_seconds: dict[int, float]
+
+    @property
+    def budget(self) -> int:
+        """How many trials may finish."""
+        return self.order.trials
 
     def count(self, state: TrialState) -> int:
         """How many trials are in a state."""
@@ -67,7 +81,10 @@ class Summary:
         }
         return {
             "name": self.study.name,
+            "state": str(self.order.state),
             "budget": self.budget,
+            "budget_hours": self.order.hours,
+            "training_seconds": round(self.seconds, 3),
             "trials": {word: self.count(state) for word, state in states.items()},
             "best": best and {"number": best.number, "value": best.value, "params": best.params},
         }
@@ -82,9 +99,8 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
     token = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> int:
-        ours = sqlalchemy.select(tables.budgets.c.study_id).where(tables.budgets.c.token == token)
-        if (known := connection.execute(ours).scalar()) is not None:
-            return int(known)
+        if (known := orders.is_written(connection, token)) is not None:
+            return known
         row = connection.execute(
             tables.studies.insert().values(study_name=spec.name).returning(tables.studies.c.study_id)
         )
@@ -100,7 +116,7 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
                 study_id=study_id, key=METRIC_NAMES, value_json=json.dumps([spec.study.metric])
             )
         )
-        connection.execute(tables.budgets.insert().values(study_id=study_id, token=token, trials=spec.budget.trials))
+        orders.write(connection, study_id, orders.Order(spec.budget.trials, spec.budget.hours), token)
         for params in spec.enqueue:
             _insert_waiting(connection, study_id, spec.space, params, request=None)
         return study_id
@@ -153,46 +169,6 @@ def names(store: Store) -> list[str]:
     return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
 
 
-def budget(connection: sqlalchemy.Connection, study_id: int) -> int:
-    """The budget in force: how many trials may finish.
-
-    Raises:
-        errors.StudyNotFound: the study was deleted.
-    """
-    latest = (
-        sqlalchemy.select(tables.budgets.c.trials)
-        .where(tables.budgets.c.study_id == study_id)
-        .order_by(tables.budgets.c.budget_id.desc())
-        .limit(1)
-    )
-    found = connection.execute(latest).scalar()
-    if found is None:
-        raise errors.StudyNotFound(tables.DELETED)
-    return int(found)
-
-
-def extend(store: Store, study: Study, add: int | None = None, to: int | None = None) -> int:
-    """Adds trials to the budget, or sets it; returns the new budget.
-
-    Raises:
-        errors.InputError: the new budget would be below 1.
-    """
-    token = uuid.uuid4().hex
-
-    def work(connection: sqlalchemy.Connection) -> int:
-        tables.lock_study(connection, study.study_id)
-        ours = sqlalchemy.select(tables.budgets.c.trials).where(tables.budgets.c.token == token)
-        if (known := connection.execute(ours).scalar()) is not None:
-            return int(known)
-        trials = to if to is not None else budget(connection, study.study_id) + (add or 0)
-        if trials < 1:
-            raise errors.InputError(f"the budget of study {study.name!r} must be >= 1, got {trials}")
-        connection.execute(tables.budgets.insert().values(study_id=study.study_id, token=token, trials=trials))
-        return trials
-
-    return store.write(work)
-
-
 def enqueue(store: Store, study: Study, params: space.Params) -> int:
     """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
 
@@ -229,9 +205,29 @@ def enqueue(store: Store, study: Study, params: space.Params) -> int:
 def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or store.history(study.study_id)
-    allowed = store.read(lambda connection: budget(connection, study.study_id))
+
+    def work(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
+        running = sqlalchemy.select(tables.trials.c.number, tables.claims.c.seconds).where(
+            tables.trials.c.trial_id == tables.claims.c.trial_id,
+            tables.trials.c.study_id == study.study_id,
+            tables.trials.c.state == TrialState.RUNNING,
+        )
+        return (
+            orders.read(connection, study.study_id),
+            spent_seconds(connection, study.study_id),
+            {row.number: row.seconds for row in connection.execute(running)},
+        )
+
+    order, seconds, running_seconds = store.read(work)
     store.call(history.refresh)
-    return Summary(study, allowed, tuple(history.get_all_trials(study.study_id, deepcopy=False)))
+    trials = tuple(history.get_all_trials(study.study_id, deepcopy=False))
+    return Summary(study, order, trials, seconds, running_seconds)
+
+
+def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
+    """Training time over all trials and owners, as of their last beats."""
+    spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(tables.claims.c.seconds), 0.0))
+    return float(connection.execute(spent.where(tables.claims.c.study_id == study_id)).scalar_one())
 
 
 def _insert_waiting(

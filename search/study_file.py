@@ -51,9 +51,11 @@ class Pruning(validation.Section):
 
 
 class Budget(validation.Section):
-    """[budget]: how many trials."""
+    """[budget]: how many trials, for how long, and what is too much."""
 
     trials: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)]
+    hours: Annotated[float, pydantic.Field(gt=0)] | None = None
+    epoch_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
     max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
 
 

@@ -1,7 +1,7 @@
-"""Two tables of ours beside Optuna's, and the handles on Optuna's own: all of its private API that we touch is here.
+"""Three tables of ours beside Optuna's, and the handles on Optuna's own: all of its private API that we touch is here.
 
-Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_budgets` how many
-trials a study may have. Both vanish with the study, whichever tool deletes it.
+Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
+study may do, `search_workers` who works on it. All vanish with the study, whichever tool deletes it.
 """
 
 import datetime
@@ -67,18 +67,40 @@ claims = sqlalchemy.Table(
     sqlalchemy.UniqueConstraint("study_id", "config"),
 )
 
-# A ledger: the latest row is the budget in force, `token` makes a repeated request the same request.
-budgets = sqlalchemy.Table(
-    "search_budgets",
+# A ledger: the latest row is in force, `token` makes a repeated request the same request.
+orders = sqlalchemy.Table(
+    "search_orders",
     ours,
-    sqlalchemy.Column("budget_id", sqlalchemy.Integer, primary_key=True),
+    sqlalchemy.Column("order_id", sqlalchemy.Integer, primary_key=True),
     _study_id(),
     sqlalchemy.Column("token", sqlalchemy.String(40), nullable=False, unique=True),
     sqlalchemy.Column("trials", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("hours", sqlalchemy.Float),
+    sqlalchemy.Column("state", sqlalchemy.String(20), nullable=False),
+    sqlalchemy.Column("at_once", sqlalchemy.Boolean, nullable=False),
+)
+
+# Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share.
+workers = sqlalchemy.Table(
+    "search_workers",
+    ours,
+    sqlalchemy.Column("worker_id", sqlalchemy.String(40), primary_key=True),
+    _study_id(),
+    sqlalchemy.Column("name", sqlalchemy.String(200), nullable=False),
+    sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
+    sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("pid_started", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("device", sqlalchemy.String(40), nullable=False),
+    sqlalchemy.Column("grace_seconds", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("seen_at", sqlalchemy.Float, nullable=False),
 )
 
 # SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not.
-for _table, _parent, _column in (("search_claims", "trials", "trial_id"), ("search_budgets", "studies", "study_id")):
+for _table, _parent, _column in (
+    ("search_claims", "trials", "trial_id"),
+    ("search_orders", "studies", "study_id"),
+    ("search_workers", "studies", "study_id"),
+):
     sqlalchemy.event.listen(
         ours,
         "after_create",
@@ -115,6 +137,13 @@ def insert_trial(
 def now() -> datetime.datetime:
     """The present as Optuna 5 stores it: UTC without a zone."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def clock(connection: sqlalchemy.Connection) -> sqlalchemy.ColumnElement[float]:
+    """The database's own clock, in seconds: the one clock that all workers of a study share."""
+    if connection.dialect.name == "sqlite":
+        return sqlalchemy.literal_column("(julianday('now') - 2440587.5) * 86400.0", sqlalchemy.Float)
+    return sqlalchemy.literal_column("extract(epoch FROM clock_timestamp())", sqlalchemy.Float)
 
 
 def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tuple[str, ...], rows: list[Any]) -> None:

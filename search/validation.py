@@ -11,6 +11,7 @@ LARGEST = 2**31 - 1  # what a database's INTEGER holds
 UNION = ("int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
 RULES = {  # pydantic's kinds of error that this project says in its own words
     "greater_than_equal": "must be >= {ge}",
+    "greater_than": "must be > {gt}",
     "less_than_equal": "must be <= {le}",
     "less_than": "must be < {lt}",
     "string_pattern_mismatch": "must be letters, digits, '.', '_' or '-', starting with a letter or digit",

@@ -1,5 +1,6 @@
 """Real worker processes on both databases, killed, stopped, restarted, extended: the count stays exact."""
 
+import json
 import os
 import pathlib
 import re
@@ -7,13 +8,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
-from search import claims, errors, presence, store, study, study_file, tables
+from search import claims, errors, orders, presence, store, study, study_file, tables
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +92,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     assert len(set(keys)) == 40
     assert all(len(t.intermediate_values) == 40 for t in summary.trials if t.state == TrialState.COMPLETE)
 
-    assert study.extend(opened, of, to=60) == 60
+    assert orders.extend(opened, of.study_id, to=60).trials == 60
     workers = [processes.start("work", of.name) for _ in range(8)]
     watch_and_kill(60, kills=7)
     assert set(ends(workers)) == {0}
@@ -247,3 +249,92 @@ def test_workers_follow_their_parent(opened: store.Store, processes: Processes, 
     os.kill(running.pid, signal.SIGKILL)
     until(worker.is_dead, 10)
     assert study.summary(opened, of).count(TrialState.WAITING) == 1
+
+
+def state_of(processes: Processes, name: str) -> dict[str, Any]:
+    """What `search status --json` says."""
+    code, output = processes.run("status", name, "--json")
+    assert code == 0, output
+    return dict(json.loads(output))
+
+
+def test_verbs_on_a_study_that_four_workers_run(opened: store.Store, make_study: Make, processes: Processes) -> None:
+    """Pause, resume, enqueue, extend and stop reach four workers; nothing is lost and the count is exact."""
+    of = make_study(trials=400, epochs=60, hopeless="false")
+    workers = [processes.start("work", of.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(4)]
+    until(lambda: len(in_training(opened, of)) == 4)
+    seen = state_of(processes, of.name)
+    assert (seen["state"], len(seen["workers"]), seen["orphans"]) == ("active", 4, [])
+    assert sum(len(worker["trials"]) for worker in seen["workers"]) >= 3  # one may be between two trials
+    assert seen["forecast_seconds"] > 0
+    assert seen["training_seconds"] > 0
+
+    assert "is paused: " in processes.run("pause", of.name)[1]
+    until(lambda: not in_training(opened, of))
+    paused = study.summary(opened, of)
+    assert paused.count(TrialState.WAITING) == 0  # they were finished, not handed over
+    code, output = processes.run("enqueue", of.name, "depth=0", "batch_size=3", "learning_rate=0.1")
+    assert (code, "it is paused: `search resume quick`" in output) == (0, True)
+    time.sleep(3)  # longer than any idle wait
+    assert study.summary(opened, of).done == paused.done
+    assert all(worker.poll() is None for worker in workers)
+
+    assert "is active: " in processes.run("resume", of.name)[1]
+    until(lambda: finished(opened, of) > paused.done + 3)
+    assert study.summary(opened, of).trials[len(paused.trials)].params["batch_size"] == 3
+
+    processes.run("pause", of.name, "--now")
+    until(lambda: study.summary(opened, of).count(TrialState.RUNNING) == 0, 10)
+    handed = study.summary(opened, of)
+    assert handed.count(TrialState.WAITING) >= 1
+    budget = handed.done + handed.count(TrialState.WAITING) + 8
+    code, output = processes.run("extend", of.name, "--to", str(budget))
+    assert (code, f"budget {budget}" in output) == (0, True)
+    processes.run("resume", of.name)
+    until(lambda: finished(opened, of) == budget)
+    assert "4 workers alive" in processes.run("extend", of.name, "--trials", "4")[1]
+    until(lambda: finished(opened, of) == budget + 4)
+
+    processes.run("extend", of.name, "--trials", "400")
+    until(lambda: len(in_training(opened, of)) == 4)
+    processes.run("stop", of.name, "--now")
+    assert ends(workers, 15) == [0, 0, 0, 0]
+    stopped = study.summary(opened, of)
+    assert (stopped.count(TrialState.RUNNING), stopped.count(TrialState.FAIL)) == (0, 0)
+    assert processes.run("work", of.name, "--stay")[0] == 0  # a stopped study takes no worker
+    output = processes.run("extend", of.name, "--to", str(stopped.done + 1))[1]
+    assert "it is stopped: `search resume quick` lets it go on" in output
+    assert "no worker is alive" in processes.run("resume", of.name)[1]
+    assert processes.run("work", of.name)[0] == 0
+    summary = study.summary(opened, of)
+    assert summary.done == stopped.done + 1
+    assert [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE] == [60] * summary.done
+    keys = [of.spec.space.key(t.params) for t in summary.trials]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_killed_workers_trial_is_shown_as_an_orphan(
+    opened: store.Store, make_study: Make, processes: Processes
+) -> None:
+    """After SIGKILL `status` names the orphan and its worker, until the next worker takes it up."""
+    of = make_study(trials=1, epochs=300, hopeless="false")
+    victim = processes.start("work", of.name)
+    until(lambda: in_training(opened, of))
+    os.kill(victim.pid, signal.SIGKILL)
+    ends([victim])
+    seen = state_of(processes, of.name)
+    assert (seen["workers"], seen["orphans"]) == ([], [0])
+    assert f":{victim.pid} is gone" in processes.run("status", of.name)[1]
+    assert processes.run("work", of.name)[0] == 0
+    assert state_of(processes, of.name)["orphans"] == []
+
+
+def test_an_epoch_beyond_its_limit_fails_the_trial(opened: store.Store, make_study: Make, processes: Processes) -> None:
+    """Beyond `epoch_seconds` a trial is FAIL with the reason, and the study goes on to its limit of failures."""
+    of = make_study(trials=3, more="epoch_seconds = 1e-6\nmax_failures = 2", hopeless="false")
+    code, output = processes.run("work", of.name)
+    assert (code, "more trials failed than budget.max_failures allows (2)" in output) == (1, True)
+    trials = study.summary(opened, of).trials
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
+    reason = "EpochTimeout: epoch 1 took longer than budget.epoch_seconds = 1e-06"
+    assert {trial.user_attrs["reason"] for trial in trials} == {reason}

@@ -13,7 +13,7 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, configurations, errors, presence, store, study, study_file, tables
+from search import claims, configurations, errors, orders, presence, store, study, study_file, tables
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "another-host", 1, 0.0)
@@ -66,10 +66,10 @@ def test_a_finished_study_says_so_until_it_is_extended(opened: store.Store, make
     for outcome in (TrialState.COMPLETE, TrialState.PRUNED):
         claims.tell(opened, take(opened, of), outcome, 0.5, {})
     assert take(opened, of) is claims.Nothing.FINISHED
-    assert study.extend(opened, of, add=1) == 3
+    assert orders.extend(opened, of.study_id, add=1).trials == 3
     assert take(opened, of).number == 2
     assert take(opened, of) is claims.Nothing.WAIT
-    assert study.extend(opened, of, to=2) == 2
+    assert orders.extend(opened, of.study_id, to=2).trials == 2
     assert take(opened, of) is claims.Nothing.WAIT
 
 
@@ -95,7 +95,7 @@ def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, m
     for claim in taken:
         claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
     assert take(opened, of) is claims.Nothing.FINISHED
-    assert study.extend(opened, of, add=2) == 5
+    assert orders.extend(opened, of.study_id, add=2).trials == 5
     assert take(opened, of).number == 3
     assert take(opened, of).number == 4
     assert take(opened, of) is claims.Nothing.WAIT
@@ -228,8 +228,8 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
 
     of = lossy(lambda: study.create(here, study_file.parse(quick_text(trials=2), "x")))
     assert study.names(here) == ["quick"]
-    assert lossy(lambda: study.extend(here, of, add=3)) == 5
-    assert lossy(lambda: study.extend(here, of, to=3)) == 3
+    assert lossy(lambda: orders.extend(here, of.study_id, add=3)).trials == 5
+    assert lossy(lambda: orders.extend(here, of.study_id, to=3)).trials == 3
     assert lossy(lambda: study.enqueue(here, of, PARAMS)) == 0
     assert lossy(lambda: study.enqueue(here, of, {"depth": 1})) == 1
     first = lossy(lambda: take(here, of))
@@ -376,7 +376,7 @@ def test_deleting_a_study_takes_our_rows_along(opened: store.Store, make_study: 
     of = make_study(trials=3)
     configurations.configure(opened, of, take(opened, of), opened.history(of.study_id))
     optuna.delete_study(study_name=of.name, storage=url)
-    for table in (tables.claims, tables.budgets):
+    for table in (tables.claims, tables.orders):
         rows = opened.read(lambda c, table=table: c.execute(sqlalchemy.select(table)).all())  # type: ignore[misc]
         assert rows == []
     again = make_study(trials=2)
@@ -419,7 +419,7 @@ def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url:
     for call in (
         lambda: take(opened, of),
         lambda: study.summary(opened, of, history),
-        lambda: study.extend(opened, of, add=1),
+        lambda: orders.extend(opened, of.study_id, add=1),
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
             call()

@@ -11,7 +11,7 @@ from conftest import Processes, quick_text
 
 from search import cli
 
-COMMANDS = ["run", "create", "work", "extend", "enqueue", "status", "list"]
+COMMANDS = ["run", "create", "work", "extend", "pause", "resume", "stop", "enqueue", "status", "list"]
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +66,8 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["create", "lab", "--storage", "sqlite://"], "--storage must name a file"),
         (["status", "lab"], "no database at runs/search.db; `search run STUDY`"),
         (["list"], "no database at runs/search.db"),
-        (["extend", "lab"], "extend takes either --trials N or --to N"),
-        (["extend", "lab", "--trials", "1", "--to", "2"], "extend takes either --trials N or --to N"),
+        (["extend", "lab"], "extend takes either --trials N or --to N, or --hours H"),
+        (["extend", "lab", "--trials", "1", "--to", "2"], "extend takes either --trials N or --to N, or --hours H"),
         (["extend", "lab", "--trials", "-1"], "Invalid value for '--trials'"),
         (["work", "lab", "--storage", "sqlite:///new.db"], "no study 'lab' in sqlite:///new.db; `search create STUDY`"),
         (["run", "lab", "--jsn"], "No such option"),
@@ -109,10 +109,15 @@ def test_create_status_extend_list(capsys: pytest.CaptureFixture[str], quick: st
         "trials": {"complete": 0, "pruned": 0, "failed": 0, "running": 0, "waiting": 0},
         "best": None,
     }
-    assert json.loads(search(capsys, "status", "quick", "--json")[1]) == expected
-    assert json.loads(search(capsys, "status", quick, "--json")[1]) == expected
+    found = json.loads(search(capsys, "status", "quick", "--json")[1])
+    assert {key: found[key] for key in expected} == expected
+    assert (found["state"], found["workers"], found["orphans"]) == ("active", [], [])
+    assert json.loads(search(capsys, "status", quick, "--json")[1]) == found
     assert "0 of 4 trials done" in search(capsys, "status")[1]
-    assert "budget 6, 0 done; `search run quick`" in search(capsys, "extend", "quick", "--trials", "2")[1]
+    assert (
+        "budget 6, 0 done; no worker is alive: `search run quick`"
+        in search(capsys, "extend", "quick", "--trials", "2")[1]
+    )
     assert json.loads(search(capsys, "extend", "quick", "--to", "5", "--json")[1])["budget"] == 5
     assert [s["budget"] for s in json.loads(search(capsys, "list", "--json")[1])] == [5]
     assert "quick" in search(capsys, "list")[1]

@@ -1,0 +1,49 @@
+"""How much longer a study takes: each running trial at its own pace, each one to come at the mean of the finished."""
+
+import statistics
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search import study
+
+
+def seconds_left(summary: study.Summary, workers: int) -> float | None:
+    """Wall seconds until the budget is used up with so many workers; None while nothing is known of it.
+
+    Running trials take `seconds / epochs` for each epoch that is left; trials to come take the mean of those that are
+    complete or pruned. It can be no less than the longest of the running ones. Where `budget.hours` ends the study
+    first, that is the answer.
+    """
+    running = [t for t in summary.trials if t.state == TrialState.RUNNING]
+    done = [t for t in summary.trials if t.state in study.FINISHED]
+    if not workers or not (done or any(t.intermediate_values for t in running)):
+        return None
+    mean = statistics.fmean(float(t.user_attrs.get("seconds", 0.0)) for t in done) if done else 0.0
+    epochs = _epochs(summary, done)
+
+    def left(trial: FrozenTrial) -> float:
+        spent, finished = summary.running_seconds.get(trial.number, 0.0), len(trial.intermediate_values)
+        return spent / finished * max(0, epochs - finished) if finished else max(0.0, mean - spent)
+
+    rest = [left(trial) for trial in running]
+    to_come = max(0, summary.budget - len(done) - len(running))
+    if summary.order.hours is not None:
+        unspent = max(0.0, 3600 * summary.order.hours - summary.seconds)
+        to_come = min(to_come, int((unspent - sum(rest)) / mean) + 1) if mean and unspent > sum(rest) else 0
+    return max([(sum(rest) + to_come * mean) / workers, *rest])
+
+
+def words(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _epochs(summary: study.Summary, done: list[FrozenTrial]) -> int:
+    """Steps of a whole trial."""
+    if summary.study.spec.training is not None:
+        return summary.study.spec.training.epochs
+    return max((len(t.intermediate_values) for t in done), default=0)

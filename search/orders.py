@@ -1,0 +1,115 @@
+"""What is ordered of a study: how much it may do, and whether it goes on. The latest row of a ledger is in force."""
+
+import dataclasses
+import enum
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy
+
+from search import errors, tables, validation
+from search.store import Store
+
+orders = tables.orders
+
+
+class State(enum.StrEnum):
+    """Whether trials begin. Finished studies are active: what is used up is the budget."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is in force.
+
+    Attributes:
+        trials: how many may finish, COMPLETE or PRUNED.
+        hours: training time, summed over all trials, after which none begins; None for no limit.
+        state: PAUSED: no trial begins and workers wait; STOPPED: no trial begins and workers end.
+        at_once: beside PAUSED and STOPPED: running trials are handed over, where otherwise they are finished.
+    """
+
+    trials: int
+    hours: float | None = None
+    state: State = State.ACTIVE
+    at_once: bool = False
+
+
+def read(connection: sqlalchemy.Connection, study_id: int) -> Order:
+    """The order in force.
+
+    Raises:
+        errors.StudyNotFound: the study was deleted.
+    """
+    latest = sqlalchemy.select(orders).where(orders.c.study_id == study_id).order_by(orders.c.order_id.desc()).limit(1)
+    if (row := connection.execute(latest).first()) is None:
+        raise errors.StudyNotFound(tables.DELETED)
+    return _order(row)
+
+
+def write(connection: sqlalchemy.Connection, study_id: int, order: Order, token: str) -> None:
+    """Adds an order to the ledger; `token` is the request's."""
+    connection.execute(
+        orders.insert().values(study_id=study_id, token=token, **{**dataclasses.asdict(order), "state": order.state})
+    )
+
+
+def is_written(connection: sqlalchemy.Connection, token: str) -> int | None:
+    """The study for which a request was carried out already, where its acknowledgement was lost."""
+    return connection.execute(sqlalchemy.select(orders.c.study_id).where(orders.c.token == token)).scalar()
+
+
+def extend(
+    store: Store, study_id: int, add: int | None = None, to: int | None = None, hours: float | None = None
+) -> Order:
+    """Adds trials to the budget, or sets it; adds hours; returns what is in force then.
+
+    Raises:
+        errors.InputError: hours are added where there is no limit, or the budget would not fit.
+    """
+
+    def changed(order: Order) -> Order:
+        trials = to if to is not None else order.trials + (add or 0)
+        if not 1 <= trials <= validation.LARGEST:
+            raise errors.InputError(f"the budget must be from 1 to {validation.LARGEST} trials, got {trials}")
+        if hours is not None and order.hours is None:
+            raise errors.InputError("--hours must be left out: the study has no budget.hours that could be extended")
+        more = order.hours if hours is None or order.hours is None else order.hours + hours
+        return dataclasses.replace(order, trials=trials, hours=more)
+
+    return _change(store, study_id, changed)
+
+
+def set_state(store: Store, study_id: int, state: State, at_once: bool = False) -> Order:
+    """Pauses, stops, or lets go on; returns what was in force before."""
+    before: list[Order] = []
+
+    def changed(order: Order) -> Order:
+        before.append(order)
+        return dataclasses.replace(order, state=state, at_once=at_once)
+
+    after = _change(store, study_id, changed)
+    return before[-1] if before else after
+
+
+def _change(store: Store, study_id: int, changed: Callable[[Order], Order]) -> Order:
+    token = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> Order:
+        tables.lock_study(connection, study_id)
+        order = read(connection, study_id)
+        if is_written(connection, token) is not None:
+            return order
+        order = changed(order)
+        write(connection, study_id, order, token)
+        return order
+
+    return store.write(work)
+
+
+def _order(row: Any) -> Order:
+    return Order(row.trials, row.hours, State(row.state), row.at_once)

@@ -1,0 +1,118 @@
+"""Who works on a study now, busy or idle, and which trials have lost their worker: for people to read.
+
+Nothing is decided by it: who may adopt a trial is found by observation (presence.Watch). Times are the database's own.
+"""
+
+import dataclasses
+import uuid
+from typing import Any
+
+import sqlalchemy
+from optuna.trial import TrialState
+
+from search import presence, tables
+from search.store import Store
+
+FORGET_SECONDS = 86_400.0  # rows of workers that were killed
+
+workers, claims, trials = tables.workers, tables.claims, tables.trials
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A worker's line in the roster; it writes it, and strikes it out when it ends."""
+
+    study_id: int
+    worker: presence.Worker
+    device: str
+    grace_seconds: float
+    worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+
+    def show(self, store: Store) -> None:
+        """Signs in, or shows that the worker is still there."""
+
+        def work(connection: sqlalchemy.Connection) -> None:
+            tables.lock_study(connection, self.study_id)
+            now = tables.clock(connection)
+            connection.execute(
+                workers.delete().where(workers.c.study_id == self.study_id, workers.c.seen_at < now - FORGET_SECONDS)
+            )
+            row = {
+                "worker_id": self.worker_id,
+                "study_id": self.study_id,
+                **dataclasses.asdict(self.worker),
+                "device": self.device,
+                "grace_seconds": self.grace_seconds,
+                "seen_at": now,
+            }
+            tables.put(connection, workers, ("worker_id",), [row])
+
+        store.write(work)
+
+    def strike(self, store: Store) -> None:
+        """Signs out."""
+        line = workers.delete().where(workers.c.worker_id == self.worker_id)
+        store.write(lambda connection: connection.execute(line))
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A worker that is alive: seen within its own grace, and its process not known to be dead."""
+
+    name: str
+    device: str
+    seen_seconds_ago: float
+    trials: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Crew:
+    """A study's workers at one moment.
+
+    Attributes:
+        orphans: running trials whose worker is not alive, by number, with the worker's name.
+    """
+
+    members: tuple[Member, ...]
+    orphans: dict[int, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `status --json` adds."""
+        return {"workers": [dataclasses.asdict(member) for member in self.members], "orphans": list(self.orphans)}
+
+
+def call(store: Store, study_id: int) -> Crew:
+    """Who is there."""
+
+    def work(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
+        age = (tables.clock(connection) - workers.c.seen_at).label("age")
+        present = connection.execute(
+            sqlalchemy.select(workers, age).where(workers.c.study_id == study_id).order_by(workers.c.name)
+        ).all()
+        running = connection.execute(
+            sqlalchemy.select(trials.c.number, *(claims.c[name] for name in ("worker", "host", "pid", "pid_started")))
+            .join(claims, claims.c.trial_id == trials.c.trial_id)
+            .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+            .order_by(trials.c.number)
+        ).all()
+        return present, running
+
+    present, running = store.read(work)
+    alive = {}
+    for row in present:
+        worker = presence.Worker(row.name, row.host, row.pid, row.pid_started)
+        if row.age < row.grace_seconds and not worker.is_dead():
+            alive[worker] = row
+    owners = [
+        (row.number, presence.Worker(row.worker, row.host, row.pid, row.pid_started)) for row in running if row.worker
+    ]
+    members = [
+        Member(
+            name=worker.name,
+            device=row.device,
+            seen_seconds_ago=round(max(0.0, row.age), 1),
+            trials=tuple(number for number, owner in owners if owner == worker),
+        )
+        for worker, row in alive.items()
+    ]
+    return Crew(tuple(members), {number: owner.name for number, owner in owners if owner not in alive})

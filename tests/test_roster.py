@@ -1,0 +1,69 @@
+"""Who works on a study, and which trials are orphans, as `search status` tells it; on every storage."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import pytest
+from test_claims import GONE, take
+
+from search import errors, presence, roster, store, study, tables
+
+Make = Callable[..., study.Study]
+
+
+def test_busy_and_idle_workers_are_listed_until_they_sign_out(opened: store.Store, make_study: Make) -> None:
+    """A worker is there with its trials from its first sign to its last, and only in its own study."""
+    of, other = make_study(trials=3), make_study(name="other")
+    here = presence.Worker.this()
+    busy = roster.Entry(of.study_id, here, "cpu", 30.0)
+    idle = roster.Entry(of.study_id, dataclasses.replace(here, name="idle", host="elsewhere"), "cuda", 30.0)
+    for entry in (busy, idle, busy):
+        entry.show(opened)
+    take(opened, of, here)
+    crew = roster.call(opened, of.study_id)
+    assert {(m.name, m.device, m.trials) for m in crew.members} == {(here.name, "cpu", (0,)), ("idle", "cuda", ())}
+    assert all(m.seen_seconds_ago < 20 for m in crew.members)
+    assert crew.orphans == {}
+    assert roster.call(opened, other.study_id).members == ()
+    busy.strike(opened)
+    crew = roster.call(opened, of.study_id)
+    assert [m.name for m in crew.members] == ["idle"]
+    assert crew.orphans == {0: here.name}
+
+
+def test_a_silent_or_dead_worker_is_not_alive(opened: store.Store, make_study: Make) -> None:
+    """Silence past its own grace, or a dead process of this machine: its trial is an orphan."""
+    of = make_study(trials=3)
+    dead = dataclasses.replace(presence.Worker.this(), name="dead", pid_started=1.0)
+    roster.Entry(of.study_id, dead, "cpu", 30.0).show(opened)
+    silent = roster.Entry(of.study_id, GONE, "cpu", 30.0)
+    silent.show(opened)
+    take(opened, of, GONE)
+    assert [m.name for m in roster.call(opened, of.study_id).members] == [GONE.name]
+    opened.write(lambda c: c.execute(tables.workers.update().values(seen_at=tables.clock(c) - 31)))
+    crew = roster.call(opened, of.study_id)
+    assert (crew.members, crew.orphans) == ((), {0: GONE.name})
+
+
+def test_the_roster_forgets_killed_workers(opened: store.Store, make_study: Make) -> None:
+    """Lines of workers that never signed out are gone a day later, when the next one signs in."""
+    of = make_study()
+    roster.Entry(of.study_id, GONE, "cpu", 30.0).show(opened)
+    opened.write(
+        lambda c: c.execute(tables.workers.update().values(seen_at=tables.clock(c) - roster.FORGET_SECONDS - 1))
+    )
+    roster.Entry(of.study_id, presence.Worker.this(), "cpu", 30.0).show(opened)
+    names = opened.read(lambda c: c.execute(tables.workers.select()).all())
+    assert [row.pid for row in names] == [os.getpid()]
+
+
+def test_no_line_outlives_the_study(opened: store.Store, make_study: Make) -> None:
+    """A study deleted under a worker takes the roster along; the next sign says so."""
+    of = make_study()
+    entry = roster.Entry(of.study_id, presence.Worker.this(), "cpu", 30.0)
+    entry.show(opened)
+    opened.optuna.delete_study(of.study_id)
+    with pytest.raises(errors.StudyNotFound, match="deleted"):
+        entry.show(opened)
+    assert opened.read(lambda c: c.execute(tables.workers.select()).all()) == []
