@@ -7,7 +7,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, errors, space, strategy, study, tables
+from search import claims, errors, space, strategy, study, tables, unseen
 from search.store import Store
 
 RESAMPLE_LIMIT = 3
@@ -30,18 +30,18 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
         if tree.is_complete(whole):
             return _expect(assign(store, of, claim, whole), whole)
     if of.spec.sampler.name == strategy.GRID:
-        return _reserve(store, of, claim, fixed, lambda taken: strategy.next_in_grid(tree, fixed, taken))
+        return _reserve(store, of, claim, fixed, lambda taken: unseen.next_in_grid(tree, fixed, taken))
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
     params: space.Params = {}
-    for attempt in range(RESAMPLE_LIMIT):
+    sampler = of.spec.sampler.name
+    for attempt in range(1 if sampler in strategy.ONE_ATTEMPT else RESAMPLE_LIMIT):
         store.call(history.refresh)
-        params = strategy.propose(
-            of.spec.sampler.name, tree, history.study(), trial, fixed, of.spec.study.seed, attempt
-        )
+        question = strategy.Question(tree, history.study(), trial, fixed, of.spec.study.seed, attempt)
+        params = strategy.propose(sampler, question)
         if assign(store, of, claim, params) is not None:
             return params
-    return _reserve(store, of, claim, fixed, lambda taken: strategy.unseen_neighbour(tree, params, fixed, taken))
+    return _reserve(store, of, claim, fixed, lambda taken: unseen.unseen_neighbour(tree, params, fixed, taken))
 
 
 def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Params) -> space.Params | None:

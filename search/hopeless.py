@@ -1,72 +1,118 @@
-"""Tells a network that cannot learn from one that is only slow, by two cheap signals on a probe batch."""
+"""Tells a network that cannot learn from one that is only slow, by how fast its signal can grow.
+
+The signal is what an image makes of the logits beyond their mean: its spread. A network learns when the spread has
+grown by orders of magnitude; docs/decisions/0007-hopeless-growth.md derives the bounds used here and validates them.
+"""
 
 import math
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from models import data as datasets
 from models import engine, network
 from models import recipe as recipes
 
-# Fitted on 34 trained configurations of the lab's space (docs/decisions/0004-hopeless-trials.md).
 PROBE_IMAGES = 2_048
-MOVE_LIMIT = 3e-4
-SPREAD_LIMIT = 1.03
-ACCURACY_LIMIT = 0.115
+# Log-growth of the spread, over all epochs that are left, below which a network is given up. Where growth feeds on
+# itself as it does in deep networks, 1/2 is less than a doubling, at any depth.
+GROWTH_LIMIT = 0.5
+# What a network shows that has learned nothing: one or two classes, and hardly more than a tenth of them right.
 CLASSES_LIMIT = 2
+ACCURACY_LIMIT = 0.115
+# Fewer hidden layers have no plateau: their last layers learn at once, whatever the first do.
+PLATEAU_DEPTH = 3
+TINY = 1e-300  # a network that gives the same for every image has no spread
 
 
 class Hopeless:
-    """The rule for one trial.
-
-    `before` prunes where an epoch of gradient steps cannot move some layer: with `move` = learning rate x steps per
-    epoch x the least |grad W| / |W| over the layers at initialisation. `after` prunes where the first epoch left the
-    outputs as flat as they began: `spread` = standard deviation of the logits across images, relative to the start.
-    """
+    """The rule for one trial: `before` its training, then `after` each epoch in turn."""
 
     def __init__(self, recipe: recipes.Recipe, data: datasets.Dataset) -> None:
         self._recipe = recipe
         self._images = data.train_images[:PROBE_IMAGES]
         self._labels = data.train_labels[:PROBE_IMAGES]
         self._steps = recipe.steps_per_epoch(len(data.train_images))
-        self._start_spread = math.nan
+        self._spread: float | None = None
+        self._rates: list[float] = []
+        self._alive = recipe.depth < PLATEAU_DEPTH
 
     def before(self) -> str | None:
         """The reason to prune before any training, or None."""
         net = network.build(self._recipe).to(self._images.device)
-        logits = net(self._images)
-        self._start_spread = _spread(logits.detach())
-        functional.cross_entropy(logits, self._labels).backward()
-        shifts = [
-            float(weight.grad.norm() / weight.detach().norm())
-            for weight in net.parameters()
-            if weight.dim() == 2 and weight.grad is not None
-        ]
-        move = self._recipe.learning_rate * self._steps * min(shifts)
-        if move >= MOVE_LIMIT:
-            return None
-        return f"hopeless before training: move {move:.1e} is below {MOVE_LIMIT:.0e}"
+        rate = self._recipe.learning_rate * self._steps * growth(net, self._images, self._labels)
+        self._spread = spread(net, self._images)[0]
+        return reason_before(rate, self._recipe.epochs)
 
     def after(self, epoch: engine.Epoch) -> str | None:
-        """The reason to prune after an epoch, or None. `before` must have been asked first."""
+        """The reason to prune after an epoch, or None."""
         if not math.isfinite(epoch.loss):
             return f"diverged: avg loss is {epoch.loss} after epoch {epoch.number}"
-        if epoch.number != 1 or epoch.accuracy > ACCURACY_LIMIT:
+        if self._alive or epoch.accuracy > ACCURACY_LIMIT or 2 * epoch.number > self._recipe.epochs:
+            self._alive = True
             return None
         net = network.build(self._recipe, epoch.state().weights).to(self._images.device)
-        with torch.inference_mode():
-            logits = net(self._images)
-        classes = len(logits.argmax(dim=1).unique())
-        spread = _spread(logits) / self._start_spread
-        if classes > CLASSES_LIMIT or spread >= SPREAD_LIMIT:
+        before, (self._spread, classes) = self._spread, spread(net, self._images)
+        if before is not None:
+            self._rates.append(math.log(max(self._spread, TINY) / max(before, TINY)))
+        if classes > CLASSES_LIMIT:
+            self._alive = True
             return None
-        return (
-            f"hopeless after epoch 1: accuracy {epoch.accuracy:.4f}, classes predicted {classes}, "
-            f"outputs spread {spread:.3f} x the initial, below {SPREAD_LIMIT}"
-        )
+        return reason_after(self._rates, epoch.number, self._recipe.epochs)
 
 
-def _spread(logits: torch.Tensor) -> float:
-    """Standard deviation across images, averaged over the classes; logits (n, 10)."""
-    return float(logits.std(dim=0).mean())
+def reason_before(rate: float, epochs: int) -> str | None:
+    """The reason to prune at a highest possible rate of log-growth per epoch, or None."""
+    if rate * epochs >= GROWTH_LIMIT:
+        return None
+    return f"hopeless before training: the signal can grow by {rate:.1e} an epoch, not double in {epochs}"
+
+
+def reason_after(rates: list[float], number: int, epochs: int) -> str | None:
+    """The reason to prune a network that predicts nothing yet, by its best rate so far, or None.
+
+    Args:
+        rates: log-growth of the spread in each epoch. The first says little: the random spread of the start must go.
+        number: how many epochs are done.
+    """
+    if len(rates) < 2 or max(rates) * (epochs - number) >= GROWTH_LIMIT:
+        return None
+    return (
+        f"hopeless after epoch {number}: the signal grew by {max(rates):.1e} an epoch at best, "
+        f"it cannot double in the {epochs - number} left"
+    )
+
+
+def growth(net: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Bound on the log-growth of the spread per unit of learning rate x steps, at the present weights.
+
+    The sum over layers of |G| / (|W x| / |x|): how fast the layer's gain for the signal x could grow if the gradient
+    were aligned with it. Both are centred over the images: what they have in common the biases learn at once.
+    """
+    net, signal = net.double(), images.double()  # six sigmoid layers leave 1e-5 of the signal
+    inputs, outputs = [], []
+    for layer in net:
+        if isinstance(layer, nn.Linear):
+            inputs.append(signal.detach())
+            signal = layer(signal)
+            signal.retain_grad()
+            outputs.append(signal)
+        else:
+            signal = layer(signal)
+    functional.cross_entropy(signal, labels).backward()
+    total = 0.0
+    for x, y in zip(inputs, outputs, strict=True):
+        if y.grad is None:
+            continue
+        x, y, slope = (t - t.mean(dim=0) for t in (x, y.detach(), y.grad))
+        size, gained = float(x.norm()), float(y.norm())
+        total += float((slope.T @ x).norm()) * size / gained if gained > 0 else 0.0
+    return total
+
+
+def spread(net: nn.Module, images: torch.Tensor) -> tuple[float, int]:
+    """Standard deviation of the logits across images, averaged over the classes; and how many classes are predicted."""
+    with torch.inference_mode():
+        logits = net.double()(images.double())
+    return float(logits.std(dim=0).mean()), len(logits.argmax(dim=1).unique())

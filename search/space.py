@@ -82,6 +82,45 @@ class Parameter:
                 return range(whole.low, whole.high + 1, whole.step)
         return None
 
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values lie on a line: a range, not choices."""
+        return not isinstance(self.distribution, distributions.CategoricalDistribution)
+
+    def at(self, position: float) -> Value:
+        """The value at a position from 0 to 1; each value of a finite dimension has an equal share (log: of the log).
+
+        The inverse of `position`, up to rounding.
+        """
+        match self.distribution:
+            case distributions.FloatDistribution() as real if real.log:
+                value = math.exp(math.log(real.low) + position * (math.log(real.high) - math.log(real.low)))
+            case distributions.FloatDistribution() as real:
+                value = real.low + position * (real.high - real.low)
+            case distributions.IntDistribution() as whole if whole.log:
+                low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
+                return min(max(round(math.exp(low + position * (high - low))), whole.low), whole.high)
+            case _:
+                values = self.values or ()
+                return values[min(int(position * len(values)), len(values) - 1)]
+        if real.step is not None:
+            value = real.low + round((value - real.low) / real.step) * real.step
+        return min(max(value, real.low), real.high)
+
+    def position(self, value: Value) -> float:
+        """Where a value lies between 0 and 1: the middle of its share, where the dimension is finite."""
+        match self.distribution:
+            case distributions.FloatDistribution() as real:
+                low, high, here = real.low, real.high, float(value)
+                if real.log:
+                    low, high, here = math.log(low), math.log(high), math.log(here)
+                return (here - low) / (high - low) if high > low else 0.0
+            case distributions.IntDistribution() as whole if whole.log:
+                low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
+                return (math.log(float(value)) - low) / (high - low)
+        values = self.values or ()
+        return (values.index(value) + 0.5) / len(values)
+
     def check(self, value: Value) -> None:
         """Passes a value of this dimension.
 

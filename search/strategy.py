@@ -1,96 +1,170 @@
-"""Names to Optuna samplers, and the next configuration: sampled in memory, never one that is taken."""
+"""Names to samplers: each proposes a whole configuration in memory, from the trials so far and a seed.
 
-import collections
+A proposal depends on (study seed, trial number, attempt) and on the trials of the study, never on which worker asks:
+samplers are made anew each time, and what state they need is rebuilt from the trials.
+"""
+
+import dataclasses
 import warnings
-from collections.abc import Callable, Container
+from collections.abc import Callable
 
+import cmaes
 import numpy
 import optuna
-from optuna import distributions, samplers
+from optuna import samplers
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
 
 from search import space
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
-SAMPLERS: dict[str, Callable[[int], samplers.BaseSampler]] = {
+STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What a sampler is asked.
+
+    Attributes:
+        study: its storage answers with the finished and running trials.
+        trial: the trial that asks, RUNNING, for its number.
+        fixed: values that an enqueued configuration has set.
+        seed: the study's.
+        attempt: how many proposals of this trial were taken already.
+    """
+
+    tree: space.Space
+    study: optuna.Study
+    trial: FrozenTrial
+    fixed: space.Params
+    seed: int
+    attempt: int = 0
+
+    @property
+    def mixed_seed(self) -> int:
+        """The proposal's own seed: two workers never draw the same stream."""
+        return int(numpy.random.SeedSequence((self.seed, self.trial.number, self.attempt)).generate_state(1)[0])
+
+    def complete(self, choose: Callable[[space.Parameter], space.Value]) -> space.Params:
+        """A whole configuration: what is fixed, and what `choose` says of each other parameter that exists."""
+        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else choose(p))
+
+
+def propose(name: str, question: Question) -> space.Params:
+    """A whole configuration from the sampler of that name; nothing is written."""
+    return SAMPLERS[name](question)
+
+
+def refusal(name: str, tree: space.Space, prunes: bool) -> str | None:
+    """Why a sampler cannot work on a space, or beside pruning; None where it can."""
+    endless = ", ".join(p.name for p in tree.parameters if p.values is None)
+    if name == GRID and endless:
+        return f"since {endless} is continuous; list its values as choices"
+    if name in FROM_COMPLETE_TRIALS and prunes:
+        return "while [pruning] is on: it learns from complete trials only and would propose what was pruned again"
+    if name == "cmaes":
+        chosen = [p.name for p in tree.parameters if not p.is_numeric and not p.distribution.single()]
+        if chosen:
+            return f"since it moves along numbers, and {', '.join(chosen)} has choices"
+        if branches := [p.name for p in tree.parameters if p.when]:
+            return f"since it needs the same parameters in every trial, and {', '.join(branches)} may not exist"
+        if sum(not p.distribution.single() for p in tree.parameters) < 2:
+            return "since it needs two parameters or more"
+    return None
+
+
+def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Question], space.Params]:
+    """A sampler of Optuna's that stores nothing."""
+
+    def sample(question: Question) -> space.Params:
+        study, trial, sampler = question.study, question.trial, make(question.mixed_seed)
+        sampler.before_trial(study, trial)
+        relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+
+        def choose(parameter: space.Parameter) -> space.Value:
+            if parameter.name in relative:
+                return relative[parameter.name]  # type: ignore[no-any-return]  # Optuna's Any
+            if parameter.distribution.single():
+                return parameter.at(0.0)
+            return sampler.sample_independent(  # type: ignore[no-any-return]  # Optuna's Any
+                study, trial, parameter.name, parameter.distribution
+            )
+
+        return question.complete(choose)
+
+    return sample
+
+
+def _sobol(question: Question) -> space.Params:
+    """The trial's own point of one scrambled Sobol sequence over all parameters; those that do not exist skip theirs.
+
+    Optuna's QMCSampler keeps its position in the study's attributes, where workers race for it, and leaves choices to
+    chance.
+    """
+    names = [p.name for p in question.tree.parameters]
+    sequence = qmc.Sobol(len(names), rng=numpy.random.default_rng(question.seed))
+    if question.trial.number:
+        sequence.fast_forward(question.trial.number)
+    point = dict(zip(names, sequence.random()[0], strict=True))
+    return question.complete(lambda parameter: parameter.at(float(point[parameter.name])))
+
+
+def _cma(question: Question) -> space.Params:
+    """CMA-ES on the unit cube, told the complete trials generation by generation.
+
+    Optuna's CmaEsSampler hands its state on as a pickle in a trial's attributes; here it is computed from the trials.
+    """
+    axes = {p.name: p for p in question.tree.parameters if not p.distribution.single()}
+    optimizer = cmaes.CMA(
+        mean=numpy.full(len(axes), 0.5),
+        sigma=STEP,
+        bounds=numpy.tile([0.0, 1.0], (len(axes), 1)),
+        seed=question.mixed_seed,
+    )
+    sign = 1 if question.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    told = [
+        (numpy.array([axis.position(trial.params[name]) for name, axis in axes.items()]), sign * float(trial.value))
+        for trial in question.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.value is not None and all(name in trial.params for name in axes)
+    ]
+    size = optimizer.population_size
+    for start in range(0, len(told) - size + 1, size):
+        optimizer.tell(told[start : start + size])
+    point = dict(zip(axes, optimizer.ask(), strict=True))
+    return question.complete(lambda p: p.at(float(point[p.name])) if p.name in point else p.at(0.0))
+
+
+def _gp(question: Question) -> space.Params:
+    """Optuna's Gaussian process over all parameters at once.
+
+    It drops a parameter that some trial lacks: here such a trial is shown to it with the first value in its place,
+    so that width and activation stay part of the model.
+    """
+    axes = {p.name: p.distribution for p in question.tree.parameters if not p.distribution.single()}
+    shown = optuna.create_study(direction=question.study.direction)
+    for trial in question.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING)):
+        if trial.params and trial.number != question.trial.number:
+            params = {p.name: trial.params.get(p.name, p.at(0.0)) for p in question.tree.parameters if p.name in axes}
+            shown.add_trial(
+                optuna.trial.create_trial(state=trial.state, value=trial.value, params=params, distributions=axes)
+            )
+    shown.ask()
+    seed = question.mixed_seed  # of the true number
+    question = dataclasses.replace(question, study=shown, trial=shown.get_trials(deepcopy=False)[-1])
+    return _optuna(lambda _: samplers.GPSampler(seed=seed))(question)
+
+
+SAMPLERS: dict[str, Callable[[Question], space.Params]] = {
     # grouped: with plain TPE, width and activation leave the joint space after the first trial of depth 0
-    "tpe": lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed),
-    "random": lambda seed: samplers.RandomSampler(seed=seed),
+    "tpe": _optuna(lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed)),
+    "random": _optuna(lambda seed: samplers.RandomSampler(seed=seed)),
+    "qmc": _sobol,
+    "cmaes": _cma,
+    "gp": _gp,
 }
 # Optuna's GridSampler raises in the last tell and loses the point of a failed trial: the grid is ours to walk.
 GRID = "grid"
 NAMES = (*SAMPLERS, GRID)
-NEIGHBOUR_LIMIT = 100_000
-
-
-def propose(
-    name: str,
-    tree: space.Space,
-    study: optuna.Study,
-    trial: optuna.trial.FrozenTrial,
-    fixed: space.Params,
-    seed: int,
-    attempt: int = 0,
-) -> space.Params:
-    """A whole configuration for a trial; nothing is written.
-
-    The sampler is made anew and seeded by (study seed, trial number, attempt): two workers never draw the same
-    stream, and it does not matter which of them asks.
-
-    Args:
-        study: its storage answers with the finished and running trials.
-        trial: the trial that asks, RUNNING, for its number.
-        fixed: values that an enqueued configuration has set.
-    """
-    mixed = int(numpy.random.SeedSequence((seed, trial.number, attempt)).generate_state(1)[0])
-    sampler = SAMPLERS[name](mixed)
-    sampler.before_trial(study, trial)
-    relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
-
-    def choose(parameter: space.Parameter, _: space.Params) -> space.Value:
-        if parameter.name in fixed:
-            return fixed[parameter.name]
-        if parameter.name in relative:
-            return relative[parameter.name]  # type: ignore[no-any-return]  # Optuna's Any
-        if parameter.distribution.single():
-            return _single(parameter.distribution)
-        return sampler.sample_independent(  # type: ignore[no-any-return]  # Optuna's Any
-            study, trial, parameter.name, parameter.distribution
-        )
-
-    return tree.complete(choose)
-
-
-def next_in_grid(tree: space.Space, fixed: space.Params, taken: Container[str]) -> space.Params | None:
-    """The first configuration of the grid, in the study file's order, that no trial has; None where all are taken."""
-    for params in tree.configurations():
-        if tree.key(params) not in taken and all(params.get(name, value) == value for name, value in fixed.items()):
-            return params
-    return None
-
-
-def unseen_neighbour(
-    tree: space.Space, params: space.Params, fixed: space.Params, taken: Container[str]
-) -> space.Params | None:
-    """The nearest configuration whose key is not taken, breadth first from `params`; None where there is none.
-
-    Values in `fixed` stay as they are.
-    """
-    queue = collections.deque([params])
-    seen = {tree.key(params)}
-    while queue and len(seen) < NEIGHBOUR_LIMIT:
-        for near in tree.neighbours(queue.popleft()):
-            key = tree.key(near)
-            if key in seen or any(near.get(name, value) != value for name, value in fixed.items()):
-                continue
-            if key not in taken:
-                return near
-            seen.add(key)
-            queue.append(near)
-    return None
-
-
-def _single(distribution: distributions.BaseDistribution) -> space.Value:
-    if isinstance(distribution, distributions.CategoricalDistribution):
-        return distribution.choices[0]  # type: ignore[return-value]  # study files hold numbers and strings only
-    return distribution.low  # type: ignore[attr-defined,no-any-return]  # all other distributions have bounds
+FROM_COMPLETE_TRIALS = ("gp", "cmaes")
+ONE_ATTEMPT = ("qmc", "gp")  # asked again, they say the same

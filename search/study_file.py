@@ -49,6 +49,11 @@ class Pruning(validation.Section):
 
     hopeless: bool = True
 
+    @property
+    def is_on(self) -> bool:
+        """Whether any trial may be pruned by a rule of the file."""
+        return self.hopeless
+
 
 class Budget(validation.Section):
     """[budget]: how many trials, for how long, and what is too much."""
@@ -122,11 +127,8 @@ def parse(text: str, name: str) -> StudySpec:
         raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
     file = validation.validate(_File, raw, name)
     tree = space_file.read(file.space, name)
-    if file.sampler.name == strategy.GRID and tree.size is None:
-        endless = ", ".join(p.name for p in tree.parameters if p.values is None)
-        raise errors.StudyFileError(
-            f"{name}: sampler.name must not be 'grid', since {endless} is continuous; list its values as choices"
-        )
+    if why := strategy.refusal(file.sampler.name, tree, file.pruning.is_on):
+        raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
     kept, notes = space_file.read_enqueued(file.enqueue, tree, name)
     return StudySpec(
         text=text,

@@ -1,0 +1,37 @@
+"""The next configuration that no trial has: along the grid, or nearest to a proposal that is taken."""
+
+import collections
+from collections.abc import Container
+
+from search import space
+
+NEIGHBOUR_LIMIT = 100_000
+
+
+def next_in_grid(tree: space.Space, fixed: space.Params, taken: Container[str]) -> space.Params | None:
+    """The first configuration of the grid, in the study file's order, that no trial has; None where all are taken."""
+    for params in tree.configurations():
+        if tree.key(params) not in taken and all(params.get(name, value) == value for name, value in fixed.items()):
+            return params
+    return None
+
+
+def unseen_neighbour(
+    tree: space.Space, params: space.Params, fixed: space.Params, taken: Container[str]
+) -> space.Params | None:
+    """The nearest configuration whose key is not taken, breadth first from `params`; None where there is none.
+
+    Values in `fixed` stay as they are.
+    """
+    queue = collections.deque([params])
+    seen = {tree.key(params)}
+    while queue and len(seen) < NEIGHBOUR_LIMIT:
+        for near in tree.neighbours(queue.popleft()):
+            key = tree.key(near)
+            if key in seen or any(near.get(name, value) != value for name, value in fixed.items()):
+                continue
+            if key not in taken:
+                return near
+            seen.add(key)
+            queue.append(near)
+    return None

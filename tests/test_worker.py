@@ -1,0 +1,92 @@
+"""A worker from its first claim to the end of the study, in this process."""
+
+import pathlib
+import threading
+from collections.abc import Callable
+
+import pytest
+from conftest import quick_text
+from optuna.trial import TrialState
+
+from search import claims, objective, orders, roster, space, store, strategy, study, study_file, worker
+
+LINE = """
+learning_rate = {low = 1e-4, high = 0.1, log = true}
+batch_size = {low = 1, high = 128}
+depth = {low = 1, high = 1}
+width = [8]
+activation = ["ReLU"]
+"""
+
+
+def formula(trial: objective.Trial) -> objective.Result:
+    """Something to learn, better the shallower and the faster."""
+    value = 1.0 - 0.1 * float(trial.params["depth"]) - 1e-3 * float(trial.params["batch_size"])
+    trial.report(1, value, {})
+    return objective.Result(TrialState.COMPLETE, value, {})
+
+
+def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[space.Params]:
+    """The configurations of a whole study, worked off by `parts` workers one after the other."""
+    here = store.Store(f"sqlite:///{folder}/search.db")
+    of = study.create(here, study_file.parse(text, "x"))
+    budget = of.spec.budget.trials
+    for part in range(1, parts + 1):
+        orders.extend(here, of.study_id, to=budget * part // parts)
+        assert worker.Worker(here, of, formula, threading.Event()).run() is claims.Nothing.FINISHED
+    found = [trial.params for trial in study.summary(here, of).trials]
+    here.close()
+    return found
+
+
+@pytest.mark.parametrize("name", strategy.NAMES)
+def test_a_study_repeats_exactly(tmp_path: pathlib.Path, name: str) -> None:
+    """With one worker and a seed the same configurations come in the same order, also from several workers in turn."""
+    text = quick_text(sampler=name, trials=16 if name == "gp" else 30, hopeless="false")
+    if name == "cmaes":
+        start, end = text.index("learning_rate ="), text.index("[sampler]")
+        text = text[:start] + LINE + text[end:]
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    first = searched(folders[0], text)
+    assert len(first) == 16 if name == "gp" else 30
+    assert searched(folders[1], text) == first
+    assert searched(folders[2], text, parts=3) == first
+    if name != strategy.GRID:
+        assert searched(tmp_path, text.replace("seed = 1", "seed = 2")) != first
+
+
+Make = Callable[..., study.Study]
+
+
+def test_a_worker_signs_the_roster_and_out_again(opened: store.Store, make_study: Make) -> None:
+    """While it works it is listed with its trial; when it has ended its line is gone."""
+    of = make_study(trials=1)
+    seen: list[roster.Crew] = []
+
+    def looked_at(trial: objective.Trial) -> objective.Result:
+        seen.append(roster.call(opened, of.study_id))
+        return formula(trial)
+
+    assert worker.Worker(opened, of, looked_at, threading.Event()).run() is claims.Nothing.FINISHED
+    assert [member.trials for member in seen[0].members] == [(0,)]
+    assert roster.call(opened, of.study_id).members == ()
+
+
+def test_the_time_of_every_end_is_kept(opened: store.Store, make_study: Make) -> None:
+    """Trials that raise keep their reason, their traceback and their time, which counts in the study's."""
+    of = make_study(trials=1, more="max_failures = 1")
+
+    def broken(trial: objective.Trial) -> objective.Result:
+        threading.Event().wait(0.05)
+        raise ValueError("no such thing")
+
+    assert worker.Worker(opened, of, broken, threading.Event()).run() is claims.Nothing.FAILURES
+    summary = study.summary(opened, of)
+    assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
+    attrs = summary.trials[0].user_attrs
+    assert attrs["reason"] == "ValueError: no such thing"
+    assert "in broken" in attrs["traceback"]
+    assert attrs["seconds"] >= 0.05
+    assert summary.seconds == pytest.approx(sum(trial.user_attrs["seconds"] for trial in summary.trials), abs=1e-3)
