@@ -22,6 +22,9 @@ class Trial(Protocol):
     def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
         """Stores the value of a 1-based step."""
 
+    def should_prune(self) -> str | None:
+        """Why the study's population pruner would end the trial after its last report, or None."""
+
     def tick(self) -> None:
         """Raises where the training must end: asked to stop, trial lost, epoch too long. Cheap, for every step."""
 
@@ -71,7 +74,7 @@ class Objective:
             losses.append(epoch.loss)
             attrs["avg_loss"] = epoch.loss
             trial.report(epoch.number, epoch.accuracy, {"avg_losses": losses})
-            if judge and (reason := judge.after(epoch)):
+            if (reason := judge.after(epoch) if judge else None) or (reason := trial.should_prune()):
                 return result(TrialState.PRUNED, reason=reason)
         return result(TrialState.COMPLETE)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors, space_file, strategy, validation
+from search import errors, pruners, space_file, strategy, validation
 from search import space as spaces
 
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -48,11 +48,28 @@ class Pruning(validation.Section):
     """[pruning]: which trials end early."""
 
     hopeless: bool = True
+    pruner: str | None = None
+    startup_trials: Annotated[int, pydantic.Field(ge=0)] | None = None
+    warmup_epochs: Annotated[int, pydantic.Field(ge=0)] | None = None
+    percentile: Annotated[float, pydantic.Field(ge=0, le=100)] | None = None
+    reduction_factor: Annotated[int, pydantic.Field(ge=2)] | None = None
+
+    @pydantic.field_validator("pruner")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in pruners.PRUNERS:
+            raise ValueError(f"must be one of {', '.join(pruners.PRUNERS)}")
+        return name
 
     @property
     def is_on(self) -> bool:
         """Whether any trial may be pruned by a rule of the file."""
-        return self.hopeless
+        return self.hopeless or self.pruner is not None
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Options of the population pruner that the file gives."""
+        return {key: value for key in pruners.DEFAULTS if (value := getattr(self, key)) is not None}
 
 
 class Budget(validation.Section):
@@ -129,6 +146,7 @@ def parse(text: str, name: str) -> StudySpec:
     tree = space_file.read(file.space, name)
     if why := strategy.refusal(file.sampler.name, tree, file.pruning.is_on):
         raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
+    _check_pruning(file, name)
     kept, notes = space_file.read_enqueued(file.enqueue, tree, name)
     return StudySpec(
         text=text,
@@ -141,6 +159,15 @@ def parse(text: str, name: str) -> StudySpec:
         enqueue=kept,
         notes=notes,
     )
+
+
+def _check_pruning(file: _File, name: str) -> None:
+    pruner = file.pruning.pruner
+    allowed = pruners.PRUNERS[pruner].options if pruner else ()
+    for key in file.pruning.settings:
+        if key not in allowed:
+            takers = ", ".join(other for other, one in pruners.PRUNERS.items() if key in one.options)
+            raise errors.StudyFileError(f"{name}: pruning.{key} is an option of the pruners {takers}, got {pruner!r}")
 
 
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:

@@ -169,6 +169,12 @@ def put_step(connection: sqlalchemy.Connection, trial_id: int, step: int, value:
     put(connection, steps, ("trial_id", "step"), [row])
 
 
+def stored_step_value(stored: float | None, kind: Any) -> float:
+    """An intermediate value as a number: Optuna stores nan and infinities apart."""
+    value = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(stored, kind)
+    return float("nan") if value is None else float(value)
+
+
 def put_value(connection: sqlalchemy.Connection, trial_id: int, value: float) -> None:
     """Sets the value of a single-objective trial."""
     stored, kind = models.TrialValueModel.value_to_stored_repr(value)

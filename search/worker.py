@@ -12,7 +12,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import claims, configurations, errors, orders, presence, roster, study
+from search import claims, configurations, errors, orders, presence, pruners, roster, study
 from search.objective import Result, Trial
 from search.store import Store
 
@@ -89,7 +89,7 @@ class Worker:
 
     def _run_trial(self, claim: claims.Claim, heart: "_Heart") -> None:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
-        trial = _OwnedTrial(self._store, claim, self._study.spec.budget.epoch_seconds, self._stop)
+        trial = _OwnedTrial(self._store, self._study, claim, self._stop)
         with heart.of(trial):
             try:
                 self._train_or_fail(trial)
@@ -131,17 +131,18 @@ class _OwnedTrial:
     """The objective's view of a claim: every report is fenced and carries the time spent so far.
 
     Args:
-        epoch_seconds: the study's limit for one epoch.
         stop: set where the worker is to end.
     """
 
-    def __init__(self, store: Store, claim: claims.Claim, epoch_seconds: float | None, stop: threading.Event) -> None:
+    def __init__(self, store: Store, of: study.Study, claim: claims.Claim, stop: threading.Event) -> None:
         self.claim, self.number = claim, claim.number
         self.params: dict[str, Any] = {}
         self.interrupt: Callable[[], None] | None = None
         self.released = False
         self.lost: errors.SearchError | None = None
-        self._store, self._stop, self._epoch_seconds = store, stop, epoch_seconds
+        self._store, self._study, self._stop = store, of, stop
+        self._epoch_seconds = of.spec.budget.epoch_seconds
+        self._values: dict[int, float] = {}
         self._started = self._epoch_started = time.perf_counter()
         self._epoch = 1
 
@@ -170,7 +171,26 @@ class _OwnedTrial:
         """See `objective.Trial`."""
         claims.report(self._store, self.claim, step, value, self.seconds, attrs)
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
+        self._values[step] = value
         self._epoch, self._epoch_started = step + 1, time.perf_counter()
+
+    def should_prune(self) -> str | None:
+        """See `objective.Trial`."""
+        spec, claim = self._study.spec, self.claim
+        if spec.pruning.pruner is None or not self._values:
+            return None
+        step = max(self._values)
+        found = self._store.read(lambda c: pruners.others(c, claim.study_id, claim.trial_id, step))
+        question = pruners.Question(
+            study_name=spec.name,
+            maximize=spec.study.direction == "maximize",
+            number=self.number,
+            values=self._values,
+            others=found,
+            epochs=spec.training.epochs,
+            settings=spec.pruning.settings,
+        )
+        return pruners.reason(spec.pruning.pruner, question)
 
 
 class _Heart:

@@ -1,0 +1,154 @@
+"""Names to Optuna's population pruners, decided from what the other trials had at one step.
+
+Optuna's own read every trial of the study at each report. Here one step's values are read, in one query; the decisions
+are Optuna's (optuna.pruners.PercentilePruner, SuccessiveHalvingPruner, HyperbandPruner), and tests hold them together.
+"""
+
+import binascii
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy
+import sqlalchemy
+from optuna.trial import TrialState
+
+from search import tables
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """Another trial at the step in question."""
+
+    number: int
+    state: TrialState
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """A trial that has just reported.
+
+    Attributes:
+        values: its own, by step.
+        others: what the others had at its last step.
+        epochs: steps of a whole trial; hyperband needs it.
+        settings: options of the pruner, from the study file.
+    """
+
+    study_name: str
+    maximize: bool
+    number: int
+    values: Mapping[int, float]
+    others: list[Other]
+    epochs: int | None
+    settings: Mapping[str, float]
+
+    @property
+    def step(self) -> int:
+        """The step that was reported last."""
+        return max(self.values)
+
+    def option(self, name: str) -> float:
+        """What the file says, or Optuna's default."""
+        return self.settings.get(name, DEFAULTS[name])
+
+
+def reason(name: str, question: Question) -> str | None:
+    """Why the trial should be pruned after its last step, or None."""
+    return PRUNERS[name].decide(question)
+
+
+def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step: int) -> list[Other]:
+    """What the other trials of a study have stored at a step; a waiting trial's will be trained again."""
+    rows = connection.execute(
+        sqlalchemy.select(
+            tables.trials.c.number,
+            tables.trials.c.state,
+            tables.steps.c.intermediate_value,
+            tables.steps.c.intermediate_value_type,
+        )
+        .join(tables.steps, tables.steps.c.trial_id == tables.trials.c.trial_id)
+        .where(
+            tables.trials.c.study_id == study_id,
+            tables.trials.c.trial_id != trial_id,
+            tables.trials.c.state != TrialState.WAITING,
+            tables.steps.c.step == step,
+        )
+    )
+    return [Other(row[0], row[1], tables.stored_step_value(row[2], row[3])) for row in rows]
+
+
+def _percentile(question: Question, top: float, word: str) -> str | None:
+    complete = [other.value for other in question.others if other.state == TrialState.COMPLETE]
+    if not complete or len(complete) < question.option("startup_trials"):
+        return None
+    if question.step < question.option("warmup_epochs"):
+        return None
+    own = numpy.array(list(question.values.values()))
+    if numpy.isnan(own).all():
+        return f"{word} pruner after epoch {question.step}: every value so far is nan"
+    best = float(numpy.nanmax(own) if question.maximize else numpy.nanmin(own))
+    bound = float(numpy.nanpercentile(complete, 100 - top if question.maximize else top))
+    if math.isnan(bound) or not (best < bound if question.maximize else best > bound):
+        return None
+    return (
+        f"{word} pruner after epoch {question.step}: best {best:.4f} is worse than {bound:.4f}, "
+        f"the {word} of {len(complete)} complete trials"
+    )
+
+
+def _halving(question: Question, factor: int, rate: int, competing: list[float]) -> str | None:
+    """Rungs at steps factor^rate, factor^(rate + 1), ...: the best 1/factor at a rung go on."""
+    rung = factor**rate
+    while rung < question.step:
+        rung *= factor
+    if rung != question.step:
+        return None
+    value = question.values[rung]
+    if math.isnan(value):
+        return f"halving after epoch {rung}: the value is nan"
+    ranked = sorted([value, *(v for v in competing if not math.isnan(v))], reverse=question.maximize)
+    # with fewer than `factor` at the rung, only the best goes on
+    bound = ranked[max(len(ranked) // factor - 1, 0)]
+    if value >= bound if question.maximize else value <= bound:
+        return None
+    return f"halving after epoch {rung}: {value:.4f} is not among the best 1/{factor} of {len(ranked)} trials"
+
+
+def _hyperband(question: Question) -> str | None:
+    factor = int(question.settings.get("reduction_factor", 3))
+    brackets = math.floor(math.log(question.epochs or 1, factor)) + 1
+    shares = [math.ceil(brackets * factor ** (brackets - 1 - b) / (brackets - b)) for b in range(brackets)]
+
+    def bracket(number: int) -> int:
+        left = binascii.crc32(f"{question.study_name}_{number}".encode()) % sum(shares)
+        for index, share in enumerate(shares):
+            if (left := left - share) < 0:
+                return index
+        raise AssertionError("the shares cover every remainder")
+
+    mine = bracket(question.number)
+    return _halving(question, factor, mine, [o.value for o in question.others if bracket(o.number) == mine])
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruner:
+    """How one decides, and which options of [pruning] it takes."""
+
+    decide: Callable[[Question], str | None]
+    options: tuple[str, ...]
+
+
+DEFAULTS: dict[str, float] = {"startup_trials": 5, "warmup_epochs": 0, "percentile": 25.0, "reduction_factor": 4}
+PRUNERS = {
+    "median": Pruner(lambda q: _percentile(q, 50.0, "median"), ("startup_trials", "warmup_epochs")),
+    "percentile": Pruner(
+        lambda q: _percentile(q, q.option("percentile"), "percentile"),
+        ("startup_trials", "warmup_epochs", "percentile"),
+    ),
+    "successive-halving": Pruner(
+        lambda q: _halving(q, int(q.option("reduction_factor")), 0, [o.value for o in q.others]), ("reduction_factor",)
+    ),
+    "hyperband": Pruner(_hyperband, ("reduction_factor",)),
+}

@@ -1,0 +1,129 @@
+"""Population pruners decide as Optuna's do, from one step's values."""
+
+import math
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import optuna
+import pytest
+from conftest import quick_text
+from optuna.trial import TrialState
+from test_claims import take
+
+from search import claims, errors, pruners, store, study, study_file
+
+Make = Callable[..., study.Study]
+EPOCHS = 10
+OPTUNA: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+    "percentile": lambda: optuna.pruners.PercentilePruner(30.0, n_startup_trials=3),
+    "successive-halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
+}
+SETTINGS: dict[str, dict[str, float]] = {
+    "median": {"warmup_epochs": 2},
+    "percentile": {"percentile": 30.0, "startup_trials": 3},
+    "successive-halving": {"reduction_factor": 2},
+    "hyperband": {},
+}
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("name", sorted(pruners.PRUNERS))
+def test_the_same_trials_are_pruned_as_by_optuna(name: str, direction: str) -> None:
+    """Eight trials at a time report random curves, some nan: each decision is that of Optuna's pruner."""
+    rng = numpy.random.default_rng(4)
+    optuna_study = optuna.create_study(study_name="s", direction=direction, pruner=OPTUNA[name]())
+    decisions = []
+    for _ in range(15):
+        running = [optuna_study.ask() for _ in range(8)]
+        drift = rng.normal(0.02, 0.02, len(running))
+        for step in range(1, EPOCHS + 1):
+            for slot, trial in enumerate(list(running)):
+                if trial is None:
+                    continue
+                value = float(step * drift[slot] + rng.normal(0, 0.03))
+                trial.report(math.nan if rng.random() < 0.02 else value, step)
+                trials = optuna_study.get_trials(deepcopy=False)
+                question = pruners.Question(
+                    study_name="s",
+                    maximize=direction == "maximize",
+                    number=trial.number,
+                    values=trials[trial.number].intermediate_values,
+                    others=[
+                        pruners.Other(t.number, t.state, t.intermediate_values[step])
+                        for t in trials
+                        if t.number != trial.number and step in t.intermediate_values
+                    ],
+                    epochs=EPOCHS,
+                    settings=SETTINGS[name],
+                )
+                ours = pruners.reason(name, question)
+                theirs = trial.should_prune()
+                assert (ours is not None) == theirs, (trial.number, step, ours)
+                decisions.append(theirs)
+                if theirs:
+                    optuna_study.tell(trial, state=TrialState.PRUNED)
+                    running[slot] = None
+        for trial in running:
+            if trial is not None:
+                optuna_study.tell(trial, float(rng.normal()))
+    assert 0.02 < numpy.mean(decisions) < 0.8
+
+
+def test_one_steps_values_are_read(opened: store.Store, make_study: Make) -> None:
+    """Of the others, whatever their state, exactly the values at that step, nan and infinity included."""
+    of = make_study(trials=9)
+    told = {0: math.nan, 1: math.inf, 2: 0.5, 3: 0.75}
+    taken: dict[int, Any] = {number: take(opened, of) for number in range(6)}
+    for number, value in told.items():
+        claims.report(opened, taken[number], 1, 0.1, 1.0, {})
+        claims.report(opened, taken[number], 2, value, 1.0, {})
+    claims.report(opened, taken[4], 1, 0.2, 1.0, {})
+    claims.report(opened, taken[5], 2, 0.9, 1.0, {})
+    claims.tell(opened, taken[0], TrialState.PRUNED, None, {})
+    claims.tell(opened, taken[1], TrialState.COMPLETE, 1.0, {})
+    claims.hand_over(opened, taken[3])
+    found = opened.read(lambda c: pruners.others(c, of.study_id, taken[5].trial_id, 2))
+    by_number = {other.number: (other.state, other.value) for other in found}
+    assert sorted(by_number) == [0, 1, 2]
+    assert by_number[0][0] == TrialState.PRUNED
+    assert math.isnan(by_number[0][1])
+    assert by_number[1] == (TrialState.COMPLETE, math.inf)
+    assert by_number[2] == (TrialState.RUNNING, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('pruner = "medain"', "pruning.pruner must be one of median, percentile, successive-halving, hyperband"),
+        ('pruner = "median"\npercentile = 10.0', "pruning.percentile is an option of the pruners percentile, got"),
+        ("warmup_epochs = 3", "pruning.warmup_epochs is an option of the pruners median, percentile, got None"),
+        ('pruner = "hyperband"\nreduction_factor = 1', "pruning.reduction_factor must be >= 2, got 1"),
+    ],
+)
+def test_wrong_options_are_refused(more: str, message: str) -> None:
+    """An unknown pruner, or an option that it does not take, is named with what would be right."""
+    text = quick_text().replace("hopeless = true", f"hopeless = true\n{more}")
+    with pytest.raises(errors.StudyFileError) as caught:
+        study_file.parse(text, "quick.toml")
+    assert message in str(caught.value)
+
+
+def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
+    """Named in the study file it prunes, with its reason on the trial, beside the rule for hopeless ones."""
+    import threading
+
+    from search import objective, worker
+
+    text = quick_text(trials=20, epochs=6).replace("hopeless = true", 'hopeless = true\npruner = "median"')
+    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    of = study.create(here, study_file.parse(text, "x"))
+    worker.Worker(here, of, objective.Objective(of.spec, tmp_path), threading.Event()).run()
+    pruned = [t for t in study.summary(here, of).trials if t.state == TrialState.PRUNED]
+    by_median = [t for t in pruned if t.user_attrs["reason"].startswith("median pruner after epoch ")]
+    assert by_median
+    assert len(by_median) < len(pruned)
+    assert all(t.value == t.intermediate_values[t.last_step] for t in by_median)
