@@ -232,9 +232,17 @@ def work(
     here = store.Store(storage, store.PATIENCE_SECONDS, stop)
     of = _find(here, name)
     # torch takes more than a second to import: `search status` must not wait for it
-    from search import claims, objective, worker
+    from search import claims, worker
 
-    train = objective.Objective(of.spec, data_dir, device, engine)
+    train: Any
+    if of.spec.objective is None:
+        from search import objective
+
+        train = objective.Objective(of.spec, data_dir, device, engine)
+    else:
+        from search import own_objective
+
+        train = own_objective.OwnObjective(of.spec)
     ended = worker.Worker(here, of, train, stop, stay=stay, grace_seconds=grace, parent=parent, device=device).run()
     if interrupted.is_set():
         return 130
@@ -455,14 +463,14 @@ def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[space.Pa
     Raises:
         errors.InputError: an argument of another form, an unknown name, or a value outside the space.
     """
-    given: space.Params = {}
+    words: dict[str, str] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        if not equals or not name or name in given:
+        if not equals or not name or name in words:
             raise errors.InputError(f"enqueue takes PARAMETER=VALUE, each parameter once, got {setting!r}")
-        given[name] = space.parse_value(text, whole=name != "learning_rate")
+        words[name] = text
     try:
-        return of.spec.space.trim(given)
+        return of.spec.space.trim({name: of.spec.space.parse(name, text) for name, text in words.items()})
     except ValueError as error:
         raise errors.InputError(f"enqueue: {error}") from error
 

@@ -25,8 +25,8 @@ HEADINGS = {"learning_rate": "lr", "batch_size": "batch"}
 class Live:
     """A running study: finished trials scroll by, what is under way stays below them."""
 
-    def __init__(self, out: console.Console, epochs: int) -> None:
-        self._out, self._epochs = out, epochs
+    def __init__(self, out: console.Console) -> None:
+        self._out = out
         self._shown: set[int] | None = None
         self._bar = progress.Progress(
             progress.TextColumn("[bold]{task.description}"),
@@ -81,20 +81,20 @@ class Live:
                 grid.add_column(no_wrap=True)
             grid.add_column()  # the one to be cut: a line a trial, however narrow the terminal
             for trial in running:
-                grid.add_row(*self._running_row(trial))
+                grid.add_row(*self._running_row(self._summary, trial))
             rows.append(grid)
         if self._note:
             rows.append(text.Text(self._note, style="bold yellow"))
         return console.Group(*rows)
 
-    def _running_row(self, trial: FrozenTrial) -> tuple[console.RenderableType, ...]:
-        done = len(trial.intermediate_values)
-        accuracy = f"{trial.intermediate_values[max(trial.intermediate_values)]:.4f}" if done else "-"
+    def _running_row(self, summary: study.Summary, trial: FrozenTrial) -> tuple[console.RenderableType, ...]:
+        done, epochs = len(trial.intermediate_values), forecast.steps(summary)
+        value = _metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
         return (
             text.Text(f"trial {trial.number}", style="cyan"),
-            progress_bar.ProgressBar(total=self._epochs, completed=done, width=LIVE_BAR_WIDTH),
-            f"epoch {done}/{self._epochs}",
-            f"accuracy {accuracy}",
+            progress_bar.ProgressBar(total=epochs, completed=done, width=LIVE_BAR_WIDTH),
+            f"epoch {done}/{epochs or '?'}",
+            f"{summary.study.spec.study.metric} {value}",
             text.Text(_params(trial.params) or "sampling ...", style="dim", no_wrap=True, overflow="ellipsis"),
         )
 
@@ -103,19 +103,22 @@ def trial_table(summary: study.Summary) -> table.Table:
     """All trials, a row each."""
     names = [p.name for p in summary.study.spec.space.parameters]
     grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    metric, trains = summary.study.spec.study.metric, summary.study.spec.training is not None
+    losses = ("avg loss",) if trains else ()
     # narrow enough for 80 columns
-    for name in ("#", "state", "accuracy", "avg loss", *(HEADINGS.get(n, n) for n in names), "epochs", "seconds"):
+    for name in ("#", "state", metric, *losses, *(HEADINGS.get(n, n) for n in names), "epochs", "seconds"):
         grid.add_column(name, justify="left" if name in ("state", "activation") else "right", no_wrap=True)
     best = summary.best
     for trial in summary.trials:
         word, style = STATES[trial.state]
         attrs = trial.user_attrs
+        loss = f"{attrs['avg_loss']:.6f}" if "avg_loss" in attrs else ""
         grid.add_row(
             str(trial.number),
             text.Text(word, style=style),
-            "" if trial.value is None else f"{trial.value:.4f}",
-            f"{attrs['avg_loss']:.6f}" if "avg_loss" in attrs else "",
-            *(str(trial.params[n]) if n in trial.params else "-" for n in names),
+            "" if trial.value is None else _metric(trial.value),
+            *((loss,) if trains else ()),
+            *(_setting(trial.params[n]) if n in trial.params else "-" for n in names),
             str(len(trial.intermediate_values)),
             f"{attrs['seconds']:.1f}" if "seconds" in attrs else "",
             style="bold" if best is not None and trial.number == best.number else None,
@@ -183,7 +186,7 @@ def study_table(summaries: list[study.Summary]) -> table.Table:
             str(summary.order.state),
             str(summary.budget),
             *(str(n) for n in values["trials"].values()),
-            "-" if best is None or best.value is None else f"{best.value:.4f}",
+            "-" if best is None else _metric(best.value),
         )
     return grid
 
@@ -193,8 +196,8 @@ def best_sentence(summary: study.Summary) -> str:
     best = summary.best
     if best is None or best.value is None:
         return "no trial is complete yet"
-    return f"best: trial {best.number}, accuracy {best.value:.4f}, " + ", ".join(
-        f"{name} {value}" for name, value in best.params.items()
+    return f"best: trial {best.number}, {summary.study.spec.study.metric} {_metric(best.value)}, " + ", ".join(
+        f"{name} {_setting(value)}" for name, value in best.params.items()
     )
 
 
@@ -213,7 +216,8 @@ def _best_line(summary: study.Summary) -> text.Text:
     best = summary.best
     if best is None:
         return text.Text(best_sentence(summary), style="dim")
-    line = f"best: trial {best.number}, accuracy {best.value:.4f}, {_params(best.params)}"
+    metric = summary.study.spec.study.metric
+    line = f"best: trial {best.number}, {metric} {_metric(best.value)}, {_params(best.params)}"
     return text.Text(line, style="green", no_wrap=True, overflow="ellipsis")
 
 
@@ -221,16 +225,28 @@ def _line(trial: FrozenTrial) -> text.Text:
     word, style = STATES[trial.state]
     line = text.Text(f"trial {trial.number:<3} ")
     line.append(f"{word:<8}", style=style)
-    line.append(f" {trial.value:.4f} " if trial.value is not None else "    -   ")
+    line.append(f" {_metric(trial.value)} " if trial.value is not None else "    -   ")
     line.append(f"{trial.user_attrs.get('seconds', 0.0):>7.1f} s  {_params(trial.params)}")
     if reason := trial.user_attrs.get("reason"):
         line.append(f"  ({reason})", style="dim")
     return line
 
 
+def _metric(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
+
+
+def _setting(value: Any) -> str:
+    """A parameter's value, a continuous one in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _params(params: dict[str, Any]) -> str:
     return ", ".join(
-        str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {value}" for name, value in params.items()
+        str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {_setting(value)}"
+        for name, value in params.items()
     )
 
 

@@ -19,11 +19,11 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
     if not workers or not (done or any(t.intermediate_values for t in running)):
         return None
     mean = statistics.fmean(float(t.user_attrs.get("seconds", 0.0)) for t in done) if done else 0.0
-    epochs = _epochs(summary, done)
+    epochs = steps(summary)
 
     def left(trial: FrozenTrial) -> float:
         spent, finished = summary.running_seconds.get(trial.number, 0.0), len(trial.intermediate_values)
-        return spent / finished * max(0, epochs - finished) if finished else max(0.0, mean - spent)
+        return spent / finished * max(0, (epochs or 0) - finished) if finished else max(0.0, mean - spent)
 
     rest = [left(trial) for trial in running]
     to_come = max(0, summary.budget - len(done) - len(running))
@@ -42,8 +42,10 @@ def words(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _epochs(summary: study.Summary, done: list[FrozenTrial]) -> int:
-    """Steps of a whole trial."""
+def steps(summary: study.Summary) -> int | None:
+    """Steps of a whole trial; None where an objective of the user's own has not shown it yet."""
     if summary.study.spec.training is not None:
         return summary.study.spec.training.epochs
-    return max((len(t.intermediate_values) for t in done), default=0)
+    return (
+        max((len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE), default=0) or None
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,8 @@ class Trial(Protocol):
 
     number: int
     params: space.Params
+    # set by an objective whose code does not call `tick`; called where it should have
+    interrupt: Callable[[], None] | None
 
     def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
         """Stores the value of a 1-based step."""
@@ -48,11 +51,13 @@ class Objective:
     def __init__(
         self, spec: study_file.StudySpec, data_dir: pathlib.Path, device: str = "cpu", engine: str | None = None
     ) -> None:
+        if spec.training is None:
+            raise ValueError(f"study {spec.name!r} has no [training]")
         torch.set_num_threads(1)  # the same numbers everywhere, and one worker per core
-        self._spec = spec
-        self._engine = engines.load(engine or spec.training.engine, device)
-        data = datasets.fashion_mnist(data_dir) if spec.training.dataset == "fashion-mnist" else datasets.synthetic()
-        if spec.training.evaluate_on == "validation":
+        self._spec, self._training = spec, spec.training
+        self._engine = engines.load(engine or self._training.engine, device)
+        data = datasets.fashion_mnist(data_dir) if self._training.dataset == "fashion-mnist" else datasets.synthetic()
+        if self._training.evaluate_on == "validation":
             data = data.holdout()
         self._data = data.to(self._engine.device)
 
@@ -83,4 +88,4 @@ class Objective:
 
         So studies of one factor compare like with like.
         """
-        return recipes.Recipe(**params, epochs=self._spec.training.epochs, seed=self._spec.study.seed)  # type: ignore[arg-type]
+        return recipes.Recipe(**params, epochs=self._training.epochs, seed=self._spec.study.seed)  # type: ignore[arg-type]

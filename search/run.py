@@ -46,6 +46,11 @@ def create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Stu
 
 def check_training(spec: study_file.StudySpec, data_dir: pathlib.Path, device: str, engine: str | None) -> None:
     """What all workers need is looked for once, before any of them starts."""
+    if spec.training is None:
+        from search import own_objective
+
+        own_objective.load(spec.objective or "")
+        return
     if spec.training.dataset == "fashion-mnist":
         from models import sources
 
@@ -80,7 +85,7 @@ def supervise(here: store.Store, of: study.Study, count: int, arguments: list[st
     interrupted = signals.stop_on(stop, then=workers.kill)
     try:
         workers.start(count)
-        with display.Live(err, of.spec.training.epochs) if live else _Quiet() as screen:
+        with display.Live(err) if live else _Quiet() as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
                 summary = study.summary(here, of, history)

@@ -1,6 +1,7 @@
 """A tree of parameters: a branch exists only where its parent has that value; one key per distinct configuration."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
@@ -11,7 +12,8 @@ from typing import Any
 
 from optuna import distributions
 
-Value = int | float | str
+Value = bool | int | float | str
+KEY_CHARACTERS = 500  # what the column of reservations holds
 Params = dict[str, Value]
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -86,6 +88,22 @@ class Parameter:
     def is_numeric(self) -> bool:
         """Whether its values lie on a line: a range, not choices."""
         return not isinstance(self.distribution, distributions.CategoricalDistribution)
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether all its values are floats."""
+        if isinstance(self.distribution, distributions.CategoricalDistribution):
+            return all(isinstance(choice, float) for choice in self.distribution.choices)
+        return isinstance(self.distribution, distributions.FloatDistribution)
+
+    def parse(self, text: str) -> Value:
+        """The choice that is written so, or else the number, or else the text."""
+        value = parse_value(text, whole=not self.takes_floats)
+        if isinstance(self.distribution, distributions.CategoricalDistribution):
+            for choice in self.distribution.choices:
+                if str(choice) == text or (isinstance(choice, bool) and str(choice).lower() == text.lower()):
+                    return choice  # type: ignore[return-value]  # study files hold no None
+        return value
 
     def at(self, position: float) -> Value:
         """The value at a position from 0 to 1; each value of a finite dimension has an equal share (log: of the log).
@@ -207,13 +225,32 @@ class Space:
                 kept[parameter.name] = value
         return kept, dropped
 
+    def widen(self, given: Mapping[str, Value]) -> Params:
+        """The same configuration with 1 as 1.0 where the dimension is one of floats."""
+        floats = {p.name for p in self.parameters if p.takes_floats}
+        return {name: float(value) if name in floats and type(value) is int else value for name, value in given.items()}
+
+    def parse(self, name: str, text: str) -> Value:
+        """What a word of a command line means as the value of a parameter; it may lie outside of it.
+
+        Raises:
+            ValueError: no such parameter.
+        """
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter.parse(text)
+        raise ValueError(
+            f"{name} must be a parameter of the space ({', '.join(p.name for p in self.parameters)}), got {text!r}"
+        )
+
     def is_complete(self, params: Mapping[str, Value]) -> bool:
         """Whether every parameter that exists has a value, and no other has."""
         return {p.name for p in self.parameters if p.exists(params)} == set(params)
 
     def key(self, params: Mapping[str, Value]) -> str:
         """The one text of a configuration: equal for equal ones, in whatever order or from whatever worker."""
-        return json.dumps({name: params[name] for name in sorted(params)}, separators=(",", ":"))
+        key = json.dumps({name: params[name] for name in sorted(params)}, separators=(",", ":"))
+        return key if len(key) <= KEY_CHARACTERS else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
     @property
     def size(self) -> int | None:

@@ -25,37 +25,43 @@ ALWAYS = ("learning_rate", "batch_size", "depth")
 class _Dimension(validation.Section):
     """One entry of [space], before its values are checked against what a network takes."""
 
-    choices: Annotated[list[int | float | str], pydantic.Field(min_length=1)] | None = None
+    choices: Annotated[list[bool | int | float | str], pydantic.Field(min_length=1)] | None = None
     low: int | float | None = None
     high: int | float | None = None
-    step: Annotated[int, pydantic.Field(ge=1)] | None = None
+    step: Annotated[int | float, pydantic.Field(gt=0)] | None = None
     log: bool = False
     when: str | None = None
 
 
-def read(raw: dict[str, Any], name: str) -> spaces.Space:
+def read(raw: dict[str, Any], name: str, networks: bool = True) -> spaces.Space:
     """The space of a file called `name`.
+
+    Args:
+        networks: whether its configurations must be the lab's networks; an objective of the user's own takes any.
 
     Raises:
         errors.StudyFileError: with file, key, rule and value.
     """
     for key in raw:
-        if key not in PARAMETERS:
+        if not networks and not key.isidentifier():
+            raise errors.StudyFileError(f"{name}: space.{key} must be a name of letters, digits and '_'")
+        if networks and key not in PARAMETERS:
             raise errors.StudyFileError(
                 f"{name}: space.{key} is not a known key (there are {', '.join(PARAMETERS)}), got {raw[key]!r}"
             )
-    for key in PARAMETERS:
+    for key in PARAMETERS if networks else ():
         if key not in raw:
             raise errors.StudyFileError(f"{name}: space.{key} is missing; a list of one value, [64], keeps it fixed")
     try:
-        tree = spaces.Space.arrange({key: _parameter(key, value, name) for key, value in raw.items()})
+        tree = spaces.Space.arrange({key: _parameter(key, value, name, networks) for key, value in raw.items()})
     except ValueError as error:
         raise errors.StudyFileError(f"{name}: space.{error}") from error
-    _check_networks(tree, name)
+    if networks:
+        _check_networks(tree, name)
     return tree
 
 
-def _parameter(key: str, raw: Any, name: str) -> spaces.Parameter:
+def _parameter(key: str, raw: Any, name: str, networks: bool) -> spaces.Parameter:
     place = f"{name}: space.{key}"
     if isinstance(raw, list):
         raw = {"choices": raw}
@@ -74,48 +80,58 @@ def _parameter(key: str, raw: Any, name: str) -> spaces.Parameter:
                 raise errors.StudyFileError(
                     f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}"
                 )
-        return spaces.Parameter(key, _categorical(key, entry.choices, place), when)
-    return spaces.Parameter(key, _range(key, entry, place), when)
+        choices = [_choice(key if networks else None, v, f"{place}[{i}]") for i, v in enumerate(entry.choices)]
+        for position, value in enumerate(choices):
+            if choices.index(value) != position:
+                raise errors.StudyFileError(f"{place}[{position}] must not repeat an earlier choice, got {value!r}")
+        return spaces.Parameter(key, distributions.CategoricalDistribution(choices), when)
+    return spaces.Parameter(key, _range(key if networks else None, entry, place), when)
 
 
-def _categorical(key: str, raw: list[Any], place: str) -> distributions.BaseDistribution:
-    choices = []
-    for position, value in enumerate(raw):
-        spot = f"{place}[{position}]"
-        if key == "activation":
-            if value not in ACTIVATIONS:
-                raise errors.StudyFileError(f"{spot} must be one of {', '.join(ACTIVATIONS)}, got {value!r}")
-            choices.append(value)
-        else:
-            choices.append(_number(key, value, spot))
-        if choices.index(choices[-1]) != position:
-            raise errors.StudyFileError(f"{spot} must not repeat an earlier choice, got {value!r}")
-    return distributions.CategoricalDistribution(choices)
+def _choice(key: str | None, value: Any, spot: str) -> Any:
+    if key == "activation":
+        if value not in ACTIVATIONS:
+            raise errors.StudyFileError(f"{spot} must be one of {', '.join(ACTIVATIONS)}, got {value!r}")
+        return value
+    return _number(NUMBERS[key], value, spot) if key else value
 
 
-def _range(key: str, entry: _Dimension, place: str) -> distributions.BaseDistribution:
+def _range(key: str | None, entry: _Dimension, place: str) -> distributions.BaseDistribution:
     if key == "activation":
         raise errors.StudyFileError(f"{place} must be a list of choices, got a range")
     for bound in ("low", "high"):
         if getattr(entry, bound) is None:
             raise errors.StudyFileError(f"{place}.{bound} is missing (or give choices)")
-    low, high = _number(key, entry.low, f"{place}.low"), _number(key, entry.high, f"{place}.high")
+    rule = NUMBERS[key] if key else _free(entry)
+    low, high = _number(rule, entry.low, f"{place}.low"), _number(rule, entry.high, f"{place}.high")
     if low > high:
         raise errors.StudyFileError(f"{place}.low must be <= high, got low = {low} and high = {high}")
-    if key == "learning_rate":
-        if entry.step is not None:
-            raise errors.StudyFileError(f"{place}.step is for integers, got {entry.step}")
-        return distributions.FloatDistribution(low, high, log=entry.log)
-    if entry.log and (entry.step or low < 1):
-        raise errors.StudyFileError(f"{place}.log must have low >= 1 and no step, got low = {low}")
+    if entry.log and (entry.step or low <= 0):
+        raise errors.StudyFileError(f"{place}.log must have low > 0 and no step, got low = {low}")
+    if rule[0] is float:
+        if entry.step is not None and (key or not _divides(entry.step, high - low)):
+            rule_text = "is for integers" if key else f"must divide high - low = {high - low:g}"
+            raise errors.StudyFileError(f"{place}.step {rule_text}, got {entry.step}")
+        return distributions.FloatDistribution(low, high, log=entry.log, step=entry.step)
     step = entry.step or 1
-    if (high - low) % step:
+    if not isinstance(step, int) or (high - low) % step:
         raise errors.StudyFileError(f"{place}.step must divide high - low = {high - low}, got {step}")
     return distributions.IntDistribution(low, high, log=entry.log, step=step)
 
 
-def _number(key: str, value: Any, spot: str) -> Any:
-    kind, lowest, highest = NUMBERS[key]
+def _free(entry: _Dimension) -> tuple[type, float, float]:
+    """The rule for a range that is not the lab's: of floats where any of its numbers is one."""
+    numbers = (entry.low, entry.high, entry.step)
+    kind = float if any(isinstance(number, float) for number in numbers) else int
+    return kind, -math.inf, math.inf
+
+
+def _divides(step: float, length: float) -> bool:
+    return math.isclose(length / step, round(length / step), abs_tol=1e-9)
+
+
+def _number(rule: tuple[type, float, float], value: Any, spot: str) -> Any:
+    kind, lowest, highest = rule
     if kind is float:
         if not isinstance(value, (int, float)) or value <= lowest:
             raise errors.StudyFileError(f"{spot} must be a number > 0, got {value!r}")
@@ -155,10 +171,8 @@ def read_enqueued(
     configurations: list[spaces.Params] = []
     notes: list[str] = []
     for position, given in enumerate(raw):
-        if isinstance(given.get("learning_rate"), int):
-            given = {**given, "learning_rate": float(given["learning_rate"])}
         try:
-            kept, dropped = tree.trim(given)
+            kept, dropped = tree.trim(tree.widen(given))
         except ValueError as error:
             raise errors.StudyFileError(f"{name}: enqueue[{position}].{error}") from error
         if tree.is_complete(kept) and kept in configurations:

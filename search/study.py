@@ -65,9 +65,10 @@ class Summary:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the highest value, the first of equals."""
+        """The complete trial with the best value, the first of equals."""
         complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]
-        return max(complete, key=lambda t: (t.value, -t.number), default=None)
+        sign = 1 if self.study.spec.study.direction == "maximize" else -1
+        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `status --json`."""
@@ -106,7 +107,9 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         )
         study_id = int(row.scalar_one())
         connection.execute(
-            tables.directions.insert().values(study_id=study_id, objective=0, direction=StudyDirection.MAXIMIZE)
+            tables.directions.insert().values(
+                study_id=study_id, objective=0, direction=StudyDirection[spec.study.direction.upper()]
+            )
         )
         connection.execute(
             tables.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))

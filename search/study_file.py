@@ -10,6 +10,7 @@ import pydantic
 from search import errors, pruners, space_file, strategy, validation
 from search import space as spaces
 
+OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
 
 
@@ -17,8 +18,8 @@ class StudySection(validation.Section):
     """[study]: what it is called and what it seeks."""
 
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-    direction: Literal["maximize"] = "maximize"
-    metric: Literal["accuracy"] = "accuracy"
+    direction: Literal["maximize", "minimize"] = "maximize"
+    metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = "accuracy"
     seed: Annotated[int, pydantic.Field(ge=0, lt=SEED_LIMIT)] = 0
 
 
@@ -47,7 +48,7 @@ class Sampler(validation.Section):
 class Pruning(validation.Section):
     """[pruning]: which trials end early."""
 
-    hopeless: bool = True
+    hopeless: bool | None = None
     pruner: str | None = None
     startup_trials: Annotated[int, pydantic.Field(ge=0)] | None = None
     warmup_epochs: Annotated[int, pydantic.Field(ge=0)] | None = None
@@ -64,7 +65,7 @@ class Pruning(validation.Section):
     @property
     def is_on(self) -> bool:
         """Whether any trial may be pruned by a rule of the file."""
-        return self.hopeless or self.pruner is not None
+        return bool(self.hopeless) or self.pruner is not None
 
     @property
     def settings(self) -> dict[str, float]:
@@ -84,13 +85,14 @@ class Budget(validation.Section):
 class _File(validation.Section):
     """The whole file."""
 
+    objective: Annotated[str, pydantic.Field(pattern=OBJECTIVE)] | None = None
     study: StudySection
-    training: Training = Training()
-    space: dict[str, Any]
+    training: Training | None = None
+    space: Annotated[dict[str, Any], pydantic.Field(min_length=1)]
     sampler: Sampler = Sampler()
     pruning: Pruning = Pruning()
     budget: Budget
-    enqueue: Annotated[list[dict[str, int | float | str]], pydantic.Field(default_factory=list)]
+    enqueue: Annotated[list[dict[str, bool | int | float | str]], pydantic.Field(default_factory=list)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,13 +101,15 @@ class StudySpec:
 
     Attributes:
         text: the file as it was, which `create` stores on the study.
+        objective: the user's own, `package.module:function`; then there is no `training`.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
     """
 
     text: str
     study: StudySection
-    training: Training
+    objective: str | None
+    training: Training | None
     space: spaces.Space
     sampler: Sampler
     pruning: Pruning
@@ -143,7 +147,8 @@ def parse(text: str, name: str) -> StudySpec:
     except tomllib.TOMLDecodeError as error:
         raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
     file = validation.validate(_File, raw, name)
-    tree = space_file.read(file.space, name)
+    file = _settled(file, name)
+    tree = space_file.read(file.space, name, networks=file.objective is None)
     if why := strategy.refusal(file.sampler.name, tree, file.pruning.is_on):
         raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
     _check_pruning(file, name)
@@ -151,6 +156,7 @@ def parse(text: str, name: str) -> StudySpec:
     return StudySpec(
         text=text,
         study=file.study,
+        objective=file.objective,
         training=file.training,
         space=tree,
         sampler=file.sampler,
@@ -159,6 +165,30 @@ def parse(text: str, name: str) -> StudySpec:
         enqueue=kept,
         notes=notes,
     )
+
+
+def _settled(file: _File, name: str) -> _File:
+    """The file with the defaults of what it trains: the lab's networks, or an objective of the user's own."""
+    if file.objective is None:
+        for key, only in (("direction", "maximize"), ("metric", "accuracy")):
+            if (given := getattr(file.study, key)) != only:
+                raise errors.StudyFileError(f"{name}: study.{key} must be {only!r} beside [training], got {given!r}")
+        hopeless = file.pruning.hopeless is not False
+    else:
+        if file.training is not None:
+            raise errors.StudyFileError(f"{name}: [training] must not stand beside objective, got {file.objective!r}")
+        if file.pruning.hopeless:
+            raise errors.StudyFileError(
+                f"{name}: pruning.hopeless must be false beside objective, got True: it judges the lab's networks only"
+            )
+        if file.pruning.pruner == "hyperband":
+            raise errors.StudyFileError(
+                f"{name}: pruning.pruner must not be 'hyperband' beside objective: it needs to know the epochs"
+            )
+        hopeless = False
+    training = Training() if file.objective is None and file.training is None else file.training
+    pruning = file.pruning.model_copy(update={"hopeless": hopeless})
+    return file.model_copy(update={"training": training, "pruning": pruning})
 
 
 def _check_pruning(file: _File, name: str) -> None:
@@ -173,8 +203,12 @@ def _check_pruning(file: _File, name: str) -> None:
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     """What a study would have to change in [study], [training] or [space] to follow `given`, a phrase each."""
     found = []
+    if stored.objective != given.objective:
+        found.append(f"objective is {stored.objective!r}, the file says {given.objective!r}")
     for section in ("study", "training"):
         ours, theirs = getattr(stored, section), getattr(given, section)
+        if ours is None or theirs is None:
+            continue
         for key in type(ours).model_fields:
             if getattr(ours, key) != getattr(theirs, key):
                 found.append(f"{section}.{key} is {getattr(ours, key)!r}, the file says {getattr(theirs, key)!r}")

@@ -17,7 +17,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from search import errors
+from search import errors, space
 
 studies = models.StudyModel.__table__
 directions = models.StudyDirectionModel.__table__
@@ -47,7 +47,7 @@ claims = sqlalchemy.Table(
     ),
     _study_id(),
     # the configuration's reservation: NULL until it is sampled
-    sqlalchemy.Column("config", sqlalchemy.String(500)),
+    sqlalchemy.Column("config", sqlalchemy.String(space.KEY_CHARACTERS)),
     # the request that enqueued the trial, so that its repetition is noticed
     sqlalchemy.Column("request", sqlalchemy.String(40), index=True),
     # token of the claim; empty while nobody owns the trial

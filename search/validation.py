@@ -8,10 +8,10 @@ import pydantic
 from search import errors
 
 LARGEST = 2**31 - 1  # what a database's INTEGER holds
-UNION = ("int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
+UNION = ("bool", "int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
 RULES = {  # pydantic's kinds of error that this project says in its own words
     "greater_than_equal": "must be >= {ge}",
-    "greater_than": "must be > {gt}",
+    "greater_than": "must be > {gt:g}",
     "less_than_equal": "must be <= {le}",
     "less_than": "must be < {lt}",
     "string_pattern_mismatch": "must be letters, digits, '.', '_' or '-', starting with a letter or digit",
@@ -47,12 +47,15 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     key = ".".join([*place, *map(str, location)])
     key = re.sub(r"\.(\d+)", r"[\1]", key)
     given = repr(problem["input"])
+    if key == "objective":
+        return f"{key} must be package.module:function, got {given}"
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":
         return f"{key} is not a known key, got {given}"
     if problem["loc"][-1] in UNION:
-        return f"{key} must be a finite number or a string, got {given}"
+        rule = "number" if key.endswith((".low", ".high", ".step")) else "number, a string, true or false"
+        return f"{key} must be a finite {rule}, got {given}"
     rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     rule = RULES.get(problem["type"], rule).format(**problem.get("ctx", {}))
     return f"{key} {rule[0].lower()}{rule[1:]}, got {given}"

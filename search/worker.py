@@ -158,14 +158,20 @@ class _OwnedTrial:
 
     def tick(self) -> None:
         """See `objective.Trial`."""
+        if (ending := self.ending()) is not None:
+            raise ending
+
+    def ending(self) -> errors.SearchError | None:
+        """Why the training must not go on, or None."""
         if self._stop.is_set() or self.released:
-            raise errors.HandOver
+            return errors.HandOver()
         if self.lost is not None:
-            raise self.lost
+            return self.lost
         if self._epoch_seconds is not None and time.perf_counter() - self._epoch_started > self._epoch_seconds:
-            raise errors.EpochTimeout(
+            return errors.EpochTimeout(
                 f"epoch {self._epoch} took longer than budget.epoch_seconds = {self._epoch_seconds:g}"
             )
+        return None
 
     def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
         """See `objective.Trial`."""
@@ -187,7 +193,7 @@ class _OwnedTrial:
             number=self.number,
             values=self._values,
             others=found,
-            epochs=spec.training.epochs,
+            epochs=spec.training.epochs if spec.training else None,
             settings=spec.pruning.settings,
         )
         return pruners.reason(spec.pruning.pruner, question)
@@ -249,7 +255,7 @@ class _Heart:
             except errors.SearchError as error:  # the trial is lost, or the database: `tick` tells the worker
                 if trial is not None:
                     trial.lost = error
-            if trial is not None and trial.interrupt is not None:
+            if trial is not None and trial.interrupt is not None and trial.ending() is not None:
                 trial.interrupt()
 
     def _beat(self, trial: _OwnedTrial | None) -> None:

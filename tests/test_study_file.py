@@ -1,5 +1,6 @@
 import pathlib
 
+import optuna
 import pytest
 
 from search import errors, study_file
@@ -57,7 +58,7 @@ def test_the_labs_one_factor_studies(name: str, factor: str, values: tuple[objec
 def test_a_grid_needs_a_finite_space() -> None:
     """A grid over a continuous dimension is refused with the name of the dimension."""
     text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1e-1 }").replace('"tpe"', '"grid"')
-    with pytest.raises(errors.StudyFileError, match="must not be 'grid', since learning_rate is continuous"):
+    with pytest.raises(errors.StudyFileError, match="must not be 'grid' since learning_rate is continuous"):
         study_file.parse(text, "lab.toml")
 
 
@@ -70,16 +71,16 @@ def test_a_grid_needs_a_finite_space() -> None:
         ('name = "lab"', 'name = "a b"', "study.name must be letters, digits"),
         ('name = "lab"', "", "study.name is missing"),
         ("[sampler]", "[samplr]", "samplr is not a known key"),
-        ('"maximize"', '"minimize"', "study.direction must be 'maximize', got 'minimize'"),
+        ('"maximize"', '"minimize"', "study.direction must be 'maximize' beside [training], got 'minimize'"),
         ("epochs = 10", "epochs = 0", "training.epochs must be >= 1, got 0"),
         ("epochs = 10", "epochs = 2.5", "training.epochs must be a valid integer, got 2.5"),
         ('"test"', '"tset"', "training.evaluate_on must be 'test' or 'validation', got 'tset'"),
         ("hopeless = true", "hopeless = 1", "pruning.hopeless must be a valid boolean, got 1"),
-        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, grid, got 'tpo'"),
+        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, qmc, cmaes, gp, grid, got 'tpo'"),
         ("[1e-4, 1e-2, 1e-1]", "[]", "space.learning_rate.choices must not be empty, got []"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0.1]", "space.learning_rate[1] must not repeat an earlier choice, got 0.1"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0]", "space.learning_rate[1] must be a number > 0, got 0"),
-        ("[1e-4, 1e-2, 1e-1]", "[0.1, nan]", "space.learning_rate.choices[1] must be a finite number or a string, got nan"),
+        ("[1e-4, 1e-2, 1e-1]", "[0.1, nan]", "space.learning_rate.choices[1] must be a finite number, a string, true or false, got nan"),
         ("[1e-4, 1e-2, 1e-1]", "0.1", "space.learning_rate must be a list of choices or a table with low and high, got 0.1"),
         ("{ low = 1, high = 128 }", "{ low = 0, high = 128 }", "space.batch_size.low must be an integer >= 1, got 0"),
         ("{ low = 1, high = 128 }", "{ low = 2, high = 1 }", "space.batch_size.low must be <= high, got low = 2 and high = 1"),
@@ -101,12 +102,17 @@ def test_a_grid_needs_a_finite_space() -> None:
         ("[budget]\ntrials = 10", "", "budget is missing"),
         ("trials = 10", ENQUEUE + "learning_rate = 0.2", "enqueue[0].learning_rate must be one of 0.0001, 0.01, 0.1, got 0.2"),
         ("trials = 10", ENQUEUE + "momentum = 0.2", "enqueue[0].momentum must be a parameter of the space"),
-        ("trials = 10", ENQUEUE + "depth = [1]", "enqueue[0].depth must be a finite number or a string, got [1]"),
+        ("trials = 10", ENQUEUE + "depth = [1]", "enqueue[0].depth must be a finite number, a string, true or false, got [1]"),
         ("trials = 10", "trials = 99999999999999999999", "budget.trials must be <= 2147483647, got 99999999999999999999"),
         ("high = 6", "high = 9999999", "space.depth.high must be <= 1000, got 9999999"),
         ("seed = 0", "seed = 1979-05-27", "study.seed must be a valid integer, got datetime.date(1979, 5, 27)"),
         ("[budget]\ntrials = 10", "[[budget]]\ntrials = 10", "budget must be a table, got [{'trials': 10}]"),
         ("[study]", "[study", "must be TOML: "),
+        ("[study]", 'objective = "mine:f"\n[study]', "[training] must not stand beside objective, got 'mine:f'"),
+        ("[study]", 'objective = "mine"\n[study]', "objective must be package.module:function, got 'mine'"),
+        ('"accuracy"', '"loss"', "study.metric must be 'accuracy' beside [training], got 'loss'"),
+        ("trials = 10", "trials = 10\nhours = 0", "budget.hours must be > 0, got 0"),
+        ("trials = 10", "trials = 10\nepoch_seconds = -1.5", "budget.epoch_seconds must be > 0, got -1.5"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused(old: str, new: str, message: str) -> None:
@@ -117,6 +123,63 @@ def test_a_wrong_file_is_refused(old: str, new: str, message: str) -> None:
     assert str(raised.value).startswith("lab.toml: ")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+OWN = """
+objective = "mine:objective"
+
+[study]
+name = "own"
+direction = "minimize"
+metric = "loss"
+
+[space]
+alpha = { low = 1e-6, high = 1, log = true }
+ratio = { low = 0, high = 1.0, step = 0.25 }
+size = { low = 1, high = 1024, log = true }
+loss = ["hinge", "log_loss"]
+early = [true, false]
+patience = { choices = [1, 5], when = "size > 3" }
+
+[budget]
+trials = 10
+"""
+
+
+def test_an_own_objective_takes_any_space() -> None:
+    """With an objective of one's own: any names, floats where a bound is one, booleans, minimize, nothing hopeless."""
+    spec = study_file.parse(OWN + "[[enqueue]]\nratio = 1\nearly = false\n", "own.toml")
+    assert (spec.objective, spec.training, spec.pruning.is_on) == ("mine:objective", None, False)
+    by_name = {p.name: p.distribution for p in spec.space.parameters}
+    assert by_name["alpha"] == optuna.distributions.FloatDistribution(1e-6, 1.0, log=True)
+    assert by_name["ratio"] == optuna.distributions.FloatDistribution(0.0, 1.0, step=0.25)
+    assert by_name["size"] == optuna.distributions.IntDistribution(1, 1024, log=True)
+    assert by_name["early"] == optuna.distributions.CategoricalDistribution([True, False])
+    assert spec.enqueue == ({"ratio": 1.0, "early": False},)
+    assert spec.space.parse("early", "TRUE") is True
+    assert spec.space.parse("size", "7") == 7
+    assert spec.space.parse("alpha", "1") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("step = 0.25", "step = 0.3", "space.ratio.step must divide high - low = 1, got 0.3"),
+        ("low = 1e-6", 'low = "a"', "space.alpha.low must be a finite number, got 'a'"),
+        ("low = 1e-6", "low = 0.0", "space.alpha.log must have low > 0 and no step, got low = 0.0"),
+        ("alpha =", '"al pha" =', "space.al pha must be a name of letters, digits and '_'"),
+        ('"log_loss"]', '"hinge"]', "space.loss[1] must not repeat an earlier choice, got 'hinge'"),
+        ("[budget]", "[pruning]\nhopeless = true\n[budget]", "pruning.hopeless must be false beside objective"),
+        ("[budget]", '[pruning]\npruner = "hyperband"\n[budget]', "pruning.pruner must not be 'hyperband' beside"),
+        ('"minimize"', '"down"', "study.direction must be 'maximize' or 'minimize', got 'down'"),
+    ],
+)
+def test_a_wrong_file_of_an_own_objective_is_refused(old: str, new: str, message: str) -> None:
+    """What an objective of one's own does not allow is named in the same form."""
+    assert old in OWN
+    with pytest.raises(errors.StudyFileError) as raised:
+        study_file.parse(OWN.replace(old, new, 1), "own.toml")
+    assert message in str(raised.value)
 
 
 def test_a_circle_of_branches_is_refused() -> None:

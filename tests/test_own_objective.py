@@ -1,0 +1,225 @@
+"""An objective of the user's own: a generator of epochs, or a plain Optuna objective."""
+
+import json
+import math
+import os
+import pathlib
+import re
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+from conftest import ROOT, Processes
+from optuna.trial import FrozenTrial, TrialState
+from test_acceptance import ends, until
+
+from search import cli, errors, own_objective, store, study, study_file, worker
+
+TEXT = """
+objective = "{objective}"
+[study]
+name = "own"
+direction = "minimize"
+metric = "loss"
+[space]
+x = {{ low = -1.0, high = 1.0 }}
+kind = ["a", "b"]
+only = {{ choices = [1, 2], when = "kind == 'a'" }}
+[pruning]
+{pruning}
+[budget]
+trials = {trials}
+{budget}
+"""
+MODULE = """
+import math, time
+import optuna
+
+def epochs(trial):
+    trial.set_user_attr("tag", trial.params["kind"])
+    for epoch in range(4):
+        yield trial.params["x"] ** 2 / (epoch + 1)
+
+def plain(trial):
+    x = trial.suggest_float("x", -1.0, 1.0)
+    if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+        trial.suggest_categorical("only", [1, 2])
+    for step in range(1, 5):
+        trial.report(x * x / step, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    trial.set_user_attr("tag", trial.number)
+    return x * x / 4
+
+def nothing(trial):
+    return
+    yield
+
+def diverges(trial):
+    yield 1.0
+    yield math.nan
+
+def raises(trial):
+    yield 1.0
+    raise RuntimeError("out of luck")
+
+def prunes_itself(trial):
+    trial.report(0.5, 1)
+    raise optuna.TrialPruned("not worth it")
+
+def other_range(trial):
+    return trial.suggest_float("x", 0.0, 1.0)
+
+def no_such_parameter(trial):
+    return trial.suggest_float("y", 0.0, 1.0)
+
+def word(trial):
+    return "much"
+
+def sleeps(trial):
+    trial.report(1.0, 1)
+    time.sleep(3600)
+
+not_a_function = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _module(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_to_search.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine_to_search", raising=False)
+
+
+def text(function: str, trials: int = 1, pruning: str = "", budget: str = "max_failures = 0") -> str:
+    return TEXT.format(objective=f"mine_to_search:{function}", trials=trials, pruning=pruning, budget=budget)
+
+
+def searched(*settings: Any, **named: Any) -> tuple[study.Summary, list[FrozenTrial]]:
+    """A whole study by one worker in this process."""
+    here = store.Store("sqlite:///own.db")
+    of = study.create(here, study_file.parse(text(*settings, **named), "own.toml"))
+    worker.Worker(here, of, own_objective.OwnObjective(of.spec), threading.Event()).run()
+    summary = study.summary(here, of)
+    here.close()
+    return summary, list(summary.trials)
+
+
+def test_a_generator_of_epochs() -> None:
+    """What it yields is reported step by step, the last is the value; attributes are kept; the lowest is the best."""
+    summary, trials = searched("epochs", 12)
+    assert [t.state for t in trials] == [TrialState.COMPLETE] * 12
+    for trial in trials:
+        x = float(trial.params["x"])
+        assert trial.intermediate_values == pytest.approx({n: x * x / n for n in (1, 2, 3, 4)})
+        assert trial.value == trial.intermediate_values[4]
+        assert trial.user_attrs["tag"] == trial.params["kind"]
+        assert ("only" in trial.params) == (trial.params["kind"] == "a")
+    assert summary.best is not None
+    assert summary.best.value == min(t.value for t in trials)
+
+
+def test_a_plain_objective_with_a_pruner() -> None:
+    """An Optuna objective runs unchanged: suggestions, reports, pruning by the study's pruner with its reason."""
+    _, trials = searched("plain", 20, pruning='pruner = "median"')
+    states = [t.state for t in trials]
+    assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == 20
+    pruned = [t for t in trials if t.state == TrialState.PRUNED]
+    assert pruned
+    assert all(t.user_attrs["reason"].startswith("median pruner after epoch ") for t in pruned)
+    assert all(t.value == t.intermediate_values[t.last_step] for t in pruned)
+    assert all(t.user_attrs["tag"] == t.number for t in trials if t.state == TrialState.COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("function", "state", "reason"),
+    [
+        ("nothing", TrialState.FAIL, "ValueError: the objective yielded nothing"),
+        ("diverges", TrialState.PRUNED, "the 2. value is nan"),
+        ("raises", TrialState.FAIL, "RuntimeError: out of luck"),
+        ("prunes_itself", TrialState.PRUNED, "not worth it"),
+        ("other_range", TrialState.FAIL, "ValueError: space.x is FloatDistribution("),
+        ("no_such_parameter", TrialState.FAIL, "ValueError: the objective suggests y, which is not in the study file"),
+        ("word", TrialState.FAIL, "ValueError: what it returns must be a number, got 'much'"),
+    ],
+)
+def test_what_goes_wrong_ends_the_trial_with_its_reason(function: str, state: TrialState, reason: str) -> None:
+    """An objective that raises, yields nonsense, or suggests what the file does not have: FAIL or PRUNED, and why."""
+    _, trials = searched(function)
+    assert trials[0].state == state
+    assert trials[0].user_attrs["reason"].startswith(reason)
+    if state == TrialState.FAIL:
+        assert "Traceback" in trials[0].user_attrs["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere_to_be_found:f", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("mine_to_search:g", "AttributeError: module 'mine_to_search' has no attribute 'g'"),
+        ("mine_to_search:not_a_function", "objective must name a function, got 'mine_to_search:not_a_function'"),
+        ("broken_to_search:f", "SyntaxError: "),
+    ],
+)
+def test_a_function_that_is_not_to_be_had(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, name: str, message: str
+) -> None:
+    """`search run` says it in one line, with exit code 2, before anything is written."""
+    (tmp_path / "broken_to_search.py").write_text("def f(:")
+    (tmp_path / "own.toml").write_text(text("epochs").replace("mine_to_search:epochs", name))
+    assert cli.main(["run", "own.toml", "--storage", "sqlite:///none.db"]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "none.db").exists()
+    with pytest.raises(errors.InputError):
+        own_objective.load(name)
+
+
+@pytest.mark.slow
+def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """SIGTERM, `stop --now` and the limit of an epoch reach an objective that sleeps."""
+    file = tmp_path / "own.toml"
+    file.write_text(text("sleeps"))
+    assert processes.run("create", str(file))[0] == 0
+    here = store.Store(processes.url)
+    of = study.find(here, "own")
+    assert of is not None
+
+    def sleeping() -> bool:
+        return any(t.intermediate_values for t in study.summary(here, of).trials if t.state == TrialState.RUNNING)
+
+    for ask in (lambda pid: os.kill(pid, signal.SIGTERM), lambda _: processes.run("stop", "own", "--now")):
+        process = processes.start("work", "own", SEARCH_GRACE_SECONDS="3")
+        until(sleeping, 30)
+        asked = time.monotonic()
+        ask(process.pid)
+        assert ends([process]) == [0]
+        assert time.monotonic() - asked < 10
+        (trial,) = study.summary(here, of).trials
+        assert trial.state == TrialState.WAITING
+    file.write_text(text("sleeps", budget="max_failures = 0\nepoch_seconds = 1").replace('"own"', '"limited"'))
+    assert processes.run("create", str(file))[0] == 0
+    code, output = processes.run("work", "limited")
+    assert code == 1
+    assert "reason='EpochTimeout: epoch 2 took longer than budget.epoch_seconds = 1'" in output
+
+
+@pytest.mark.slow
+def test_the_example_of_the_docs(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """docs/your-own-model.md, typed as it stands: 20 trials by two workers, the best of them good."""
+    page = (ROOT / "docs" / "your-own-model.md").read_text()
+    for language, name in (("python", "digits.py"), ("toml", "digits.toml")):
+        (block,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+        (tmp_path / name).write_text(block)
+    assert len((tmp_path / "digits.py").read_text().strip().splitlines()) <= 12
+    code, output = processes.run("run", "digits.toml", "--workers", "2")
+    assert code == 0, output
+    found = json.loads(processes.run("status", "digits", "--json")[1])
+    assert found["trials"]["complete"] + found["trials"]["pruned"] == 20
+    assert found["best"]["value"] > 0.9
+    assert not math.isnan(found["training_seconds"])
