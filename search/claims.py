@@ -32,6 +32,7 @@ class Claim:
         params: what is stored already: all of it for a trial that was adopted or handed over, else nothing.
         fixed: what an enqueued configuration has set.
         seconds: training time that earlier owners spent on it.
+        repeat: which training seed: 0 is the study's own.
     """
 
     study_id: int
@@ -43,6 +44,7 @@ class Claim:
     fixed: space.Params
     seconds: float
     how: str
+    repeat: int = 0
 
 
 class Nothing(enum.Enum):
@@ -196,7 +198,7 @@ def _end(
 
 def _claim_row() -> sqlalchemy.Select[Any]:
     return sqlalchemy.select(
-        claims.c.trial_id, trials.c.number, claims.c.owner, claims.c.generation, claims.c.seconds
+        claims.c.trial_id, trials.c.number, claims.c.owner, claims.c.generation, claims.c.seconds, claims.c.repeat
     ).join(trials, trials.c.trial_id == claims.c.trial_id)
 
 
@@ -216,6 +218,7 @@ def _claim(connection: sqlalchemy.Connection, of: study.Study, row: Any, how: st
         fixed=json.loads(fixed) if fixed else {},
         seconds=row.seconds,
         how=how,
+        repeat=row.repeat,
     )
 
 
@@ -347,6 +350,7 @@ def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int
         .select_from(trials.join(claims, claims.c.trial_id == trials.c.trial_id, isouter=True))
         .where(
             trials.c.study_id == of.study_id,
+            sqlalchemy.func.coalesce(claims.c.repeat, 0) == 0,
             sqlalchemy.or_(claims.c.config.is_not(None), trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING])),
         )
     ).scalar_one()

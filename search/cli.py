@@ -347,38 +347,52 @@ def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json:
 
 @cli.command()
 @study_argument
-@click.argument("settings", metavar="PARAMETER=VALUE...", nargs=-1, required=True)
+@click.argument("settings", metavar="[PARAMETER=VALUE...]", nargs=-1)
+@click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Take the configuration of trial N.")
+@click.option("--repeats", type=click.IntRange(min=1), metavar="K", help="Queue it K times, a seed each.")
 @json_option
 @common
-def enqueue(name: str, settings: tuple[str, ...], as_json: bool, storage: str) -> None:
+def enqueue(
+    name: str, settings: tuple[str, ...], trial: int | None, repeats: int | None, as_json: bool, storage: str
+) -> None:
     """Queues a configuration to be tried next; what it leaves open is sampled.
 
-    It counts in the budget like any other trial. One that a trial has already is refused.
+    It counts in the budget like any other trial. One that a trial has already is refused, unless --repeats asks for it
+    with other training seeds.
 
     \b
     Example:
       search enqueue lab learning_rate=0.1 batch_size=41 depth=3 width=128 activation=ReLU
       search enqueue lab depth=0
+      search enqueue lab --trial 7 --repeats 4
     """
+    if bool(settings) == (trial is not None):
+        raise errors.InputError("enqueue takes either PARAMETER=VALUE... or --trial N")
+    if trial is not None and repeats is None:
+        raise errors.InputError("enqueue --trial takes --repeats K too: a study trains no configuration twice unasked")
     here = _open(storage)
     of = _find(here, name)
-    kept, dropped = _configuration(of, settings)
-    number = study.enqueue(here, of, kept)
+    kept, dropped = _configuration(of, settings) if trial is None else (_params_of(here, of, trial), {})
+    numbers = [study.enqueue(here, of, kept)] if repeats is None else study.repeat(here, of, kept, repeats)
     if dropped:
         err.print(
             f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
         )
     summary = study.summary(here, of)
     if as_json:
-        click.echo(json.dumps({"number": number, "params": kept, **_as_json(here, summary)}))
+        click.echo(json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **_as_json(here, summary)}))
         return
+    who = f"trial {numbers[0]} waits" if len(numbers) == 1 else f"trials {' and '.join(map(str, numbers))} wait"
     click.echo(
-        f"study {of.name!r}: trial {number} waits with {kept}; {summary.done} of {summary.budget} trials done; "
+        f"study {of.name!r}: {who} with {kept}; {summary.done} of {summary.budget} trials done; "
         f"{_who_does_it(here, summary)}"
     )
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
-        click.echo(f"the budget is given out: `search extend {of.name} --trials 1` makes room for it")
+        click.echo(
+            f"the budget is given out: `search extend {of.name} --trials {len(numbers)}` makes room for "
+            f"{'it' if len(numbers) == 1 else 'them'}"
+        )
 
 
 @cli.command()
@@ -455,6 +469,23 @@ def _find(here: store.Store, name: str) -> study.Study:
         known = study.names(here)
         raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{_hint(wanted, known)}")
     return found
+
+
+def _params_of(here: store.Store, of: study.Study, number: int) -> space.Params:
+    """The configuration of a trial of the study.
+
+    Raises:
+        errors.InputError: there is no such trial, or it has none yet.
+    """
+    trials = study.summary(here, of).trials
+    params: space.Params = {}
+    if number < len(trials):  # a waiting one has what was enqueued
+        params = dict(trials[number].params or trials[number].system_attrs.get(study.FIXED_PARAMS, {}))
+    if not of.spec.space.is_complete(params):
+        raise errors.InputError(
+            f"--trial must name a trial of study {of.name!r} with a configuration (it has {len(trials)}), got {number}"
+        )
+    return params
 
 
 def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[space.Params, space.Params]:

@@ -54,7 +54,7 @@ def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Par
 
     def work(connection: sqlalchemy.Connection) -> bool:
         try:
-            claims.fence(connection, claim, config=of.spec.space.key(params))
+            claims.fence(connection, claim, config=of.spec.space.key(params, claim.repeat))
         except exc.IntegrityError:  # the key is unique in the study
             connection.rollback()
             return False

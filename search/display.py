@@ -105,8 +105,9 @@ def trial_table(summary: study.Summary) -> table.Table:
     grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     metric, trains = summary.study.spec.study.metric, summary.study.spec.training is not None
     losses = ("avg loss",) if trains else ()
+    repeats = ("repeat",) if any(study.REPEAT in trial.user_attrs for trial in summary.trials) else ()
     # narrow enough for 80 columns
-    for name in ("#", "state", metric, *losses, *(HEADINGS.get(n, n) for n in names), "epochs", "seconds"):
+    for name in ("#", "state", metric, *losses, *(HEADINGS.get(n, n) for n in names), *repeats, "epochs", "seconds"):
         grid.add_column(name, justify="left" if name in ("state", "activation") else "right", no_wrap=True)
     best = summary.best
     for trial in summary.trials:
@@ -119,6 +120,7 @@ def trial_table(summary: study.Summary) -> table.Table:
             "" if trial.value is None else _metric(trial.value),
             *((loss,) if trains else ()),
             *(_setting(trial.params[n]) if n in trial.params else "-" for n in names),
+            *(str(attrs.get(study.REPEAT, "-")) for _ in repeats),
             str(len(trial.intermediate_values)),
             f"{attrs['seconds']:.1f}" if "seconds" in attrs else "",
             style="bold" if best is not None and trial.number == best.number else None,

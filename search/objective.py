@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy
 import torch
 from optuna.trial import TrialState
 
@@ -19,6 +20,8 @@ class Trial(Protocol):
 
     number: int
     params: space.Params
+    # which training seed: 0 is the study's own
+    repeat: int
     # set by an objective whose code does not call `tick`; called where it should have
     interrupt: Callable[[], None] | None
 
@@ -63,7 +66,7 @@ class Objective:
 
     def __call__(self, trial: Trial) -> Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
-        recipe = self.recipe(trial.params)
+        recipe = self.recipe(trial.params, trial.repeat)
         attrs: dict[str, Any] = {"engine": self._engine.name, "device": self._engine.device}
         losses: list[float] = []
         value = None
@@ -83,9 +86,13 @@ class Objective:
                 return result(TrialState.PRUNED, reason=reason)
         return result(TrialState.COMPLETE)
 
-    def recipe(self, params: space.Params) -> recipes.Recipe:
+    def recipe(self, params: space.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.
 
-        So studies of one factor compare like with like.
+        So studies of one factor compare like with like. A repeat has a seed of its own, the same in every study of
+        that seed.
         """
-        return recipes.Recipe(**params, epochs=self._training.epochs, seed=self._spec.study.seed)  # type: ignore[arg-type]
+        seed = self._spec.study.seed
+        if repeat:
+            seed = int(numpy.random.SeedSequence((seed, repeat)).generate_state(1)[0])
+        return recipes.Recipe(**params, epochs=self._training.epochs, seed=seed)  # type: ignore[arg-type]

@@ -118,6 +118,8 @@ class _View(optuna.trial.FixedTrial):
         self, trial: Trial, tree: space.Space, outside: Callable[[], contextlib.AbstractContextManager[None]]
     ) -> None:
         super().__init__(trial.params, number=trial.number)
+        if trial.repeat:
+            super().set_user_attr("repeat", trial.repeat)
         self.reason: str | None = None
         self.last: float | None = None
         self._trial, self._outside = trial, outside

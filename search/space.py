@@ -247,9 +247,10 @@ class Space:
         """Whether every parameter that exists has a value, and no other has."""
         return {p.name for p in self.parameters if p.exists(params)} == set(params)
 
-    def key(self, params: Mapping[str, Value]) -> str:
-        """The one text of a configuration: equal for equal ones, in whatever order or from whatever worker."""
+    def key(self, params: Mapping[str, Value], repeat: int = 0) -> str:
+        """The one text of a configuration and its repeat: equal for equal ones, in whatever order, from any worker."""
         key = json.dumps({name: params[name] for name in sorted(params)}, separators=(",", ":"))
+        key += f"#{repeat}" if repeat else ""
         return key if len(key) <= KEY_CHARACTERS else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
     @property

@@ -1,6 +1,7 @@
 """A study in the database: created with its file and budget, found again, enqueued into, summed up."""
 
 import dataclasses
+import itertools
 import json
 import uuid
 from typing import Any
@@ -16,6 +17,7 @@ from search.store import Store
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
 FIXED_PARAMS = "fixed_params"  # Optuna's name for what study.enqueue_trial stores
+REPEAT = "repeat"  # user attribute of a trial with a training seed of its own
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -205,6 +207,45 @@ def enqueue(store: Store, study: Study, params: space.Params) -> int:
         return store.write(work)
 
 
+def repeat(store: Store, study: Study, params: space.Params, count: int) -> list[int]:
+    """Queues a configuration `count` times, with training seeds that no trial of it has had; returns the numbers.
+
+    Raises:
+        errors.InputError: the configuration is not whole.
+    """
+    tree = study.spec.space
+    if not tree.is_complete(params):
+        missing = [p.name for p in tree.parameters if p.exists(params) and p.name not in params]
+        raise errors.InputError(f"study {study.name!r}: a repeat needs a whole configuration, {missing} is not given")
+    request = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> list[int]:
+        tables.lock_study(connection, study.study_id)
+        known = (
+            sqlalchemy.select(tables.trials.c.number)
+            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
+            .where(tables.claims.c.study_id == study.study_id, tables.claims.c.request == request)
+            .order_by(tables.trials.c.number)
+        )
+        if numbers := list(connection.execute(known).scalars()):
+            return numbers
+        keys = set(
+            connection.execute(
+                sqlalchemy.select(tables.claims.c.config).where(tables.claims.c.study_id == study.study_id)
+            ).scalars()
+        )
+        free = (number for number in itertools.count() if tree.key(params, number) not in keys)
+        return [
+            _insert_waiting(connection, study.study_id, tree, params, request, number)
+            for number in itertools.islice(free, count)
+        ]
+
+    try:
+        return store.write(work)
+    except exc.IntegrityError:  # a running trial reserved one in this moment
+        return store.write(work)
+
+
 def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or store.history(study.study_id)
@@ -239,6 +280,7 @@ def _insert_waiting(
     tree: space.Space,
     params: space.Params,
     request: str | None,
+    repeat: int = 0,
 ) -> int:
     trial_id, number = tables.insert_trial(connection, study_id, TrialState.WAITING, start=None)
     connection.execute(
@@ -249,7 +291,10 @@ def _insert_waiting(
             trial_id=trial_id,
             study_id=study_id,
             request=request,
-            config=tree.key(params) if tree.is_complete(params) else None,
+            config=tree.key(params, repeat) if tree.is_complete(params) else None,
+            repeat=repeat,
         )
     )
+    if repeat:
+        tables.put_attributes(connection, trial_id, {REPEAT: repeat})
     return number

@@ -46,8 +46,10 @@ claims = sqlalchemy.Table(
         "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
     ),
     _study_id(),
-    # the configuration's reservation: NULL until it is sampled
+    # the reservation of a configuration and repeat: NULL until it is sampled
     sqlalchemy.Column("config", sqlalchemy.String(space.KEY_CHARACTERS)),
+    # which training seed: 0 is the study's own, others are asked for
+    sqlalchemy.Column("repeat", sqlalchemy.Integer, nullable=False, default=0),
     # the request that enqueued the trial, so that its repetition is noticed
     sqlalchemy.Column("request", sqlalchemy.String(40), index=True),
     # token of the claim; empty while nobody owns the trial

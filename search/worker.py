@@ -135,7 +135,7 @@ class _OwnedTrial:
     """
 
     def __init__(self, store: Store, of: study.Study, claim: claims.Claim, stop: threading.Event) -> None:
-        self.claim, self.number = claim, claim.number
+        self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
         self.interrupt: Callable[[], None] | None = None
         self.released = False

@@ -312,6 +312,48 @@ def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make)
     assert configurations.assign(opened, of, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
 
 
+def test_repeats_are_asked_for_explicitly(opened: store.Store, make_study: Make) -> None:
+    """The same configuration again, with training seeds it has not had, inside the budget; no other trial gets it."""
+    of = make_study(trials=5)
+    history = opened.history(of.study_id)
+    assert study.enqueue(opened, of, PARAMS) == 0
+    assert study.repeat(opened, of, PARAMS, 2) == [1, 2]
+    assert study.repeat(opened, of, PARAMS, 1) == [3]
+    with pytest.raises(errors.DuplicateConfiguration):
+        study.enqueue(opened, of, PARAMS)
+    taken = [take(opened, of) for _ in range(5)]
+    assert [claim.repeat for claim in taken] == [0, 1, 2, 3, 0]
+    params = [configurations.configure(opened, of, claim, history) for claim in taken]
+    assert params[:4] == [PARAMS] * 4
+    assert params[4] != PARAMS
+    claims.tell(opened, taken[1], TrialState.FAIL, None, {})
+    assert study.repeat(opened, of, PARAMS, 1) == [5]
+    again = take(opened, of)
+    assert (again.number, again.repeat) == (5, 4)
+    assert [t.user_attrs.get("repeat") for t in study.summary(opened, of).trials] == [None, 1, 2, 3, None, 4]
+    claims.hand_over(opened, again)
+    assert take(opened, of).repeat == 4
+    with pytest.raises(errors.InputError, match=r"a repeat needs a whole configuration, \['batch_size'\] is not given"):
+        study.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
+
+
+def test_repeats_do_not_exhaust_a_space(opened: store.Store) -> None:
+    """A finite space ends when each configuration has been tried, however often some were repeated."""
+    text = quick_text(trials=9, hopeless="false").replace("depth = { low = 0, high = 6 }", "depth = [0]")
+    text = text.replace("batch_size = { low = 1, high = 128 }", "batch_size = [7]")
+    of = study.create(opened, study_file.parse(text, "x"))
+    assert of.spec.space.size == 3
+    study.repeat(opened, of, PARAMS, 3)
+    history = opened.history(of.study_id)
+    found = []
+    while isinstance(claim := take(opened, of), claims.Claim):
+        found.append(configurations.configure(opened, of, claim, history))
+        claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
+    assert claim is claims.Nothing.EXHAUSTED
+    assert len(found) == 5
+    assert len({of.spec.space.key(params) for params in found}) == 3
+
+
 def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, url: str) -> None:
     """`study.enqueue_trial` of plain Optuna is honoured, partial ones are completed, bad ones fail with a reason."""
     of = make_study(trials=10)

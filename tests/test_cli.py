@@ -71,6 +71,11 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["extend", "lab", "--trials", "-1"], "Invalid value for '--trials'"),
         (["work", "lab", "--storage", "sqlite:///new.db"], "no study 'lab' in sqlite:///new.db; `search create STUDY`"),
         (["run", "lab", "--jsn"], "No such option"),
+        (["enqueue", "lab"], "enqueue takes either PARAMETER=VALUE... or --trial N"),
+        (["enqueue", "lab", "depth=0", "--trial", "1"], "enqueue takes either PARAMETER=VALUE... or --trial N"),
+        (["enqueue", "lab", "--trial", "1"], "enqueue --trial takes --repeats K too"),
+        (["extend", "lab", "--hours", "0"], "Invalid value for '--hours'"),
+        (["pause", "lab"], "no database at runs/search.db"),
     ],
 )
 def test_wrong_use_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
@@ -143,7 +148,7 @@ def test_enqueue(capsys: pytest.CaptureFixture[str], quick: str) -> None:
         (["momentum=0.9"], "enqueue: momentum must be a parameter of the space"),
         (["depth"], "enqueue takes PARAMETER=VALUE, each parameter once, got 'depth'"),
         (["depth=1", "depth=2"], "each parameter once, got 'depth=2'"),
-        ([], "Missing argument 'PARAMETER=VALUE...'"),
+        ([], "enqueue takes either PARAMETER=VALUE... or --trial N"),
     ):
         code, out, err = search(capsys, "enqueue", "quick", *arguments)
         assert (code, out) == (2, "")
@@ -245,3 +250,26 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     until(lambda: study.summary(here, of).done == 6)
     worker.terminate()
     assert worker.wait(10) == 0
+
+
+def test_repeats_of_a_trial(capsys: pytest.CaptureFixture[str], quick: str) -> None:
+    """`enqueue --trial N --repeats K` trains that configuration again with other seeds, and the table says which."""
+    assert search(capsys, "create", quick)[0] == 0
+    settings = ["learning_rate=0.1", "batch_size=7", "depth=1", "width=16", "activation=ReLU"]
+    assert search(capsys, "enqueue", "quick", *settings)[0] == 0
+    code, out, _ = search(capsys, "enqueue", "quick", "--trial", "0", "--repeats", "2")
+    assert code == 0
+    assert "trials 1 and 2 wait with {'learning_rate': 0.1" in out
+    assert search(capsys, "work", "quick")[0] == 0
+    found = json.loads(search(capsys, "status", "quick", "--json")[1])
+    assert found["trials"]["complete"] + found["trials"]["pruned"] == 4
+    trials = optuna.load_study(study_name="quick", storage="sqlite:///runs/search.db").trials
+    assert [t.user_attrs.get("repeat") for t in trials] == [None, 1, 2, None]
+    assert trials[0].params == trials[1].params == trials[2].params
+    assert len({t.user_attrs["avg_loss"] for t in trials[:3]}) == 3  # other seeds, other numbers
+    assert re.search(r"#\s*state\s.*repeat", search(capsys, "status", "quick")[1])
+    code, _, err = search(capsys, "enqueue", "quick", "--trial", "9", "--repeats", "2")
+    assert (code, "--trial must name a trial of study 'quick' with a configuration (it has 4), got 9" in err) == (
+        2,
+        True,
+    )
