@@ -205,7 +205,7 @@ def _claim_row() -> sqlalchemy.Select[Any]:
 def _claim(connection: sqlalchemy.Connection, of: study.Study, row: Any, how: str) -> Claim:
     fixed = connection.execute(
         sqlalchemy.select(tables.system_attributes.c.value_json).where(
-            tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == study.FIXED_PARAMS
+            tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == tables.FIXED_PARAMS
         )
     ).scalar()
     return Claim(

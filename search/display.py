@@ -9,7 +9,7 @@ import rich.box
 from optuna.trial import FrozenTrial, TrialState
 from rich import console, live, progress, progress_bar, table, text
 
-from search import forecast, orders, roster, study
+from search import forecast, orders, roster, study, tables
 
 STATES = {
     TrialState.COMPLETE: ("complete", "green"),
@@ -19,7 +19,7 @@ STATES = {
     TrialState.WAITING: ("waiting", "dim"),
 }
 LIVE_COLUMNS, LIVE_BAR_WIDTH = 5, 10
-HEADINGS = {"learning_rate": "lr", "batch_size": "batch"}
+HEADINGS = {"learning_rate": "lr", "batch_size": "batch", "activation": "act."}
 
 
 class Live:
@@ -105,10 +105,10 @@ def trial_table(summary: study.Summary) -> table.Table:
     grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     metric, trains = summary.study.spec.study.metric, summary.study.spec.training is not None
     losses = ("avg loss",) if trains else ()
-    repeats = ("repeat",) if any(study.REPEAT in trial.user_attrs for trial in summary.trials) else ()
+    repeats = ("rep",) if any(tables.REPEAT in trial.user_attrs for trial in summary.trials) else ()
     # narrow enough for 80 columns
-    for name in ("#", "state", metric, *losses, *(HEADINGS.get(n, n) for n in names), *repeats, "epochs", "seconds"):
-        grid.add_column(name, justify="left" if name in ("state", "activation") else "right", no_wrap=True)
+    for name in ("#", "state", metric, *losses, *(HEADINGS.get(n, n) for n in names), *repeats, "epochs", "sec"):
+        grid.add_column(name, justify="left" if name in ("state", "act.") else "right", no_wrap=True)
     best = summary.best
     for trial in summary.trials:
         word, style = STATES[trial.state]
@@ -120,7 +120,7 @@ def trial_table(summary: study.Summary) -> table.Table:
             "" if trial.value is None else _metric(trial.value),
             *((loss,) if trains else ()),
             *(_setting(trial.params[n]) if n in trial.params else "-" for n in names),
-            *(str(attrs.get(study.REPEAT, "-")) for _ in repeats),
+            *(str(attrs.get(tables.REPEAT, "-")) for _ in repeats),
             str(len(trial.intermediate_values)),
             f"{attrs['seconds']:.1f}" if "seconds" in attrs else "",
             style="bold" if best is not None and trial.number == best.number else None,

@@ -8,7 +8,7 @@ import pydantic
 from optuna import distributions
 
 from models.recipe import ACTIVATIONS
-from search import errors, validation
+from search import errors, parameters, validation
 from search import space as spaces
 
 # per parameter: type, lowest and highest value (learning_rate must be above its lowest)
@@ -61,7 +61,7 @@ def read(raw: dict[str, Any], name: str, networks: bool = True) -> spaces.Space:
     return tree
 
 
-def _parameter(key: str, raw: Any, name: str, networks: bool) -> spaces.Parameter:
+def _parameter(key: str, raw: Any, name: str, networks: bool) -> parameters.Parameter:
     place = f"{name}: space.{key}"
     if isinstance(raw, list):
         raw = {"choices": raw}
@@ -71,7 +71,7 @@ def _parameter(key: str, raw: Any, name: str, networks: bool) -> spaces.Paramete
     when = None
     if entry.when is not None:
         try:
-            when = spaces.Condition.parse(entry.when)
+            when = parameters.Condition.parse(entry.when)
         except ValueError as error:
             raise errors.StudyFileError(f"{place}.when {error}") from error
     if entry.choices is not None:
@@ -84,8 +84,8 @@ def _parameter(key: str, raw: Any, name: str, networks: bool) -> spaces.Paramete
         for position, value in enumerate(choices):
             if choices.index(value) != position:
                 raise errors.StudyFileError(f"{place}[{position}] must not repeat an earlier choice, got {value!r}")
-        return spaces.Parameter(key, distributions.CategoricalDistribution(choices), when)
-    return spaces.Parameter(key, _range(key if networks else None, entry, place), when)
+        return parameters.Parameter(key, distributions.CategoricalDistribution(choices), when)
+    return parameters.Parameter(key, _range(key if networks else None, entry, place), when)
 
 
 def _choice(key: str | None, value: Any, spot: str) -> Any:

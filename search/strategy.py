@@ -15,7 +15,7 @@ from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
-from search import space
+from search import parameters, space
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
@@ -46,7 +46,7 @@ class Question:
         """The proposal's own seed: two workers never draw the same stream."""
         return int(numpy.random.SeedSequence((self.seed, self.trial.number, self.attempt)).generate_state(1)[0])
 
-    def complete(self, choose: Callable[[space.Parameter], space.Value]) -> space.Params:
+    def complete(self, choose: Callable[[parameters.Parameter], parameters.Value]) -> space.Params:
         """A whole configuration: what is fixed, and what `choose` says of each other parameter that exists."""
         return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else choose(p))
 
@@ -82,7 +82,7 @@ def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Question],
         sampler.before_trial(study, trial)
         relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
-        def choose(parameter: space.Parameter) -> space.Value:
+        def choose(parameter: parameters.Parameter) -> parameters.Value:
             if parameter.name in relative:
                 return relative[parameter.name]  # type: ignore[no-any-return]  # Optuna's Any
             if parameter.distribution.single():

@@ -1,7 +1,6 @@
-"""A study in the database: created with its file and budget, found again, enqueued into, summed up."""
+"""A study in the database: created with its file and budget, found again, summed up."""
 
 import dataclasses
-import itertools
 import json
 import uuid
 from typing import Any
@@ -11,13 +10,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors, orders, space, study_file, tables
+from search import errors, orders, study_file, tables
 from search.store import Store
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
-FIXED_PARAMS = "fixed_params"  # Optuna's name for what study.enqueue_trial stores
-REPEAT = "repeat"  # user attribute of a trial with a training seed of its own
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -123,7 +120,8 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         )
         orders.write(connection, study_id, orders.Order(spec.budget.trials, spec.budget.hours), token)
         for params in spec.enqueue:
-            _insert_waiting(connection, study_id, spec.space, params, request=None)
+            key = spec.space.key(params) if spec.space.is_complete(params) else None
+            tables.insert_waiting(connection, study_id, params, key)
         return study_id
 
     try:
@@ -174,78 +172,6 @@ def names(store: Store) -> list[str]:
     return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
 
 
-def enqueue(store: Store, study: Study, params: space.Params) -> int:
-    """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
-
-    Args:
-        params: what `Space.trim` kept.
-
-    Raises:
-        errors.DuplicateConfiguration: a trial of the study has this configuration already.
-    """
-    request = uuid.uuid4().hex
-
-    def work(connection: sqlalchemy.Connection) -> int:
-        tables.lock_study(connection, study.study_id)
-        number = (
-            sqlalchemy.select(tables.trials.c.number)
-            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
-            .where(tables.claims.c.study_id == study.study_id)
-        )
-        if (known := connection.execute(number.where(tables.claims.c.request == request)).scalar()) is not None:
-            return int(known)
-        key = study.spec.space.key(params)
-        if (other := connection.execute(number.where(tables.claims.c.config == key)).scalar()) is not None:
-            raise errors.DuplicateConfiguration(
-                f"study {study.name!r}: trial {other} has this configuration already: {params}"
-            )
-        return _insert_waiting(connection, study.study_id, study.spec.space, params, request)
-
-    try:
-        return store.write(work)
-    except exc.IntegrityError:  # a running trial reserved it in this moment; now it is there to be named
-        return store.write(work)
-
-
-def repeat(store: Store, study: Study, params: space.Params, count: int) -> list[int]:
-    """Queues a configuration `count` times, with training seeds that no trial of it has had; returns the numbers.
-
-    Raises:
-        errors.InputError: the configuration is not whole.
-    """
-    tree = study.spec.space
-    if not tree.is_complete(params):
-        missing = [p.name for p in tree.parameters if p.exists(params) and p.name not in params]
-        raise errors.InputError(f"study {study.name!r}: a repeat needs a whole configuration, {missing} is not given")
-    request = uuid.uuid4().hex
-
-    def work(connection: sqlalchemy.Connection) -> list[int]:
-        tables.lock_study(connection, study.study_id)
-        known = (
-            sqlalchemy.select(tables.trials.c.number)
-            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
-            .where(tables.claims.c.study_id == study.study_id, tables.claims.c.request == request)
-            .order_by(tables.trials.c.number)
-        )
-        if numbers := list(connection.execute(known).scalars()):
-            return numbers
-        keys = set(
-            connection.execute(
-                sqlalchemy.select(tables.claims.c.config).where(tables.claims.c.study_id == study.study_id)
-            ).scalars()
-        )
-        free = (number for number in itertools.count() if tree.key(params, number) not in keys)
-        return [
-            _insert_waiting(connection, study.study_id, tree, params, request, number)
-            for number in itertools.islice(free, count)
-        ]
-
-    try:
-        return store.write(work)
-    except exc.IntegrityError:  # a running trial reserved one in this moment
-        return store.write(work)
-
-
 def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or store.history(study.study_id)
@@ -272,29 +198,3 @@ def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
     """Training time over all trials and owners, as of their last beats."""
     spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(tables.claims.c.seconds), 0.0))
     return float(connection.execute(spent.where(tables.claims.c.study_id == study_id)).scalar_one())
-
-
-def _insert_waiting(
-    connection: sqlalchemy.Connection,
-    study_id: int,
-    tree: space.Space,
-    params: space.Params,
-    request: str | None,
-    repeat: int = 0,
-) -> int:
-    trial_id, number = tables.insert_trial(connection, study_id, TrialState.WAITING, start=None)
-    connection.execute(
-        tables.system_attributes.insert().values(trial_id=trial_id, key=FIXED_PARAMS, value_json=json.dumps(params))
-    )
-    connection.execute(
-        tables.claims.insert().values(
-            trial_id=trial_id,
-            study_id=study_id,
-            request=request,
-            config=tree.key(params, repeat) if tree.is_complete(params) else None,
-            repeat=repeat,
-        )
-    )
-    if repeat:
-        tables.put_attributes(connection, trial_id, {REPEAT: repeat})
-    return number

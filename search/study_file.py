@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors, pruners, space_file, strategy, validation
+from search import errors, parameters, pruners, space_file, strategy, validation
 from search import space as spaces
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
@@ -219,7 +219,7 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     return found
 
 
-def _describe(parameter: spaces.Parameter | None) -> str:
+def _describe(parameter: parameters.Parameter | None) -> str:
     if parameter is None:
         return "absent"
     when = f" when {parameter.when}" if parameter.when else ""

@@ -15,7 +15,7 @@ import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
-from search import claims, errors, orders, presence, store, study, study_file, tables
+from search import claims, errors, orders, presence, store, study, study_file, tables, waiting
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     """
     of = make_study(trials=40, epochs=40, hopeless="false")
     for size in (3, 5, 7):
-        study.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": size, "depth": 0})
+        waiting.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": size, "depth": 0})
     workers = [processes.start("work", of.name) for _ in range(8)]
     killed: set[int] = set()
 
@@ -77,7 +77,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
                 os.kill(victims[0].worker.pid, signal.SIGKILL)
                 killed.add(victims[0].worker.pid)
                 workers.append(processes.start("work", of.name))
-                study.enqueue(opened, of, {"learning_rate": 0.01, "batch_size": 10 + len(killed), "depth": 0})
+                waiting.enqueue(opened, of, {"learning_rate": 0.01, "batch_size": 10 + len(killed), "depth": 0})
             assert any(worker.poll() is None for worker in workers)
             time.sleep(0.05)
 

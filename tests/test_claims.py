@@ -13,7 +13,7 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, configurations, errors, orders, presence, store, study, study_file, tables
+from search import claims, configurations, errors, orders, presence, store, study, study_file, tables, waiting
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "another-host", 1, 0.0)
@@ -86,7 +86,7 @@ def test_a_failure_frees_its_slot_up_to_a_limit(opened: store.Store, make_study:
 def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, make_study: Make) -> None:
     """Waiting trials are taken before new ones are made, in order, and both together never exceed the budget."""
     of = make_study(trials=3)
-    numbers = [study.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
+    numbers = [waiting.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
     assert numbers == [0, 1, 2, 3]
     taken = [take(opened, of) for _ in range(3)]
     assert [claim.number for claim in taken] == [0, 1, 2]
@@ -107,7 +107,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_stu
     claim = take(opened, of, GONE)
     params = configurations.configure(opened, of, claim, opened.history(of.study_id))
     claims.report(opened, claim, 1, 0.3, 12.0, {})
-    study.enqueue(opened, of, {**PARAMS, "batch_size": 99})
+    waiting.enqueue(opened, of, {**PARAMS, "batch_size": 99})
     adopted = take(opened, of, watch=Clock(opened, of).watch)
     assert (adopted.number, adopted.how) == (claim.number, "adopted")
     assert adopted.params == params
@@ -230,8 +230,8 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     assert study.names(here) == ["quick"]
     assert lossy(lambda: orders.extend(here, of.study_id, add=3)).trials == 5
     assert lossy(lambda: orders.extend(here, of.study_id, to=3)).trials == 3
-    assert lossy(lambda: study.enqueue(here, of, PARAMS)) == 0
-    assert lossy(lambda: study.enqueue(here, of, {"depth": 1})) == 1
+    assert lossy(lambda: waiting.enqueue(here, of, PARAMS)) == 0
+    assert lossy(lambda: waiting.enqueue(here, of, {"depth": 1})) == 1
     first = lossy(lambda: take(here, of))
     second = lossy(lambda: take(here, of))
     third = lossy(lambda: take(here, of, GONE))
@@ -295,10 +295,10 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: store.Store
 def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: store.Store, make_study: Make) -> None:
     """The error names the trial that has the configuration, whatever became of it."""
     of = make_study(trials=3)
-    study.enqueue(opened, of, {**PARAMS, "batch_size": 50})
-    study.enqueue(opened, of, PARAMS)
+    waiting.enqueue(opened, of, {**PARAMS, "batch_size": 50})
+    waiting.enqueue(opened, of, PARAMS)
     with pytest.raises(errors.DuplicateConfiguration, match="trial 1 has this configuration already"):
-        study.enqueue(opened, of, PARAMS)
+        waiting.enqueue(opened, of, PARAMS)
     assert len(study.summary(opened, of).trials) == 2
 
 
@@ -316,25 +316,25 @@ def test_repeats_are_asked_for_explicitly(opened: store.Store, make_study: Make)
     """The same configuration again, with training seeds it has not had, inside the budget; no other trial gets it."""
     of = make_study(trials=5)
     history = opened.history(of.study_id)
-    assert study.enqueue(opened, of, PARAMS) == 0
-    assert study.repeat(opened, of, PARAMS, 2) == [1, 2]
-    assert study.repeat(opened, of, PARAMS, 1) == [3]
+    assert waiting.enqueue(opened, of, PARAMS) == 0
+    assert waiting.repeat(opened, of, PARAMS, 2) == [1, 2]
+    assert waiting.repeat(opened, of, PARAMS, 1) == [3]
     with pytest.raises(errors.DuplicateConfiguration):
-        study.enqueue(opened, of, PARAMS)
+        waiting.enqueue(opened, of, PARAMS)
     taken = [take(opened, of) for _ in range(5)]
     assert [claim.repeat for claim in taken] == [0, 1, 2, 3, 0]
     params = [configurations.configure(opened, of, claim, history) for claim in taken]
     assert params[:4] == [PARAMS] * 4
     assert params[4] != PARAMS
     claims.tell(opened, taken[1], TrialState.FAIL, None, {})
-    assert study.repeat(opened, of, PARAMS, 1) == [5]
+    assert waiting.repeat(opened, of, PARAMS, 1) == [5]
     again = take(opened, of)
     assert (again.number, again.repeat) == (5, 4)
     assert [t.user_attrs.get("repeat") for t in study.summary(opened, of).trials] == [None, 1, 2, 3, None, 4]
     claims.hand_over(opened, again)
     assert take(opened, of).repeat == 4
     with pytest.raises(errors.InputError, match=r"a repeat needs a whole configuration, \['batch_size'\] is not given"):
-        study.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
+        waiting.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
 
 
 def test_repeats_do_not_exhaust_a_space(opened: store.Store) -> None:
@@ -343,7 +343,7 @@ def test_repeats_do_not_exhaust_a_space(opened: store.Store) -> None:
     text = text.replace("batch_size = { low = 1, high = 128 }", "batch_size = [7]")
     of = study.create(opened, study_file.parse(text, "x"))
     assert of.spec.space.size == 3
-    study.repeat(opened, of, PARAMS, 3)
+    waiting.repeat(opened, of, PARAMS, 3)
     history = opened.history(of.study_id)
     found = []
     while isinstance(claim := take(opened, of), claims.Claim):

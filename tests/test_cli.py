@@ -267,7 +267,7 @@ def test_repeats_of_a_trial(capsys: pytest.CaptureFixture[str], quick: str) -> N
     assert [t.user_attrs.get("repeat") for t in trials] == [None, 1, 2, None]
     assert trials[0].params == trials[1].params == trials[2].params
     assert len({t.user_attrs["avg_loss"] for t in trials[:3]}) == 3  # other seeds, other numbers
-    assert re.search(r"#\s*state\s.*repeat", search(capsys, "status", "quick")[1])
+    assert re.search(r"#\s*state\s.* rep ", search(capsys, "status", "quick")[1])
     code, _, err = search(capsys, "enqueue", "quick", "--trial", "9", "--repeats", "2")
     assert (code, "--trial must name a trial of study 'quick' with a configuration (it has 4), got 9" in err) == (
         2,

@@ -6,7 +6,7 @@ import pytest
 from optuna.trial import TrialState
 from test_claims import GONE, ME, Clock, take
 
-from search import claims, errors, orders, presence, store, study
+from search import claims, errors, orders, presence, store, study, waiting
 
 Make = Callable[..., study.Study]
 
@@ -25,7 +25,7 @@ def test_no_trial_begins_while_paused_or_stopped(
     """Neither a new nor a waiting nor an orphaned trial is taken; what runs may be told; then all goes on."""
     of = make_study(trials=4)
     lost, kept = take(opened, of, GONE), take(opened, of)
-    study.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": 7, "depth": 0})
+    waiting.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": 7, "depth": 0})
     clock = Clock(opened, of)
     claims.beat(opened, kept)
     assert orders.set_state(opened, of.study_id, state).state is orders.State.ACTIVE

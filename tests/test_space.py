@@ -4,17 +4,19 @@ import pathlib
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search import space, study_file
+from search import parameters, space, study_file
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 
 
-def tree(**parameters: space.Parameter) -> space.Space:
+def tree(**parameters: parameters.Parameter) -> space.Space:
     return space.Space.arrange(parameters)
 
 
-def parameter(name: str, choices: list[object], when: str | None = None) -> space.Parameter:
-    return space.Parameter(name, CategoricalDistribution(choices), space.Condition.parse(when) if when else None)  # type: ignore[arg-type]
+def parameter(name: str, choices: list[object], when: str | None = None) -> parameters.Parameter:
+    return parameters.Parameter(
+        name, CategoricalDistribution(choices), parameters.Condition.parse(when) if when else None
+    )  # type: ignore[arg-type]
 
 
 def everything(of: space.Space) -> set[str]:
@@ -43,7 +45,7 @@ def test_size_counts_branches_of_branches() -> None:
         c=parameter("c", [1, 2, 3], "b == 'x'"),
     )
     assert of.size == len(everything(of)) == 1 + 2 * (3 + 1)
-    assert tree(a=parameter("a", [1]), r=space.Parameter("r", FloatDistribution(0.1, 1.0))).size is None
+    assert tree(a=parameter("a", [1]), r=parameters.Parameter("r", FloatDistribution(0.1, 1.0))).size is None
 
 
 def test_parents_come_before_branches() -> None:
@@ -55,22 +57,22 @@ def test_parents_come_before_branches() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("depth > 0", space.Condition("depth", ">", 0)),
-        ("rate<=1e-2", space.Condition("rate", "<=", 0.01)),
-        ("activation == 'ReLU'", space.Condition("activation", "==", "ReLU")),
-        ('activation != "ReLU"', space.Condition("activation", "!=", "ReLU")),
+        ("depth > 0", parameters.Condition("depth", ">", 0)),
+        ("rate<=1e-2", parameters.Condition("rate", "<=", 0.01)),
+        ("activation == 'ReLU'", parameters.Condition("activation", "==", "ReLU")),
+        ('activation != "ReLU"', parameters.Condition("activation", "!=", "ReLU")),
     ],
 )
-def test_conditions_are_read(text: str, expected: space.Condition) -> None:
+def test_conditions_are_read(text: str, expected: parameters.Condition) -> None:
     """A condition is a name, an operator and a number or quoted string."""
-    assert space.Condition.parse(text) == expected
+    assert parameters.Condition.parse(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "depth", "depth >", "> 0", "depth = 0", "depth > zero", "depth > 0 and x > 1"])
 def test_other_conditions_are_refused(text: str) -> None:
     """Anything else is refused with the form it must have; nothing is evaluated."""
     with pytest.raises(ValueError, match="must read NAME OPERATOR VALUE"):
-        space.Condition.parse(text)
+        parameters.Condition.parse(text)
 
 
 def test_key_is_the_same_for_any_order() -> None:
@@ -105,7 +107,7 @@ def test_trim_refuses_what_is_outside(given: dict[str, object], message: str) ->
 
 def test_a_huge_range_costs_nothing() -> None:
     """Two billion batch sizes are counted and stepped through without being listed."""
-    of = tree(a=space.Parameter("a", IntDistribution(1, 2**31 - 1)))
+    of = tree(a=parameters.Parameter("a", IntDistribution(1, 2**31 - 1)))
     assert of.size == 2**31 - 1
     assert list(itertools.islice(of.neighbours({"a": 7}), 3)) == [{"a": 6}, {"a": 8}, {"a": 5}]
 
@@ -113,7 +115,7 @@ def test_a_huge_range_costs_nothing() -> None:
 def test_neighbours_are_near_valid_and_reach_everything() -> None:
     """Neighbours are whole configurations of the space; walking them reaches all of it."""
     of = tree(
-        a=space.Parameter("a", IntDistribution(0, 3)),
+        a=parameters.Parameter("a", IntDistribution(0, 3)),
         b=parameter("b", ["x", "y"], "a > 0"),
     )
     start = {"a": 0}

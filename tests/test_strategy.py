@@ -8,16 +8,16 @@ import pytest
 from conftest import quick_text
 from optuna import distributions
 
-from search import errors, space, store, strategy, study_file, unseen
+from search import errors, parameters, space, store, strategy, study_file, unseen
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 NUMBERS = space.Space.arrange(
     {
-        "learning_rate": space.Parameter("learning_rate", distributions.FloatDistribution(1e-4, 0.1, log=True)),
-        "momentum": space.Parameter("momentum", distributions.FloatDistribution(0.0, 1.0)),
-        "batch_size": space.Parameter("batch_size", distributions.IntDistribution(1, 128)),
-        "depth": space.Parameter("depth", distributions.IntDistribution(1, 6)),
-        "activation": space.Parameter("activation", distributions.CategoricalDistribution(["ReLU"])),
+        "learning_rate": parameters.Parameter("learning_rate", distributions.FloatDistribution(1e-4, 0.1, log=True)),
+        "momentum": parameters.Parameter("momentum", distributions.FloatDistribution(0.0, 1.0)),
+        "batch_size": parameters.Parameter("batch_size", distributions.IntDistribution(1, 128)),
+        "depth": parameters.Parameter("depth", distributions.IntDistribution(1, 6)),
+        "activation": parameters.Parameter("activation", distributions.CategoricalDistribution(["ReLU"])),
     }
 )
 SPACES = {name: NUMBERS if name == "cmaes" else LAB for name in strategy.SAMPLERS}
@@ -139,7 +139,7 @@ def test_the_samplers_that_can_work_are_taken(name: str) -> None:
 )
 def test_positions_and_values_are_inverse(distribution: distributions.BaseDistribution) -> None:
     """Each position from 0 to 1 has a value inside, and that value's position gives the value again."""
-    axis = space.Parameter("x", distribution)
+    axis = parameters.Parameter("x", distribution)
     for position in numpy.linspace(0, 1, 101):
         value = axis.at(float(position))
         axis.check(value)
@@ -160,9 +160,9 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
         {
             p.name: p
             for p in (
-                space.Parameter("a", optuna.distributions.IntDistribution(0, 9)),
-                space.Parameter(
-                    "b", optuna.distributions.CategoricalDistribution(["x", "y"]), space.Condition("a", ">", 4)
+                parameters.Parameter("a", optuna.distributions.IntDistribution(0, 9)),
+                parameters.Parameter(
+                    "b", optuna.distributions.CategoricalDistribution(["x", "y"]), parameters.Condition("a", ">", 4)
                 ),
             )
         }

@@ -1,0 +1,106 @@
+"""What commands share: their options, and the study that a user means by a name."""
+
+import difflib
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from search import errors, presence, store, study, study_file
+
+T = TypeVar("T")
+
+OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
+STUDIES = pathlib.Path("studies")
+HERE = pathlib.Path(__file__).resolve().parent.parent
+
+
+def common(command: Callable[..., T]) -> Callable[..., T]:
+    """Options that every command takes."""
+
+    @click.option(
+        "--storage",
+        envvar="SEARCH_STORAGE",
+        default=store.DEFAULT_URL,
+        show_default=True,
+        metavar="URL",
+        help="SQLite file or Postgres database of the studies. A URL with a password belongs into SEARCH_STORAGE.",
+    )
+    @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> T:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+def training(command: Callable[..., T]) -> Callable[..., T]:
+    """Options of the commands that train."""
+
+    @click.option(
+        "--data-dir",
+        envvar="SEARCH_DATA",
+        default="data",
+        show_default=True,
+        type=click.Path(path_type=pathlib.Path, file_okay=False),
+        help="Folder of FashionMNIST; filled on first use.",
+    )
+    @click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+    @click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
+    @click.option(
+        "--grace",
+        envvar="SEARCH_GRACE_SECONDS",
+        type=click.FloatRange(min=0.3),
+        default=presence.GRACE_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="Silence after which a worker counts as gone; the same for all workers of a study.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> T:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+study_argument = click.argument("name", metavar="STUDY")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def open_store(url: str) -> store.Store:
+    """The storage, for a command that makes none: a mistyped SQLite path must not become an empty file."""
+    file = store.sqlite_file(url)
+    if file is not None and not file.exists():
+        raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
+    return store.Store(url, OPEN_SECONDS)
+
+
+def study_path(name: str) -> pathlib.Path:
+    """The study file that a user means by a name or a path."""
+    if name.endswith(".toml") or os.sep in name:
+        return pathlib.Path(name)
+    folders = [folder for folder in (STUDIES, HERE / STUDIES) if folder.is_dir()]
+    for folder in folders:
+        if (path := folder / f"{name}.toml").is_file():
+            return path
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{_hint(name, known)}")
+
+
+def find_study(here: store.Store, name: str) -> study.Study:
+    """The study in the storage that a user means by a name or a path."""
+    wanted = study_file.load(pathlib.Path(name)).name if name.endswith(".toml") else name
+    found = study.find(here, wanted)
+    if found is None:
+        known = study.names(here)
+        raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{_hint(wanted, known)}")
+    return found
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(known)}" if known else "; `search create STUDY` makes one"

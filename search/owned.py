@@ -1,0 +1,84 @@
+"""A trial that this process owns, as its objective sees it: fenced reports, and when it must end."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from search import claims, errors, pruners, study
+from search.store import Store
+
+log = logging.getLogger("search")
+
+
+class OwnedTrial:
+    """The objective's view of a claim: every report is fenced and carries the time spent so far.
+
+    Args:
+        stop: set where the worker is to end.
+    """
+
+    def __init__(self, store: Store, of: study.Study, claim: claims.Claim, stop: threading.Event) -> None:
+        self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
+        self.params: dict[str, Any] = {}
+        self.interrupt: Callable[[], None] | None = None
+        self.released = False
+        self.lost: errors.SearchError | None = None
+        self._store, self._study, self._stop = store, of, stop
+        self._epoch_seconds = of.spec.budget.epoch_seconds
+        self._values: dict[int, float] = {}
+        self._started = self._epoch_started = time.perf_counter()
+        self._epoch = 1
+
+    def begin(self, params: dict[str, Any]) -> None:
+        """The training starts now, with this configuration."""
+        self.params = params
+        self._started = self._epoch_started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all owners so far."""
+        return round(self.claim.seconds + time.perf_counter() - self._started, 3)
+
+    def tick(self) -> None:
+        """See `objective.Trial`."""
+        if (ending := self.ending()) is not None:
+            raise ending
+
+    def ending(self) -> errors.SearchError | None:
+        """Why the training must not go on, or None."""
+        if self._stop.is_set() or self.released:
+            return errors.HandOver()
+        if self.lost is not None:
+            return self.lost
+        if self._epoch_seconds is not None and time.perf_counter() - self._epoch_started > self._epoch_seconds:
+            return errors.EpochTimeout(
+                f"epoch {self._epoch} took longer than budget.epoch_seconds = {self._epoch_seconds:g}"
+            )
+        return None
+
+    def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
+        """See `objective.Trial`."""
+        claims.report(self._store, self.claim, step, value, self.seconds, attrs)
+        log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
+        self._values[step] = value
+        self._epoch, self._epoch_started = step + 1, time.perf_counter()
+
+    def should_prune(self) -> str | None:
+        """See `objective.Trial`."""
+        spec, claim = self._study.spec, self.claim
+        if spec.pruning.pruner is None or not self._values:
+            return None
+        step = max(self._values)
+        found = self._store.read(lambda c: pruners.others(c, claim.study_id, claim.trial_id, step))
+        question = pruners.Question(
+            study_name=spec.name,
+            maximize=spec.study.direction == "maximize",
+            number=self.number,
+            values=self._values,
+            others=found,
+            epochs=spec.training.epochs if spec.training else None,
+            settings=spec.pruning.settings,
+        )
+        return pruners.reason(spec.pruning.pruner, question)

@@ -1,0 +1,194 @@
+"""Commands that steer a study, whoever works on it: extend, pause, resume, stop, enqueue."""
+
+import json
+
+import click
+from optuna.trial import TrialState
+
+from search import answers, display, errors, options, orders, space, store, study, tables, waiting
+from search.options import common, json_option, study_argument
+
+now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
+
+
+@click.command()
+@study_argument
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Add N trials to the budget.")
+@click.option("--to", type=click.IntRange(min=1), metavar="N", help="Set the budget to N trials.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Add H hours of training time.")
+@json_option
+@common
+def extend(name: str, trials: int | None, to: int | None, hours: float | None, as_json: bool, storage: str) -> None:
+    """Gives a study more trials, or more hours. Workers that run, wait or stay take them up.
+
+    \b
+    Example:
+      search extend lab --trials 10
+      search extend lab --to 100
+    """
+    if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
+        raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    order = orders.extend(here, of.study_id, trials, to, hours)
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps(answers.as_json(here, summary)))
+        return
+    limit = "" if order.hours is None else f" and {order.hours:g} h of training"
+    click.echo(
+        f"study {of.name!r}: budget {order.trials}{limit}, {summary.done} done; {answers.who_does_it(here, summary)}"
+    )
+
+
+@click.command()
+@study_argument
+@now_option
+@json_option
+@common
+def pause(name: str, now: bool, as_json: bool, storage: str) -> None:
+    """Lets no trial begin until `search resume`; workers stay and wait. Running trials are finished.
+
+    \b
+    Example:
+      search pause lab
+      search pause lab --now
+    """
+    _set_state(name, storage, orders.State.PAUSED, now, as_json)
+
+
+@click.command()
+@study_argument
+@now_option
+@json_option
+@common
+def stop(name: str, now: bool, as_json: bool, storage: str) -> None:
+    """Ends a study's workers, wherever they run, once their trials are finished; those that stay, too.
+
+    `search resume` or `search run` lets it go on.
+
+    \b
+    Example:
+      search stop lab
+      search stop lab --now
+    """
+    _set_state(name, storage, orders.State.STOPPED, now, as_json)
+
+
+@click.command()
+@study_argument
+@json_option
+@common
+def resume(name: str, as_json: bool, storage: str) -> None:
+    """Lets a paused or stopped study go on.
+
+    \b
+    Example:
+      search resume lab
+    """
+    _set_state(name, storage, orders.State.ACTIVE, False, as_json)
+
+
+def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json: bool) -> None:
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    before = orders.set_state(here, of.study_id, state, now)
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps(answers.as_json(here, summary)))
+        return
+    if before.state is state and before.at_once == now:
+        click.echo(f"study {of.name!r} was {state} already")
+        return
+    running = display.plural(summary.count(TrialState.RUNNING), "running trial")
+    then = f"{running} {'handed over' if now else 'to be finished'}"
+    if state is orders.State.ACTIVE:
+        then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(here, summary)}"
+    click.echo(f"study {of.name!r} is {state}: {then}")
+
+
+@click.command()
+@study_argument
+@click.argument("settings", metavar="[PARAMETER=VALUE...]", nargs=-1)
+@click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Take the configuration of trial N.")
+@click.option("--repeats", type=click.IntRange(min=1), metavar="K", help="Queue it K times, a seed each.")
+@json_option
+@common
+def enqueue(
+    name: str, settings: tuple[str, ...], trial: int | None, repeats: int | None, as_json: bool, storage: str
+) -> None:
+    """Queues a configuration to be tried next; what it leaves open is sampled.
+
+    It counts in the budget like any other trial. One that a trial has already is refused, unless --repeats asks for it
+    with other training seeds.
+
+    \b
+    Example:
+      search enqueue lab learning_rate=0.1 batch_size=41 depth=3 width=128 activation=ReLU
+      search enqueue lab depth=0
+      search enqueue lab --trial 7 --repeats 4
+    """
+    if bool(settings) == (trial is not None):
+        raise errors.InputError("enqueue takes either PARAMETER=VALUE... or --trial N")
+    if trial is not None and repeats is None:
+        raise errors.InputError("enqueue --trial takes --repeats K too: a study trains no configuration twice unasked")
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    kept, dropped = _configuration(of, settings) if trial is None else (_params_of(here, of, trial), {})
+    numbers = [waiting.enqueue(here, of, kept)] if repeats is None else waiting.repeat(here, of, kept, repeats)
+    if dropped:
+        answers.err.print(
+            f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
+        )
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(
+            json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(here, summary)})
+        )
+        return
+    who = f"trial {numbers[0]} waits" if len(numbers) == 1 else f"trials {' and '.join(map(str, numbers))} wait"
+    click.echo(
+        f"study {of.name!r}: {who} with {kept}; {summary.done} of {summary.budget} trials done; "
+        f"{answers.who_does_it(here, summary)}"
+    )
+    under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
+    if summary.done + under_way > summary.budget:
+        click.echo(
+            f"the budget is given out: `search extend {of.name} --trials {len(numbers)}` makes room for "
+            f"{'it' if len(numbers) == 1 else 'them'}"
+        )
+
+
+def _params_of(here: store.Store, of: study.Study, number: int) -> space.Params:
+    """The configuration of a trial of the study.
+
+    Raises:
+        errors.InputError: there is no such trial, or it has none yet.
+    """
+    trials = study.summary(here, of).trials
+    params: space.Params = {}
+    if number < len(trials):  # a waiting one has what was enqueued
+        params = dict(trials[number].params or trials[number].system_attrs.get(tables.FIXED_PARAMS, {}))
+    if not of.spec.space.is_complete(params):
+        raise errors.InputError(
+            f"--trial must name a trial of study {of.name!r} with a configuration (it has {len(trials)}), got {number}"
+        )
+    return params
+
+
+def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[space.Params, space.Params]:
+    """What `PARAMETER=VALUE ...` means in a study's space: kept, and dropped.
+
+    Raises:
+        errors.InputError: an argument of another form, an unknown name, or a value outside the space.
+    """
+    words: dict[str, str] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name or name in words:
+            raise errors.InputError(f"enqueue takes PARAMETER=VALUE, each parameter once, got {setting!r}")
+        words[name] = text
+    try:
+        return of.spec.space.trim({name: of.spec.space.parse(name, text) for name, text in words.items()})
+    except ValueError as error:
+        raise errors.InputError(f"enqueue: {error}") from error

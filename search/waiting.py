@@ -1,0 +1,84 @@
+"""Trials that wait: configurations that a user wants to be tried next, and repeats of them."""
+
+import itertools
+import uuid
+
+import sqlalchemy
+from sqlalchemy import exc
+
+from search import errors, space, study, tables
+from search.store import Store
+
+
+def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
+    """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
+
+    Args:
+        params: what `Space.trim` kept.
+
+    Raises:
+        errors.DuplicateConfiguration: a trial of the study has this configuration already.
+    """
+    request = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> int:
+        tables.lock_study(connection, of.study_id)
+        number = (
+            sqlalchemy.select(tables.trials.c.number)
+            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
+            .where(tables.claims.c.study_id == of.study_id)
+        )
+        if (known := connection.execute(number.where(tables.claims.c.request == request)).scalar()) is not None:
+            return int(known)
+        key = of.spec.space.key(params)
+        if (other := connection.execute(number.where(tables.claims.c.config == key)).scalar()) is not None:
+            raise errors.DuplicateConfiguration(
+                f"study {of.name!r}: trial {other} has this configuration already: {params}"
+            )
+        return tables.insert_waiting(
+            connection, of.study_id, params, key if of.spec.space.is_complete(params) else None, request
+        )
+
+    try:
+        return store.write(work)
+    except exc.IntegrityError:  # a running trial reserved it in this moment; now it is there to be named
+        return store.write(work)
+
+
+def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> list[int]:
+    """Queues a configuration `count` times, with training seeds that no trial of it has had; returns the numbers.
+
+    Raises:
+        errors.InputError: the configuration is not whole.
+    """
+    tree = of.spec.space
+    if not tree.is_complete(params):
+        missing = [p.name for p in tree.parameters if p.exists(params) and p.name not in params]
+        raise errors.InputError(f"study {of.name!r}: a repeat needs a whole configuration, {missing} is not given")
+    request = uuid.uuid4().hex
+
+    def work(connection: sqlalchemy.Connection) -> list[int]:
+        tables.lock_study(connection, of.study_id)
+        known = (
+            sqlalchemy.select(tables.trials.c.number)
+            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
+            .where(tables.claims.c.study_id == of.study_id, tables.claims.c.request == request)
+            .order_by(tables.trials.c.number)
+        )
+        if numbers := list(connection.execute(known).scalars()):
+            return numbers
+        keys = set(
+            connection.execute(
+                sqlalchemy.select(tables.claims.c.config).where(tables.claims.c.study_id == of.study_id)
+            ).scalars()
+        )
+        free = (number for number in itertools.count() if tree.key(params, number) not in keys)
+        return [
+            tables.insert_waiting(connection, of.study_id, params, tree.key(params, number), request, number)
+            for number in itertools.islice(free, count)
+        ]
+
+    try:
+        return store.write(work)
+    except exc.IntegrityError:  # a running trial reserved one in this moment
+        return store.write(work)
