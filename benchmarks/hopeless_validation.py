@@ -1,6 +1,7 @@
 """Trains configurations that the rule against hopeless trials has not seen, to their end, and judges the rule by them.
 
     python benchmarks/hopeless_validation.py --table      # the verdict on the runs in hopeless_runs.jsonl
+    python benchmarks/hopeless_validation.py --table --every --pruners
     python benchmarks/hopeless_validation.py --workers 2  # trains what is missing there (all of it: 2 hours a core)
 
 Two sets, each of the lab's space and of its border between dead and slow. The rule was made with `first` and `border`
@@ -18,13 +19,14 @@ from typing import Any
 
 import numpy
 import torch
+from optuna.trial import TrialState
 from rich import progress
 from scipy import stats
 
 from models import data as datasets
 from models import engines, network
 from models.recipe import ACTIVATIONS, Recipe
-from search import hopeless
+from search import hopeless, pruners
 
 RUNS = pathlib.Path(__file__).with_name("hopeless_runs.jsonl")
 EPOCHS = 10
@@ -186,11 +188,64 @@ def report(runs: list[dict[str, Any]], every: bool) -> None:
             )
 
 
+def pruned_by(name: str, runs: list[dict[str, Any]]) -> list[int | None]:
+    """After which epoch a population pruner stops each run, were they the trials of one worker in this order."""
+    others: list[tuple[TrialState, list[float]]] = []
+    stops: list[int | None] = []
+    for run in runs:
+        curve, stop = run["accuracies"], None
+        for step in range(1, EPOCHS + 1):
+            question = pruners.Question(
+                study_name="lab",
+                maximize=True,
+                number=len(others),
+                values={number: curve[number - 1] for number in range(1, step + 1)},
+                others=[
+                    pruners.Other(number, state, values[step - 1])
+                    for number, (state, values) in enumerate(others)
+                    if len(values) >= step
+                ],
+                epochs=EPOCHS,
+                settings={},
+            )
+            if pruners.reason(name, question):
+                stop = step
+                break
+        others.append((TrialState.PRUNED, curve[:stop]) if stop else (TrialState.COMPLETE, curve))
+        stops.append(stop)
+    return stops
+
+
+def compare(runs: list[dict[str, Any]]) -> None:
+    """Prints what each pruner does to the configurations that were drawn from the lab's space."""
+    drawn = [run for name in ("first", "second") for run in runs if run["set"] == name]
+    order = {configuration: place for place, configuration in enumerate(configurations())}
+    drawn.sort(key=lambda run: order[tuple(run["configuration"])])
+    ends = [run["accuracies"][-1] for run in drawn]
+    late = [max(run["accuracies"][:2]) <= DEAD for run in drawn]
+    print("| pruner | epochs saved | dead stopped | living stopped | late bloomers stopped | best of the stopped |")
+    print("|---" * 6 + "|")
+    for name in ("hopeless", *pruners.PRUNERS):
+        stops = [pruned_after(run) for run in drawn] if name == "hopeless" else pruned_by(name, drawn)
+        saved = sum(EPOCHS - stop for stop in stops if stop is not None)
+        stopped = [(end, slow) for end, slow, stop in zip(ends, late, stops, strict=True) if stop not in (None, EPOCHS)]
+        living = [end for end, _ in stopped if end > LIVING]
+        print(
+            f"| {name} | {100 * saved / EPOCHS / len(drawn):.0f} % | "
+            f"{sum(end <= DEAD for end, _ in stopped)} of {sum(end <= DEAD for end in ends)} | "
+            f"{len(living)} of {sum(end > LIVING for end in ends)} | "
+            f"{sum(slow and end > LIVING for end, slow in stopped)} of "
+            f"{sum(slow and end > LIVING for end, slow in zip(ends, late, strict=True))} | "
+            f"{max(living, default=0):.3f} |"
+        )
+
+
 def main() -> int:
     """Trains what is missing, or prints the verdict."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--table", action="store_true", help="print the verdict on what has been trained")
     parser.add_argument("--every", action="store_true", help="and every run")
+    parser.add_argument("--pruners", action="store_true", help="print what population pruners do to the same runs")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--data-dir", default=os.environ.get("SEARCH_DATA", "data"))
     options = parser.parse_args()
@@ -206,6 +261,8 @@ def main() -> int:
                 print(json.dumps(run), file=out, flush=True)
                 runs.append(run)
     report(runs, options.every)
+    if options.pruners:
+        compare(runs)
     return 0
 
 

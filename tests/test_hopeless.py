@@ -54,12 +54,12 @@ def test_the_labs_dead_networks_cost_nothing(images: data.Dataset, recipe: Recip
 )
 def test_slow_ones_are_left_alone(images: data.Dataset, recipe: Recipe) -> None:
     """Networks that learn late are pruned neither before training nor while they are judged."""
-    assert judged(images, recipe, epochs=3) is None
+    assert judged(images, recipe, epochs=2) is None
 
 
 def test_a_dead_network_is_pruned_after_its_second_epoch(images: data.Dataset) -> None:
     """Sigmoid at depth 5 and learning rate 0.1 could move, and does not."""
-    reason = judged(images, Recipe(0.1, 111, 5, 512, "Sigmoid"), epochs=3)
+    reason = judged(images, Recipe(0.1, 48, 5, 64, "Sigmoid"), epochs=3)
     assert reason is not None
     assert reason.startswith("hopeless after epoch 2: the signal grew by ")
 
