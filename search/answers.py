@@ -54,10 +54,13 @@ def print_end(summary: study.Summary, url: str) -> None:
     print_trials(summary)
     out.print(f"{summary.study.name}: {counts(summary)}", highlight=False)
     name = summary.study.name
-    size = summary.study.spec.space.size
     more = f"`search extend {name} --trials 10` then `search run {name}` for more"
-    if size is not None and summary.done >= size:
-        more = f"all {size} configurations have been tried"
+    if summary.order.state is orders.State.STOPPED:
+        more = f"`search run {name}` goes on"
+    elif summary.is_exhausted:
+        more = f"all {summary.study.spec.space.size} configurations of the space have been tried"
+    elif summary.is_out_of_hours:
+        more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
     out.print(
         f"next: {more}; `optuna-dashboard {store.hide_password(url)}` to look at it",
         highlight=False,

@@ -153,6 +153,11 @@ def reason_counts(summary: study.Summary) -> dict[str, int]:
 def situation(summary: study.Summary, crew: roster.Crew) -> list[str]:
     """Who works on a study, what it has cost and what is to come: a line each."""
     lines = [note] if (note := _state_note(summary)) else []
+    if summary.done < summary.budget:
+        if summary.is_exhausted:
+            lines.append(f"all {summary.study.spec.space.size} configurations of the space have been tried")
+        if summary.is_out_of_hours:
+            lines.append(f"budget.hours is used up: `search extend {summary.study.name} --hours H` adds to it")
     lines += [f"{count} {reason}" for reason, count in reason_counts(summary).items()]
     steps = {trial.number: len(trial.intermediate_values) for trial in summary.trials}
     lines.append(f"workers alive: {len(crew.members)}")

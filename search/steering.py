@@ -100,8 +100,10 @@ def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json:
     if before.state is state and before.at_once == now:
         click.echo(f"study {of.name!r} was {state} already")
         return
-    running = display.plural(summary.count(TrialState.RUNNING), "running trial")
-    then = f"{running} {'handed over' if now else 'to be finished'}"
+    count = summary.count(TrialState.RUNNING)
+    then = "no trial was running"
+    if count:
+        then = f"{display.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
     if state is orders.State.ACTIVE:
         then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(here, summary)}"
     click.echo(f"study {of.name!r} is {state}: {then}")

@@ -63,6 +63,20 @@ class Summary:
         return sum(trial.state in FINISHED for trial in self.trials)
 
     @property
+    def is_exhausted(self) -> bool:
+        """Whether every configuration of a finite space has been given to a trial."""
+        size = self.study.spec.space.size
+        if size is None:
+            return False
+        tried = sum(bool(t.params) and tables.REPEAT not in t.user_attrs for t in self.trials)
+        return tried >= size
+
+    @property
+    def is_out_of_hours(self) -> bool:
+        """Whether the training time of `budget.hours` is used up."""
+        return self.order.hours is not None and self.seconds >= 3600 * self.order.hours
+
+    @property
     def best(self) -> FrozenTrial | None:
         """The complete trial with the best value, the first of equals."""
         complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]

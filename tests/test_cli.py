@@ -273,3 +273,26 @@ def test_repeats_of_a_trial(capsys: pytest.CaptureFixture[str], quick: str) -> N
         2,
         True,
     )
+
+
+def test_an_exhausted_space_and_used_up_hours_are_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    """A budget larger than the space, or hours that are over: the study ends with exit code 0, and status says why."""
+    small = quick_text(name="small", trials=9).replace("depth = { low = 0, high = 6 }", "depth = [0]")
+    (tmp_path / "small.toml").write_text(small.replace("batch_size = { low = 1, high = 128 }", "batch_size = [32]"))
+    assert search(capsys, "create", "small.toml")[0] == 0
+    assert search(capsys, "work", "small")[0] == 0
+    out = search(capsys, "status", "small")[1]
+    assert "3 of 9 trials done (3 complete)" in out
+    assert "all 3 configurations of the space have been tried" in out
+    (tmp_path / "short.toml").write_text(quick_text(name="short", trials=500, more="hours = 0.00001"))
+    assert search(capsys, "create", "short.toml")[0] == 0
+    assert search(capsys, "work", "short")[0] == 0
+    found = json.loads(search(capsys, "status", "short", "--json")[1])
+    assert 0 < sum(found["trials"].values()) < 500
+    assert found["training_seconds"] >= 0.036
+    assert "budget.hours is used up: `search extend short --hours H`" in search(capsys, "status", "short")[1]
+    assert search(capsys, "extend", "short", "--hours", "0.00001")[0] == 0
+    assert search(capsys, "work", "short")[0] == 0
+    assert json.loads(search(capsys, "status", "short", "--json")[1])["training_seconds"] >= 0.072
