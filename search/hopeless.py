@@ -15,12 +15,9 @@ from models import engine, network
 from models import recipe as recipes
 
 PROBE_IMAGES = 2_048
-# Log-growth of the spread, over all epochs that are left, below which a network is given up. Where growth feeds on
-# itself as it does in deep networks, 1/2 is less than a doubling, at any depth.
-GROWTH_LIMIT = 0.5
-# What a network shows that has learned nothing: one or two classes, and hardly more than a tenth of them right.
-CLASSES_LIMIT = 2
-ACCURACY_LIMIT = 0.115
+# Log-growth of the spread, over all epochs that are left, below which a network is given up: where growth feeds on
+# itself as it does in deep networks, 1/4 is less than a third more, at any depth.
+GROWTH_LIMIT = 0.25
 # Fewer hidden layers have no plateau: their last layers learn at once, whatever the first do.
 PLATEAU_DEPTH = 3
 TINY = 1e-300  # a network that gives the same for every image has no spread
@@ -49,16 +46,16 @@ class Hopeless:
         """The reason to prune after an epoch, or None."""
         if not math.isfinite(epoch.loss):
             return f"diverged: avg loss is {epoch.loss} after epoch {epoch.number}"
-        if self._alive or epoch.accuracy > ACCURACY_LIMIT or 2 * epoch.number > self._recipe.epochs:
-            self._alive = True
+        if self._alive or 2 * epoch.number > self._recipe.epochs:
             return None
         net = network.build(self._recipe, epoch.state().weights).to(self._images.device)
         before, (self._spread, classes) = self._spread, spread(net, self._images)
-        if before is not None:
-            self._rates.append(math.log(max(self._spread, TINY) / max(before, TINY)))
-        if classes > CLASSES_LIMIT:
+        if classes > 1:  # it tells images apart: never judged again
             self._alive = True
             return None
+        # the first epoch says little: the random spread of the start must fade before the learned one shows
+        if before is not None and epoch.number > 1:
+            self._rates.append(log_growth(before, self._spread))
         return reason_after(self._rates, epoch.number, self._recipe.epochs)
 
 
@@ -66,22 +63,27 @@ def reason_before(rate: float, epochs: int) -> str | None:
     """The reason to prune at a highest possible rate of log-growth per epoch, or None."""
     if rate * epochs >= GROWTH_LIMIT:
         return None
-    return f"hopeless before training: the signal can grow by {rate:.1e} an epoch, not double in {epochs}"
+    return f"hopeless before training: the signal can grow by {100 * rate:.2g} % an epoch, which no {epochs} mend"
 
 
 def reason_after(rates: list[float], number: int, epochs: int) -> str | None:
-    """The reason to prune a network that predicts nothing yet, by its best rate so far, or None.
+    """The reason to prune a network that predicts one class for every image, or None.
 
     Args:
-        rates: log-growth of the spread in each epoch. The first says little: the random spread of the start must go.
+        rates: log-growth of the spread in each epoch from the second on.
         number: how many epochs are done.
     """
-    if len(rates) < 2 or max(rates) * (epochs - number) >= GROWTH_LIMIT:
+    if not rates or max(rates) * (epochs - number) >= GROWTH_LIMIT:
         return None
     return (
-        f"hopeless after epoch {number}: the signal grew by {max(rates):.1e} an epoch at best, "
-        f"it cannot double in the {epochs - number} left"
+        f"hopeless after epoch {number}: one class for all images, and the signal grows by {100 * max(rates):.2g} % "
+        "an epoch"
     )
+
+
+def log_growth(before: float, after: float) -> float:
+    """Log of how much a spread has grown."""
+    return math.log(max(after, TINY) / max(before, TINY))
 
 
 def growth(net: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> float:
