@@ -63,7 +63,7 @@ def reason_before(rate: float, epochs: int) -> str | None:
     """The reason to prune at a highest possible rate of log-growth per epoch, or None."""
     if rate * epochs >= GROWTH_LIMIT:
         return None
-    return f"hopeless before training: the signal can grow by {100 * rate:.2g} % an epoch, which no {epochs} mend"
+    return f"hopeless before training: the signal can grow by {100 * rate:.2g} % an epoch at most, over {epochs}"
 
 
 def reason_after(rates: list[float], number: int, epochs: int) -> str | None:
