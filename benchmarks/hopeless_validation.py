@@ -120,7 +120,7 @@ def _train(job: tuple[Configuration, str]) -> dict[str, Any]:
     net = network.build(recipe)
     rate = recipe.learning_rate * recipe.steps_per_epoch(len(DATA.train_images)) * hopeless.growth(net, images, labels)
     spreads, accuracies = [hopeless.spread(net, images)], []
-    for epoch in engines.load("reference").train(recipe, DATA):
+    for epoch in engines.load("auto").train(recipe, DATA):
         spreads.append(hopeless.spread(network.build(recipe, epoch.state().weights), images))
         accuracies.append(epoch.accuracy)
     return {

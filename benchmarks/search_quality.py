@@ -1,6 +1,6 @@
 """The best accuracy after 10, 30 and 100 trials of the lab's search, and its CPU time, beside plain Optuna.
 
-    python benchmarks/search_quality.py --seeds 5 --trials 100 --epochs 2 --workers 2
+    python benchmarks/search_quality.py --seeds 5 --trials 100 --epochs 3 --workers 2
 
 Both sides train with the same engine, for the same few epochs, with the same training seed; `plain` is
 `study.optimize` with Optuna's defaults, as in the lab's notebook. Runs are kept in search_quality_runs.jsonl and
@@ -38,7 +38,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
 
     text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")
     spec = study_file.parse(text.replace("trials = 10", f"trials = {trials}"), "lab.toml")
-    train = objective.Objective(spec, data_dir, engine="reference")
+    train = objective.Objective(spec, data_dir, engine="auto")
     ends = []
     started = time.process_time()
 
@@ -57,7 +57,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
 def plain(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
     """The same of `study.optimize`, the study in memory."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data, engine = datasets.fashion_mnist(data_dir), engines.load("reference")
+    data, engine = datasets.fashion_mnist(data_dir), engines.load("auto")
     ends = []
     started = time.process_time()
 
@@ -119,7 +119,7 @@ def main() -> int:
     parser.add_argument("--table", action="store_true", help="print what has been run")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--data-dir", default=os.environ.get("SEARCH_DATA", "data"))
     options = parser.parse_args()

@@ -1,11 +1,13 @@
 """The engines by name: `load("auto")` gives the best one for a device."""
 
+from collections.abc import Callable
+
 import torch
 
 from models import engine, errors
-from models.engines import reference
+from models.engines import cpu, reference
 
-ENGINES = {"reference": reference.Reference}
+ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": reference.Reference, "cpu": cpu.Cpu}
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
@@ -16,7 +18,10 @@ def load(name: str = "auto", device: str | None = None) -> engine.Engine:
     """
     if name != "auto" and name not in ENGINES:
         raise errors.DeviceError(f"engine must be one of auto, {', '.join(ENGINES)}, got {name!r}")
-    return ENGINES["reference" if name == "auto" else name](check_device(device or "cpu"))
+    device = check_device(device or "cpu")
+    if name == "auto":
+        name = "cpu" if device == "cpu" else "reference"
+    return ENGINES[name](device)
 
 
 def check_device(device: str) -> str:
