@@ -50,6 +50,8 @@ RECIPES = [
         itertools.product([(1, 33), (3, 17)], ["ReLU", "Sigmoid", "GELU"], [1, 41]),
         itertools.product([(7, 8)], ["Sigmoid"], [2, 3]),
         itertools.product([(0, None)], [None], [1, 127, 128, 203, 500]),
+        itertools.product([(2, 130)], ["ReLU", "GELU"], [1, 5, 64]),  # wider than a panel of the compiled engine
+        itertools.product([(1, 300)], ["Sigmoid"], [1, 13]),
     )
 ]
 
@@ -65,6 +67,33 @@ def test_training_is_plain_sgd_on_cross_entropy(each: engine.Engine, recipe: Rec
     numpy.testing.assert_allclose(ours, losses, rtol=2e-4, atol=2e-5)
     for got, wanted in zip(epochs[-1].state().weights, weights, strict=True):
         torch.testing.assert_close(got.double(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_no_further_from_the_truth_than_autograd() -> None:
+    """Over seeds and shapes, each engine's median deviation from float64 is at most 1.5 x the reference's."""
+    deviations: dict[str, list[float]] = {name: [] for name in engines.ENGINES}
+    shapes = [(1, 3, 40, "GELU"), (7, 3, 40, "Sigmoid"), (41, 1, 33, "ReLU"), (128, 7, 16, "GELU"), (2, 0, None, None)]
+    for seed, (batch_size, depth, width, activation) in itertools.product(range(5), shapes):
+        recipe = Recipe(0.01, batch_size, depth, width, activation, epochs=1, seed=seed)
+        losses, weights = truth(recipe, SMALL)
+        for name in engines.ENGINES:
+            (epoch,) = engines.load(name).train(recipe, SMALL)
+            off = numpy.abs(epoch.batch_losses - losses).max()
+            off += max(float((g - w).abs().max()) for g, w in zip(epoch.state().weights, weights, strict=True))
+            deviations[name].append(float(off))
+    allowed = 1.5 * numpy.median(deviations["reference"])
+    assert all(numpy.median(found) <= allowed for found in deviations.values()), deviations
+
+
+def test_a_state_moves_between_engines() -> None:
+    """A training begun by one engine and ended by another gives what one of them gives alone, up to rounding."""
+    recipe = Recipe(0.05, 10, 2, 20, "GELU", epochs=2, seed=1)
+    for one, other in itertools.permutations(engines.ENGINES, 2):
+        state = next(iter(engines.load(one).train(recipe, SMALL))).state()
+        *_, moved = engines.load(other).train(recipe, SMALL, resume=state)
+        *_, alone = engines.load(one).train(recipe, SMALL)
+        for got, wanted in zip(moved.state().weights, alone.state().weights, strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_same_recipe_same_bits(each: engine.Engine) -> None:

@@ -1,0 +1,129 @@
+"""The compiled CPU engine: its functions, its memory, and how soon it looks up."""
+
+import math
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy
+import pytest
+import torch
+from conftest import ROOT
+
+from models import data, engines
+from models.engines import loops
+from models.recipe import Recipe
+
+GUARDED = '''
+import ctypes, mmap, sys
+import numpy, torch
+from models import data, engines
+from models.engines import cpu
+from models.recipe import Recipe
+
+libc = ctypes.CDLL(None, use_errno=True)
+PAGE = mmap.PAGESIZE
+KEPT = []
+
+def guarded(size, kind=numpy.float32, at_end=sys.argv[1] == "end"):
+    """An array between two pages that may not be touched, against the one or the other."""
+    size, item = int(size), numpy.dtype(kind).itemsize
+    inside = -(-size * item // PAGE) * PAGE
+    region = mmap.mmap(-1, inside + 2 * PAGE)
+    base = ctypes.addressof(ctypes.c_char.from_buffer(region))
+    for page in (base, base + PAGE + inside):
+        assert libc.mprotect(ctypes.c_void_p(page), PAGE, 0) == 0
+    KEPT.append(region)
+    skip = PAGE + (inside - size * item if at_end else 0)
+    return numpy.frombuffer(region, kind, size, skip)
+
+cpu._buffer = guarded
+compact = cpu._compact
+def guarded_images(images):
+    plain = compact(images)
+    copy = guarded(plain.size, plain.dtype).reshape(plain.shape)
+    copy[:] = plain
+    return copy
+cpu._compact = guarded_images
+plain = data.synthetic(train=101, test=20)
+bytes_ = plain.train_images.mul(255).round().div(255)
+for images in (plain.train_images, bytes_):
+    small = data.Dataset("s", images, plain.train_labels, plain.test_images, plain.test_labels)
+    shapes = ((0, None, None), (1, 1, "ReLU"), (2, 17, "Sigmoid"), (3, 129, "GELU"), (1, 272, "ReLU"))
+    for depth, width, activation in shapes:
+        for batch_size in (1, 2, 3, 4, 8, 9, 41, 100, 101, 500):
+            engine = engines.load("cpu")
+            for epoch in engine.train(Recipe(0.01, batch_size, depth, width, activation, epochs=1), small):
+                epoch.state()
+if sys.argv[2:] == ["overrun"]:
+    print(guarded(16)[0])
+    ctypes.memset(guarded(16).ctypes.data + (64 if sys.argv[1] == "end" else -1), 0, 1)
+print("no page was touched")
+'''
+
+
+@pytest.mark.parametrize("side", ["start", "end"])
+def test_no_byte_outside_its_buffers_is_touched(tmp_path: pathlib.Path, side: str) -> None:
+    """Every buffer lies against a page that kills whoever touches it: partial batches, odd sizes, bytes and floats."""
+    script = tmp_path / "guarded.py"
+    script.write_text(GUARDED)
+    command = [sys.executable, str(script), side]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert "no page was touched" in done.stdout
+    overrun = subprocess.run([*command, "overrun"], env=environment, capture_output=True, text=True, timeout=250)
+    assert overrun.returncode < 0  # the guard is real
+
+
+@pytest.mark.parametrize("name", ["ReLU", "Sigmoid", "GELU"])
+def test_activations_and_slopes(name: str) -> None:
+    """Each agrees with float64 to float32's rounding, from denormals to what overflows; nan stays nan."""
+    kind = {"ReLU": loops.RELU, "Sigmoid": loops.SIGMOID, "GELU": loops.GELU}[name]
+    function = {"ReLU": torch.relu, "Sigmoid": torch.sigmoid, "GELU": torch.nn.functional.gelu}[name]
+    z = numpy.concatenate(
+        [numpy.linspace(-120, 120, 40_001), numpy.geomspace(1e-40, 1e30, 500), -numpy.geomspace(1e-40, 1e30, 500)]
+    ).astype(numpy.float32)
+    h, slope = numpy.empty_like(z), numpy.empty_like(z)
+    loops._activate(z, kind, h, slope, len(z))
+    exact = torch.from_numpy(z).double().requires_grad_()
+    values = function(exact)
+    values.sum().backward()
+    assert exact.grad is not None
+    numpy.testing.assert_allclose(h, values.detach().numpy(), rtol=3e-6, atol=2e-7)
+    wanted = exact.grad.numpy()
+    chosen = z != 0
+    numpy.testing.assert_allclose(slope[chosen], wanted[chosen], rtol=3e-6, atol=3e-7)
+    odd = numpy.array([numpy.nan, numpy.inf, -numpy.inf], numpy.float32)
+    h, slope = numpy.empty_like(odd), numpy.empty_like(odd)
+    loops._activate(odd, kind, h, slope, 3)
+    assert math.isnan(h[0])
+    assert h[1] == (1 if name == "Sigmoid" else numpy.inf)
+    assert h[2] == 0 or math.isnan(h[2])
+
+
+def test_it_looks_up_often_enough(data_dir: pathlib.Path) -> None:
+    """A long epoch asks whether to stop at least every half second, however dear a step is."""
+    whole = data.fashion_mnist(data_dir)
+    looks: list[float] = []
+
+    def tick() -> None:
+        looks.append(time.monotonic())
+        if len(looks) > 14:
+            raise KeyboardInterrupt
+
+    recipe = Recipe(0.01, 128, 6, 512, "GELU", epochs=1)
+    next(iter(engines.load("cpu").train(Recipe(0.01, 128, 0, epochs=1), whole)))  # compiled
+    with pytest.raises(KeyboardInterrupt):
+        next(iter(engines.load("cpu").train(recipe, whole, tick=tick)))
+    assert numpy.median(numpy.diff(looks)) < 0.5
+
+
+def test_it_trains_on_the_cpu_only() -> None:
+    """Another device is refused with the reason."""
+    from models import errors
+    from models.engines import cpu
+
+    with pytest.raises(errors.DeviceError, match="engine 'cpu' trains on the cpu only, got device 'cuda'"):
+        cpu.Cpu("cuda")
