@@ -2,7 +2,7 @@
 
     python benchmarks/hopeless_validation.py --table      # the verdict on the runs in hopeless_runs.jsonl
     python benchmarks/hopeless_validation.py --table --every --pruners
-    python benchmarks/hopeless_validation.py --workers 2  # trains what is missing there (all of it: 2 hours a core)
+    python benchmarks/hopeless_validation.py --workers 2  # trains what is missing there (all of it: 2 hours of a core)
 
 Sets of the lab's space and of its border between dead and slow. The rule was made with the first ones in sight, made
 more careful after the second, and left as it is after the third.
