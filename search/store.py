@@ -124,6 +124,7 @@ class Store:
                 else:
                     _limit_locks(storage.engine)
                 tables.ours.create_all(storage.engine)
+                _check_columns(self.url, storage.engine)
         except RuntimeError as error:  # Optuna's word for a schema of another version
             raise errors.InputError(f"--storage {hide_password(self.url)}: {error}") from error
         except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
@@ -246,6 +247,18 @@ def _parts(url: str) -> sqlalchemy.URL | None:
         return sqlalchemy.make_url(url)
     except exc.ArgumentError:
         return None
+
+
+def _check_columns(url: str, engine: sqlalchemy.Engine) -> None:
+    """`create_all` leaves a table alone that an older version of this project has made."""
+    inspector = sqlalchemy.inspect(engine)
+    for table in tables.ours.tables.values():
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        if missing := [column.name for column in table.columns if column.name not in there]:
+            raise errors.InputError(
+                f"--storage {hide_password(url)}: table {table.name} has no column {missing[0]}: it was made by an "
+                "older version; take another file or database for new studies"
+            )
 
 
 @contextlib.contextmanager

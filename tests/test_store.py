@@ -197,3 +197,13 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     assert len(tries) == 2
     name = other.read(lambda c: c.execute(sqlalchemy.select(tables.studies.c.study_name)).scalar_one())
     assert name == "try 2"
+
+
+def test_a_storage_of_an_older_version_is_refused(url: str) -> None:
+    """Where a table of ours lacks a column, it is named, and nothing is written."""
+    here = store.Store(url)
+    with here.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE search_claims DROP COLUMN repeat")
+    here.close()
+    with pytest.raises(errors.InputError, match="table search_claims has no column repeat: it was made by an older"):
+        store.Store(url)
