@@ -4,9 +4,14 @@ Unlike the reference: weights lie as (inputs, outputs) in panels of 128 columns,
 one compiled call runs many steps without Python; at batch size 1 pixels and activations that are zero are skipped.
 """
 
+import functools
+import os
+import pathlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+import filelock
 import numpy
 import torch
 
@@ -46,6 +51,7 @@ class Cpu:
         if self._compact is None or self._compact[0] is not data:
             self._compact = data, _compact(data.train_images)
         images, labels = self._compact[1], data.train_labels.numpy()
+        _compile(images.dtype)
         run = _Run(recipe, images, labels, resume.weights if resume else network.initial_weights(recipe))
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses = run.epoch(number, tick)
@@ -60,6 +66,20 @@ class Cpu:
                 return engine.State(recipe, number, weights)
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train)
+
+
+@functools.cache
+def _compile(kind: numpy.dtype) -> None:
+    """Compiles the loops for one kind of images, or takes them from the cache.
+
+    Workers that start together wait for the first: otherwise each would spend the same seconds of all cores.
+    """
+    images, labels = numpy.zeros((2, recipes.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64)
+    user = os.getuid() if hasattr(os, "getuid") else "all"
+    with filelock.FileLock(pathlib.Path(tempfile.gettempdir(), f"search-cpu-engine-{user}.lock")):
+        for batch_size in (1, 2):
+            recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
+            _Run(recipe, images, labels, network.initial_weights(recipe)).epoch(1, None)
 
 
 class _Run:
