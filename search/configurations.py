@@ -1,5 +1,6 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
+import dataclasses
 from collections.abc import Callable
 
 import optuna
@@ -11,6 +12,7 @@ from search import claims, errors, space, strategy, study, tables, unseen
 from search.store import Store
 
 RESAMPLE_LIMIT = 3
+RANDOM_LIMIT = 100
 
 
 def configure(store: Store, of: study.Study, claim: claims.Claim, history: tables.History) -> space.Params:
@@ -34,14 +36,25 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
     params: space.Params = {}
+    question = strategy.Question(tree, history.study(), trial, fixed, of.spec.study.seed)
     sampler = of.spec.sampler.name
     for attempt in range(1 if sampler in strategy.ONE_ATTEMPT else RESAMPLE_LIMIT):
         store.call(history.refresh)
-        question = strategy.Question(tree, history.study(), trial, fixed, of.spec.study.seed, attempt)
+        question = dataclasses.replace(question, study=history.study(), attempt=attempt)
         params = strategy.propose(sampler, question)
         if assign(store, of, claim, params) is not None:
             return params
-    return _reserve(store, of, claim, fixed, lambda taken: unseen.unseen_neighbour(tree, params, fixed, taken))
+
+    def free(taken: set[str]) -> space.Params | None:
+        near = unseen.unseen_neighbour(tree, params, fixed, taken)
+        if near is None and tree.size is None:  # a continuous dimension has no next value: chance finds one
+            for attempt in range(RESAMPLE_LIMIT, RESAMPLE_LIMIT + RANDOM_LIMIT):
+                drawn = strategy.propose("random", dataclasses.replace(question, attempt=attempt))
+                if tree.key(drawn) not in taken:
+                    return drawn
+        return near
+
+    return _reserve(store, of, claim, fixed, free)
 
 
 def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Params) -> space.Params | None:

@@ -18,13 +18,16 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
     done = [t for t in summary.trials if t.state in study.FINISHED]
     if not workers or not (done or any(t.intermediate_values for t in running)):
         return None
-    mean = statistics.fmean(float(t.user_attrs.get("seconds", 0.0)) for t in done) if done else 0.0
     epochs = steps(summary)
+    mean = statistics.fmean(float(t.user_attrs.get("seconds", 0.0)) for t in done) if done else None
 
     def left(trial: FrozenTrial) -> float:
         spent, finished = summary.running_seconds.get(trial.number, 0.0), len(trial.intermediate_values)
-        return spent / finished * max(0, (epochs or 0) - finished) if finished else max(0.0, mean - spent)
+        return spent / finished * max(0, (epochs or 0) - finished) if finished else max(0.0, (mean or 0.0) - spent)
 
+    if mean is None:  # the first trials run: the others will take as long
+        begun = [t for t in running if t.intermediate_values]
+        mean = statistics.fmean(summary.running_seconds.get(t.number, 0.0) + left(t) for t in begun)
     rest = [left(trial) for trial in running]
     to_come = max(0, summary.budget - len(done) - len(running))
     if summary.order.hours is not None:

@@ -70,12 +70,13 @@ class Heart:
                     next_order = now + min(ORDER_SECONDS, beat_seconds)
                     self._listen(trial)
             except errors.Interrupted:
-                return
+                pass  # asked to stop: the trial must still be told so
             except errors.SearchError as error:  # the trial is lost, or the database: `tick` tells the worker
                 if trial is not None:
                     trial.lost = error
-            if trial is not None and trial.interrupt is not None and trial.ending() is not None:
-                trial.interrupt()
+            interrupt = trial.interrupt if trial is not None else None  # read once: the trial may end in between
+            if trial is not None and interrupt is not None and trial.ending() is not None:
+                interrupt()
 
     def _beat(self, trial: owned.OwnedTrial | None) -> None:
         if trial is not None:

@@ -43,6 +43,7 @@ class LocalWorkers:
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
         self._slots: list[_Slot] = []
+        self._restarts = True
 
     def start(self, count: int) -> None:
         """Starts so many."""
@@ -52,7 +53,12 @@ class LocalWorkers:
     @property
     def alive(self) -> int:
         """How many run, or are about to be started again."""
-        return sum(slot.process.poll() is None or slot.restart_at is not None for slot in self._slots)
+        return sum(
+            slot.process.poll() is None
+            or slot.restart_at is not None
+            or (slot.process.returncode < 0 and self._restarts)
+            for slot in self._slots
+        )
 
     @property
     def exit_code(self) -> int:
@@ -108,6 +114,7 @@ class LocalWorkers:
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
     def _send(self, number: signal.Signals) -> None:
+        self._restarts = False
         for slot in self._slots:
             slot.restart_at = None
             if slot.process.poll() is None:

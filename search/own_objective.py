@@ -16,10 +16,11 @@ import optuna
 from optuna import distributions
 from optuna.trial import TrialState
 
-from search import errors, space, study_file
+from search import errors, space, study_file, validation
 from search.objective import Result, Trial
 
 NUDGE = signal.SIGUSR1
+KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
 
 
 class OwnObjective:
@@ -36,6 +37,7 @@ class OwnObjective:
         self._space = spec.space
         self._function = load(spec.objective or "")
         self._trial: Trial | None = None
+        self._ending: Exception | None = None
         self._is_inside = False
         self._thread = threading.current_thread()
         if self._thread is threading.main_thread():
@@ -43,12 +45,16 @@ class OwnObjective:
 
     def __call__(self, trial: Trial) -> Result:
         """Runs the function to its end, or until a pruner ends the trial."""
-        view = _View(trial, self._space, self._outside)
-        self._trial, trial.interrupt = trial, self._nudge
+        view = _View(trial, self._space, self._outside, self._tick)
+        self._trial, trial.interrupt, self._ending = trial, self._nudge, None
         try:
             if inspect.isgeneratorfunction(self._function):
                 return self._run_generator(trial, view)
             return self._run_plain(view)
+        except Exception:
+            if self._ending is not None:  # the user's code caught what was raised inside it, and raised another
+                raise self._ending from None
+            raise
         finally:
             trial.interrupt = None
 
@@ -58,6 +64,8 @@ class OwnObjective:
         for step in itertools.count(1):
             with self._inside():
                 reported = next(epochs, None)
+            if self._ending is not None:
+                raise self._ending
             if reported is None:
                 break
             value = _number(reported, f"what it yields after epoch {step}")
@@ -76,9 +84,13 @@ class OwnObjective:
             with self._inside():
                 returned = self._function(view)
         except optuna.TrialPruned as pruned:
+            if self._ending is not None:
+                raise self._ending from None
             reason = view.reason or str(pruned) or "pruned by the objective"
             last = None if view.last is None or math.isnan(view.last) else view.last
             return Result(TrialState.PRUNED, last, {**view.take_attrs(), "reason": reason})
+        if self._ending is not None:
+            raise self._ending
         value = _number(returned, "what it returns")
         if math.isnan(value):
             return Result(TrialState.PRUNED, None, {**view.take_attrs(), "reason": "the value is nan"})
@@ -107,22 +119,35 @@ class OwnObjective:
             signal.pthread_kill(self._thread.ident, NUDGE)
 
     def _on_nudge(self, *_: object) -> None:
-        if self._is_inside and self._trial is not None:
-            self._trial.tick()
+        if self._is_inside:
+            self._tick()
+
+    def _tick(self) -> None:
+        """Raises where the trial must end, and remembers it: the user's code may catch it."""
+        try:
+            if self._trial is not None:
+                self._trial.tick()
+        except Exception as ending:
+            self._ending = ending
+            raise
 
 
 class _View(optuna.trial.FixedTrial):
     """The trial as Optuna's users know it, with the configuration that the study file's space gave it."""
 
     def __init__(
-        self, trial: Trial, tree: space.Space, outside: Callable[[], contextlib.AbstractContextManager[None]]
+        self,
+        trial: Trial,
+        tree: space.Space,
+        outside: Callable[[], contextlib.AbstractContextManager[None]],
+        tick: Callable[[], None],
     ) -> None:
         super().__init__(trial.params, number=trial.number)
         if trial.repeat:
             super().set_user_attr("repeat", trial.repeat)
         self.reason: str | None = None
         self.last: float | None = None
-        self._trial, self._outside = trial, outside
+        self._trial, self._outside, self._tick = trial, outside, tick
         self._ours = {p.name: p.distribution for p in tree.parameters}
         self._attrs: dict[str, Any] = {}
 
@@ -146,9 +171,10 @@ class _View(optuna.trial.FixedTrial):
 
     def report(self, value: float, step: int) -> None:
         with self._outside():
+            step = _step(step)
             self.last = _number(value, f"what it reports at step {step}")
             self._trial.report(step, self.last, self.take_attrs())
-            self._trial.tick()
+            self._tick()
 
     def should_prune(self) -> bool:
         with self._outside():
@@ -157,7 +183,7 @@ class _View(optuna.trial.FixedTrial):
 
     def set_user_attr(self, key: str, value: Any) -> None:
         super().set_user_attr(key, value)
-        self._attrs[key] = value
+        self._attrs[str(key)[:KEY_CHARACTERS]] = value
 
     def take_attrs(self) -> dict[str, Any]:
         """User attributes that are not stored yet."""
@@ -191,6 +217,12 @@ def load(name: str) -> Callable[[Any], Any]:
     if not callable(found):
         raise errors.InputError(f"objective must name a function, got {name!r}, which is {type(found).__name__}")
     return found  # type: ignore[no-any-return]  # what a module holds
+
+
+def _step(step: Any) -> int:
+    if int(step) != step or not 0 <= int(step) <= validation.LARGEST:
+        raise ValueError(f"a step must be an integer from 0 to {validation.LARGEST}, got {step!r}")
+    return int(step)
 
 
 def _number(value: Any, what: str) -> float:

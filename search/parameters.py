@@ -11,6 +11,7 @@ from optuna import distributions
 
 Value = bool | int | float | str
 
+STEP_DIGITS = 12  # of a stepped float, after which rounding is noise
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -77,7 +78,20 @@ class Parameter:
                 return tuple(choice.choices)  # type: ignore[arg-type]  # study files hold numbers and strings only
             case distributions.IntDistribution() as whole:
                 return range(whole.low, whole.high + 1, whole.step)
+            case distributions.FloatDistribution() as real if real.single():
+                return (real.low,)
+            case distributions.FloatDistribution() as real if real.step is not None:
+                count = round((real.high - real.low) / real.step) + 1
+                return tuple(round(real.low + i * real.step, STEP_DIGITS) for i in range(count))
         return None
+
+    def snap(self, value: Value) -> Value:
+        """The value of a stepped dimension of floats that a number means: 0.30000000000000004 is 0.3."""
+        if isinstance(self.distribution, distributions.FloatDistribution) and isinstance(value, float):
+            for exact in self.values or ():
+                if math.isclose(float(exact), value, rel_tol=1e-9, abs_tol=1e-12):
+                    return exact
+        return value
 
     @property
     def is_numeric(self) -> bool:
@@ -106,9 +120,9 @@ class Parameter:
         The inverse of `position`, up to rounding.
         """
         match self.distribution:
-            case distributions.FloatDistribution() as real if real.log:
+            case distributions.FloatDistribution() as real if self.values is None and real.log:
                 value = math.exp(math.log(real.low) + position * (math.log(real.high) - math.log(real.low)))
-            case distributions.FloatDistribution() as real:
+            case distributions.FloatDistribution() as real if self.values is None:
                 value = real.low + position * (real.high - real.low)
             case distributions.IntDistribution() as whole if whole.log:
                 low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
@@ -116,8 +130,6 @@ class Parameter:
             case _:
                 values = self.values or ()
                 return values[min(int(position * len(values)), len(values) - 1)]
-        if real.step is not None:
-            value = real.low + round((value - real.low) / real.step) * real.step
         return min(max(value, real.low), real.high)
 
     def position(self, value: Value) -> float:
@@ -150,7 +162,9 @@ class Parameter:
                 rule += f" in steps of {whole.step}" if whole.step != 1 else ""
             case distributions.FloatDistribution() as real:
                 fits = isinstance(value, float) and real.low <= value <= real.high
+                fits = fits and (self.values is None or value in self.values)
                 rule = f"must be a number from {real.low} to {real.high}"
+                rule += f" in steps of {real.step}" if real.step is not None else ""
         if not fits:
             raise ValueError(f"{self.name} {rule}, got {value!r}")
 

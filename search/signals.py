@@ -25,4 +25,12 @@ def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> t
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, on_signal)
+    os.register_at_fork(after_in_child=_forget)
     return interrupted
+
+
+def _forget() -> None:
+    """A child that an objective forks, as multiprocessing does, ends where it is asked to."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -33,6 +33,8 @@ class Space:
                     f"{parameter.name}.when must name a parameter of the space "
                     f"({', '.join(parameters)}), got {parameter.when.parent!r}"
                 )
+            if parameter.when:
+                _check_order(parameter, parameters[parameter.when.parent])
         placed: dict[str, Parameter] = {}
         waiting = dict(parameters)
         while waiting:
@@ -80,9 +82,15 @@ class Space:
         return kept, dropped
 
     def widen(self, given: Mapping[str, Value]) -> Params:
-        """The same configuration with 1 as 1.0 where the dimension is one of floats."""
-        floats = {p.name for p in self.parameters if p.takes_floats}
-        return {name: float(value) if name in floats and type(value) is int else value for name, value in given.items()}
+        """The same configuration with 1 as 1.0 where the dimension is one of floats, and steps in their one form."""
+        by_name = {p.name: p for p in self.parameters}
+
+        def widened(name: str, value: Value) -> Value:
+            if name not in by_name:
+                return value
+            return by_name[name].snap(float(value) if by_name[name].takes_floats and type(value) is int else value)
+
+        return {name: widened(name, value) for name, value in given.items()}
 
     def parse(self, name: str, text: str) -> Value:
         """What a word of a command line means as the value of a parameter; it may lie outside of it.
@@ -92,7 +100,7 @@ class Space:
         """
         for parameter in self.parameters:
             if parameter.name == name:
-                return parameter.parse(text)
+                return parameter.snap(parameter.parse(text))
         raise ValueError(
             f"{name} must be a parameter of the space ({', '.join(p.name for p in self.parameters)}), got {text!r}"
         )
@@ -153,6 +161,18 @@ class Space:
                 yield self.complete(
                     lambda p, _, n=name, v=value: v if p.name == n else params.get(p.name, _first(p))  # type: ignore[misc]
                 )
+
+
+def _check_order(branch: Parameter, parent: Parameter) -> None:
+    """Larger and smaller are for numbers."""
+    when = branch.when
+    if when is None or when.operator in ("==", "!="):
+        return
+    values = parent.values or (0.0,)
+    if isinstance(when.value, str) or any(isinstance(value, str) for value in values):
+        raise ValueError(
+            f"{branch.name}.when must compare with == or != where values are no numbers, got {str(when)!r}"
+        )
 
 
 def _ladder(parameter: Parameter, here: Value) -> Iterator[tuple[str, Value]]:

@@ -48,7 +48,7 @@ class Question:
 
     def complete(self, choose: Callable[[parameters.Parameter], parameters.Value]) -> space.Params:
         """A whole configuration: what is fixed, and what `choose` says of each other parameter that exists."""
-        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else choose(p))
+        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.snap(choose(p)))
 
 
 def propose(name: str, question: Question) -> space.Params:

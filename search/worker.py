@@ -101,7 +101,7 @@ class Worker:
             self._fail(trial, error)
         except errors.SearchError:
             raise  # the trial or the database is lost: nothing that the configuration did
-        except Exception as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
             self._fail(trial, error)
 
     def _train(self, trial: owned.OwnedTrial) -> None:
@@ -110,7 +110,7 @@ class Worker:
         result = self._objective(trial)
         self._tell(trial, result.state, result.value, result.attrs)
 
-    def _fail(self, trial: owned.OwnedTrial, error: Exception) -> None:
+    def _fail(self, trial: owned.OwnedTrial, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
         self._tell(trial, TrialState.FAIL, None, {"reason": reason, "traceback": trace})

@@ -190,9 +190,13 @@ def quick_file(folder: pathlib.Path, **settings: object) -> str:
     return str(path)
 
 
-def test_run_restarts_a_killed_worker(opened: store.Store, processes: Processes, tmp_path: pathlib.Path) -> None:
-    """`search run` starts a local worker again that was killed, and ends with exactly the budget."""
-    running = processes.start("run", quick_file(tmp_path, trials=10, epochs=100, hopeless="false"), "--workers", "2")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_run_restarts_a_killed_worker(
+    opened: store.Store, processes: Processes, tmp_path: pathlib.Path, workers: int
+) -> None:
+    """`search run` starts a local worker again that was killed, the only one too, and ends with exactly the budget."""
+    file = quick_file(tmp_path, trials=10, epochs=300, hopeless="false")
+    running = processes.start("run", file, "--workers", str(workers))
     until(lambda: study.names(opened))
     of = study.find(opened, "quick")
     assert of is not None
@@ -205,7 +209,7 @@ def test_run_restarts_a_killed_worker(opened: store.Store, processes: Processes,
     assert study.summary(opened, of).count(TrialState.COMPLETE) == 10
     assert adoptions(opened, of) == 1
     pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
-    assert len(pids) == 3
+    assert len(pids) == workers + 1
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])

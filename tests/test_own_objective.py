@@ -83,6 +83,30 @@ def sleeps(trial):
     trial.report(1.0, 1)
     time.sleep(3600)
 
+def swallows(trial):
+    trial.report(1.0, 1)
+    try:
+        time.sleep(3600)
+    except Exception:
+        raise optuna.TrialPruned("slept badly")
+
+def forks(trial):
+    import multiprocessing
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return sum(pool.map(abs, [1, -2]))
+
+def exits(trial):
+    raise SystemExit(0)
+
+def odd_step(trial):
+    trial.report(1.0, 0.5)
+
+def numpy_steps(trial):
+    import numpy
+    for step in numpy.arange(1, 4):
+        trial.report(1.0 / step, step)
+    return 0.5
+
 not_a_function = 3
 """
 
@@ -144,6 +168,8 @@ def test_a_plain_objective_with_a_pruner() -> None:
         ("prunes_itself", TrialState.PRUNED, "not worth it"),
         ("other_range", TrialState.FAIL, "ValueError: space.x is FloatDistribution("),
         ("no_such_parameter", TrialState.FAIL, "ValueError: the objective suggests y, which is not in the study file"),
+        ("exits", TrialState.FAIL, "SystemExit: 0"),
+        ("odd_step", TrialState.FAIL, "ValueError: a step must be an integer from 0 to 2147483647, got 0.5"),
         ("word", TrialState.FAIL, "ValueError: what it returns must be a number, got 'much'"),
     ],
 )
@@ -154,6 +180,22 @@ def test_what_goes_wrong_ends_the_trial_with_its_reason(function: str, state: Tr
     assert trials[0].user_attrs["reason"].startswith(reason)
     if state == TrialState.FAIL:
         assert "Traceback" in trials[0].user_attrs["traceback"]
+
+
+def test_steps_of_numpy_are_integers() -> None:
+    """Steps that are numpy's integers are stored as numbers, as Optuna does."""
+    _, trials = searched("numpy_steps")
+    assert trials[0].intermediate_values == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
+
+
+@pytest.mark.slow
+def test_an_objective_may_fork(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """Children of a multiprocessing pool end when the pool ends them: a worker's way with signals is not theirs."""
+    (tmp_path / "own.toml").write_text(text("forks"))
+    assert processes.run("create", "own.toml")[0] == 0
+    code, output = processes.run("work", "own")
+    assert code == 0, output
+    assert json.loads(processes.run("status", "own", "--json")[1])["best"]["value"] == 3
 
 
 @pytest.mark.parametrize(
@@ -193,7 +235,10 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
     def sleeping() -> bool:
         return any(t.intermediate_values for t in study.summary(here, of).trials if t.state == TrialState.RUNNING)
 
-    for ask in (lambda pid: os.kill(pid, signal.SIGTERM), lambda _: processes.run("stop", "own", "--now")):
+    asks = (lambda pid: os.kill(pid, signal.SIGTERM), lambda _: processes.run("stop", "own", "--now"))
+    for ask, function in zip(asks, ("sleeps", "swallows"), strict=True):
+        module = (tmp_path / "mine_to_search.py").read_text()
+        (tmp_path / "mine_to_search.py").write_text(f"{module}\nsleeps = {function}\n")
         process = processes.start("work", "own", SEARCH_GRACE_SECONDS="3")
         until(sleeping, 30)
         asked = time.monotonic()

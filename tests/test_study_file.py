@@ -166,6 +166,7 @@ def test_an_own_objective_takes_any_space() -> None:
     [
         ("step = 0.25", "step = 0.3", "space.ratio.step must divide high - low = 1, got 0.3"),
         ("low = 1e-6", 'low = "a"', "space.alpha.low must be a finite number, got 'a'"),
+        ('"size > 3"', '"loss > 3"', "space.patience.when must compare with == or != where values are no numbers"),
         ("low = 1e-6", "low = 0.0", "space.alpha.log must have low > 0 and no step, got low = 0.0"),
         ("alpha =", '"al pha" =', "space.al pha must be a name of letters, digits and '_'"),
         ('"log_loss"]', '"hinge"]', "space.loss[1] must not repeat an earlier choice, got 'hinge'"),

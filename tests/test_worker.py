@@ -90,3 +90,42 @@ def test_the_time_of_every_end_is_kept(opened: store.Store, make_study: Make) ->
     assert "in broken" in attrs["traceback"]
     assert attrs["seconds"] >= 0.05
     assert summary.seconds == pytest.approx(sum(trial.user_attrs["seconds"] for trial in summary.trials), abs=1e-3)
+
+
+CONTINUOUS = """
+objective = "builtins:len"
+[study]
+name = "c"
+[space]
+x = {x}
+[sampler]
+name = "{sampler}"
+[budget]
+trials = {trials}
+max_failures = 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("x", "sampler", "trials", "ends", "done"),
+    [
+        ("{ low = 0.0, high = 1.0 }", "gp", 16, claims.Nothing.FINISHED, 16),  # its best point is the bound, always
+        ("{ low = 0.0, high = 0.5, step = 0.1 }", "tpe", 10, claims.Nothing.EXHAUSTED, 6),
+        ("{ low = 0.1, high = 0.1 }", "random", 3, claims.Nothing.EXHAUSTED, 1),
+    ],
+)
+def test_floats_are_never_tried_twice_nor_failed_for_it(
+    tmp_path: pathlib.Path, x: str, sampler: str, trials: int, ends: claims.Nothing, done: int
+) -> None:
+    """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
+    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    of = study.create(here, study_file.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
+
+    def higher(trial: objective.Trial) -> objective.Result:
+        return objective.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
+
+    assert worker.Worker(here, of, higher, threading.Event()).run() is ends
+    found = study.summary(here, of).trials
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
+    assert len({trial.params["x"] for trial in found}) == done
+    here.close()
