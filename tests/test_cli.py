@@ -279,7 +279,7 @@ def test_an_exhausted_space_and_used_up_hours_are_said(
     capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
 ) -> None:
     """A budget larger than the space, or hours that are over: the study ends with exit code 0, and status says why."""
-    small = quick_text(name="small", trials=9).replace("depth = { low = 0, high = 6 }", "depth = [0]")
+    small = quick_text(name="small", trials=9, hopeless="false").replace("depth = { low = 0, high = 6 }", "depth = [0]")
     (tmp_path / "small.toml").write_text(small.replace("batch_size = { low = 1, high = 128 }", "batch_size = [32]"))
     assert search(capsys, "create", "small.toml")[0] == 0
     assert search(capsys, "work", "small")[0] == 0
