@@ -89,16 +89,9 @@ def _reserve(
 ) -> space.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
-        chosen = _expect(choose(store.read(lambda connection: _taken(connection, of.study_id))), fixed)
+        chosen = _expect(choose(store.read(lambda connection: tables.taken(connection, of.study_id))), fixed)
         if assign(store, of, claim, chosen) is not None:
             return chosen
-
-
-def _taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
-    keys = sqlalchemy.select(tables.claims.c.config).where(
-        tables.claims.c.study_id == study_id, tables.claims.c.config.is_not(None)
-    )
-    return set(connection.execute(keys).scalars())
 
 
 def _expect(params: space.Params | None, wanted: space.Params) -> space.Params:

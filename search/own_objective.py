@@ -51,10 +51,6 @@ class OwnObjective:
             if inspect.isgeneratorfunction(self._function):
                 return self._run_generator(trial, view)
             return self._run_plain(view)
-        except Exception:
-            if self._ending is not None:  # the user's code caught what was raised inside it, and raised another
-                raise self._ending from None
-            raise
         finally:
             trial.interrupt = None
 
@@ -64,8 +60,6 @@ class OwnObjective:
         for step in itertools.count(1):
             with self._inside():
                 reported = next(epochs, None)
-            if self._ending is not None:
-                raise self._ending
             if reported is None:
                 break
             value = _number(reported, f"what it yields after epoch {step}")
@@ -84,13 +78,9 @@ class OwnObjective:
             with self._inside():
                 returned = self._function(view)
         except optuna.TrialPruned as pruned:
-            if self._ending is not None:
-                raise self._ending from None
             reason = view.reason or str(pruned) or "pruned by the objective"
             last = None if view.last is None or math.isnan(view.last) else view.last
             return Result(TrialState.PRUNED, last, {**view.take_attrs(), "reason": reason})
-        if self._ending is not None:
-            raise self._ending
         value = _number(returned, "what it returns")
         if math.isnan(value):
             return Result(TrialState.PRUNED, None, {**view.take_attrs(), "reason": "the value is nan"})
@@ -98,12 +88,14 @@ class OwnObjective:
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
-        """The user's code runs: it may be interrupted."""
+        """The user's code runs: it may be interrupted. What was raised in it comes out, though it were caught."""
         self._is_inside = True
         try:
             yield
         finally:
             self._is_inside = False
+            if self._ending is not None:
+                raise self._ending from None
 
     @contextlib.contextmanager
     def _outside(self) -> Iterator[None]:

@@ -166,6 +166,12 @@ def insert_waiting(
     return number
 
 
+def taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
+    """The keys of configurations and repeats that trials of a study have reserved."""
+    keys = sqlalchemy.select(claims.c.config).where(claims.c.study_id == study_id, claims.c.config.is_not(None))
+    return set(connection.execute(keys).scalars())
+
+
 def now() -> datetime.datetime:
     """The present as Optuna 5 stores it: UTC without a zone."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

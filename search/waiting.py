@@ -23,11 +23,7 @@ def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
 
     def work(connection: sqlalchemy.Connection) -> int:
         tables.lock_study(connection, of.study_id)
-        number = (
-            sqlalchemy.select(tables.trials.c.number)
-            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
-            .where(tables.claims.c.study_id == of.study_id)
-        )
+        number = _numbers(of)
         if (known := connection.execute(number.where(tables.claims.c.request == request)).scalar()) is not None:
             return int(known)
         key = of.spec.space.key(params)
@@ -59,19 +55,10 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
 
     def work(connection: sqlalchemy.Connection) -> list[int]:
         tables.lock_study(connection, of.study_id)
-        known = (
-            sqlalchemy.select(tables.trials.c.number)
-            .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
-            .where(tables.claims.c.study_id == of.study_id, tables.claims.c.request == request)
-            .order_by(tables.trials.c.number)
-        )
+        known = _numbers(of).where(tables.claims.c.request == request).order_by(tables.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
-        keys = set(
-            connection.execute(
-                sqlalchemy.select(tables.claims.c.config).where(tables.claims.c.study_id == of.study_id)
-            ).scalars()
-        )
+        keys = tables.taken(connection, of.study_id)
         free = (number for number in itertools.count() if tree.key(params, number) not in keys)
         return [
             tables.insert_waiting(connection, of.study_id, params, tree.key(params, number), request, number)
@@ -82,3 +69,11 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
         return store.write(work)
     except exc.IntegrityError:  # a running trial reserved one in this moment
         return store.write(work)
+
+
+def _numbers(of: study.Study) -> sqlalchemy.Select[tuple[int]]:
+    return (
+        sqlalchemy.select(tables.trials.c.number)
+        .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
+        .where(tables.claims.c.study_id == of.study_id)
+    )
