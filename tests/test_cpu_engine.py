@@ -85,8 +85,8 @@ def test_activations_and_slopes(name: str) -> None:
     z = numpy.concatenate(
         [numpy.linspace(-120, 120, 40_001), numpy.geomspace(1e-40, 1e30, 500), -numpy.geomspace(1e-40, 1e30, 500)]
     ).astype(numpy.float32)
-    h, slope = numpy.empty_like(z), numpy.empty_like(z)
-    loops._activate(z, kind, h, slope, len(z))
+    h, slope = z.copy(), numpy.empty_like(z)
+    loops._activate(h, kind, slope, len(z))
     exact = torch.from_numpy(z).double().requires_grad_()
     values = function(exact)
     values.sum().backward()
@@ -96,8 +96,8 @@ def test_activations_and_slopes(name: str) -> None:
     chosen = z != 0
     numpy.testing.assert_allclose(slope[chosen], wanted[chosen], rtol=3e-6, atol=3e-7)
     odd = numpy.array([numpy.nan, numpy.inf, -numpy.inf], numpy.float32)
-    h, slope = numpy.empty_like(odd), numpy.empty_like(odd)
-    loops._activate(odd, kind, h, slope, 3)
+    h, slope = odd.copy(), numpy.empty_like(odd)
+    loops._activate(h, kind, slope, 3)
     assert math.isnan(h[0])
     assert h[1] == (1 if name == "Sigmoid" else numpy.inf)
     assert h[2] == 0 or math.isnan(h[2])

@@ -4,6 +4,7 @@ Unlike the reference: weights lie as (inputs, outputs) in panels of 128 columns,
 one compiled call runs many steps without Python; at batch size 1 pixels and activations that are zero are skipped.
 """
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -19,8 +20,10 @@ from models import data as datasets
 from models import engine, errors, network
 from models import recipe as recipes
 from models.engines import loops
-from models.engines.loops import ACTIVITY, ALIGNMENT, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, WEIGHTS
+from models.engines.loops import ACTIVITY, ALIGNMENT, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, WEIGHTS, WIDE
 
+SINGLE_PANEL = 128  # columns: at batch size 1 whole rows are read
+EVALUATION_LANES = 64  # images at once: their activations stay in the L2
 CHUNK_SECONDS = 0.25  # between two looks at whether to stop
 ACTIVATIONS = {"ReLU": loops.RELU, "Sigmoid": loops.SIGMOID, "GELU": loops.GELU, None: loops.NONE}
 
@@ -34,7 +37,7 @@ class Cpu:
         if device != "cpu":
             raise errors.DeviceError(f"engine 'cpu' trains on the cpu only, got device {device!r}")
         self.device = device
-        self._compact: tuple[datasets.Dataset, numpy.ndarray] | None = None
+        self._data: tuple[datasets.Dataset, _Images, _Images] | None = None
 
     def train(
         self,
@@ -48,24 +51,23 @@ class Cpu:
         """See `engine.Engine.train`."""
         if resume is not None and resume.recipe != recipe:
             raise errors.RecipeError(f"state of {resume.recipe} cannot resume {recipe}")
-        if self._compact is None or self._compact[0] is not data:
-            self._compact = data, _compact(data.train_images)
-        images, labels = self._compact[1], data.train_labels.numpy()
-        _compile(images.dtype)
-        run = _Run(recipe, images, labels, resume.weights if resume else network.initial_weights(recipe))
+        if self._data is None or self._data[0] is not data:
+            train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+            self._data = data, _Images.of(*train), _Images.of(*test)
+        _, images, evaluated = self._data
+        _compile(images.pixels.dtype)
+        _compile(evaluated.pixels.dtype)
+        run = _Run(recipe, images, resume.weights if resume else network.initial_weights(recipe))
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses = run.epoch(number, tick)
             weights = run.weights()
-            net = network.build(recipe, weights)
-            loss, accuracy = network.evaluate(net, data.test_images, data.test_labels, recipe.batch_size)
-            train = None
-            if train_accuracy:
-                train = network.evaluate(net, data.train_images, data.train_labels, recipe.batch_size)[1]
+            loss, accuracy = run.evaluate(evaluated)
+            train_share = run.evaluate(images)[1] if train_accuracy else None
 
             def state(number: int = number, weights: network.Weights = weights) -> engine.State:
                 return engine.State(recipe, number, weights)
 
-            yield engine.Epoch(number, losses, loss, accuracy, state, train)
+            yield engine.Epoch(number, losses, loss, accuracy, state, train_share)
 
 
 @functools.cache
@@ -74,38 +76,49 @@ def _compile(kind: numpy.dtype) -> None:
 
     Workers that start together wait for the first: otherwise each would spend the same seconds of all cores.
     """
-    images, labels = numpy.zeros((2, recipes.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64)
+    images = _Images(numpy.zeros((2, recipes.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64))
     user = os.getuid() if hasattr(os, "getuid") else "all"
     with filelock.FileLock(pathlib.Path(tempfile.gettempdir(), f"search-cpu-engine-{user}.lock")):
         for batch_size in (1, 2):
             recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
-            _Run(recipe, images, labels, network.initial_weights(recipe)).epoch(1, None)
+            run = _Run(recipe, images, network.initial_weights(recipe))
+            run.epoch(1, None)
+            run.evaluate(images)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    pixels: numpy.ndarray
+    labels: numpy.ndarray
+
+    @classmethod
+    def of(cls, images: torch.Tensor, labels: torch.Tensor) -> "_Images":
+        return cls(_compact(images), labels.numpy())
 
 
 class _Run:
     """The buffers of one training."""
 
-    def __init__(
-        self, recipe: recipes.Recipe, images: numpy.ndarray, labels: numpy.ndarray, weights: network.Weights
-    ) -> None:
-        self._recipe, self._images, self._labels = recipe, images, labels
-        self._batch = min(recipe.batch_size, len(self._images))
-        self._layers = _table(recipe, self._batch)
+    def __init__(self, recipe: recipes.Recipe, images: _Images, weights: network.Weights) -> None:
+        self._recipe, self._images = recipe, images
+        # rows of a panel of activations; a single image lies flat
+        self._lanes = lanes = 1 if recipe.batch_size == 1 else _padded(min(recipe.batch_size, len(images.labels)))
+        self._layers = _table(recipe, lanes)
         last = self._layers[-1]
         self._weights = _buffer(last[BIAS] + last[PADDED])
         self._fill(weights)
-        lanes = _padded(self._batch)
-        widest = int(self._layers[:, PADDED].max())
-        activity = int(last[ACTIVITY] + self._batch * last[PADDED])
-        self._h, self._slope, self._g = _buffer(activity), _buffer(activity), _buffer(self._batch * widest)
-        self._flipped, self._deep = _buffer(widest * lanes), _buffer(widest * lanes)
-        self._zeros = _buffer(8 * LANES)
+        widest = int(self._layers[1:, PADDED].max())
+        activity = int(last[ACTIVITY] + lanes * last[PADDED])
+        self._h, self._slope, self._g = _buffer(activity), _buffer(activity), _buffer(lanes * widest)
+        self._flipped, self._deep = _buffer(lanes * widest), _buffer(lanes * widest)
+        self._constants = _buffer(PANEL + 1)  # zeros, and a one
+        self._constants[PANEL] = 1
         self._index, self._value = numpy.zeros(activity, numpy.int64), _buffer(activity)
 
     def epoch(self, number: int, tick: Callable[[], None] | None) -> numpy.ndarray:
         """Trains an epoch in chunks; returns the loss of every batch, (steps,) float32."""
-        order = datasets.order(self._recipe.seed, number, len(self._images)).numpy()
-        steps = self._recipe.steps_per_epoch(len(self._images))
+        order = datasets.order(self._recipe.seed, number, len(self._images.labels)).numpy()
+        steps = self._recipe.steps_per_epoch(len(self._images.labels))
         losses = numpy.empty(steps, numpy.float32)
         done, chunk = 0, 1
         while done < steps:
@@ -120,38 +133,65 @@ class _Run:
 
     def _steps(self, order: numpy.ndarray, first: int, last: int, losses: numpy.ndarray) -> None:
         rate = numpy.float32(self._recipe.learning_rate)
-        data = (self._images, self._labels, order, first, last)
+        data = (self._images.pixels, self._images.labels, order, first, last)
         net = (self._layers, self._weights, self._h, self._slope, self._g)
         if self._recipe.batch_size == 1:
             loops.singles(*data, *net, self._deep, self._index, self._value, losses, rate)
         else:
-            loops.batches(*data, self._recipe.batch_size, *net, self._flipped, self._deep, self._zeros, losses, rate)
+            loops.batches(
+                *data,
+                self._recipe.batch_size,
+                *net,
+                self._flipped,
+                self._deep,
+                self._constants,
+                self._lanes,
+                losses,
+                rate,
+            )
+
+    def evaluate(self, images: _Images) -> tuple[float, float]:
+        """See `network.evaluate`."""
+        layers = _table(self._recipe, EVALUATION_LANES)
+        activity = int(layers[-1, ACTIVITY] + EVALUATION_LANES * layers[-1, PADDED])
+        h, slope, g = _buffer(activity), _buffer(activity), _buffer(EVALUATION_LANES * layers[-1, PADDED])
+        losses, order = numpy.empty(len(images.labels), numpy.float32), numpy.arange(len(images.labels))
+        net = (layers, self._weights, h, slope, g)
+        right = loops.evaluate(images.pixels, images.labels, order, *net, EVALUATION_LANES, losses)
+        starts = range(0, len(losses), self._recipe.batch_size)
+        batches = numpy.add.reduceat(losses.astype(numpy.float64), starts)
+        sizes = numpy.minimum(self._recipe.batch_size, len(losses) - numpy.array(starts))
+        return float((batches / sizes).mean()), right / len(losses)
 
     def weights(self) -> network.Weights:
         """A copy of the weights in PyTorch's form and order."""
         found = []
         for layer in self._layers[1:]:
-            inputs, outputs, padded = (int(layer[k]) for k in (INPUTS, OUTPUTS, PADDED))
-            whole = numpy.empty((inputs, padded), numpy.float32)
-            for p in range(0, padded, PANEL):
-                wide = min(PANEL, padded - p)
-                start = int(layer[WEIGHTS]) + p * inputs
-                whole[:, p : p + wide] = self._weights[start : start + inputs * wide].reshape(inputs, wide)
+            inputs, outputs = layer[INPUTS], layer[OUTPUTS]
+            whole = numpy.concatenate(list(self._panels(layer)), axis=1)
             bias = self._weights[layer[BIAS] : layer[BIAS] + outputs]
-            found += [torch.from_numpy(whole[:, :outputs].T.copy()), torch.from_numpy(bias.copy())]
+            found += [torch.from_numpy(whole[:inputs, :outputs].T.copy()), torch.from_numpy(bias.copy())]
         return tuple(found)
 
     def _fill(self, weights: network.Weights) -> None:
         for number, layer in enumerate(self._layers[1:]):
             matrix, bias = weights[2 * number].numpy(), weights[2 * number + 1].numpy()
-            inputs, outputs, padded = (int(layer[k]) for k in (INPUTS, OUTPUTS, PADDED))
-            whole = numpy.zeros((inputs, padded), numpy.float32)
-            whole[:, :outputs] = matrix.T
-            for p in range(0, padded, PANEL):
-                wide = min(PANEL, padded - p)
-                start = int(layer[WEIGHTS]) + p * inputs
-                self._weights[start : start + inputs * wide] = whole[:, p : p + wide].ravel()
+            inputs, outputs = layer[INPUTS], layer[OUTPUTS]
+            whole = numpy.zeros((_padded(inputs), layer[PADDED]), numpy.float32)
+            whole[:inputs, :outputs] = matrix.T
+            column = 0
+            for panel in self._panels(layer):
+                panel[:] = whole[:, column : column + panel.shape[1]]
+                column += panel.shape[1]
             self._weights[layer[BIAS] : layer[BIAS] + outputs] = bias
+
+    def _panels(self, layer: numpy.ndarray) -> Iterator[numpy.ndarray]:
+        """The matrix of a layer as views of its panels, (inputs, up to 32 or 128) each."""
+        height, padded = _padded(layer[INPUTS]), int(layer[PADDED])
+        for p in range(0, padded, int(layer[WIDE])):
+            wide = min(int(layer[WIDE]), padded - p)
+            start = int(layer[WEIGHTS]) + p * height
+            yield self._weights[start : start + height * wide].reshape(height, wide)
 
 
 def _compact(images: torch.Tensor) -> numpy.ndarray:
@@ -160,19 +200,20 @@ def _compact(images: torch.Tensor) -> numpy.ndarray:
     return (pixels if torch.equal(pixels.float().div_(255), images) else images.contiguous()).numpy()
 
 
-def _table(recipe: recipes.Recipe, batch: int) -> numpy.ndarray:
-    """The layers, a row each, the images first: (depth + 2, 7) int64."""
+def _table(recipe: recipes.Recipe, lanes: int) -> numpy.ndarray:
+    """The layers, a row each, the images first: (depth + 2, 8) int64."""
     sizes = recipe.layer_sizes
-    table = numpy.zeros((len(sizes), 7), numpy.int64)
+    table = numpy.zeros((len(sizes), 8), numpy.int64)
+    wide = SINGLE_PANEL if recipe.batch_size == 1 else PANEL
     weights = activity = 0
     for number, size in enumerate(sizes):
-        padded = size if number == 0 else _padded(size)
-        row = {OUTPUTS: size, PADDED: padded, ACTIVITY: activity, KIND: ACTIVATIONS[recipe.activation]}
-        activity += _padded(batch * padded)
+        padded = _padded(size)
+        row = {OUTPUTS: size, PADDED: padded, ACTIVITY: activity, KIND: ACTIVATIONS[recipe.activation], WIDE: wide}
+        activity += lanes * padded
         if number:
             row[INPUTS] = sizes[number - 1]
             row[WEIGHTS] = weights
-            row[BIAS] = weights + sizes[number - 1] * padded
+            row[BIAS] = weights + _padded(sizes[number - 1]) * padded
             weights = row[BIAS] + padded
         for key, value in row.items():
             table[number, key] = value
@@ -180,7 +221,7 @@ def _table(recipe: recipes.Recipe, batch: int) -> numpy.ndarray:
 
 
 def _padded(size: int) -> int:
-    return (size + LANES - 1) // LANES * LANES
+    return (int(size) + LANES - 1) // LANES * LANES
 
 
 def _buffer(size: int) -> numpy.ndarray:

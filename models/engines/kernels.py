@@ -4,16 +4,31 @@ Every address is an integer, every stride counts float32 elements. Columns come 
 calls pads with zeros. A vector of 16 is one register with AVX-512, two with AVX2; LLVM splits it where it must.
 """
 
+import functools
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
 
 LANES = 16
+PANEL = 2 * LANES
+CHAINS = 8  # sums at once that keep two units busy whose result takes four cycles
 FLOAT, LONG = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
+
+
+def _tile() -> tuple[int, int, int]:
+    """Rows and vectors of the largest tile, vectors of the widest row, whose sums fit the registers of the target."""
+    asked = getattr(config, "CPU_FEATURES", None)  # NUMBA_CPU_FEATURES
+    features = codegen.get_host_cpu_features() if asked is None else asked  # type: ignore[no-untyped-call]
+    return (8, 2, 8) if "+avx512f" in features else (4, 1, 4)
+
+
+TILE_ROWS, TILE_VECTORS, SPARSE_VECTORS = _tile()
 
 
 def _load(builder: ir.IRBuilder, base: Any, offset: Any, kind: Any = VECTOR) -> Any:
@@ -30,7 +45,8 @@ def _pointer(builder: ir.IRBuilder, base: Any, offset: Any, kind: Any) -> Any:
 
 
 def _fma(builder: ir.IRBuilder, left: Any, right: Any, addend: Any) -> Any:
-    function = _function(builder, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32")
+    # fmuladd, not fma: a processor that has none would call a function for every element
+    function = _function(builder, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{LANES}f32")
     return builder.call(function, [left, right, addend])
 
 
@@ -40,7 +56,11 @@ def _function(builder: ir.IRBuilder, kind: ir.FunctionType, name: str) -> Any:
 
 def _splat(builder: ir.IRBuilder, value: Any) -> Any:
     one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), value, ir.IntType(32)(0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    return _shuffle(builder, one, one, [0] * LANES)
+
+
+def _shuffle(builder: ir.IRBuilder, one: Any, two: Any, places: list[int]) -> Any:
+    return builder.shuffle_vector(one, two, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
 
 
 class _Loop:
@@ -73,35 +93,160 @@ class _Loop:
         return self.carried
 
 
-def tile(rows: int, vectors: int, updates: bool) -> Any:
-    """A kernel `(a, row, step, b, ldb, start, lds, c, ldc, count, scale)` over `rows` x `16 * vectors` of `c`.
+def _zero(builder: ir.IRBuilder) -> Any:
+    return ir.Constant(VECTOR, [0.0] * LANES)
 
-    acc[i, j] = start[i * lds + j] + sum over k < count of a[i * row + k * step] * b[k * ldb + j], kept in registers;
-    then c = acc, or with `updates` c += scale * acc: a sum that starts from zero and is rounded once into c.
+
+def _choose(builder: ir.IRBuilder, key: Any, codes: dict[int, Callable[[], None]]) -> None:
+    """Jumps to the code of a key."""
+    end = builder.append_basic_block("end")
+    jump = builder.switch(key, end)
+    for number, emit in codes.items():
+        block = builder.append_basic_block(f"case_{number}")
+        jump.add_case(LONG(number), block)
+        builder.position_at_end(block)
+        emit()
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+def _choose_tile(builder: ir.IRBuilder, rows: Any, vectors: Any, emit: Callable[[int, int], None]) -> None:
+    """Emits every tile up to the largest."""
+    key = builder.add(builder.mul(rows, LONG(TILE_VECTORS + 1)), vectors)
+    shapes = itertools.product(range(1, TILE_ROWS + 1), range(1, TILE_VECTORS + 1))
+    _choose(
+        builder, key, {high * (TILE_VECTORS + 1) + wide: functools.partial(emit, high, wide) for high, wide in shapes}
+    )
+
+
+def _choose_row(builder: ir.IRBuilder, vectors: Any, emit: Callable[[int], None]) -> None:
+    _choose(builder, vectors, {wide: functools.partial(emit, wide) for wide in range(1, SPARSE_VECTORS + 1)})
+
+
+@intrinsic
+def product(typing, rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc):  # type: ignore[no-untyped-def]
+    """A tile of C = start + a b, `rows` x `16 * vectors`, its sums kept in registers.
+
+    c[i * ldc + j] = start[i * lds + j] + the sum over p < blocks and k < count, a multiple of 4, of
+    a[i * row + p * block + k] * b[(p * count + k) * ldb + j].
+    """
+    signature = types.void(*[types.int64] * 13)
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc = args
+
+        def emit(high: int, wide: int) -> None:
+            places = list(itertools.product(range(high), range(wide)))
+            apart = next(
+                n for n in (1, 2, 4) if n * len(places) >= CHAINS or n == 4
+            )  # sums that do not wait for each other
+            sums = [_load(builder, start, builder.add(builder.mul(lds, LONG(i)), LONG(LANES * j))) for i, j in places]
+            sums += [_zero(builder)] * (len(places) * (apart - 1))
+            outer = _Loop(builder, blocks, sums)
+            a_block, done = builder.mul(outer.index, block), builder.mul(outer.index, count)
+            inner = _Loop(builder, builder.sdiv(count, LONG(apart)), outer.carried)
+            sums = []
+            for turn in range(apart):
+                k = builder.add(builder.mul(inner.index, LONG(apart)), LONG(turn))
+                along = builder.add(a_block, k)
+                down = builder.mul(builder.add(done, k), ldb)
+                right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(wide)]
+                left = [
+                    _splat(builder, _load(builder, a, builder.add(builder.mul(row, LONG(i)), along), FLOAT))
+                    for i in range(high)
+                ]
+                before = inner.carried[turn * len(places) : (turn + 1) * len(places)]
+                sums += [_fma(builder, left[i], right[j], acc) for (i, j), acc in zip(places, before, strict=True)]
+            sums = outer.close(inner.close(sums))
+            while len(sums) > len(places):
+                half = len(sums) // 2
+                sums = [builder.fadd(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
+            for (i, j), value in zip(places, sums, strict=True):
+                _store(builder, value, c, builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j)))
+
+        _choose_tile(builder, rows, vectors, emit)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+@intrinsic
+def update(typing, rows, vectors, a, step, count, b, ldb, c, ldc, scale):  # type: ignore[no-untyped-def]
+    """A tile of C += scale x a b, `rows` x `16 * vectors`: sums that start from zero and are rounded into c once.
+
+    c[i * ldc + j] += scale * the sum over k < count of a[i + k * step] * b[k * ldb + j].
+    """
+    signature = types.void(*[types.int64] * 9, types.float32)
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        rows, vectors, a, step, count, b, ldb, c, ldc, scale = args
+
+        def emit(high: int, wide: int) -> None:
+            places = list(itertools.product(range(high), range(wide)))
+            loop = _Loop(builder, count, [_zero(builder)] * len(places))
+            along, down = builder.mul(loop.index, step), builder.mul(loop.index, ldb)
+            right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(wide)]
+            left = [_splat(builder, _load(builder, a, builder.add(along, LONG(i)), FLOAT)) for i in range(high)]
+            sums = loop.close(
+                [_fma(builder, left[i], right[j], acc) for (i, j), acc in zip(places, loop.carried, strict=True)]
+            )
+            factor = _splat(builder, scale)
+            for (i, j), value in zip(places, sums, strict=True):
+                offset = builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j))
+                _store(builder, _fma(builder, factor, value, _load(builder, c, offset)), c, offset)
+
+        _choose_tile(builder, rows, vectors, emit)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+@intrinsic
+def widen(typing, source, target):  # type: ignore[no-untyped-def]
+    """16 bytes as floats, divided by 255: as `ToTensor` does, to the last bit."""
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        source, target = args
+        kind = ir.VectorType(ir.IntType(8), LANES)
+        pixels = builder.uitofp(builder.load(builder.inttoptr(source, kind.as_pointer()), align=1), VECTOR)
+        # a byte x 257 / 65,536 is exact; with the rest of 1 / 255 the sum rounds as the quotient does
+        large, rest = _splat(builder, FLOAT(257 / 65536)), _splat(builder, FLOAT(1 / 255 - 257 / 65536))
+        _store(builder, _fma(builder, pixels, large, builder.fmul(pixels, rest)), target, LONG(0))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+@intrinsic
+def copy(typing, source, target):  # type: ignore[no-untyped-def]
+    """16 floats."""
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        _store(builder, _load(builder, args[0], LONG(0)), args[1], LONG(0))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+def transpose(multiplies: bool) -> Any:
+    """A kernel `(a, lda, c, ldc, times)`: 16 x 16 elements of `a` across the diagonal into `c`.
+
+    With `multiplies`, each times the element of `times` that lies as it will lie in `c`.
     """
 
     @intrinsic
-    def kernel(typing, a, row, step, b, ldb, start, lds, c, ldc, count, scale):  # type: ignore[no-untyped-def]
-        signature = types.void(*[types.int64] * 10, types.float32)
+    def kernel(typing, a, lda, c, ldc, times):  # type: ignore[no-untyped-def]
+        signature = types.void(*[types.int64] * 5)
 
         def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
-            a, row, step, b, ldb, start, lds, c, ldc, count, scale = args
-            places = [(i, j) for i in range(rows) for j in range(vectors)]
-            begin = [_load(builder, start, builder.add(builder.mul(lds, LONG(i)), LONG(LANES * j))) for i, j in places]
-            loop = _Loop(builder, count, begin)
-            along, down = builder.mul(loop.index, step), builder.mul(loop.index, ldb)
-            right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(vectors)]
-            left = [
-                _splat(builder, _load(builder, a, builder.add(builder.mul(row, LONG(i)), along), FLOAT))
-                for i in range(rows)
-            ]
-            end = loop.close(
-                [_fma(builder, left[i], right[j], acc) for (i, j), acc in zip(places, loop.carried, strict=True)]
-            )
-            for (i, j), value in zip(places, end, strict=True):
-                offset = builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j))
-                if updates:
-                    value = _fma(builder, _splat(builder, scale), value, _load(builder, c, offset))
+            a, lda, c, ldc, times = args
+            rows = [_load(builder, a, builder.mul(lda, LONG(i))) for i in range(LANES)]
+            for _ in range(LANES.bit_length() - 1):  # perfect shuffles: as many as a row's number has bits
+                rows = [row for pair in _interleave(builder, rows) for row in pair]
+            for i, value in enumerate(rows):
+                offset = builder.mul(ldc, LONG(i))
+                if multiplies:
+                    value = builder.fmul(value, _load(builder, times, offset))
                 _store(builder, value, c, offset)
             return context.get_dummy_value()
 
@@ -110,17 +255,57 @@ def tile(rows: int, vectors: int, updates: bool) -> Any:
     return kernel
 
 
-def sparse_rows(vectors: int) -> Any:
-    """A kernel `(index, value, count, w, ldw, y)`: y[j] += sum over i of value[i] * w[index[i] * ldw + j]."""
+@intrinsic
+def dots(typing, w, height, i, g, lanes, b, panels, tail, times, c):  # type: ignore[no-untyped-def]
+    """16 products of rows: c[k] = times[k] * (row i + k of w) . (row b of g), both in panels of 32 columns.
 
-    @intrinsic
-    def kernel(typing, index, value, count, w, ldw, y):  # type: ignore[no-untyped-def]
-        signature = types.void(*[types.int64] * 6)
+    Panels of w have `height` rows, those of g `lanes`. After the whole ones come `tail` panels, 0 or 1, of 16 columns.
+    """
+    signature = types.void(*[types.int64] * 10)
 
-        def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
-            index, value, count, w, ldw, y = args
-            begin = [_load(builder, y, LONG(LANES * j)) for j in range(vectors)]
-            loop = _Loop(builder, count, begin)
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        w, height, i, g, lanes, b, panels, tail, times, c = args
+
+        def add(sums: list[Any], at: Any, wide: int) -> list[Any]:
+            first = builder.add(builder.mul(at, height), builder.mul(i, LONG(wide)))
+            slopes = builder.add(builder.mul(at, lanes), builder.mul(b, LONG(wide)))
+            for j in range(0, wide, LANES):
+                right = _load(builder, g, builder.add(slopes, LONG(j)))
+                left = [_load(builder, w, builder.add(first, LONG(k * wide + j))) for k in range(LANES)]
+                sums = [_fma(builder, one, right, acc) for one, acc in zip(left, sums, strict=True)]
+            return sums
+
+        whole = _Loop(builder, panels, [_zero(builder)] * LANES)
+        sums = whole.close(add(whole.carried, builder.mul(whole.index, LONG(2 * LANES)), 2 * LANES))
+        rest = _Loop(builder, tail, sums)
+        sums = rest.close(add(rest.carried, builder.mul(panels, LONG(2 * LANES)), LANES))
+        while len(sums) > 1:
+            sums = [builder.fadd(low, high) for low, high in _interleave(builder, sums)]
+        _store(builder, builder.fmul(sums[0], _load(builder, times, LONG(0))), c, LONG(0))
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+def _interleave(builder: ir.IRBuilder, rows: list[Any]) -> list[tuple[Any, Any]]:
+    """Each row of the first half with its fellow of the second: the lower and the upper 16 of their 32 elements."""
+    half = LANES // 2
+    low = [place for k in range(half) for place in (k, k + LANES)]
+    high = [place + half for place in low]
+    pairs = zip(rows[: len(rows) // 2], rows[len(rows) // 2 :], strict=True)
+    return [(_shuffle(builder, one, two, low), _shuffle(builder, one, two, high)) for one, two in pairs]
+
+
+@intrinsic
+def add_rows(typing, vectors, index, value, count, w, ldw, start, y):  # type: ignore[no-untyped-def]
+    """Y[j] = start[j] + the sum over i < count of value[i] * w[index[i] * ldw + j], for j < 16 * vectors."""
+    signature = types.void(*[types.int64] * 8)
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        vectors, index, value, count, w, ldw, start, y = args
+
+        def emit(wide: int) -> None:
+            loop = _Loop(builder, count, [_load(builder, start, LONG(LANES * j)) for j in range(wide)])
             row = builder.mul(_long(builder, index, loop.index), ldw)
             factor = _splat(builder, _load(builder, value, loop.index, FLOAT))
             end = loop.close(
@@ -131,41 +316,45 @@ def sparse_rows(vectors: int) -> Any:
             )
             for j, total in enumerate(end):
                 _store(builder, total, y, LONG(LANES * j))
-            return context.get_dummy_value()
 
-        return signature, code
+        _choose_row(builder, vectors, emit)
+        return context.get_dummy_value()
 
-    return kernel
+    return signature, code
 
 
-def sparse_update(vectors: int, dots: bool) -> Any:
-    """A kernel `(index, value, count, w, ldw, g, scale, d)` in one pass over the rows of w that are named.
+def step_rows(dots: bool) -> Any:
+    """A kernel `(vectors, index, value, count, w, ldw, g, scale, d)` in one pass over the rows of w that are named.
 
     With `dots`, d[index[i]] += w[row] . g before the row changes; then w[row] += scale * value[i] * g.
     """
 
     @intrinsic
-    def kernel(typing, index, value, count, w, ldw, g, scale, d):  # type: ignore[no-untyped-def]
-        signature = types.void(*[types.int64] * 6, types.float32, types.int64)
+    def kernel(typing, vectors, index, value, count, w, ldw, g, scale, d):  # type: ignore[no-untyped-def]
+        signature = types.void(*[types.int64] * 7, types.float32, types.int64)
 
         def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
-            index, value, count, w, ldw, g, scale, d = args
-            slopes = [_load(builder, g, LONG(LANES * j)) for j in range(vectors)]
-            loop = _Loop(builder, count, [])
-            number = _long(builder, index, loop.index)
-            row = builder.mul(number, ldw)
-            factor = _splat(builder, builder.fmul(scale, _load(builder, value, loop.index, FLOAT)))
-            total = None
-            for j, slope in enumerate(slopes):
-                offset = builder.add(row, LONG(LANES * j))
-                weight = _load(builder, w, offset)
+            vectors, index, value, count, w, ldw, g, scale, d = args
+
+            def emit(wide: int) -> None:
+                slopes = [_load(builder, g, LONG(LANES * j)) for j in range(wide)]
+                loop = _Loop(builder, count, [])
+                number = _long(builder, index, loop.index)
+                row = builder.mul(number, ldw)
+                factor = _splat(builder, builder.fmul(scale, _load(builder, value, loop.index, FLOAT)))
+                total = None
+                for j, slope in enumerate(slopes):
+                    offset = builder.add(row, LONG(LANES * j))
+                    weight = _load(builder, w, offset)
+                    if dots:
+                        total = builder.fmul(weight, slope) if total is None else _fma(builder, weight, slope, total)
+                    _store(builder, _fma(builder, factor, slope, weight), w, offset)
                 if dots:
-                    total = builder.fmul(weight, slope) if total is None else _fma(builder, weight, slope, total)
-                _store(builder, _fma(builder, factor, slope, weight), w, offset)
-            if dots:
-                before = _load(builder, d, number, FLOAT)
-                _store(builder, builder.fadd(before, _sum(builder, total)), d, number)
-            loop.close([])
+                    before = _load(builder, d, number, FLOAT)
+                    _store(builder, builder.fadd(before, _sum(builder, total)), d, number)
+                loop.close([])
+
+            _choose_row(builder, vectors, emit)
             return context.get_dummy_value()
 
         return signature, code
@@ -198,8 +387,7 @@ def _sum(builder: ir.IRBuilder, vector: Any) -> Any:
     lanes = LANES
     while lanes > 1:
         lanes //= 2
-        kind = ir.VectorType(ir.IntType(32), lanes)
-        low = builder.shuffle_vector(vector, vector, ir.Constant(kind, list(range(lanes))))
-        high = builder.shuffle_vector(vector, vector, ir.Constant(kind, list(range(lanes, 2 * lanes))))
+        low = _shuffle(builder, vector, vector, list(range(lanes)))
+        high = _shuffle(builder, vector, vector, list(range(lanes, 2 * lanes)))
         vector = builder.fadd(low, high)
     return builder.extract_element(vector, ir.IntType(32)(0))

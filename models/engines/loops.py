@@ -25,108 +25,53 @@ def _has_cache() -> bool:
     return True
 
 
-LANES, PANEL, ALIGNMENT = kernels.LANES, 128, 64
+LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
+PANEL, ALIGNMENT = kernels.PANEL, 64
+STRIP = 8  # panels of a product's left side gone through at once: as many rows of the right side stay in the L1
+FEW = 10  # rows of a batch up to which products of rows beat those with the batch in the lanes
 AHEAD = 3  # images asked for before they are needed: their order is random
 RELU, SIGMOID, GELU, NONE = range(4)
 # no `fast`: diverging runs must give inf and nan where they are due
 compiled = numba.njit(nogil=True, cache=_has_cache(), fastmath={"contract"}, error_model="numpy")
 
 # a layer in the table that the compiled code gets: sizes, and offsets in elements into the flat vectors
-INPUTS, OUTPUTS, PADDED, WEIGHTS, BIAS, ACTIVITY, KIND = range(7)
+INPUTS, OUTPUTS, PADDED, WEIGHTS, BIAS, ACTIVITY, KIND, WIDE = range(8)
 
 _prefetch: Any = kernels.prefetch
-_set_82, _set_81 = kernels.tile(8, 2, False), kernels.tile(8, 1, False)
-_set_44, _set_42, _set_41 = kernels.tile(4, 4, False), kernels.tile(4, 2, False), kernels.tile(4, 1, False)
-_set_14, _set_12, _set_11 = kernels.tile(1, 4, False), kernels.tile(1, 2, False), kernels.tile(1, 1, False)
-_add_82, _add_81 = kernels.tile(8, 2, True), kernels.tile(8, 1, True)
-_add_44, _add_42, _add_41 = kernels.tile(4, 4, True), kernels.tile(4, 2, True), kernels.tile(4, 1, True)
-_add_14, _add_12, _add_11 = kernels.tile(1, 4, True), kernels.tile(1, 2, True), kernels.tile(1, 1, True)
-_rows_8, _rows_4, _rows_1 = kernels.sparse_rows(8), kernels.sparse_rows(4), kernels.sparse_rows(1)
-_step_8, _step_4, _step_1 = (kernels.sparse_update(n, False) for n in (8, 4, 1))
-_both_8, _both_4, _both_1 = (kernels.sparse_update(n, True) for n in (8, 4, 1))
+_widen: Any = kernels.widen
+_copy: Any = kernels.copy
+_product: Any = kernels.product
+_update: Any = kernels.update
+_dots: Any = kernels.dots
+_transpose, _transpose_times = kernels.transpose(False), kernels.transpose(True)
+_add_rows: Any = kernels.add_rows
+_step_rows, _step_rows_with_dots = kernels.step_rows(False), kernels.step_rows(True)
 
 
 @compiled
-def _product(a, row, step, b, ldb, start, lds, c, ldc, m, n, count):  # type: ignore[no-untyped-def]
-    """C (m, n) = start + a b, over tiles; addresses in bytes, strides in elements, n in whole vectors."""
-    i = 0
-    zero = numpy.float32(0)
-    while i < m:
-        left = m - i
-        rows = 8 if left >= 8 else (4 if left >= 4 else 1)
-        ai, si, ci = a + 4 * i * row, start + 4 * i * lds, c + 4 * i * ldc
-        j = 0
-        while j < n:
-            wide = n - j
-            bj, sj, cj = b + 4 * j, si + 4 * j, ci + 4 * j
-            if rows == 8:
-                if wide >= 32:
-                    _set_82(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                    j += 32
-                else:
-                    _set_81(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                    j += 16
-            elif rows == 4:
-                if wide >= 64:
-                    _set_44(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                    j += 64
-                elif wide >= 32:
-                    _set_42(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                    j += 32
-                else:
-                    _set_41(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                    j += 16
-            elif wide >= 64:
-                _set_14(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                j += 64
-            elif wide >= 32:
-                _set_12(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                j += 32
-            else:
-                _set_11(ai, row, step, bj, ldb, sj, lds, cj, ldc, count, zero)
-                j += 16
-        i += rows
+def _at(array, offset):  # type: ignore[no-untyped-def]
+    """The address of an element."""
+    return numpy.int64(array.ctypes.data) + array.itemsize * numpy.int64(offset)
 
 
 @compiled
-def _update(a, row, step, b, ldb, zeros, c, ldc, m, n, count, scale):  # type: ignore[no-untyped-def]
-    """C (m, n) += scale x a b, the sum taken from zero and rounded into c once."""
-    i = 0
-    while i < m:
-        left = m - i
-        rows = 8 if left >= 8 else (4 if left >= 4 else 1)
-        ai, ci = a + 4 * i * row, c + 4 * i * ldc
-        j = 0
-        while j < n:
-            wide = n - j
-            bj, cj = b + 4 * j, ci + 4 * j
-            if rows == 8:
-                if wide >= 32:
-                    _add_82(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                    j += 32
-                else:
-                    _add_81(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                    j += 16
-            elif rows == 4:
-                if wide >= 64:
-                    _add_44(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                    j += 64
-                elif wide >= 32:
-                    _add_42(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                    j += 32
-                else:
-                    _add_41(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                    j += 16
-            elif wide >= 64:
-                _add_14(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                j += 64
-            elif wide >= 32:
-                _add_12(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                j += 32
-            else:
-                _add_11(ai, row, step, bj, ldb, zeros, 0, cj, ldc, count, scale)
-                j += 16
-        i += rows
+def _multiply(a, height, size, b, ldb, start, lds, c, ldc, m, n):  # type: ignore[no-untyped-def]
+    """C (m, n) = start + a b; a (m, size) lies in panels of `height` rows, n in whole vectors is at most a panel."""
+    whole, done = size // PANEL * PANEL, 0
+    while done < size:
+        if done < whole:
+            row, count, blocks = PANEL, PANEL, min(STRIP, (whole - done) // PANEL)
+        else:
+            row, count, blocks = LANES, LANES, 1
+        for j in range(0, n, VECTORS * LANES):
+            vectors = min(VECTORS, (n - j) // LANES)
+            for i in range(0, m, ROWS):
+                left, right = a + 4 * (done * height + i * row), b + 4 * (done * ldb + j)
+                begin, to = start + 4 * (i * lds + j), c + 4 * (i * ldc + j)
+                rows = min(ROWS, m - i)
+                _product(rows, vectors, left, row, PANEL * height, blocks, count, right, ldb, begin, lds, to, ldc)
+        start, lds = c, ldc
+        done += blocks * count
 
 
 @compiled
@@ -155,22 +100,22 @@ def _exp(x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _activate(z, kind, h, slope, n):  # type: ignore[no-untyped-def]
-    """H and slope (n,) of pre-activations z (n,)."""
+def _activate(h, kind, slope, n):  # type: ignore[no-untyped-def]
+    """Pre-activations h (n,) become activations, in place: LLVM vectorizes no loop over arrays that overlap."""
     one, half = numpy.float32(1), numpy.float32(0.5)
     if kind == RELU:
         for i in range(n):
-            positive = not z[i] <= 0  # nan stays
-            h[i] = z[i] if positive else numpy.float32(0)
+            positive = not h[i] <= 0  # nan stays
+            h[i] = h[i] if positive else numpy.float32(0)
             slope[i] = one if positive else numpy.float32(0)
     elif kind == SIGMOID:
         for i in range(n):
-            s = one / (one + _exp(-z[i]))
+            s = one / (one + _exp(-h[i]))
             h[i] = s
             slope[i] = s * (one - s)
     else:
         for i in range(n):
-            x = z[i]
+            x = h[i]
             size = abs(x)
             bell = _exp(-half * x * x)
             t = one / (one + numpy.float32(0.47 * 0.7071067811865476) * size)
@@ -213,109 +158,166 @@ def _loss_and_slopes(logits, label, classes, share, g):  # type: ignore[no-untyp
 
 
 @compiled
-def _forward(layers, weights, h, slope, batch):  # type: ignore[no-untyped-def]
+def _forward(layers, weights, h, slope, batch, lanes):  # type: ignore[no-untyped-def]
     """Activations of all layers, and their slopes; layer 0's are the images. The last layer's are the logits."""
     for number in range(1, len(layers)):
         layer, below = layers[number], layers[number - 1]
-        inputs, padded = layer[INPUTS], layer[PADDED]
-        source = h.ctypes.data + 4 * below[ACTIVITY]
-        low, high = layer[ACTIVITY], layer[ACTIVITY] + batch * padded
+        inputs, outputs, padded = below[PADDED], layer[OUTPUTS], layer[PADDED]
         for p in range(0, padded, PANEL):
-            wide = min(PANEL, padded - p)
-            w = weights.ctypes.data + 4 * (layer[WEIGHTS] + p * inputs)
-            start = weights.ctypes.data + 4 * (layer[BIAS] + p)
-            target = h.ctypes.data + 4 * (low + p)
-            _product(source, below[PADDED], 1, w, wide, start, 0, target, padded, batch, wide, inputs)
-        if number < len(layers) - 1:
-            _activate(h[low:high], layer[KIND], h[low:high], slope[low:high], batch * padded)
+            wide, panel = min(PANEL, padded - p), p - p % layer[WIDE]
+            w, ldw = _at(weights, layer[WEIGHTS] + panel * inputs + p - panel), min(layer[WIDE], padded - panel)
+            low = layer[ACTIVITY] + p * lanes
+            high = low + batch * wide
+            bias, target = _at(weights, layer[BIAS] + p), _at(h, low)
+            _multiply(_at(h, below[ACTIVITY]), lanes, inputs, w, ldw, bias, 0, target, wide, batch, wide)
+            if number < len(layers) - 1:
+                _activate(h[low:high], layer[KIND], slope[low:high], batch * wide)
+                for b in range(batch):
+                    for o in range(outputs - p, wide):  # padding stays zero
+                        h[low + b * wide + o] = 0
+                        slope[low + b * wide + o] = 0
 
 
 @compiled
-def _slopes_below(layer, weights, g, flipped, deep, zeros, batch, lanes):  # type: ignore[no-untyped-def]
-    """Deep (inputs, lanes) = weights g^T: the batch lies in the lanes, so that the weights are never transposed."""
-    inputs, outputs, padded = layer[INPUTS], layer[OUTPUTS], layer[PADDED]
-    for o in range(outputs):
+def _slopes_below(layer, below, weights, g, flipped, deep, zeros, batch, lanes):  # type: ignore[no-untyped-def]
+    """Deep (inputs, batch) = weights g^T: the batch lies in the lanes, so that the weights are never transposed."""
+    inputs, height, padded = layer[INPUTS], below[PADDED], layer[PADDED]
+    batch = (batch + LANES - 1) // LANES * LANES
+    for q in range(0, batch, PANEL):
+        wide = min(PANEL, batch - q)
+        for o in range(0, padded, LANES):
+            panel = o - o % PANEL
+            ldg = min(PANEL, padded - panel)
+            for b in range(q, q + wide, LANES):
+                source, target = panel * lanes + b * ldg + o - panel, q * padded + o * wide + b - q
+                _transpose(_at(g, source), ldg, _at(flipped, target), wide, 0)
+        w, right, target = _at(weights, layer[WEIGHTS]), _at(flipped, q * padded), _at(deep, q * height)
+        _multiply(w, height, padded, right, wide, _at(zeros, 0), 0, target, wide, inputs, wide)
+        for i in range(q * height + inputs * wide, (q + wide) * height):
+            deep[i] = 0
+
+
+@compiled
+def _flip_back(below, deep, slope, g, batch, lanes):  # type: ignore[no-untyped-def]
+    """G (batch, inputs) = deep^T, times the slopes of the activations."""
+    height = below[PADDED]
+    for b in range(0, batch, LANES):
+        q = b - b % PANEL
+        wide = min(PANEL, (batch + LANES - 1) // LANES * LANES - q)
+        for i in range(0, height, LANES):
+            panel = i - i % PANEL
+            ldg = min(PANEL, height - panel)
+            source, target = q * height + i * wide + b - q, panel * lanes + b * ldg + i - panel
+            _transpose_times(_at(deep, source), wide, _at(g, target), ldg, _at(slope, below[ACTIVITY] + target))
+
+
+@compiled
+def _slopes_below_few(layer, below, weights, slope, g, deep, batch, lanes):  # type: ignore[no-untyped-def]
+    """Deep (batch, inputs) = g weights^T, times the slopes of the activations, as products of rows."""
+    padded, height = layer[PADDED], below[PADDED]
+    panels, rest = padded // PANEL, padded % PANEL // LANES
+    for i in range(0, height, LANES):
+        panel = i - i % PANEL
+        ldg = min(PANEL, height - panel)
         for b in range(batch):
-            flipped[o * lanes + b] = g[b * padded + o]
-        for b in range(batch, lanes):
-            flipped[o * lanes + b] = 0
-    for p in range(0, padded, PANEL):
-        wide = min(PANEL, padded - p)
-        w = weights.ctypes.data + 4 * (layer[WEIGHTS] + p * inputs)
-        start, lds = (zeros.ctypes.data, 0) if p == 0 else (deep.ctypes.data, lanes)
-        right = flipped.ctypes.data + 4 * p * lanes
-        real = min(wide, outputs - p)
-        _product(w, wide, 1, right, lanes, start, lds, deep.ctypes.data, lanes, inputs, lanes, real)
+            to = panel * lanes + b * ldg + i - panel
+            times = _at(slope, below[ACTIVITY] + to)
+            w = _at(weights, layer[WEIGHTS])
+            _dots(w, height, i, _at(g, 0), lanes, b, panels, rest, times, _at(deep, to))
 
 
 @compiled
-def _descend(layer, below, weights, h, g, zeros, batch, rate):  # type: ignore[no-untyped-def]
+def _descend(layer, below, weights, h, g, one, batch, lanes, rate):  # type: ignore[no-untyped-def]
     """Weights and bias -= rate x their gradients."""
-    inputs, padded = layer[INPUTS], layer[PADDED]
-    left = h.ctypes.data + 4 * below[ACTIVITY]
+    inputs, height, padded = layer[INPUTS], below[PADDED], layer[PADDED]
     for p in range(0, padded, PANEL):
-        wide = min(PANEL, padded - p)
-        w = weights.ctypes.data + 4 * (layer[WEIGHTS] + p * inputs)
-        right = g.ctypes.data + 4 * p
-        _update(left, 1, below[PADDED], right, padded, zeros.ctypes.data, w, wide, inputs, wide, batch, -rate)
-    for o in range(layer[OUTPUTS]):
-        total = numpy.float32(0)
-        for b in range(batch):
-            total += g[b * padded + o]
-        weights[layer[BIAS] + o] -= rate * total
+        wide, slopes = min(PANEL, padded - p), _at(g, p * lanes)
+        for q in range(0, inputs, PANEL):
+            step, high = min(PANEL, height - q), min(PANEL, inputs - q)
+            left, w = _at(h, below[ACTIVITY] + q * lanes), _at(weights, layer[WEIGHTS] + p * height + q * wide)
+            for j in range(0, wide, VECTORS * LANES):
+                vectors = min(VECTORS, (wide - j) // LANES)
+                for i in range(0, high, ROWS):
+                    rows, to = min(ROWS, high - i), w + 4 * (i * wide + j)
+                    _update(rows, vectors, left + 4 * i, step, batch, slopes + 4 * j, wide, to, wide, -rate)
+        for j in range(0, wide, LANES):  # a bias is the weight of an input that is 1
+            to = _at(weights, layer[BIAS] + p + j)
+            _update(1, 1, _at(one, 0), 0, batch, slopes + 4 * j, wide, to, wide, -rate)
 
 
 @compiled
-def _backward(layers, weights, h, slope, g, flipped, deep, zeros, batch, rate):  # type: ignore[no-untyped-def]
+def _backward(layers, weights, h, slope, g, flipped, deep, constants, batch, lanes, rate):  # type: ignore[no-untyped-def]
     """Takes one step of SGD, from the slopes of the logits in `g`; slopes of the layers below replace it on the way."""
-    lanes = (batch + LANES - 1) // LANES * LANES
     for number in range(len(layers) - 1, 0, -1):
         layer, below = layers[number], layers[number - 1]
-        if number > 1:
-            _slopes_below(layer, weights, g, flipped, deep, zeros, batch, lanes)
-        _descend(layer, below, weights, h, g, zeros, batch, rate)
-        if number > 1:
-            inputs, width, low = layer[INPUTS], below[PADDED], below[ACTIVITY]
-            for b in range(batch):
-                for i in range(inputs):
-                    g[b * width + i] = deep[i * lanes + b] * slope[low + b * width + i]
-                for i in range(inputs, width):
-                    g[b * width + i] = 0
+        if number > 1 and batch <= FEW:
+            _slopes_below_few(layer, below, weights, slope, g, deep, batch, lanes)
+        elif number > 1:
+            _slopes_below(layer, below, weights, g, flipped, deep, constants, batch, lanes)
+        _descend(layer, below, weights, h, g, constants[PANEL:], batch, lanes, rate)
+        if number > 1 and batch <= FEW:
+            g, deep = deep, g
+        elif number > 1:
+            _flip_back(below, deep, slope, g, batch, lanes)
 
 
 @compiled
 def _prefetch_row(images, row):  # type: ignore[no-untyped-def]
     width = images.shape[1] * images.itemsize
     for line in range(0, width, ALIGNMENT):
-        _prefetch(images.ctypes.data + row * width + line)
+        _prefetch(_at(images, row * images.shape[1]) + line)
 
 
 @compiled
-def _copy_row(images, row, x):  # type: ignore[no-untyped-def]
-    """One image as float32: bytes are divided by 255, as `ToTensor` does."""
-    if images.itemsize == 1:
-        for k in range(images.shape[1]):
-            x[k] = numpy.float32(images[row, k]) / numpy.float32(255)
-    else:
-        for k in range(images.shape[1]):
-            x[k] = images[row, k]
+def _copy_row(images, row, h, b, lanes):  # type: ignore[no-untyped-def]
+    """One image as float32 into row `b` of the lowest layer; bytes are divided by 255, as `ToTensor` does."""
+    pixels = images.shape[1]
+    for p in range(0, pixels, LANES):
+        panel = p - p % PANEL
+        source = _at(images, row * pixels + p)
+        target = _at(h, panel * lanes + b * min(PANEL, pixels - panel) + p - panel)
+        if images.itemsize == 1:
+            _widen(source, target)
+        else:
+            _copy(source, target)
+
+
+@compiled
+def _load_images(images, order, first, count, h, lanes):  # type: ignore[no-untyped-def]
+    """The images `order[first:first + count]` as rows of the lowest layer."""
+    for b in range(count):
+        if b + AHEAD < count:
+            _prefetch_row(images, order[first + b + AHEAD])
+        _copy_row(images, order[first + b], h, b, lanes)
 
 
 @compiled
 def batches(  # type: ignore[no-untyped-def]
-    images, labels, order, first, last, size, layers, weights, h, slope, g, flipped, deep, zeros, losses, rate
+    images,
+    labels,
+    order,
+    first,
+    last,
+    size,
+    layers,
+    weights,
+    h,
+    slope,
+    g,
+    flipped,
+    deep,
+    constants,
+    lanes,
+    losses,
+    rate,
 ):
     """Steps `first` to `last` of an epoch in batches of `size`."""
     top = layers[len(layers) - 1]
     classes, padded = top[OUTPUTS], top[PADDED]
-    pixels = layers[0][PADDED]
     for step in range(first, last):
         batch = min(size, len(order) - step * size)
-        for b in range(batch):
-            if b + AHEAD < batch:
-                _prefetch_row(images, order[step * size + b + AHEAD])
-            _copy_row(images, order[step * size + b], h[b * pixels : (b + 1) * pixels])
-        _forward(layers, weights, h, slope, batch)
+        _load_images(images, order, step * size, batch, h, lanes)
+        _forward(layers, weights, h, slope, batch, lanes)
         total = 0.0
         share = numpy.float32(1) / numpy.float32(batch)
         for b in range(batch):
@@ -324,7 +326,28 @@ def batches(  # type: ignore[no-untyped-def]
             for k in range(classes, padded):
                 g[b * padded + k] = 0
         losses[step] = total / batch
-        _backward(layers, weights, h, slope, g, flipped, deep, zeros, batch, rate)
+        _backward(layers, weights, h, slope, g, flipped, deep, constants, batch, lanes, rate)
+
+
+@compiled
+def evaluate(images, labels, order, layers, weights, h, slope, g, lanes, losses):  # type: ignore[no-untyped-def]
+    """Losses (n,) of images in their order; returns how many are classified right. As for `argmax`, nan is highest."""
+    top = layers[len(layers) - 1]
+    classes, padded = top[OUTPUTS], top[PADDED]
+    right = 0
+    for first in range(0, len(order), lanes):
+        count = min(lanes, len(order) - first)
+        _load_images(images, order, first, count, h, lanes)
+        _forward(layers, weights, h, slope, count, lanes)
+        for b in range(count):
+            logits, label = h[top[ACTIVITY] + b * padded :], labels[order[first + b]]
+            losses[first + b] = _loss_and_slopes(logits, label, classes, numpy.float32(1), g)
+            best = 0
+            for k in range(1, classes):
+                if logits[k] > logits[best] or (logits[k] != logits[k] and logits[best] == logits[best]):
+                    best = k
+            right += best == label
+    return right
 
 
 @compiled
@@ -339,79 +362,21 @@ def _gather(x, slope, n, index, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _add_rows(layer, weights, at, values, count, y):  # type: ignore[no-untyped-def]
-    """Y += the rows of the weights that `at` names, times their values."""
-    inputs, padded = layer[INPUTS], layer[PADDED]
-    for p in range(0, padded, PANEL):
-        wide = min(PANEL, padded - p)
-        w = weights.ctypes.data + 4 * (layer[WEIGHTS] + p * inputs)
-        j = 0
-        while j < wide:
-            wj, yj = w + 4 * j, y + 4 * (p + j)
-            if wide - j >= 128:
-                _rows_8(at, values, count, wj, wide, yj)
-                j += 128
-            elif wide - j >= 64:
-                _rows_4(at, values, count, wj, wide, yj)
-                j += 64
-            else:
-                _rows_1(at, values, count, wj, wide, yj)
-                j += 16
-
-
-@compiled
-def _step_rows(layer, weights, at, values, count, g, rate):  # type: ignore[no-untyped-def]
-    """The rows of the weights that `at` names -= rate x value x g."""
-    inputs, padded = layer[INPUTS], layer[PADDED]
-    for p in range(0, padded, PANEL):
-        wide = min(PANEL, padded - p)
-        w = weights.ctypes.data + 4 * (layer[WEIGHTS] + p * inputs)
-        j = 0
-        while j < wide:
-            wj, gj = w + 4 * j, g + 4 * (p + j)
-            if wide - j >= 128:
-                _step_8(at, values, count, wj, wide, gj, -rate, 0)
-                j += 128
-            elif wide - j >= 64:
-                _step_4(at, values, count, wj, wide, gj, -rate, 0)
-                j += 64
-            else:
-                _step_1(at, values, count, wj, wide, gj, -rate, 0)
-                j += 16
-
-
-@compiled
-def _step_rows_with_dots(layer, weights, at, values, count, g, rate, deep):  # type: ignore[no-untyped-def]
-    """The same in one pass with deep[row] += row . g, taken before the row changes."""
-    inputs, padded = layer[INPUTS], layer[PADDED]
-    for p in range(0, padded, PANEL):
-        wide = min(PANEL, padded - p)
-        w = weights.ctypes.data + 4 * (layer[WEIGHTS] + p * inputs)
-        j = 0
-        while j < wide:
-            wj, gj = w + 4 * j, g + 4 * (p + j)
-            if wide - j >= 128:
-                _both_8(at, values, count, wj, wide, gj, -rate, deep)
-                j += 128
-            elif wide - j >= 64:
-                _both_4(at, values, count, wj, wide, gj, -rate, deep)
-                j += 64
-            else:
-                _both_1(at, values, count, wj, wide, gj, -rate, deep)
-                j += 16
-
-
-@compiled
 def _forward_single(layers, weights, h, slope, counts, index, value):  # type: ignore[no-untyped-def]
     """As `_forward` for one image, from what is not zero; notes what is not zero in each layer."""
     for number in range(1, len(layers)):
         layer, below = layers[number], layers[number - 1]
         padded, low = layer[PADDED], layer[ACTIVITY]
-        at, values = index.ctypes.data + 8 * below[ACTIVITY], value.ctypes.data + 4 * below[ACTIVITY]
-        h[low : low + padded] = weights[layer[BIAS] : layer[BIAS] + padded]
-        _add_rows(layer, weights, at, values, counts[number - 1], h.ctypes.data + 4 * low)
+        at, values, count = _at(index, below[ACTIVITY]), _at(value, below[ACTIVITY]), counts[number - 1]
+        for p in range(0, padded, layer[WIDE]):
+            wide = min(layer[WIDE], padded - p)
+            w = _at(weights, layer[WEIGHTS] + p * below[PADDED])
+            for j in range(0, wide, SPARSE_VECTORS * LANES):
+                vectors = min(SPARSE_VECTORS, (wide - j) // LANES)
+                start, y = _at(weights, layer[BIAS] + p + j), _at(h, low + p + j)
+                _add_rows(vectors, at, values, count, w + 4 * j, wide, start, y)
         if number < len(layers) - 1:
-            _activate(h[low : low + padded], layer[KIND], h[low : low + padded], slope[low : low + padded], padded)
+            _activate(h[low : low + padded], layer[KIND], slope[low : low + padded], padded)
             counts[number] = _gather(h[low:], slope[low:], layer[OUTPUTS], index[low:], value[low:])
 
 
@@ -423,14 +388,20 @@ def _backward_single(layers, weights, h, slope, g, deep, counts, index, value, r
     """
     for number in range(len(layers) - 1, 0, -1):
         layer, below = layers[number], layers[number - 1]
-        inputs, low = layer[INPUTS], below[ACTIVITY]
-        at, values = index.ctypes.data + 8 * low, value.ctypes.data + 4 * low
-        if number > 1:
-            deep[:inputs] = 0
-            _step_rows_with_dots(layer, weights, at, values, counts[number - 1], g.ctypes.data, rate, deep.ctypes.data)
-        else:
-            _step_rows(layer, weights, at, values, counts[number - 1], g.ctypes.data, rate)
-        for o in range(layer[PADDED]):
+        inputs, padded, low = layer[INPUTS], layer[PADDED], below[ACTIVITY]
+        at, values, count = _at(index, low), _at(value, low), counts[number - 1]
+        for i in range(inputs if number > 1 else 0):
+            deep[i] = 0
+        for p in range(0, padded, layer[WIDE]):
+            wide = min(layer[WIDE], padded - p)
+            w = _at(weights, layer[WEIGHTS] + p * below[PADDED])
+            for j in range(0, wide, SPARSE_VECTORS * LANES):
+                vectors, slopes = min(SPARSE_VECTORS, (wide - j) // LANES), _at(g, p + j)
+                if number > 1:
+                    _step_rows_with_dots(vectors, at, values, count, w + 4 * j, wide, slopes, -rate, _at(deep, 0))
+                else:
+                    _step_rows(vectors, at, values, count, w + 4 * j, wide, slopes, -rate, 0)
+        for o in range(padded):
             weights[layer[BIAS] + o] -= rate * g[o]
         if number > 1:
             for i in range(inputs):
@@ -451,7 +422,7 @@ def singles(  # type: ignore[no-untyped-def]
         sample = order[step]
         if step + 2 < last:
             _prefetch_row(images, order[step + 2])
-        _copy_row(images, sample, h[:pixels])
+        _copy_row(images, sample, h, 0, 1)
         counts[0] = _gather(h, h, pixels, index, value)
         _forward_single(layers, weights, h, slope, counts, index, value)
         losses[step] = _loss_and_slopes(h[top[ACTIVITY] :], labels[sample], top[OUTPUTS], numpy.float32(1), g)
