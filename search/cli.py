@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from models.errors import ModelError
-from search import answers, display, errors, options, roster, signals, steering, store, study, study_file
+from search import answers, bench, display, errors, options, roster, signals, steering, store, study, study_file
 from search import run as runs
 from search.options import common, json_option, study_argument, training
 
@@ -233,5 +233,5 @@ def list_studies(as_json: bool, storage: str) -> None:
         click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
 
 
-for command in (steering.extend, steering.pause, steering.resume, steering.stop, steering.enqueue):
+for command in (bench.bench, steering.extend, steering.pause, steering.resume, steering.stop, steering.enqueue):
     cli.add_command(command)

@@ -17,6 +17,18 @@ OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait lon
 STUDIES = pathlib.Path("studies")
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+data_option = click.option(
+    "--data-dir",
+    envvar="SEARCH_DATA",
+    default="data",
+    show_default=True,
+    type=click.Path(path_type=pathlib.Path, file_okay=False),
+    help="Folder of FashionMNIST; filled on first use.",
+)
+study_argument = click.argument("name", metavar="STUDY")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
 
 def common(command: Callable[..., T]) -> Callable[..., T]:
     """Options that every command takes."""
@@ -29,7 +41,7 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
         metavar="URL",
         help="SQLite file or Postgres database of the studies. A URL with a password belongs into SEARCH_STORAGE.",
     )
-    @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    @debug_option
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> T:
         return command(*args, **kwargs)
@@ -40,14 +52,7 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
 def training(command: Callable[..., T]) -> Callable[..., T]:
     """Options of the commands that train."""
 
-    @click.option(
-        "--data-dir",
-        envvar="SEARCH_DATA",
-        default="data",
-        show_default=True,
-        type=click.Path(path_type=pathlib.Path, file_okay=False),
-        help="Folder of FashionMNIST; filled on first use.",
-    )
+    @data_option
     @click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
     @click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
     @click.option(
@@ -64,10 +69,6 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
         return command(*args, **kwargs)
 
     return wrapped
-
-
-study_argument = click.argument("name", metavar="STUDY")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def open_store(url: str) -> store.Store:
