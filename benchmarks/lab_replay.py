@@ -31,7 +31,7 @@ def recipes() -> list[Recipe]:
     """The ten published configurations."""
     spec = study_file.load(STUDY)
     assert spec.training is not None
-    return [Recipe(**params, epochs=spec.training.epochs, seed=spec.seed or 0) for params in spec.enqueue]
+    return [Recipe(**params, epochs=spec.training.epochs) for params in spec.enqueue]
 
 
 def ours(folder: pathlib.Path, data_dir: str, hopeless: bool) -> tuple[float, dict[int, float]]:
