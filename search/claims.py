@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import errors, orders, presence, space, study, tables
+from search import checkpoint, errors, orders, presence, space, study, tables
 from search.store import Store
 
 STALL_LIMIT = 3
@@ -33,6 +33,7 @@ class Claim:
         fixed: what an enqueued configuration has set.
         seconds: training time that earlier owners spent on it.
         repeat: which training seed: 0 is the study's own.
+        saved: the training of an earlier owner, to go on from.
     """
 
     study_id: int
@@ -45,6 +46,7 @@ class Claim:
     seconds: float
     how: str
     repeat: int = 0
+    saved: checkpoint.Checkpoint | None = None
 
 
 class Nothing(enum.Enum):
@@ -66,7 +68,7 @@ def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence
     def work(connection: sqlalchemy.Connection) -> Claim | Nothing:
         tables.lock_study(connection, of.study_id)
         if (lost := connection.execute(_claim_row().where(claims.c.owner == owner)).first()) is not None:
-            return _claim(connection, of, lost, "answer lost")
+            return _take_up(connection, of, lost.trial_id, "answer lost")
         who = dataclasses.asdict(worker)
         mine = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
         orphans = watch.look(_running(connection, of.study_id), time.monotonic(), store.interruptions)
@@ -81,8 +83,16 @@ def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence
     return store.write(work)
 
 
-def report(store: Store, claim: Claim, step: int, value: float, seconds: float, attrs: dict[str, Any]) -> None:
-    """Stores an epoch's value, the trial's training time so far, and attributes.
+def report(
+    store: Store,
+    claim: Claim,
+    step: int,
+    value: float,
+    seconds: float,
+    attrs: dict[str, Any],
+    saved: checkpoint.Checkpoint | None = None,
+) -> None:
+    """Stores an epoch's value, the trial's training time so far, attributes, and a checkpoint where one is due.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
@@ -93,6 +103,8 @@ def report(store: Store, claim: Claim, step: int, value: float, seconds: float, 
         fence(connection, claim, stalls=-1, seconds=seconds)
         tables.put_step(connection, claim.trial_id, step, value)
         tables.put_attributes(connection, claim.trial_id, attrs)
+        if saved is not None:
+            checkpoint.save(connection, claim.trial_id, saved)
 
     store.write(work)
 
@@ -121,8 +133,10 @@ def tell(
     store.write(work)
 
 
-def hand_over(store: Store, claim: Claim, seconds: float | None = None) -> None:
-    """Gives the trial back, WAITING with its parameters, for the next worker.
+def hand_over(
+    store: Store, claim: Claim, seconds: float | None = None, saved: checkpoint.Checkpoint | None = None
+) -> None:
+    """Gives the trial back, WAITING with its parameters and how far it has trained, for the next worker.
 
     Raises:
         errors.TrialLost: the trial has another owner by now, or none, where the first answer was lost.
@@ -135,6 +149,8 @@ def hand_over(store: Store, claim: Claim, seconds: float | None = None) -> None:
             .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
             .values(state=TrialState.WAITING, datetime_start=None)
         )
+        if saved is not None:
+            checkpoint.save(connection, claim.trial_id, saved)
 
     store.write(work)
 
@@ -194,6 +210,7 @@ def _end(
     if value is not None:
         tables.put_value(connection, trial_id, value)
     tables.put_attributes(connection, trial_id, attrs)
+    checkpoint.delete(connection, trial_id)
 
 
 def _claim_row() -> sqlalchemy.Select[Any]:
@@ -202,7 +219,13 @@ def _claim_row() -> sqlalchemy.Select[Any]:
     ).join(trials, trials.c.trial_id == claims.c.trial_id)
 
 
-def _claim(connection: sqlalchemy.Connection, of: study.Study, row: Any, how: str) -> Claim:
+def _claim(
+    connection: sqlalchemy.Connection,
+    of: study.Study,
+    row: Any,
+    how: str,
+    saved: checkpoint.Checkpoint | None = None,
+) -> Claim:
     fixed = connection.execute(
         sqlalchemy.select(tables.system_attributes.c.value_json).where(
             tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == tables.FIXED_PARAMS
@@ -219,6 +242,7 @@ def _claim(connection: sqlalchemy.Connection, of: study.Study, row: Any, how: st
         seconds=row.seconds,
         how=how,
         repeat=row.repeat,
+        saved=saved,
     )
 
 
@@ -295,7 +319,7 @@ def _adopt(
         _end(connection, orphan.trial_id, TrialState.FAIL, None, {"reason": reason})
         connection.execute(claims.update().where(claims.c.trial_id == orphan.trial_id).values(owner="", told=True))
         return None
-    return _start_over(connection, of, orphan.trial_id, "adopted")
+    return _take_up(connection, of, orphan.trial_id, "adopted")
 
 
 def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> Claim | None:
@@ -317,7 +341,7 @@ def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str,
     connection.execute(
         claims.update().where(claims.c.trial_id == first).values(generation=claims.c.generation + 1, **mine)
     )
-    return _start_over(connection, of, first, "waiting")
+    return _take_up(connection, of, first, "waiting")
 
 
 def _create(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> Claim:
@@ -333,11 +357,18 @@ def _ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int)
         connection.execute(claims.insert().values(trial_id=trial_id, study_id=study_id))
 
 
-def _start_over(connection: sqlalchemy.Connection, of: study.Study, trial_id: int, how: str) -> Claim:
-    """Clears the steps of the former owner: a stored step would hide the new owner's report of it."""
-    connection.execute(tables.steps.delete().where(tables.steps.c.trial_id == trial_id))
+def _take_up(connection: sqlalchemy.Connection, of: study.Study, trial_id: int, how: str) -> Claim:
+    """Goes on from the checkpoint, or clears it all where there is none.
+
+    Steps after it go: a stored step would hide the new owner's report of it.
+    """
+    saved = checkpoint.find(connection, trial_id)
+    if saved is None:
+        checkpoint.delete(connection, trial_id)
+    later = tables.steps.c.step > (saved.epoch if saved else 0)
+    connection.execute(tables.steps.delete().where(tables.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(claims.c.trial_id == trial_id)).one()
-    return _claim(connection, of, row, how)
+    return _claim(connection, of, row, how, saved)
 
 
 def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int) -> bool:

@@ -76,6 +76,7 @@ def run(
     device: str,
     engine: str | None,
     grace: float,
+    checkpoint_seconds: float,
     as_json: bool,
     storage: str,
 ) -> int:
@@ -96,6 +97,7 @@ def run(
     here.patience_seconds = store.PATIENCE_SECONDS
     count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     arguments = [of.name, "--data-dir", str(data_dir), "--device", device, "--grace", str(grace)]
+    arguments += ["--checkpoint-seconds", str(checkpoint_seconds)]
     arguments += ["--engine", engine] if engine else []
     code = runs.supervise(here, of, count, arguments)
     summary = study.summary(here, of)
@@ -149,6 +151,7 @@ def work(
     device: str,
     engine: str | None,
     grace: float,
+    checkpoint_seconds: float,
     storage: str,
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
@@ -177,7 +180,8 @@ def work(
         from search import own_objective
 
         train = own_objective.OwnObjective(of.spec)
-    ended = worker.Worker(here, of, train, stop, stay=stay, grace_seconds=grace, parent=parent, device=device).run()
+    limits = {"grace_seconds": grace, "save_seconds": checkpoint_seconds}
+    ended = worker.Worker(here, of, train, stop, stay=stay, parent=parent, device=device, **limits).run()
     if interrupted.is_set():
         return 130
     if ended is claims.Nothing.FAILURES:

@@ -5,6 +5,7 @@ grown by orders of magnitude; docs/decisions/0007-hopeless-growth.md derives the
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,9 +25,13 @@ TINY = 1e-300  # a network that gives the same for every image has no spread
 
 
 class Hopeless:
-    """The rule for one trial: `before` its training, then `after` each epoch in turn."""
+    """The rule for one trial: `before` its training, then `after` each epoch in turn.
 
-    def __init__(self, recipe: recipes.Recipe, data: datasets.Dataset) -> None:
+    Args:
+        memory: what the rule knew when the training was interrupted, in place of `before`.
+    """
+
+    def __init__(self, recipe: recipes.Recipe, data: datasets.Dataset, memory: list[Any] | None = None) -> None:
         self._recipe = recipe
         self._images = data.train_images[:PROBE_IMAGES]
         self._labels = data.train_labels[:PROBE_IMAGES]
@@ -34,6 +39,13 @@ class Hopeless:
         self._spread: float | None = None
         self._rates: list[float] = []
         self._alive = recipe.depth < PLATEAU_DEPTH
+        if memory is not None:
+            self._spread, self._rates, self._alive = memory
+
+    @property
+    def memory(self) -> list[Any]:
+        """What the rule knows now; it survives JSON."""
+        return [self._spread, list(self._rates), self._alive]
 
     def before(self) -> str | None:
         """The reason to prune before any training, or None."""

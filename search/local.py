@@ -17,6 +17,7 @@ RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
 LOG_LINES = 15
+FIRST_BYTES = 20_000
 
 
 @dataclasses.dataclass
@@ -42,6 +43,7 @@ class LocalWorkers:
         self._command = [sys.executable, "-m", "search", "work", *arguments, "--parent", str(os.getpid())]
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
+        self._log_start = log_file.stat().st_size if log_file and log_file.exists() else 0
         self._slots: list[_Slot] = []
         self._restarts = True
 
@@ -106,6 +108,16 @@ class LocalWorkers:
                 slot.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 return
+
+    @property
+    def are_compiling(self) -> bool:
+        """Whether a worker compiles the CPU engine, as it does on the first use and after a change of it."""
+        if self._log_file is None or not self._log_file.exists():
+            return False
+        with self._log_file.open("rb") as stream:
+            stream.seek(self._log_start)
+            first = stream.read(FIRST_BYTES)
+        return first.count(b"event=compiling") > first.count(b"event=compiled")
 
     def last_words(self) -> str:
         """The end of the workers' log file."""

@@ -10,9 +10,10 @@ import torch
 from optuna.trial import TrialState
 
 from models import data as datasets
+from models import engine as interface
 from models import engines
 from models import recipe as recipes
-from search import hopeless, space, study_file
+from search import checkpoint, hopeless, space, study_file
 
 
 class Trial(Protocol):
@@ -25,8 +26,13 @@ class Trial(Protocol):
     # set by an objective whose code does not call `tick`; called where it should have
     interrupt: Callable[[], None] | None
 
-    def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
-        """Stores the value of a 1-based step."""
+    # the training of an earlier owner, to go on from
+    saved: checkpoint.Checkpoint | None
+
+    def report(
+        self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
+    ) -> None:
+        """Stores the value of a 1-based step, and now and then the training after it."""
 
     def should_prune(self) -> str | None:
         """Why the study's population pruner would end the trial after its last report, or None."""
@@ -66,25 +72,30 @@ class Objective:
 
     def __call__(self, trial: Trial) -> Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
-        recipe = self.recipe(trial.params, trial.repeat)
+        recipe, saved = self.recipe(trial.params, trial.repeat), trial.saved
+        losses, values, reason, memory, resume = [], [], None, None, None
+        if saved:
+            losses, reason, memory = (saved.history[key] for key in ("losses", "reason", "memory"))
+            values = saved.values
+            resume = interface.State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
+        judge = hopeless.Hopeless(recipe, self._data, memory) if self._spec.pruning.hopeless else None
+        # what an earlier owner found, or would have looked for, before it ended
+        reason = (reason or trial.should_prune()) if saved else judge.before() if judge else None
+        epochs = self._engine.train(recipe, self._data, resume, tick=trial.tick)
+        while not reason and (epoch := next(epochs, None)) is not None:
+            losses, values = [*losses, epoch.loss], [*values, epoch.accuracy]
+            reason = judge.after(epoch) if judge else None
+            history = {"losses": losses, "reason": reason, "memory": judge.memory if judge else None}
+            weights = tuple(weight.numpy() for weight in epoch.state().weights)
+            after = checkpoint.Checkpoint(epoch.number, weights, values, history)
+            trial.report(epoch.number, epoch.accuracy, {"avg_losses": losses}, after)
+            reason = reason or trial.should_prune()
         attrs: dict[str, Any] = {"engine": self._engine.name, "device": self._engine.device}
-        losses: list[float] = []
-        value = None
-
-        def result(state: TrialState, **more: Any) -> Result:
-            return Result(state, value, {**attrs, **more})
-
-        judge = hopeless.Hopeless(recipe, self._data) if self._spec.pruning.hopeless else None
-        if judge and (reason := judge.before()):
-            return result(TrialState.PRUNED, reason=reason)
-        for epoch in self._engine.train(recipe, self._data, tick=trial.tick):
-            value = epoch.accuracy
-            losses.append(epoch.loss)
-            attrs["avg_loss"] = epoch.loss
-            trial.report(epoch.number, epoch.accuracy, {"avg_losses": losses})
-            if (reason := judge.after(epoch) if judge else None) or (reason := trial.should_prune()):
-                return result(TrialState.PRUNED, reason=reason)
-        return result(TrialState.COMPLETE)
+        if losses:
+            attrs["avg_loss"] = losses[-1]
+        if reason:
+            attrs["reason"] = reason
+        return Result(TrialState.PRUNED if reason else TrialState.COMPLETE, values[-1] if values else None, attrs)
 
     def recipe(self, params: space.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.

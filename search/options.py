@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from search import errors, presence, store, study, study_file
+from search import checkpoint, errors, presence, store, study, study_file
 
 T = TypeVar("T")
 
@@ -63,6 +63,15 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
         show_default=True,
         metavar="SECONDS",
         help="Silence after which a worker counts as gone; the same for all workers of a study.",
+    )
+    @click.option(
+        "--checkpoint-seconds",
+        envvar="SEARCH_CHECKPOINT_SECONDS",
+        type=click.FloatRange(min=0),
+        default=checkpoint.SAVE_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="Training between two checkpoints of a trial, at least.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> T:

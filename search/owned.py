@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from search import claims, errors, pruners, study
+from search import checkpoint, claims, errors, pruners, study
 from search.store import Store
 
 log = logging.getLogger("search")
@@ -17,9 +17,17 @@ class OwnedTrial:
 
     Args:
         stop: set where the worker is to end.
+        save_seconds: of training after which the next report carries a checkpoint.
     """
 
-    def __init__(self, store: Store, of: study.Study, claim: claims.Claim, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        of: study.Study,
+        claim: claims.Claim,
+        stop: threading.Event,
+        save_seconds: float = checkpoint.SAVE_SECONDS,
+    ) -> None:
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
         self.interrupt: Callable[[], None] | None = None
@@ -27,14 +35,17 @@ class OwnedTrial:
         self.lost: errors.SearchError | None = None
         self._store, self._study, self._stop = store, of, stop
         self._epoch_seconds = of.spec.budget.epoch_seconds
-        self._values: dict[int, float] = {}
+        self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
         self._started = self._epoch_started = time.perf_counter()
-        self._epoch = 1
+        self._epoch = claim.saved.epoch + 1 if claim.saved else 1
+        self._save_seconds, self._last_save = save_seconds, self._started
+        self.saved = claim.saved
+        self.unsaved: checkpoint.Checkpoint | None = None
 
     def begin(self, params: dict[str, Any]) -> None:
         """The training starts now, with this configuration."""
         self.params = params
-        self._started = self._epoch_started = time.perf_counter()
+        self._started = self._epoch_started = self._last_save = time.perf_counter()
 
     @property
     def seconds(self) -> float:
@@ -58,12 +69,18 @@ class OwnedTrial:
             )
         return None
 
-    def report(self, step: int, value: float, attrs: dict[str, Any]) -> None:
+    def report(
+        self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
+    ) -> None:
         """See `objective.Trial`."""
-        claims.report(self._store, self.claim, step, value, self.seconds, attrs)
+        due = time.perf_counter() - self._last_save >= self._save_seconds
+        claims.report(self._store, self.claim, step, value, self.seconds, attrs, after if due else None)
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
         self._values[step] = value
         self._epoch, self._epoch_started = step + 1, time.perf_counter()
+        self.unsaved = None if due else after
+        if due:
+            self._last_save = self._epoch_started
 
     def should_prune(self) -> str | None:
         """See `objective.Trial`."""

@@ -89,7 +89,8 @@ def supervise(here: store.Store, of: study.Study, count: int, arguments: list[st
             while workers.alive and not stop.is_set():
                 workers.look()
                 summary = study.summary(here, of, history)
-                screen.update(summary, workers.alive)
+                note = "compiling the CPU engine for this machine: once, half a minute" if workers.are_compiling else ""
+                screen.update(summary, workers.alive, note)
                 stop.wait(POLL_SECONDS)
             if stop.is_set():
                 screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")

@@ -1,7 +1,8 @@
-"""Three tables of ours beside Optuna's, and the handles on Optuna's own: all of its private API that we touch is here.
+"""Four tables of ours beside Optuna's, and the handles on Optuna's own: all of its private API that we touch is here.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
-study may do, `search_workers` who works on it. All vanish with the study, whichever tool deletes it.
+study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained. All vanish with the
+study, whichever tool deletes it.
 """
 
 import datetime
@@ -84,6 +85,19 @@ orders = sqlalchemy.Table(
     sqlalchemy.Column("at_once", sqlalchemy.Boolean, nullable=False),
 )
 
+# The training after an epoch of a trial that runs or waits; see `checkpoint`.
+checkpoints = sqlalchemy.Table(
+    "search_checkpoints",
+    ours,
+    sqlalchemy.Column(
+        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sqlalchemy.Column("epoch", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("history", sqlalchemy.Text, nullable=False),
+    sqlalchemy.Column("weights", sqlalchemy.LargeBinary, nullable=False),
+    sqlalchemy.Column("checksum", sqlalchemy.String(64), nullable=False),
+)
+
 # Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share.
 workers = sqlalchemy.Table(
     "search_workers",
@@ -104,6 +118,7 @@ for _table, _parent, _column in (
     ("search_claims", "trials", "trial_id"),
     ("search_orders", "studies", "study_id"),
     ("search_workers", "studies", "study_id"),
+    ("search_checkpoints", "trials", "trial_id"),
 ):
     sqlalchemy.event.listen(
         ours,

@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import claims, configurations, errors, heart, owned, presence, roster, study
+from search import checkpoint, claims, configurations, errors, heart, owned, presence, roster, study
 from search.objective import Result, Trial
 from search.store import Store
 
@@ -31,6 +31,7 @@ class Worker:
         stay: wait for an extension where the study is finished.
         parent: end where this process is no longer the parent.
         device: what the roster says it trains on.
+        save_seconds: of training between two checkpoints of a trial, at least.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Worker:
         grace_seconds: float = presence.GRACE_SECONDS,
         parent: int | None = None,
         device: str = "cpu",
+        save_seconds: float = checkpoint.SAVE_SECONDS,
     ) -> None:
-        self._store, self._study, self._objective = store, of, objective
+        self._store, self._study, self._objective, self._save_seconds = store, of, objective, save_seconds
         self._stop, self._stay, self._parent = stop, stay, parent
         self._me = presence.Worker.this()
         self._watch = presence.Watch(grace_seconds)
@@ -84,7 +86,7 @@ class Worker:
 
     def _run_trial(self, claim: claims.Claim, beating: heart.Heart) -> None:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
-        trial = owned.OwnedTrial(self._store, self._study, claim, self._stop)
+        trial = owned.OwnedTrial(self._store, self._study, claim, self._stop, self._save_seconds)
         with beating.of(trial):
             try:
                 self._train_or_fail(trial)
@@ -95,7 +97,7 @@ class Worker:
         try:
             self._train(trial)
         except errors.HandOver:
-            claims.hand_over(self._store, trial.claim, trial.seconds)
+            claims.hand_over(self._store, trial.claim, trial.seconds, trial.unsaved)
             log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
         except (errors.DuplicateConfiguration, errors.EpochTimeout) as error:
             self._fail(trial, error)

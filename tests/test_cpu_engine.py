@@ -1,7 +1,10 @@
 """The compiled CPU engine: its functions, its memory, and how soon it looks up."""
 
 import math
+import os
 import pathlib
+import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -75,6 +78,109 @@ def test_no_byte_outside_its_buffers_is_touched(tmp_path: pathlib.Path, side: st
     assert "no page was touched" in done.stdout
     overrun = subprocess.run([*command, "overrun"], env=environment, capture_output=True, text=True, timeout=250)
     assert overrun.returncode < 0  # the guard is real
+
+
+OTHER_TARGET = """
+import re, sys
+import numpy, torch
+from llvmlite import binding
+from models import data, engines
+from models.engines import kernels, loops
+from models.recipe import Recipe
+
+assert (kernels.TILE_ROWS, kernels.TILE_VECTORS) == (4, 1), "the tile of AVX-512 needs its 32 registers"
+small = data.synthetic(train=101, test=20)
+for batch_size in (1, 3, 41):
+    recipe = Recipe(0.01, batch_size, 2, 40, "GELU", epochs=1)
+    ours, theirs = (next(iter(engines.load(name).train(recipe, small))) for name in ("cpu", "reference"))
+    numpy.testing.assert_allclose(ours.batch_losses, theirs.batch_losses, rtol=1e-5)
+    for got, wanted in zip(ours.state().weights, theirs.state().weights, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+if sys.argv[1:] == ["arm64"]:
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    (code,) = loops._multiply.inspect_llvm().values()
+    code = re.sub(r"target (datalayout|triple) = .*", "", code)
+    code = re.sub(r" #[0-9]+", "", re.sub(r"attributes #[0-9]+ = .*", "", code))
+    triple = "aarch64-unknown-linux-gnu"
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu="neoverse-n1", opt=2)
+    assembly = machine.emit_assembly(binding.parse_assembly(f'target triple = "{triple}"\\n' + code))
+    assert assembly.count("fmla\\t") > 30, "no vector code"
+print("right")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the targets are those of x86-64")
+@pytest.mark.parametrize(
+    ("target", "arguments"),
+    [
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2"}, []),
+        ({"NUMBA_CPU_NAME": "generic"}, ["arm64"]),
+    ],
+    ids=["AVX2", "generic x86-64, and arm64 generated"],
+)
+def test_other_targets_choose_their_tile_and_stay_right(
+    tmp_path: pathlib.Path, target: dict[str, str], arguments: list[str]
+) -> None:
+    """Without AVX-512 the tile is smaller and the training the same; for arm64 vector code comes out, not run here."""
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "NUMBA_CACHE_DIR": str(tmp_path), **target}
+    command = [sys.executable, "-c", OTHER_TARGET, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    assert done.stdout == "right\n", done.stderr
+
+
+TRAINS = """
+import logging
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+from models import data, engines
+from models.engines import cpu, loops
+from models.recipe import Recipe
+cpu.ANNOUNCED_SECONDS = 0.5
+next(iter(engines.load("cpu").train(Recipe(0.01, 3, 1, 8, "ReLU", epochs=1), data.synthetic(train=20, test=5))))
+print(sum(loops.batches.stats.cache_hits.values()), sum(loops.batches.stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.slow
+def test_the_cache_serves_until_the_source_changes(tmp_path: pathlib.Path) -> None:
+    """The first process compiles and says so, the next finds it done; an edit of the kernels compiles anew."""
+    shutil.copytree(ROOT / "models", tmp_path / "models", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run() -> tuple[str, str]:
+        environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        command = [sys.executable, "-c", TRAINS]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip(), done.stderr
+
+    answer, said = run()
+    assert answer == "0 1"
+    assert "event=compiling engine=cpu" in said
+    assert "event=compiled engine=cpu" in said
+    answer, said = run()
+    assert answer == "1 0"
+    assert "event=compiling" not in said
+    later = time.time() + 5
+    os.utime(tmp_path / "models" / "engines" / "kernels.py", (later, later))
+    assert run()[0] == "0 1"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root to mount read-only")
+def test_a_read_only_file_system_does_not_break_it(tmp_path: pathlib.Path) -> None:
+    """Where nothing can be written, neither beside the source nor at home, it compiles for this process alone."""
+    shutil.copytree(ROOT / "models", tmp_path / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    script = tmp_path / "train.py"
+    script.write_text(TRAINS)
+    mount = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,bind,ro {tmp_path}"
+    command = ["unshare", "--mount", "sh", "-c", f"{mount} && exec {sys.executable} -B {script}"]
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.glob("models/engines/__pycache__/*"))
 
 
 @pytest.mark.parametrize("name", ["ReLU", "Sigmoid", "GELU"])

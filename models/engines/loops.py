@@ -1,9 +1,18 @@
 """Compiled steps of SGD over many batches: products of matrices, activations, loss, and the way back.
 
-One file, since Numba's cache looks at the one file that a function stands in: touch this one after a change in
-kernels.py. Addresses are in bytes, strides and offsets in float32 elements.
+With images x = h0, layers z = h W + b, h' = f(z), the logits z of the last layer and B samples in a batch:
+
+    L = 1/B sum of (log sum exp z - z[label])      dL/dz = (softmax z - onehot label) / B     of the last layer
+    dL/dW = h^T dL/dz       dL/db = sum over samples of dL/dz       dL/dh = dL/dz W^T
+    dL/dz = dL/dh * f'(z)   of the layer below, whose h this layer's was; f'(z) is kept on the way forward
+    W -= rate dL/dW         b -= rate dL/db                         after dL/dh was taken with the old W
+
+`g` is dL/dz, `slope` is f'(z), `deep` is dL/dh. One file, since Numba's cache looks at the one file that a function
+stands in. Addresses are in bytes, strides and offsets in float32 elements.
 """
 
+import contextlib
+import pathlib
 from typing import Any
 
 import numba
@@ -24,6 +33,10 @@ def _has_cache() -> bool:
         return False
     return True
 
+
+with contextlib.suppress(OSError):  # where kernels.py was edited since, the cache must not answer
+    if pathlib.Path(kernels.__file__).stat().st_mtime > pathlib.Path(__file__).stat().st_mtime:
+        pathlib.Path(__file__).touch()
 
 LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
 PANEL, ALIGNMENT = kernels.PANEL, 64
