@@ -13,7 +13,7 @@ import sqlalchemy
 from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
 
-from models import engines, network
+from models import data, engines, network
 from search import checkpoint, claims, configurations, errors, objective, owned, presence, store, study, tables
 
 Make = Callable[..., study.Study]
@@ -212,7 +212,7 @@ def test_a_killed_worker_s_training_goes_on(
     assert first.state == TrialState.COMPLETE
     train = objective.Objective(of.spec, data_dir, "cpu")
     recipe = train.recipe(first.params)
-    values = [epoch.accuracy for epoch in engines.load().train(recipe, train.data)]
+    values = [epoch.accuracy for epoch in engines.load().train(recipe, data.fashion_mnist(data_dir))]
     assert [first.intermediate_values[step] for step in sorted(first.intermediate_values)] == values
     assert {step: first.intermediate_values[step] for step in done} == done
     assert rows(opened) == 0

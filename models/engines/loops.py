@@ -7,11 +7,10 @@ With images x = h0, layers z = h W + b, h' = f(z), the logits z of the last laye
     dL/dz = dL/dh * f'(z)   of the layer below, whose h this layer's was; f'(z) is kept on the way forward
     W -= rate dL/dW         b -= rate dL/db                         after dL/dh was taken with the old W
 
-`g` is dL/dz, `slope` is f'(z), `deep` is dL/dh. One file, since Numba's cache looks at the one file that a function
-stands in. Addresses are in bytes, strides and offsets in float32 elements.
+`g` is dL/dz, `slope` is f'(z), `deep` is dL/dh. Addresses are in bytes, strides and offsets in float32 elements.
 """
 
-import contextlib
+import hashlib
 import pathlib
 from typing import Any
 
@@ -20,9 +19,14 @@ import numpy
 
 from models.engines import kernels
 
+# Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
+KERNELS = "1b2f39b0f5c4c414"
+
 
 def _has_cache() -> bool:
-    """Whether Numba finds a folder for its cache: beside this file, or the user's. Without one it would refuse."""
+    """Whether Numba finds a folder for its cache, beside this file or the user's, and what it holds is of `kernels`."""
+    if hashlib.sha256(pathlib.Path(kernels.__file__).read_bytes()).hexdigest()[:16] != KERNELS:
+        return False
 
     def probe() -> None:
         pass
@@ -33,10 +37,6 @@ def _has_cache() -> bool:
         return False
     return True
 
-
-with contextlib.suppress(OSError):  # where kernels.py was edited since, the cache must not answer
-    if pathlib.Path(kernels.__file__).stat().st_mtime > pathlib.Path(__file__).stat().st_mtime:
-        pathlib.Path(__file__).touch()
 
 LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
 PANEL, ALIGNMENT = kernels.PANEL, 64
