@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from models.errors import ModelError
-from search import answers, bench, display, errors, options, roster, signals, steering, store, study, study_file
+from search import answers, backup, bench, display, errors, options, roster, signals, steering, store, study, study_file
 from search import run as runs
 from search.options import common, json_option, study_argument, training
 
@@ -235,6 +235,45 @@ def list_studies(as_json: bool, storage: str) -> None:
         answers.out.print(display.study_table(summaries))
     else:
         click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+
+
+@cli.command("backup")
+@study_argument
+@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@common
+def write_backup(name: str, file: pathlib.Path, storage: str) -> None:
+    """Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.
+
+    \b
+    Example:
+      search backup lab lab-monday.db
+    """
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    with answers.err.status("writing ..."):
+        backup.write(here, of, file)
+    click.echo(f"study {of.name!r} written to {file}; `search restore {file}` puts it into a storage")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@json_option
+@common
+def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
+    """Puts the study of a backup FILE into the storage, SQLite or Postgres, under its name.
+
+    \b
+    Example:
+      search restore lab-monday.db --storage postgresql://user@host/search
+    """
+    here = store.Store(storage, options.OPEN_SECONDS)
+    with answers.err.status("reading ..."):
+        of = backup.read(here, file)
+    summary = study.summary(here, of)
+    if as_json:
+        click.echo(json.dumps(answers.as_json(here, summary)))
+        return
+    click.echo(f"study {of.name!r} restored: {answers.counts(summary)}; `search run {of.name}` goes on")
 
 
 for command in (bench.bench, steering.extend, steering.pause, steering.resume, steering.stop, steering.enqueue):

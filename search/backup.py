@@ -1,0 +1,151 @@
+"""A study as one file, and back: a SQLite database like any other, for whichever database it came from.
+
+Any Optuna tool opens the file. Who works on the study is left out, and who owns a running trial: after a restore such a
+trial is adopted like any orphan, and goes on from its checkpoint.
+"""
+
+import os
+import pathlib
+import sqlite3
+import tempfile
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import exc
+
+from search import errors, study, tables
+from search.store import Store
+
+BATCH_ROWS = 500
+# parents before children; each with the columns that name its study or trial
+OF_STUDY = (tables.directions, tables.study_attributes, tables.study_system_attributes, tables.orders)
+OF_TRIAL = (
+    tables.params,
+    tables.values,
+    tables.steps,
+    tables.attributes,
+    tables.system_attributes,
+    tables.claims,
+    tables.checkpoints,
+)
+NOBODY = {"owner": "", "worker": "", "host": "", "pid": 0, "pid_started": 0.0}
+
+
+def write(store: Store, of: study.Study, path: pathlib.Path) -> None:
+    """Writes a study into a new file, as it is at one moment, whole or not at all.
+
+    Raises:
+        errors.InputError: the file is there already, or its folder cannot be written.
+    """
+    if path.exists():
+        raise errors.InputError(f"{path} exists already: take another name, or move it away")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
+            part = pathlib.Path(folder, "study.db")
+            target = Store(f"sqlite:///{part}")
+            try:
+                store.read(lambda source: target.write(lambda to: _snapshot(source, to, of.study_id)))
+            finally:
+                target.close()
+            _make_one_file(part)
+            os.link(part, path)  # unlike a rename it never replaces a file
+    except FileExistsError as error:
+        raise errors.InputError(f"{path} exists already: take another name, or move it away") from error
+    except OSError as error:
+        raise errors.InputError(f"backup {path} cannot be written: {error}") from error
+
+
+def read(store: Store, path: pathlib.Path) -> study.Study:
+    """Puts the study of a backup into a storage, whole or not at all.
+
+    Raises:
+        errors.InputError: the file is no backup, or damaged.
+        errors.StudyExists: a study of that name is there already.
+    """
+    if not path.is_file():
+        raise errors.InputError(f"no backup at {path}")
+    # immutable: nothing is written beside a file that may lie on a read-only medium
+    engine = sqlalchemy.create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
+    try:
+        with engine.connect() as source:
+            name, study_id = _content(source, path)
+            if study.find(store, name) is not None:
+                raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
+            store.write(lambda target: _copy(source, target, study_id))
+    except exc.IntegrityError as error:
+        raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored") from error
+    except (exc.DatabaseError, exc.StatementError, ValueError, LookupError) as error:
+        if isinstance(error, exc.DBAPIError) and not isinstance(error.orig, sqlite3.Error):
+            raise  # the storage's, not the file's
+        raise errors.InputError(f"{path} is no backup of a study, or damaged: {_first_line(error)}") from error
+    finally:
+        engine.dispose()
+    restored = study.find(store, name)
+    assert restored is not None
+    return restored
+
+
+def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, int]:
+    """Name and id of the one study in a backup, which is whole."""
+    if (state := source.exec_driver_sql("PRAGMA integrity_check").scalar()) != "ok":
+        raise ValueError(state)
+    found = source.execute(sqlalchemy.select(tables.studies.c.study_name, tables.studies.c.study_id)).all()
+    if len(found) != 1:
+        raise errors.InputError(f"{path} must hold one study, as `search backup` writes it, and holds {len(found)}")
+    if source.execute(sqlalchemy.select(tables.orders.c.order_id)).first() is None:
+        raise ValueError("it holds no budget")
+    return found[0].study_name, found[0].study_id
+
+
+def _snapshot(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int) -> None:
+    if source.dialect.name == "postgresql":
+        source.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    _copy(source, target, study_id)
+
+
+def _copy(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int) -> None:
+    """All rows of a study, in their order, under new ids."""
+    name = sqlalchemy.select(tables.studies.c.study_name).where(tables.studies.c.study_id == study_id)
+    row = {"study_name": source.execute(name).scalar_one()}
+    new_study = target.execute(tables.studies.insert().values(row).returning(tables.studies.c.study_id)).scalar_one()
+    for table in OF_STUDY:
+        _insert(target, table, [{**row, "study_id": new_study} for row in _rows(source, table, "study_id", study_id)])
+    new_ids = {}
+    for row in _rows(source, tables.trials, "study_id", study_id):
+        old = row.pop("trial_id")
+        row = {**row, "study_id": new_study}
+        inserted = target.execute(tables.trials.insert().values(row).returning(tables.trials.c.trial_id))
+        new_ids[old] = inserted.scalar_one()
+    mine = sqlalchemy.select(tables.trials.c.trial_id).where(tables.trials.c.study_id == study_id)
+    for table in OF_TRIAL:
+        renamed: dict[str, Any] = {"study_id": new_study, **NOBODY} if table is tables.claims else {}
+        query = table.select().where(table.c.trial_id.in_(mine)).order_by(*table.primary_key)
+        rows = [dict(row) for row in source.execute(query).mappings()]
+        _insert(target, table, [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in rows])
+
+
+def _rows(source: sqlalchemy.Connection, table: sqlalchemy.Table, column: str, value: int) -> list[dict[str, Any]]:
+    query = table.select().where(table.c[column] == value).order_by(*table.primary_key)
+    return [dict(row) for row in source.execute(query).mappings()]
+
+
+def _insert(target: sqlalchemy.Connection, table: sqlalchemy.Table, rows: list[dict[str, Any]]) -> None:
+    """Inserts rows; those with a number of their own get a new one."""
+    (key,) = table.primary_key
+    if key.name != "trial_id":
+        rows = [{name: value for name, value in row.items() if name != key.name} for row in rows]
+    for first in range(0, len(rows), BATCH_ROWS):
+        target.execute(table.insert(), rows[first : first + BATCH_ROWS])
+
+
+def _make_one_file(path: pathlib.Path) -> None:
+    """Ends write-ahead logging, which would keep a part of the database in a second file."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
+    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__

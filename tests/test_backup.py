@@ -1,0 +1,161 @@
+"""A study as one file, and back, with nothing lost."""
+
+import pathlib
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from conftest import Processes, Server, quick_text
+from optuna.trial import TrialState
+from test_checkpoint import GONE, SAVED, take
+
+from search import backup, checkpoint, claims, configurations, errors, orders, presence, store, study, tables, waiting
+
+Make = Callable[..., study.Study]
+
+
+@pytest.fixture
+def full(opened: store.Store, make_study: Make) -> study.Study:
+    """A study with a trial in every state, values that are no numbers, repeats, orders and a checkpoint."""
+    of = make_study(trials=30)
+    history = opened.history(of.study_id)
+    ends = [(TrialState.COMPLETE, 0.75), (TrialState.PRUNED, float("inf")), (TrialState.FAIL, None)]
+    for state, value in ends:
+        claim = take(opened, of)
+        configurations.configure(opened, of, claim, history)
+        claims.report(opened, claim, 1, float("nan"), 1.5, {"avg_losses": [2.0]})
+        claims.report(opened, claim, 2, 0.1 + 0.2, 2.5, {"avg_losses": [2.0, 1.0]})
+        claims.tell(opened, claim, state, value, {"reason": "ü\n'"}, 2.5)
+    claim = take(opened, of)
+    configurations.configure(opened, of, claim, history)
+    claims.report(opened, claim, 1, 0.25, 1.0, {})
+    claims.report(opened, claim, 2, 0.5, 2.0, {}, SAVED)
+    waiting.enqueue(opened, of, {"depth": 0})
+    waiting.repeat(opened, of, opened.optuna.get_all_trials(of.study_id)[0].params, 2)
+    orders.extend(opened, of.study_id, add=5)
+    orders.set_state(opened, of.study_id, orders.State.PAUSED)
+    return of
+
+
+def everything(here: store.Store, of: study.Study) -> dict[str, Any]:
+    """All that Optuna knows of a study, and all of ours but ids, owners and their beats."""
+    summary = study.summary(here, of)
+    known: dict[str, Any] = {"text": of.spec.text, "order": summary.order, "seconds": summary.seconds}
+    known["direction"] = here.optuna.get_study_directions(of.study_id)
+    known["attributes"] = here.optuna.get_study_user_attrs(of.study_id)
+    known["system"] = here.optuna.get_study_system_attrs(of.study_id)
+    known["trials"] = [
+        repr((t.number, t.state, t.values, t.params, t.distributions, sorted(t.intermediate_values.items())))
+        + repr((t.datetime_start, t.datetime_complete, sorted(t.user_attrs.items()), sorted(t.system_attrs.items())))
+        for t in summary.trials
+    ]
+    columns = [getattr(tables.claims.c, name) for name in ("config", "repeat", "request", "stalls", "seconds", "told")]
+    query = (
+        sqlalchemy.select(*columns).where(tables.claims.c.study_id == of.study_id).order_by(tables.claims.c.trial_id)
+    )
+    known["claims"] = [tuple(row) for row in here.read(lambda connection: connection.execute(query).all())]
+    saved = sqlalchemy.select(tables.checkpoints.c.epoch, tables.checkpoints.c.checksum, tables.checkpoints.c.weights)
+    found = here.read(lambda connection: connection.execute(saved).all())
+    known["checkpoints"] = [(row[0], row[1], bytes(row[2])) for row in found]
+    return known
+
+
+def test_a_study_survives_from_any_database_to_any(
+    opened: store.Store, full: study.Study, tmp_path: pathlib.Path, postgres: Server
+) -> None:
+    """States, values, steps, attributes, times, order, budget and checkpoint come back, in SQLite and in Postgres."""
+    before = everything(opened, full)
+    assert len(before["trials"]) == 7
+    assert {t.state for t in study.summary(opened, full).trials} == set(TrialState)
+    file = tmp_path / "there" / "study.db"
+    backup.write(opened, full, file)
+    assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # one file
+    for url in (f"sqlite:///{tmp_path}/new.db", postgres.new_database()):
+        here = store.Store(url)
+        of = backup.read(here, file)
+        assert everything(here, of) == before
+        here.close()
+    assert everything(opened, full) == before
+    assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # reading it left nothing beside it
+    storage = f"sqlite:///{file}"
+    assert len(optuna.load_study(study_name=full.name, storage=storage).trials) == 7
+
+
+def test_a_restored_study_goes_on(opened: store.Store, full: study.Study, tmp_path: pathlib.Path) -> None:
+    """Its running trial is adopted from its checkpoint, its waiting ones are taken, its configurations stay taken."""
+    file = tmp_path / "study.db"
+    backup.write(opened, full, file)
+    here = store.Store(f"sqlite:///{tmp_path}/new.db")
+    of = backup.read(here, file)
+    orders.set_state(here, of.study_id, orders.State.ACTIVE)
+    watch = presence.Watch(0.0)
+    claims.observe(here, of, watch, None)
+    adopted = claims.take(here, of, GONE, watch)
+    assert isinstance(adopted, claims.Claim)
+    assert (adopted.number, adopted.how) == (3, "adopted")
+    assert adopted.saved is not None
+    assert isinstance(adopted.saved, checkpoint.Checkpoint)
+    assert adopted.saved.epoch == 2
+    assert take(here, of).number == 4
+    done = study.summary(here, of).trials[0].params
+    with pytest.raises(errors.DuplicateConfiguration):
+        waiting.enqueue(here, of, done)
+    here.close()
+
+
+def test_nothing_is_replaced(opened: store.Store, full: study.Study, tmp_path: pathlib.Path) -> None:
+    """A file that is there is kept; a study that is there refuses the restore, and neither changes."""
+    file = tmp_path / "study.db"
+    backup.write(opened, full, file)
+    content, before = file.read_bytes(), everything(opened, full)
+    with pytest.raises(errors.InputError, match=r"study.db exists already"):
+        backup.write(opened, full, file)
+    with pytest.raises(errors.StudyExists, match="study 'quick' exists already in this storage; nothing was restored"):
+        backup.read(opened, file)
+    assert file.read_bytes() == content
+    assert everything(opened, full) == before
+
+
+def test_what_is_no_backup_is_refused(opened: store.Store, full: study.Study, tmp_path: pathlib.Path) -> None:
+    """Text, an empty file, a truncated or changed backup, another database: one line, and nothing restored."""
+    file = tmp_path / "study.db"
+    backup.write(opened, full, file)
+    content = file.read_bytes()
+    target = store.Store(f"sqlite:///{tmp_path}/new.db")
+    broken = bytearray(content)
+    broken[4096 * 3 : 4096 * 9] = b"\xff" * (4096 * 6)
+    other = tmp_path / "other.db"
+    sqlite3.connect(other).executescript("create table t (a); insert into t values (1);")
+    for bad in (b"", b"no database\n" * 100, content[: len(content) // 2], bytes(broken), other.read_bytes()):
+        file.write_bytes(bad)
+        with pytest.raises(
+            errors.InputError, match=r"study.db (is no backup of a study, or damaged|must hold one study)"
+        ):
+            backup.read(target, file)
+        assert study.names(target) == []
+    with pytest.raises(errors.InputError, match="no backup at"):
+        backup.read(target, tmp_path / "missing.db")
+    target.close()
+
+
+def test_the_commands(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """`backup` and `restore` say what they did; a mistake ends with code 2 and one line."""
+    (tmp_path / "quick.toml").write_text(quick_text(trials=3))
+    assert processes.run("run", "quick.toml", "--workers", "1")[0] == 0
+    code, said = processes.run("backup", "quick", "b/quick.db")
+    assert (code, said) == (
+        0,
+        "study 'quick' written to b/quick.db; `search restore b/quick.db` puts it into a storage\n",
+    )
+    elsewhere = {"SEARCH_STORAGE": f"sqlite:///{tmp_path}/elsewhere.db"}
+    code, said = processes.run("restore", "b/quick.db", **elsewhere)
+    assert code == 0, said
+    assert "study 'quick' restored: 3 of 3 trials done" in said
+    assert processes.run("restore", "b/quick.db", **elsewhere)[0] == 2
+    code, said = processes.run("restore", "quick.toml", **elsewhere)
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "is no backup of a study" in said
