@@ -86,6 +86,8 @@ class Worker:
 
     def _run_trial(self, claim: claims.Claim, beating: heart.Heart) -> None:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
+        if claim.saved is not None:
+            log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
         trial = owned.OwnedTrial(self._store, self._study, claim, self._stop, self._save_seconds)
         with beating.of(trial):
             try:
