@@ -99,8 +99,11 @@ def report(
     """
 
     def work(connection: sqlalchemy.Connection) -> None:
-        # the next adoption finds -1: this owner finished an epoch and does not count as stalled
-        fence(connection, claim, stalls=-1, seconds=seconds)
+        further = claims.c.reached < step  # than any owner before
+        # the next adoption finds -1: this owner does not count as stalled
+        stalls = sqlalchemy.case((further, -1), else_=claims.c.stalls)
+        reached = sqlalchemy.case((further, step), else_=claims.c.reached)
+        fence(connection, claim, stalls=stalls, reached=reached, seconds=seconds)
         tables.put_step(connection, claim.trial_id, step, value)
         tables.put_attributes(connection, claim.trial_id, attrs)
         if saved is not None:
@@ -315,7 +318,7 @@ def _adopt(
     if taken is None:
         return None
     if taken >= STALL_LIMIT:
-        reason = f"its worker died {taken} times in a row without finishing an epoch"
+        reason = f"its worker died {taken} times in a row without getting further"
         _end(connection, orphan.trial_id, TrialState.FAIL, None, {"reason": reason})
         connection.execute(claims.update().where(claims.c.trial_id == orphan.trial_id).values(owner="", told=True))
         return None

@@ -47,6 +47,13 @@ class OwnedTrial:
         self.params = params
         self._started = self._epoch_started = self._last_save = time.perf_counter()
 
+    def go_back(self) -> None:
+        """To the last epoch that was finished, or the start: the training begins there once more."""
+        self.saved = self.unsaved or self.saved
+        self._values = dict(enumerate(self.saved.values, 1)) if self.saved else {}
+        self._epoch = self.saved.epoch + 1 if self.saved else 1
+        self._epoch_started = time.perf_counter()
+
     @property
     def seconds(self) -> float:
         """Training time of all owners so far."""
@@ -80,7 +87,7 @@ class OwnedTrial:
         self._epoch, self._epoch_started = step + 1, time.perf_counter()
         self.unsaved = None if due else after
         if due:
-            self._last_save = self._epoch_started
+            self._last_save, self.saved = self._epoch_started, after
 
     def should_prune(self) -> str | None:
         """See `objective.Trial`."""

@@ -60,7 +60,8 @@ claims = sqlalchemy.Table(
     sqlalchemy.Column("generation", sqlalchemy.Integer, nullable=False, default=0),
     # a counter, never a time: clocks of different machines are not compared
     sqlalchemy.Column("beat", sqlalchemy.Integer, nullable=False, default=0),
-    # owners in a row that went without finishing an epoch
+    # the last epoch that any owner has finished, and how many owners in a row went without getting further
+    sqlalchemy.Column("reached", sqlalchemy.Integer, nullable=False, default=0),
     sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False, default=0),
     # training time over all owners
     sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False, default=0.0),

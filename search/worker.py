@@ -1,7 +1,9 @@
 """Claims a trial, runs it, tells the result, until the study is finished."""
 
+import gc
 import logging
 import random
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -111,7 +113,17 @@ class Worker:
     def _train(self, trial: owned.OwnedTrial) -> None:
         trial.begin(configurations.configure(self._store, self._study, trial.claim, self._history))
         trial.tick()
-        result = self._objective(trial)
+        try:
+            result = self._objective(trial)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
+            result = None
+        if result is None:  # outside the except: the traceback would keep all that filled the memory
+            _free_memory()
+            trial.go_back()
+            result = self._objective(trial)
         self._tell(trial, result.state, result.value, result.attrs)
 
     def _fail(self, trial: owned.OwnedTrial, error: BaseException) -> None:
@@ -124,6 +136,20 @@ class Worker:
         attrs = {**attrs, "seconds": seconds, "worker": self._me.name}
         claims.tell(self._store, trial.claim, state, value, attrs, seconds)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Of the CPU, whose allocator torch answers for with a RuntimeError, or of a CUDA device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _log_end(claim: claims.Claim, event: str, fields: dict[str, Any]) -> None:

@@ -174,11 +174,11 @@ def test_three_dead_owners_in_a_row_fail_the_trial(opened: store.Store, make_stu
 
 
 def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: store.Store, make_study: Make) -> None:
-    """An owner that finished an epoch starts the count again; so does a hand-over not count."""
+    """An owner that got further than any before starts the count again; nor does a hand-over count."""
     of = make_study(trials=1)
     claim = take(opened, of, GONE)
-    for _ in range(4):
-        claims.report(opened, claim, 1, 0.5, 1.0, {})
+    for step in range(1, 5):
+        claims.report(opened, claim, step, 0.5, 1.0, {})
         claim = take(opened, of, GONE, Clock(opened, of).watch)
         assert claim.how == "adopted"
     for _ in range(4):
@@ -186,6 +186,19 @@ def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: store.Store,
         claim = take(opened, of, GONE)
         assert claim.how == "waiting"
     assert claim.number == 0
+
+
+def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(opened: store.Store, make_study: Make) -> None:
+    """Epochs that an earlier owner had finished too are no progress: the fourth owner to die there was the last."""
+    of = make_study(trials=1)
+    claim = take(opened, of, GONE)
+    for _ in range(4):
+        assert (claim.number, state(opened, of, 0).state) == (0, TrialState.RUNNING)
+        claims.report(opened, claim, 1, 0.5, 1.0, {})
+        claim = take(opened, of, GONE, Clock(opened, of).watch)
+    assert (claim.number, claim.how) == (1, "created")
+    assert state(opened, of, 0).state == TrialState.FAIL
+    assert "without getting further" in state(opened, of, 0).user_attrs["reason"]
 
 
 def test_a_handed_over_trial_keeps_its_parameters(opened: store.Store, make_study: Make) -> None:

@@ -207,3 +207,41 @@ def test_a_storage_of_an_older_version_is_refused(url: str) -> None:
     here.close()
     with pytest.raises(errors.InputError, match="table search_claims has no column repeat: it was made by an older"):
         store.Store(url)
+
+
+@pytest.mark.parametrize(("version", "way"), [("v0.9.0.a", "older"), ("v9.9.9.z", "newer")])
+def test_a_schema_of_another_optuna_is_refused(url: str, version: str, way: str) -> None:
+    """The answer is one line with the command that upgrades the storage, or what to install; nothing is written."""
+    here = store.Store(url)
+    with here.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
+    here.close()
+    with pytest.raises(errors.InputError) as refused:
+        store.Store(url)
+    assert "\n" not in str(refused.value)
+    assert ("optuna storage upgrade" in str(refused.value)) == (way == "older"), refused.value
+
+
+def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
+    """SQLite has no room: the write waits, succeeds when there is room, and wrote nothing half; later writes go on."""
+    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    limit = {"pages": 1}
+    sqlalchemy.event.listen(
+        here.engine, "begin", lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {limit['pages']}")
+    )
+    threading.Timer(1.5, limit.update, [{"pages": 10**9}]).start()
+    started = time.monotonic()
+    tries = []
+
+    def work(connection: sqlalchemy.Connection) -> None:
+        tries.append(time.monotonic())
+        for number in range(200):
+            name = f"{number} " + "x" * 400
+            connection.execute(tables.studies.insert().values(study_name=name))
+
+    here.write(work)
+    assert time.monotonic() - started > 1
+    assert len(tries) > 1
+    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.studies)
+    assert here.read(lambda connection: connection.execute(count).scalar_one()) == 200
+    here.close()

@@ -4,11 +4,12 @@ import pathlib
 import threading
 from collections.abc import Callable
 
+import numpy
 import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
 
-from search import claims, objective, orders, roster, space, store, strategy, study, study_file, worker
+from search import checkpoint, claims, objective, orders, roster, space, store, strategy, study, study_file, worker
 
 LINE = """
 learning_rate = {low = 1e-4, high = 0.1, log = true}
@@ -129,3 +130,30 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
     assert len({trial.params["x"] for trial in found}) == done
     here.close()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")]
+)
+def test_out_of_memory_is_tried_once_more(opened: store.Store, make_study: Make, error: Exception) -> None:
+    """A trial that runs out of memory goes on from its last epoch, once; the second time it is FAIL with its reason."""
+    of = make_study(trials=2)
+    begun: list[tuple[int, int]] = []
+    weights = (numpy.zeros(3, numpy.float32),)
+
+    def hungry(trial: objective.Trial) -> objective.Result:
+        first = trial.saved.epoch + 1 if trial.saved else 1
+        begun.append((trial.number, first))
+        trial.report(first, 0.5, {}, checkpoint.Checkpoint(first, weights, [0.5] * first, {}))
+        if trial.number == 0 or first == 1:
+            raise error
+        return objective.Result(TrialState.COMPLETE, 0.5, {})
+
+    assert worker.Worker(opened, of, hungry, threading.Event()).run() is claims.Nothing.FINISHED
+    assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+    failed, *others = study.summary(opened, of).trials
+    assert failed.state == TrialState.FAIL
+    assert failed.user_attrs["reason"].startswith(type(error).__name__)
+    assert "hungry" in failed.user_attrs["traceback"]
+    assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
+    assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
