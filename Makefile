@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: search test unit check bench clean
+.PHONY: search test unit check bench chaos clean
 
 search: $(VENV)/.installed
 	$(BIN)/search run lab
@@ -21,6 +21,9 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	$(BIN)/search bench
+
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python tests/chaos.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"

@@ -203,11 +203,11 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
     """
     here = options.open_store(storage)
     summaries = [
-        study.summary(here, options.find_study(here, each)) for each in ([name] if name else study.names(here))
+        study.summary(here, options.find_study(here, each)) for each in (study.names(here) if name is None else [name])
     ]
     if as_json:
         found = [answers.as_json(here, summary) for summary in summaries]
-        click.echo(json.dumps(found[0] if name else found))
+        click.echo(json.dumps(found if name is None else found[0]))
         return
     if not summaries:
         click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")

@@ -220,7 +220,7 @@ def sqlite_file(url: str) -> pathlib.Path | None:
 def hide_password(url: str) -> str:
     """The address as it may be shown."""
     parts = _parts(url)
-    return parts.render_as_string(hide_password=True) if parts else url.partition("@")[2] or url
+    return parts.render_as_string(hide_password=True) if parts else url.rpartition("@")[2]
 
 
 def is_outage(error: BaseException) -> bool:
@@ -245,7 +245,7 @@ def is_outage(error: BaseException) -> bool:
 def _parts(url: str) -> sqlalchemy.URL | None:
     try:
         return sqlalchemy.make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # a port that is no number is a bare ValueError
         return None
 
 
