@@ -1,8 +1,8 @@
 """The same training as the reference's, in compiled loops near the processor's limit.
 
-A step of batch size 1 through three layers of 128 takes 9.6 us where autograd takes 550 and the lab's loop 780; one of
-64 takes 280 us instead of 1,000 and 3,300 (`search bench`; one core of an Intel Xeon with AVX-512, float32, torch 2.15,
-Numba 0.68). Large steps run at 75 to 85 % of what torch's own product of large matrices reaches there.
+A step of batch size 1 through three layers of 128 takes 8.6 us where autograd takes 390 and the lab's loop 580; one of
+64 takes 260 us instead of 830 and 2,700 (`search bench`: CPU time of one core of an Intel Xeon with AVX-512, medians of
+5, float32, torch 2.15, Numba 0.68). Large steps run at 70 to 80 % of torch's own product of large matrices there.
 
 Unlike the reference: one compiled call runs many steps without Python, and every matrix lies in panels of 32 columns,
 so that whatever a product goes through next lies next in memory:
