@@ -227,6 +227,8 @@ def is_outage(error: BaseException) -> bool:
     """Whether the database is away or busy, so that the same call may succeed later."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, exc.DBAPIError):
+        if isinstance(cause, exc.PendingRollbackError):
+            return True  # Optuna tried once more in a session whose connection had just been cut
         cause = cause.__cause__  # Optuna wraps SQLAlchemy's error
     if cause is None:
         return isinstance(error, exc.TimeoutError)  # all pooled connections are in use

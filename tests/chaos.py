@@ -159,7 +159,10 @@ class Chaos:
         """SIGKILL for a worker in the middle of a trial."""
         mine = {worker.pid: worker for worker in self._workers}
         running = self._store.read(lambda connection: claims._running(connection, self._study.study_id))
-        if victims := [seen for seen in running if seen.worker.pid in mine]:
+        # once more, and the trial would rightly count as one that kills its workers
+        doomed = sqlalchemy.select(tables.claims.c.trial_id).where(tables.claims.c.stalls >= claims.STALL_LIMIT - 1)
+        spared = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
+        if victims := [seen for seen in running if seen.worker.pid in mine and seen.trial_id not in spared]:
             victim = self._random.choice(victims)
             mine[victim.worker.pid].kill()
             mine[victim.worker.pid].wait()

@@ -6,9 +6,9 @@ import time
 
 import pytest
 import sqlalchemy
-from conftest import Server
+from conftest import Server, quick_text
 
-from search import errors, store, tables
+from search import errors, store, study, study_file, tables
 
 
 def count_studies(here: store.Store) -> int:
@@ -142,6 +142,30 @@ def test_cut_connections_are_replaced(postgres: Server) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
             )
     assert count_studies(here) == 3
+
+
+def test_a_connection_cut_inside_a_call_of_optuna_is_replaced(postgres: Server) -> None:
+    """Optuna asks again in the session whose connection is gone; what comes of that is an outage, not an error."""
+    url = postgres.new_database()
+    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    cuts = []
+
+    def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:
+        if "FROM trials" in statement and not cuts:
+            cuts.append(statement)
+            with admin.connect() as other:
+                other.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
+                )
+
+    history = here.history(of.study_id)
+    sqlalchemy.event.listen(here.engine, "before_cursor_execute", cut)
+    here.call(history.refresh)
+    assert len(cuts) == 1
+    assert here.interruptions >= 1
+    assert history.get_all_trials(of.study_id) == []
+    here.close()
 
 
 def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
