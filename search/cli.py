@@ -76,6 +76,7 @@ def run(
     device: str,
     engine: str | None,
     grace: float,
+    patience: float,
     checkpoint_seconds: float,
     as_json: bool,
     storage: str,
@@ -94,10 +95,10 @@ def run(
     runs.check_training(spec, data_dir, device, engine)
     here = store.Store(storage, options.OPEN_SECONDS)
     of = runs.create_or_resume(here, spec)
-    here.patience_seconds = store.PATIENCE_SECONDS
+    here.patience_seconds = patience
     count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     arguments = [of.name, "--data-dir", str(data_dir), "--device", device, "--grace", str(grace)]
-    arguments += ["--checkpoint-seconds", str(checkpoint_seconds)]
+    arguments += ["--patience", str(patience), "--checkpoint-seconds", str(checkpoint_seconds)]
     arguments += ["--engine", engine] if engine else []
     code = runs.supervise(here, of, count, arguments)
     summary = study.summary(here, of)
@@ -151,6 +152,7 @@ def work(
     device: str,
     engine: str | None,
     grace: float,
+    patience: float,
     checkpoint_seconds: float,
     storage: str,
 ) -> int:
@@ -166,7 +168,7 @@ def work(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
-    here = store.Store(storage, store.PATIENCE_SECONDS, stop)
+    here = store.Store(storage, patience, stop)
     of = options.find_study(here, name)
     # torch takes more than a second to import: `search status` must not wait for it
     from search import claims, worker

@@ -65,6 +65,15 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
         help="Silence after which a worker counts as gone; the same for all workers of a study.",
     )
     @click.option(
+        "--patience",
+        envvar="SEARCH_PATIENCE_SECONDS",
+        type=click.FloatRange(min=0),
+        default=store.PATIENCE_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a worker waits for a database that is away, before it gives up.",
+    )
+    @click.option(
         "--checkpoint-seconds",
         envvar="SEARCH_CHECKPOINT_SECONDS",
         type=click.FloatRange(min=0),

@@ -67,6 +67,7 @@ class Plan:
     workers: int = 6
     kills: int = 40
     outages: int = 10
+    longest: int = 60  # seconds that the server is down in the last outage
     seed: int = 0
 
 
@@ -150,9 +151,11 @@ class Chaos:
         if kinds and self._random.choice(kinds) == "kill":
             self._kill()
         elif kinds:
-            name = self._random.choice(sorted(OUTAGES))
+            name, seconds = self._random.choice(sorted(OUTAGES)), self._random.uniform(*OUTAGE_SECONDS)
+            if self._outages.total() == self._plan.outages - 1 and self._plan.longest:
+                name, seconds = "stop", self._plan.longest
             with OUTAGES[name](self._server, self._url):
-                time.sleep(self._random.uniform(*OUTAGE_SECONDS))
+                time.sleep(seconds)
             self._outages[name] += 1
 
     def _kill(self) -> None:

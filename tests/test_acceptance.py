@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -345,3 +346,25 @@ def test_an_epoch_beyond_its_limit_fails_the_trial(opened: store.Store, make_stu
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
     reason = "EpochTimeout: epoch 1 took longer than budget.epoch_seconds = 1e-06"
     assert {trial.user_attrs["reason"] for trial in trials} == {reason}
+
+
+def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
+    """A database that stays locked ends a worker after `--patience`, with code 1 and one clear line."""
+    url = f"sqlite:///{tmp_path}/search.db"
+    here = store.Store(url)
+    study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    processes = Processes(url, tmp_path)
+    locker = sqlite3.connect(tmp_path / "search.db", isolation_level=None)
+    locker.execute("BEGIN IMMEDIATE")
+    try:
+        code, said = processes.run("work", "quick", "--patience", "3")
+    finally:
+        locker.close()
+        processes.end()
+    assert code == 1
+    assert said.splitlines()[-1].startswith(
+        f"search: storage {url} stayed away for 3 s: database is locked; check that"
+    )
+    assert "Traceback" not in said
+    assert study.summary(here, study.Study(1, study_file.parse(quick_text(), "x"))).trials == ()
+    here.close()
