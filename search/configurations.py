@@ -35,12 +35,11 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
         return _reserve(store, of, claim, fixed, lambda taken: unseen.next_in_grid(tree, fixed, taken))
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
-    params: space.Params = {}
-    question = strategy.Question(tree, history.study(), trial, fixed, of.spec.study.seed)
     sampler = of.spec.sampler.name
     for attempt in range(1 if sampler in strategy.ONE_ATTEMPT else RESAMPLE_LIMIT):
         store.call(history.refresh)
-        question = dataclasses.replace(question, study=history.study(), attempt=attempt)
+        known = store.call(history.study)
+        question = strategy.Question(tree, known, trial, fixed, of.spec.study.seed, attempt=attempt)
         params = strategy.propose(sampler, question)
         if assign(store, of, claim, params) is not None:
             return params

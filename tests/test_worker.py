@@ -1,12 +1,14 @@
 """A worker from its first claim to the end of the study, in this process."""
 
+import collections
 import pathlib
 import threading
 from collections.abc import Callable
 
 import numpy
 import pytest
-from conftest import quick_text
+import sqlalchemy
+from conftest import Server, quick_text
 from optuna.trial import TrialState
 
 from search import checkpoint, claims, objective, orders, roster, space, store, strategy, study, study_file, worker
@@ -157,3 +159,27 @@ def test_out_of_memory_is_tried_once_more(opened: store.Store, make_study: Make,
     assert "hungry" in failed.user_attrs["traceback"]
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
+
+
+def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> None:
+    """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
+    url = postgres.new_database()
+    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    of = study.create(here, study_file.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
+    seen: collections.Counter[str] = collections.Counter()
+
+    def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:
+        seen[statement] += 1
+        if seen[statement] == 1 and threading.current_thread() is threading.main_thread():
+            with admin.connect() as other:
+                other.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
+                )
+
+    sqlalchemy.event.listen(here.engine, "before_cursor_execute", cut)
+    assert worker.Worker(here, of, formula, threading.Event()).run() is claims.Nothing.FINISHED
+    assert len(seen) > 15
+    assert here.interruptions > 15
+    trials = study.summary(here, of).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 60, [t.user_attrs.get("reason") for t in trials]
+    here.close()
