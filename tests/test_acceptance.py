@@ -143,7 +143,7 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
     opened: store.Store, make_study: Make, processes: Processes, number: signal.Signals, code: int
 ) -> None:
     """The trial waits with its parameters, the worker is gone within 5 s, and the next one finishes the trial."""
-    of = make_study(trials=1, epochs=400, hopeless="false")
+    of = make_study(trials=1, epochs=1500, hopeless="false")
     first = processes.start("work", of.name)
     until(lambda: in_training(opened, of))
     params = study.summary(opened, of).trials[0].params
@@ -156,7 +156,7 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
     assert processes.run("work", of.name)[0] == 0
     (trial,) = study.summary(opened, of).trials
     assert (trial.state, trial.number, trial.params) == (TrialState.COMPLETE, 0, params)
-    assert len(trial.intermediate_values) == 400
+    assert len(trial.intermediate_values) == 1500
 
 
 def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathlib.Path) -> None:
@@ -196,7 +196,7 @@ def test_run_restarts_a_killed_worker(
     opened: store.Store, processes: Processes, tmp_path: pathlib.Path, workers: int
 ) -> None:
     """`search run` starts a local worker again that was killed, the only one too, and ends with exactly the budget."""
-    file = quick_file(tmp_path, trials=10, epochs=300, hopeless="false")
+    file = quick_file(tmp_path, trials=5, epochs=700, hopeless="false")
     running = processes.start("run", file, "--workers", str(workers))
     until(lambda: study.names(opened))
     of = study.find(opened, "quick")
@@ -207,7 +207,7 @@ def test_run_restarts_a_killed_worker(
     output, _ = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0
     assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
-    assert study.summary(opened, of).count(TrialState.COMPLETE) == 10
+    assert study.summary(opened, of).count(TrialState.COMPLETE) == 5
     assert adoptions(opened, of) == 1
     pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
     assert len(pids) == workers + 1
@@ -216,7 +216,7 @@ def test_run_restarts_a_killed_worker(
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 def test_ctrl_c_on_run(opened: store.Store, processes: Processes, tmp_path: pathlib.Path, twice: bool) -> None:
     """Ctrl-C hands the running trials over; Ctrl-C twice ends at once; either way the next run goes on with them."""
-    file = quick_file(tmp_path, trials=4, epochs=150, hopeless="false")
+    file = quick_file(tmp_path, trials=4, epochs=700, hopeless="false")  # seconds each: none ends unseen
     running = processes.start("run", file, "--workers", "2")
     until(lambda: study.names(opened))
     of = study.find(opened, "quick")
@@ -325,7 +325,7 @@ def test_a_killed_workers_trial_is_shown_as_an_orphan(
     opened: store.Store, make_study: Make, processes: Processes
 ) -> None:
     """After SIGKILL `status` names the orphan and its worker, until the next worker takes it up."""
-    of = make_study(trials=1, epochs=300, hopeless="false")
+    of = make_study(trials=1, epochs=1500, hopeless="false")
     victim = processes.start("work", of.name)
     until(lambda: in_training(opened, of))
     os.kill(victim.pid, signal.SIGKILL)
