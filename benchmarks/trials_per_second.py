@@ -1,6 +1,7 @@
-"""Trials per second of an objective that does nothing: this service beside plain `study.optimize`, one Postgres.
+"""Trials per second of an objective that only reports: this service beside plain `study.optimize`, one Postgres.
 
     python benchmarks/trials_per_second.py --trials 200 --rounds 3
+    python benchmarks/trials_per_second.py --sampler random --epochs 10 --workers 1 8 32     what the storage costs
 
 Both sides get the lab's space, fresh studies and warm worker processes, and are interleaved round by round. Ours
 hands out an exact budget and never repeats a configuration; plain Optuna does neither, and gets trials / workers
@@ -25,8 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 
-def plain(url: str, name: str, count: int, gate: Barrier) -> None:
-    """A worker of plain Optuna, with its default sampler."""
+def plain(url: str, name: str, count: int, epochs: int, gate: Barrier) -> None:
+    """A worker of plain Optuna, with its default settings of the study's sampler."""
     import optuna
 
     def objective(trial: optuna.Trial) -> float:
@@ -35,37 +36,46 @@ def plain(url: str, name: str, count: int, gate: Barrier) -> None:
         if trial.suggest_int("depth", 0, 6) > 0:
             trial.suggest_categorical("width", [32, 128, 512])
             trial.suggest_categorical("activation", ["ReLU", "Sigmoid", "GELU"])
+        for epoch in range(1, epochs + 1):
+            trial.report(0.5, epoch)
         return 0.5
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.load_study(study_name=name, storage=url)
+    sampler = optuna.samplers.RandomSampler() if name.startswith("random") else optuna.samplers.TPESampler()
+    study = optuna.load_study(study_name=name, storage=url, sampler=sampler)
     gate.wait()
     study.optimize(objective, n_trials=count)
     gate.wait()
 
 
-def ours(url: str, name: str, _: int, gate: Barrier) -> None:
+def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
     """A worker of this service."""
     from optuna.trial import TrialState
 
     from search import store, study, worker
-    from search.objective import Result
+    from search.objective import Result, Trial
+
+    def objective(trial: Trial) -> Result:
+        for epoch in range(1, epochs + 1):
+            trial.report(epoch, 0.5, {})
+        return Result(TrialState.COMPLETE, 0.5, {})
 
     here = store.Store(url)
     of = study.find(here, name)
     if of is None:
         raise LookupError(name)
-    one = worker.Worker(here, of, lambda trial: Result(TrialState.COMPLETE, 0.5, {}), threading.Event())
+    one = worker.Worker(here, of, objective, threading.Event())
     gate.wait()
     one.run()
     gate.wait()
 
 
-def seconds(target: Callable[..., None], url: str, name: str, trials: int, workers: int) -> float:
+def seconds(target: Callable[..., None], url: str, name: str, trials: int, workers: int, epochs: int) -> float:
     """Time from all workers being ready to the last one having ended."""
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(workers + 1)
-    processes = [context.Process(target=target, args=(url, name, trials // workers, gate)) for _ in range(workers)]
+    each = (url, name, trials // workers, epochs, gate)
+    processes = [context.Process(target=target, args=each) for _ in range(workers)]
     for process in processes:
         process.start()
     gate.wait()
@@ -92,12 +102,13 @@ def a_postgres() -> Iterator[str]:
         server.cleanup()
 
 
-def new_study(url: str, trials: int) -> str:
+def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
     from search import store, study, study_file
 
-    name = f"bench-{uuid.uuid4().hex[:8]}"
+    name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
+    text = text.replace('name = "tpe"', f'name = "{sampler}"')
     here = store.Store(url)
     study.create(here, study_file.parse(text.replace("trials = 10", f"trials = {trials}"), name))
     here.close()
@@ -110,17 +121,23 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--epochs", type=int, default=0, help="values that each trial reports")
+    parser.add_argument("--sampler", choices=["tpe", "random"], default="tpe")
     options = parser.parse_args()
     sides: dict[str, Callable[..., None]] = {"ours": ours, "plain": plain}
-    print(f"{options.trials} trials a run, {options.rounds} rounds, {os.cpu_count()} cores; trials per second")
+    print(
+        f"{options.trials} trials a run of {options.epochs} reports, {options.sampler}, {options.rounds} rounds, "
+        f"{os.cpu_count()} cores; trials per second"
+    )
     print(f"{'workers':>7}  {'ours':>22}  {'study.optimize':>22}  {'ratio':>20}")
     with a_postgres() as url:
         for workers in options.workers:
             rates: dict[str, list[float]] = {side: [] for side in sides}
             for _ in range(options.rounds):
                 for side, target in sides.items():
-                    name = new_study(url, options.trials)
-                    rates[side].append(options.trials / seconds(target, url, name, options.trials, workers))
+                    trials = max(1, options.trials // workers) * workers
+                    name = new_study(url, trials, options.sampler)
+                    rates[side].append(trials / seconds(target, url, name, trials, workers, options.epochs))
             ratios = [a / b for a, b in zip(rates["ours"], rates["plain"], strict=True)]
             print(f"{workers:>7}  {spread(rates['ours']):>22}  {spread(rates['plain']):>22}  {spread(ratios):>20}")
     return 0

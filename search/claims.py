@@ -8,6 +8,7 @@ acknowledgement of a commit can be lost: the owner token is made by the caller, 
 
 import dataclasses
 import enum
+import itertools
 import json
 import time
 import uuid
@@ -63,22 +64,23 @@ class Nothing(enum.Enum):
 
 def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence.Watch) -> Claim | Nothing:
     """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none."""
-    owner = uuid.uuid4().hex
+    owner, tries = uuid.uuid4().hex, itertools.count()
 
     def work(connection: sqlalchemy.Connection) -> Claim | Nothing:
         tables.lock_study(connection, of.study_id)
-        if (lost := connection.execute(_claim_row().where(claims.c.owner == owner)).first()) is not None:
+        mine = claims.c.owner == owner
+        if next(tries) and (lost := connection.execute(_claim_row().where(mine)).first()) is not None:
             return _take_up(connection, of, lost.trial_id, "answer lost")
         who = dataclasses.asdict(worker)
-        mine = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
+        sign = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
         orphans = watch.look(_running(connection, of.study_id), time.monotonic(), store.interruptions)
         order = orders.read(connection, of.study_id)
         if order.state is not orders.State.ACTIVE:
             return Nothing.PAUSED if order.state is orders.State.PAUSED else Nothing.STOPPED
         for orphan in orphans:
-            if (adopted := _adopt(connection, of, orphan, mine)) is not None:
+            if (adopted := _adopt(connection, of, orphan, sign)) is not None:
                 return adopted
-        return _within_budget(connection, of, order, mine)
+        return _within_budget(connection, of, order, sign)
 
     return store.write(work)
 
@@ -86,25 +88,20 @@ def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence
 def report(
     store: Store,
     claim: Claim,
-    step: int,
-    value: float,
+    steps: dict[int, float],
     seconds: float,
     attrs: dict[str, Any],
     saved: checkpoint.Checkpoint | None = None,
 ) -> None:
-    """Stores an epoch's value, the trial's training time so far, attributes, and a checkpoint where one is due.
+    """Stores values by step, the trial's training time so far, attributes, and a checkpoint where one is due.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
 
     def work(connection: sqlalchemy.Connection) -> None:
-        further = claims.c.reached < step  # than any owner before
-        # the next adoption finds -1: this owner does not count as stalled
-        stalls = sqlalchemy.case((further, -1), else_=claims.c.stalls)
-        reached = sqlalchemy.case((further, step), else_=claims.c.reached)
-        fence(connection, claim, stalls=stalls, reached=reached, seconds=seconds)
-        tables.put_step(connection, claim.trial_id, step, value)
+        fence(connection, claim, seconds=seconds, **_progress(steps))
+        tables.put_steps(connection, claim.trial_id, steps)
         tables.put_attributes(connection, claim.trial_id, attrs)
         if saved is not None:
             checkpoint.save(connection, claim.trial_id, saved)
@@ -119,39 +116,56 @@ def tell(
     value: float | None,
     attrs: dict[str, Any],
     seconds: float | None = None,
+    steps: dict[int, float] | None = None,
 ) -> None:
     """Ends the trial, with its training time over all owners. Telling twice what was told already does nothing.
+
+    Args:
+        steps: values that were not reported yet.
 
     Raises:
         errors.TrialLost: the trial has another owner by now, or another tool has ended it.
     """
 
     def work(connection: sqlalchemy.Connection) -> None:
-        told = connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim)).with_for_update()).scalar()
-        if told:
-            return  # by us, in a transaction whose acknowledgement was lost
-        fence(connection, claim, told=True, **_spent(seconds))
+        if not _touch(connection, claim, claims.c.told.is_(False), told=True, **_spent(seconds), **_progress(steps)):
+            if connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim))).scalar():
+                return  # by us, in a transaction whose acknowledgement was lost
+            raise _lost(claim)
+        tables.put_steps(connection, claim.trial_id, steps or {})
         _end(connection, claim.trial_id, state, value, attrs)
 
     store.write(work)
 
 
 def hand_over(
-    store: Store, claim: Claim, seconds: float | None = None, saved: checkpoint.Checkpoint | None = None
+    store: Store,
+    claim: Claim,
+    seconds: float | None = None,
+    saved: checkpoint.Checkpoint | None = None,
+    steps: dict[int, float] | None = None,
+    attrs: dict[str, Any] | None = None,
 ) -> None:
     """Gives the trial back, WAITING with its parameters and how far it has trained, for the next worker.
+
+    Args:
+        saved: the training after the last epoch.
+        steps: values that were not reported yet, and `attrs` beside them.
 
     Raises:
         errors.TrialLost: the trial has another owner by now, or none, where the first answer was lost.
     """
 
     def work(connection: sqlalchemy.Connection) -> None:
-        fence(connection, claim, owner="", generation=claim.generation + 1, pid=0, **_spent(seconds))
+        nobody = {"owner": "", "generation": claim.generation + 1, "pid": 0}
+        fence(connection, claim, **nobody, **_spent(seconds), **_progress(steps))
         connection.execute(
             trials.update()
             .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
             .values(state=TrialState.WAITING, datetime_start=None)
         )
+        tables.put_steps(connection, claim.trial_id, steps or {})
+        tables.put_attributes(connection, claim.trial_id, attrs or {})
         if saved is not None:
             checkpoint.save(connection, claim.trial_id, saved)
 
@@ -181,6 +195,18 @@ def _spent(seconds: float | None) -> dict[str, Any]:
     return {} if seconds is None else {"seconds": seconds}
 
 
+def _progress(steps: dict[int, float] | None) -> dict[str, Any]:
+    if not steps:
+        return {}
+    last = max(steps)
+    further = claims.c.reached < last  # than any owner before
+    return {
+        # the next adoption finds -1: this owner does not count as stalled
+        "stalls": sqlalchemy.case((further, -1), else_=claims.c.stalls),
+        "reached": sqlalchemy.case((further, last), else_=claims.c.reached),
+    }
+
+
 def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
     return (
         claims.c.trial_id == claim.trial_id,
@@ -191,9 +217,19 @@ def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
 
 def fence(connection: sqlalchemy.Connection, claim: Claim, **changes: Any) -> None:
     """Beats, changes the claim's row, and locks it until the transaction ends; or finds that it is lost."""
-    changed = connection.execute(claims.update().where(*_is(claim)).values(beat=claims.c.beat + 1, **changes))
-    if changed.rowcount != 1:
-        raise errors.TrialLost(f"trial {claim.number} has another owner by now")
+    if not _touch(connection, claim, **changes):
+        raise _lost(claim)
+
+
+def _touch(
+    connection: sqlalchemy.Connection, claim: Claim, *also: sqlalchemy.ColumnElement[bool], **changes: Any
+) -> bool:
+    change = claims.update().where(*_is(claim), *also).values(beat=claims.c.beat + 1, **changes)
+    return connection.execute(change).rowcount == 1
+
+
+def _lost(claim: Claim) -> errors.TrialLost:
+    return errors.TrialLost(f"trial {claim.number} has another owner by now")
 
 
 def _end(
@@ -285,7 +321,7 @@ def _within_budget(
         return claim
     if finished + running + waiting < order.trials:
         if not _is_exhausted(connection, of, sum(counts.values())):
-            return _create(connection, of, mine)
+            return _create(connection, of, sum(counts.values()), mine)
         return Nothing.WAIT if running else Nothing.EXHAUSTED
     return Nothing.WAIT if running else Nothing.FINISHED
 
@@ -312,7 +348,12 @@ def _adopt(
             claims.c.generation == orphan.generation,
             claims.c.beat == orphan.beat,
         )
-        .values(generation=claims.c.generation + 1, stalls=claims.c.stalls + 1, **mine)
+        .values(
+            generation=claims.c.generation + 1,
+            stalls=claims.c.stalls + 1,
+            adoptions=claims.c.adoptions + 1,
+            **mine,
+        )
         .returning(claims.c.stalls)
     ).scalar()
     if taken is None:
@@ -347,8 +388,8 @@ def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str,
     return _take_up(connection, of, first, "waiting")
 
 
-def _create(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> Claim:
-    trial_id, number = tables.insert_trial(connection, of.study_id, TrialState.RUNNING, tables.now())
+def _create(connection: sqlalchemy.Connection, of: study.Study, number: int, mine: dict[str, Any]) -> Claim:
+    trial_id, _ = tables.insert_trial(connection, of.study_id, TrialState.RUNNING, tables.now(), number)
     connection.execute(claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
     return Claim(of.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
 

@@ -37,8 +37,7 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
     trial.number = claim.number
     sampler = of.spec.sampler.name
     for attempt in range(1 if sampler in strategy.ONE_ATTEMPT else RESAMPLE_LIMIT):
-        store.call(history.refresh)
-        known = store.call(history.study)
+        known = store.call(lambda: history.study(fresh=sampler not in strategy.FROM_NO_TRIALS))
         question = strategy.Question(tree, known, trial, fixed, of.spec.study.seed, attempt=attempt)
         params = strategy.propose(sampler, question)
         if assign(store, of, claim, params) is not None:
@@ -70,10 +69,7 @@ def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Par
         except exc.IntegrityError:  # the key is unique in the study
             connection.rollback()
             return False
-        stored = tables.read_params(connection, claim.trial_id)
-        missing = {name: value for name, value in params.items() if name not in stored}
-        if missing:
-            connection.execute(tables.params.insert(), tables.param_rows(claim.trial_id, missing, distributions))
+        tables.add_params(connection, claim.trial_id, params, distributions)
         return True
 
     return params if store.write(work) else None

@@ -1,7 +1,8 @@
-"""The thread of a worker that beats for its trial, watches the beats of the others, and listens for orders."""
+"""The thread of a worker: beats and writes for its trial, watches the beats of the others, listens for orders."""
 
 import contextlib
 import os
+import pathlib
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ class Heart:
     Args:
         stop: set where the parent process is gone.
         parent: whose child this process must stay; None for any.
+        health_file: touched with every beat.
     """
 
     def __init__(
@@ -29,9 +31,10 @@ class Heart:
         entry: roster.Entry,
         stop: threading.Event,
         parent: int | None,
+        health_file: pathlib.Path | None = None,
     ) -> None:
         self._store, self._study, self._watch, self._entry = store, of, watch, entry
-        self._stop, self._parent = stop, parent
+        self._stop, self._parent, self._health_file = stop, parent, health_file
         self._trial: owned.OwnedTrial | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
@@ -69,6 +72,8 @@ class Heart:
                 elif trial is not None and now >= next_order:
                     next_order = now + min(ORDER_SECONDS, beat_seconds)
                     self._listen(trial)
+                if trial is not None:
+                    trial.write_if_due()  # the next report may be long in coming
             except errors.Interrupted:
                 pass  # asked to stop: the trial must still be told so
             except errors.SearchError as error:  # the trial is lost, or the database: `tick` tells the worker
@@ -83,6 +88,9 @@ class Heart:
             claims.beat(self._store, trial.claim, trial.seconds)
         claims.observe(self._store, self._study, self._watch, trial.claim.owner if trial else None)
         self._entry.show(self._store)
+        if self._health_file is not None:
+            with contextlib.suppress(OSError):  # then it grows old, which is what it is for
+                self._health_file.touch()
 
     def _listen(self, trial: owned.OwnedTrial) -> None:
         order = self._store.read(lambda connection: orders.read(connection, self._study.study_id))

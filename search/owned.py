@@ -6,14 +6,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from optuna.trial import TrialState
+
 from search import checkpoint, claims, errors, pruners, study
 from search.store import Store
 
 log = logging.getLogger("search")
 
+WRITE_SECONDS = 1.0  # reports that come sooner after one another are written together
+
 
 class OwnedTrial:
     """The objective's view of a claim: every report is fenced and carries the time spent so far.
+
+    Reports of quick epochs are written together, within a second; with a population pruner each at once, since the
+    other trials are judged by it.
 
     Args:
         stop: set where the worker is to end.
@@ -38,14 +45,18 @@ class OwnedTrial:
         self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
         self._started = self._epoch_started = time.perf_counter()
         self._epoch = claim.saved.epoch + 1 if claim.saved else 1
-        self._save_seconds, self._last_save = save_seconds, self._started
+        self._save_seconds, self._last_save, self._last_write = save_seconds, self._started, self._started
+        self._write_seconds = WRITE_SECONDS if of.spec.pruning.pruner is None else 0.0
+        self._unwritten: dict[int, float] = {}
+        self._unwritten_attrs: dict[str, Any] = {}
+        self._writing = threading.RLock()
         self.saved = claim.saved
         self.unsaved: checkpoint.Checkpoint | None = None
 
     def begin(self, params: dict[str, Any]) -> None:
         """The training starts now, with this configuration."""
         self.params = params
-        self._started = self._epoch_started = self._last_save = time.perf_counter()
+        self._started = self._epoch_started = self._last_save = self._last_write = time.perf_counter()
 
     def go_back(self) -> None:
         """To the last epoch that was finished, or the start: the training begins there once more."""
@@ -80,14 +91,46 @@ class OwnedTrial:
         self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
     ) -> None:
         """See `objective.Trial`."""
-        due = time.perf_counter() - self._last_save >= self._save_seconds
-        claims.report(self._store, self.claim, step, value, self.seconds, attrs, after if due else None)
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
+        due = time.perf_counter() - self._last_save >= self._save_seconds
+        with self._writing:
+            self._unwritten[step] = value
+            self._unwritten_attrs.update(attrs)
+            self.write_if_due(after if due else None)
         self._values[step] = value
         self._epoch, self._epoch_started = step + 1, time.perf_counter()
         self.unsaved = None if due else after
         if due:
             self._last_save, self.saved = self._epoch_started, after
+
+    def write_if_due(self, after: checkpoint.Checkpoint | None = None) -> None:
+        """Writes what was reported, with a checkpoint at once, or where the last time was a while ago.
+
+        Raises:
+            errors.TrialLost: the trial has another owner by now.
+        """
+        with self._writing:
+            early = time.perf_counter() - self._last_write < self._write_seconds
+            if not self._unwritten or (after is None and early):
+                return
+            claims.report(self._store, self.claim, self._unwritten, self.seconds, self._unwritten_attrs, after)
+            self._take_unwritten()
+            self._last_write = time.perf_counter()
+
+    def tell(self, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
+        """Ends the trial, with all that was reported; see `claims.tell`."""
+        steps, further = self._take_unwritten()
+        claims.tell(self._store, self.claim, state, value, {**further, **attrs}, self.seconds, steps)
+
+    def hand_over(self) -> None:
+        """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
+        claims.hand_over(self._store, self.claim, self.seconds, self.unsaved, *self._take_unwritten())
+
+    def _take_unwritten(self) -> tuple[dict[int, float], dict[str, Any]]:
+        with self._writing:
+            taken = self._unwritten, self._unwritten_attrs
+            self._unwritten, self._unwritten_attrs = {}, {}
+            return taken
 
     def should_prune(self) -> str | None:
         """See `objective.Trial`."""

@@ -168,3 +168,4 @@ GRID = "grid"
 NAMES = (*SAMPLERS, GRID)
 FROM_COMPLETE_TRIALS = ("gp", "cmaes")
 ONE_ATTEMPT = ("qmc", "gp")  # asked again, they say the same
+FROM_NO_TRIALS = ("random", "qmc")

@@ -32,9 +32,11 @@ attributes = models.TrialUserAttributeModel.__table__
 system_attributes = models.TrialSystemAttributeModel.__table__
 
 ours = sqlalchemy.MetaData()
+CachedStorage = _CachedStorage
 
 FIXED_PARAMS = "fixed_params"  # Optuna's name for what study.enqueue_trial stores
 REPEAT = "repeat"  # user attribute of a trial with a training seed of its own
+UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
 
@@ -63,6 +65,7 @@ claims = sqlalchemy.Table(
     # the last epoch that any owner has finished, and how many owners in a row went without getting further
     sqlalchemy.Column("reached", sqlalchemy.Integer, nullable=False, default=0),
     sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False, default=0),
+    sqlalchemy.Column("adoptions", sqlalchemy.Integer, nullable=False, default=0),
     # training time over all owners
     sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False, default=0.0),
     sqlalchemy.Column("told", sqlalchemy.Boolean, nullable=False, default=False),
@@ -143,12 +146,17 @@ def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
 
 
 def insert_trial(
-    connection: sqlalchemy.Connection, study_id: int, state: TrialState, start: datetime.datetime | None
+    connection: sqlalchemy.Connection,
+    study_id: int,
+    state: TrialState,
+    start: datetime.datetime | None,
+    number: int | None = None,
 ) -> tuple[int, int]:
     """Adds a trial, under `lock_study`; returns `(trial_id, number)`. The number is Optuna's: how many came before."""
-    number = connection.execute(
-        sqlalchemy.select(sqlalchemy.func.count()).where(trials.c.study_id == study_id)
-    ).scalar_one()
+    if number is None:
+        number = connection.execute(
+            sqlalchemy.select(sqlalchemy.func.count()).where(trials.c.study_id == study_id)
+        ).scalar_one()
     row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
     trial_id = connection.execute(trials.insert().values(row).returning(trials.c.trial_id)).scalar_one()
     return trial_id, number
@@ -204,8 +212,7 @@ def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tupl
     """Inserts rows, replacing those with the same values in the columns `unique`."""
     if not rows:
         return
-    upserts: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    insert = upserts[connection.dialect.name](table).values(rows)
+    insert = UPSERTS[connection.dialect.name](table).values(rows)
     rest = {name: insert.excluded[name] for name in rows[0] if name not in unique}
     connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
 
@@ -216,11 +223,13 @@ def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict
     put(connection, attributes, ("trial_id", "key"), rows)
 
 
-def put_step(connection: sqlalchemy.Connection, trial_id: int, step: int, value: float) -> None:
-    """Sets an intermediate value."""
-    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-    row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-    put(connection, steps, ("trial_id", "step"), [row])
+def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int, float]) -> None:
+    """Sets intermediate values by step."""
+    rows = []
+    for step, value in found.items():
+        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+        rows.append({"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind})
+    put(connection, steps, ("trial_id", "step"), rows)
 
 
 def stored_step_value(stored: float | None, kind: Any) -> float:
@@ -236,11 +245,14 @@ def put_value(connection: sqlalchemy.Connection, trial_id: int, value: float) ->
     put(connection, values, ("trial_id", "objective"), [row])
 
 
-def param_rows(
-    trial_id: int, configuration: dict[str, Any], space: dict[str, distributions.BaseDistribution]
-) -> list[dict[str, Any]]:
-    """Rows of `params`, as Optuna stores them."""
-    return [
+def add_params(
+    connection: sqlalchemy.Connection,
+    trial_id: int,
+    configuration: dict[str, Any],
+    space: dict[str, distributions.BaseDistribution],
+) -> None:
+    """Stores parameters of a trial, as Optuna does; what is stored already stays."""
+    rows = [
         {
             "trial_id": trial_id,
             "param_name": name,
@@ -249,6 +261,9 @@ def param_rows(
         }
         for name, value in configuration.items()
     ]
+    if rows:
+        insert = UPSERTS[connection.dialect.name](params).values(rows)
+        connection.execute(insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]))
 
 
 def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:
@@ -264,7 +279,7 @@ def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, A
     }
 
 
-class History(_CachedStorage):
+class History(CachedStorage):
     """One study through Optuna's cached storage, read once per `refresh` and then answered from memory.
 
     A sampler asks for all trials several times per proposal, seven queries each; and TPE shares a half-made
@@ -279,8 +294,14 @@ class History(_CachedStorage):
         """Reads what is new and what was unfinished."""
         self._read_trials_from_remote_storage(self._study_id)
 
-    def study(self) -> optuna.Study:
-        """An Optuna study over this history, for a sampler; it asks the database for nothing but its direction."""
+    def study(self, fresh: bool) -> optuna.Study:
+        """An Optuna study over this history, for a sampler; it asks the database for nothing but its direction.
+
+        Args:
+            fresh: refresh it before.
+        """
+        if fresh:
+            self.refresh()
         return optuna.Study("", self, sampler=optuna.samplers.RandomSampler())
 
     def get_study_id_from_name(self, study_name: str) -> int:

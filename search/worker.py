@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import pathlib
 import random
 import sys
 import threading
@@ -32,6 +33,7 @@ class Worker:
         stop: set to end the worker; the running trial is handed over.
         stay: wait for an extension where the study is finished.
         parent: end where this process is no longer the parent.
+        health_file: touched with every beat.
         device: what the roster says it trains on.
         save_seconds: of training between two checkpoints of a trial, at least.
     """
@@ -46,11 +48,12 @@ class Worker:
         stay: bool = False,
         grace_seconds: float = presence.GRACE_SECONDS,
         parent: int | None = None,
+        health_file: pathlib.Path | None = None,
         device: str = "cpu",
         save_seconds: float = checkpoint.SAVE_SECONDS,
     ) -> None:
         self._store, self._study, self._objective, self._save_seconds = store, of, objective, save_seconds
-        self._stop, self._stay, self._parent = stop, stay, parent
+        self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me = presence.Worker.this()
         self._watch = presence.Watch(grace_seconds)
         self._entry = roster.Entry(of.study_id, self._me, device, grace_seconds)
@@ -63,7 +66,8 @@ class Worker:
             errors.StorageError: the database stayed away for too long.
         """
         try:
-            with heart.Heart(self._store, self._study, self._watch, self._entry, self._stop, self._parent) as beating:
+            watched = self._store, self._study, self._watch, self._entry, self._stop
+            with heart.Heart(*watched, self._parent, self._health_file) as beating:
                 return self._work(beating)
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker
@@ -101,7 +105,7 @@ class Worker:
         try:
             self._train(trial)
         except errors.HandOver:
-            claims.hand_over(self._store, trial.claim, trial.seconds, trial.unsaved)
+            trial.hand_over()
             log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
         except (errors.DuplicateConfiguration, errors.EpochTimeout) as error:
             self._fail(trial, error)
@@ -132,9 +136,8 @@ class Worker:
         self._tell(trial, TrialState.FAIL, None, {"reason": reason, "traceback": trace})
 
     def _tell(self, trial: owned.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
-        seconds = trial.seconds
-        attrs = {**attrs, "seconds": seconds, "worker": self._me.name}
-        claims.tell(self._store, trial.claim, state, value, attrs, seconds)
+        attrs = {**attrs, "seconds": trial.seconds, "worker": self._me.name}
+        trial.tell(state, value, attrs)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})
 
 

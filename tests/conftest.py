@@ -55,8 +55,18 @@ def quick_text(
     sampler: str = "random",
     hopeless: str = "true",
     more: str = "",
+    slow: bool = False,
 ) -> str:
-    return QUICK.format(name=name, trials=trials, epochs=epochs, sampler=sampler, hopeless=hopeless, more=more)
+    """A study file.
+
+    Args:
+        slow: milliseconds an epoch, so that a trial of hundreds of epochs is under way for seconds.
+    """
+    text = QUICK.format(name=name, trials=trials, epochs=epochs, sampler=sampler, hopeless=hopeless, more=more)
+    if slow:
+        text = text.replace("high = 128 }", "high = 8 }").replace("depth = { low = 0", "depth = { low = 5")
+        text = text.replace("[8, 16, 32]", "[48, 64, 80]")
+    return text
 
 
 class Server:

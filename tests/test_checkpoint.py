@@ -38,8 +38,8 @@ def trial(here: store.Store, of: study.Study, number: int = 0) -> FrozenTrial:
 
 
 def report_two(here: store.Store, claim: claims.Claim, saved: checkpoint.Checkpoint | None) -> None:
-    claims.report(here, claim, 1, 0.25, 1.0, {})
-    claims.report(here, claim, 2, 0.5, 2.0, {}, saved)
+    claims.report(here, claim, {1: 0.25}, 1.0, {})
+    claims.report(here, claim, {2: 0.5}, 2.0, {}, saved)
 
 
 def test_what_is_saved_is_found_again(opened: store.Store, make_study: Make) -> None:
@@ -48,7 +48,7 @@ def test_what_is_saved_is_found_again(opened: store.Store, make_study: Make) -> 
     claim = take(opened, of)
     assert claim.saved is None
     report_two(opened, claim, None)
-    claims.report(opened, claim, 3, 0.75, 3.0, {})
+    claims.report(opened, claim, {3: 0.75}, 3.0, {})
     claims.hand_over(opened, claim, 3.0, SAVED)
     found = take(opened, of).saved
     assert found is not None
@@ -68,7 +68,7 @@ def test_only_the_owner_saves_and_the_tell_removes(opened: store.Store, make_stu
     owner = take(opened, of)
     report_two(opened, owner, SAVED)
     with pytest.raises(errors.TrialLost):
-        claims.report(opened, late, 1, 0.1, 1.0, {}, checkpoint.Checkpoint(1, WEIGHTS, [0.1], {}))
+        claims.report(opened, late, {1: 0.1}, 1.0, {}, checkpoint.Checkpoint(1, WEIGHTS, [0.1], {}))
     found = opened.read(lambda connection: checkpoint.find(connection, owner.trial_id))
     assert found is not None
     assert found.epoch == 2
@@ -142,22 +142,22 @@ def test_an_interrupted_training_equals_one_that_was_not(
         each.after_epoch = after_epoch
         each.begin(params)
         try:
-            return train(each)
+            result = train(each)
         except errors.HandOver:
-            claims.hand_over(opened, claim, 1.0, each.unsaved)
+            each.hand_over()
             return None
+        each.tell(result.state, result.value, result.attrs)
+        return result
 
     whole = take(opened, of)
     undisturbed = run(whole, 10**9)
     assert undisturbed is not None
-    claims.tell(opened, whole, undisturbed.state, undisturbed.value, undisturbed.attrs)
     disturbed, epoch = None, 0
     while disturbed is None:
         epoch += 1
         claim = take(opened, of)
         assert (claim.saved.epoch if claim.saved else 0) == epoch - 1  # nothing is trained twice
         disturbed = run(claim, epoch)
-    claims.tell(opened, claim, disturbed.state, disturbed.value, disturbed.attrs)
     assert epoch == 5
     assert disturbed == undisturbed
     first, second = trial(opened, of, 0), trial(opened, of, 1)
@@ -181,7 +181,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(opened: s
         again.begin(again.claim.params)
         result = train(again)
         assert (result.state, result.value, result.attrs["avg_loss"]) == (state, 0.5, 1.0)
-        claims.tell(opened, again.claim, result.state, result.value, result.attrs)
+        again.tell(result.state, result.value, result.attrs)
 
 
 @pytest.mark.slow

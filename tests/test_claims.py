@@ -106,7 +106,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_stu
     of = make_study(trials=5)
     claim = take(opened, of, GONE)
     params = configurations.configure(opened, of, claim, opened.history(of.study_id))
-    claims.report(opened, claim, 1, 0.3, 12.0, {})
+    claims.report(opened, claim, {1: 0.3}, 12.0, {})
     waiting.enqueue(opened, of, {**PARAMS, "batch_size": 99})
     adopted = take(opened, of, watch=Clock(opened, of).watch)
     assert (adopted.number, adopted.how) == (claim.number, "adopted")
@@ -142,13 +142,13 @@ def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> 
     late = take(opened, of, GONE)
     configurations.configure(opened, of, late, opened.history(of.study_id))
     owner = take(opened, of, watch=Clock(opened, of).watch)
-    claims.report(opened, owner, 1, 0.7, 1.0, {})
+    claims.report(opened, owner, {1: 0.7}, 1.0, {})
     before = state(opened, of, 0)
     for attempt in (
         lambda: claims.beat(opened, late),
         lambda: configurations.assign(opened, of, late, PARAMS),
-        lambda: claims.report(opened, late, 1, 0.1, 99.0, {"avg_losses": [9]}),
-        lambda: claims.report(opened, late, 2, 0.1, 99.0, {}),
+        lambda: claims.report(opened, late, {1: 0.1}, 99.0, {"avg_losses": [9]}),
+        lambda: claims.report(opened, late, {2: 0.1}, 99.0, {}),
         lambda: claims.tell(opened, late, TrialState.COMPLETE, 0.1, {"avg_loss": 9}),
         lambda: claims.hand_over(opened, late),
     ):
@@ -178,7 +178,7 @@ def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: store.Store,
     of = make_study(trials=1)
     claim = take(opened, of, GONE)
     for step in range(1, 5):
-        claims.report(opened, claim, step, 0.5, 1.0, {})
+        claims.report(opened, claim, {step: 0.5}, 1.0, {})
         claim = take(opened, of, GONE, Clock(opened, of).watch)
         assert claim.how == "adopted"
     for _ in range(4):
@@ -194,7 +194,7 @@ def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(opened: s
     claim = take(opened, of, GONE)
     for _ in range(4):
         assert (claim.number, state(opened, of, 0).state) == (0, TrialState.RUNNING)
-        claims.report(opened, claim, 1, 0.5, 1.0, {})
+        claims.report(opened, claim, {1: 0.5}, 1.0, {})
         claim = take(opened, of, GONE, Clock(opened, of).watch)
     assert (claim.number, claim.how) == (1, "created")
     assert state(opened, of, 0).state == TrialState.FAIL
@@ -206,7 +206,7 @@ def test_a_handed_over_trial_keeps_its_parameters(opened: store.Store, make_stud
     of = make_study(trials=2)
     claim = take(opened, of)
     params = configurations.configure(opened, of, claim, opened.history(of.study_id))
-    claims.report(opened, claim, 1, 0.5, 3.0, {})
+    claims.report(opened, claim, {1: 0.5}, 3.0, {})
     claims.hand_over(opened, claim)
     waiting = state(opened, of, 0)
     assert (waiting.state, waiting.params, waiting.datetime_start) == (TrialState.WAITING, params, None)
@@ -253,7 +253,7 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     assert lossy(lambda: configurations.configure(here, of, first, here.history(of.study_id))) == PARAMS
     sampled = lossy(lambda: configurations.configure(here, of, third, here.history(of.study_id)))
     assert state(here, of, 2).params == sampled
-    lossy(lambda: claims.report(here, first, 1, 0.5, 2.0, {}))
+    lossy(lambda: claims.report(here, first, {1: 0.5}, 2.0, {}))
     lossy(lambda: claims.tell(here, first, TrialState.COMPLETE, 0.5, {}))
     assert (state(here, of, 0).state, state(here, of, 0).value) == (TrialState.COMPLETE, 0.5)
     clock = Clock(here, of)
@@ -406,7 +406,7 @@ def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str
     one, two, three = (take(opened, of) for _ in range(3))
     params = [configurations.configure(opened, of, claim, history) for claim in (one, two, three)]
     for step, value in enumerate((0.2, float("nan"), 0.6), 1):
-        claims.report(opened, one, step, value, 1.0, {"avg_losses": [1.0] * step})
+        claims.report(opened, one, {step: value}, 1.0, {"avg_losses": [1.0] * step})
     claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"engine": "reference", "seconds": 1.0})
     claims.tell(opened, two, TrialState.PRUNED, None, {"reason": "hopeless"})
     plain = optuna.load_study(study_name=of.name, storage=url)
@@ -470,7 +470,7 @@ def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url:
     study.summary(opened, of, history)
     optuna.delete_study(study_name=of.name, storage=url)
     with pytest.raises(errors.TrialLost):
-        claims.report(opened, claim, 1, 0.5, 1.0, {})
+        claims.report(opened, claim, {1: 0.5}, 1.0, {})
     for call in (
         lambda: take(opened, of),
         lambda: study.summary(opened, of, history),

@@ -49,7 +49,7 @@ def test_hours_are_training_time_over_all_trials_and_owners(opened: store.Store,
     """What every owner has spent counts, finished or not, and more hours go on; running trials are finished."""
     of = make_study(trials=9, more="hours = 0.5")
     first, second = take(opened, of, GONE), take(opened, of)
-    claims.report(opened, first, 1, 0.5, 700.0, {})
+    claims.report(opened, first, {1: 0.5}, 700.0, {})
     claims.beat(opened, second, 500.0)
     assert study.summary(opened, of).seconds == 1200.0
     clock = Clock(opened, of)

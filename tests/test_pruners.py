@@ -79,10 +79,10 @@ def test_one_steps_values_are_read(opened: store.Store, make_study: Make) -> Non
     told = {0: math.nan, 1: math.inf, 2: 0.5, 3: 0.75}
     taken: dict[int, Any] = {number: take(opened, of) for number in range(6)}
     for number, value in told.items():
-        claims.report(opened, taken[number], 1, 0.1, 1.0, {})
-        claims.report(opened, taken[number], 2, value, 1.0, {})
-    claims.report(opened, taken[4], 1, 0.2, 1.0, {})
-    claims.report(opened, taken[5], 2, 0.9, 1.0, {})
+        claims.report(opened, taken[number], {1: 0.1}, 1.0, {})
+        claims.report(opened, taken[number], {2: value}, 1.0, {})
+    claims.report(opened, taken[4], {1: 0.2}, 1.0, {})
+    claims.report(opened, taken[5], {2: 0.9}, 1.0, {})
     claims.tell(opened, taken[0], TrialState.PRUNED, None, {})
     claims.tell(opened, taken[1], TrialState.COMPLETE, 1.0, {})
     claims.hand_over(opened, taken[3])

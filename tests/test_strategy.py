@@ -50,7 +50,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Stu
             study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=value))
         history = store.Store(url).history(study._study_id)
         history.refresh()
-        return history.study()
+        return history.study(fresh=False)
 
     return fill
 
