@@ -7,9 +7,8 @@ import numpy
 import torch
 
 from models import sources
-from models.recipe import CLASSES, IMAGE_PIXELS
+from models.recipe import CLASSES, IMAGE_PIXELS, TRAINING_IMAGES, held_out
 
-HOLDOUT_IMAGES = 10_000
 HOLDOUT_SEED = 0
 
 
@@ -39,7 +38,7 @@ class Dataset:
         """
         n = len(self.train_images)
         shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(HOLDOUT_SEED))
-        held = min(HOLDOUT_IMAGES, n // 6)
+        held = held_out(n)
         apart, kept = shuffled[:held].sort().values, shuffled[held:].sort().values
         return Dataset(
             f"{self.name}-validation",
@@ -71,7 +70,7 @@ def fashion_mnist(root: str | pathlib.Path) -> Dataset:
     )
 
 
-def synthetic(train: int = 600, test: int = 200, seed: int = 0) -> Dataset:
+def synthetic(train: int = TRAINING_IMAGES["synthetic"], test: int = 200, seed: int = 0) -> Dataset:
     """A small set with FashionMNIST's shapes that a linear model learns in an epoch: ten noisy prototypes."""
     generator = torch.Generator().manual_seed(seed)
     prototypes = torch.rand(CLASSES, IMAGE_PIXELS, generator=generator)

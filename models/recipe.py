@@ -8,6 +8,13 @@ from models import errors
 ACTIVATIONS = ("ReLU", "Sigmoid", "GELU")
 IMAGE_PIXELS = 784
 CLASSES = 10
+TRAINING_IMAGES = {"fashion-mnist": 60_000, "synthetic": 600}
+HOLDOUT_IMAGES = 10_000
+
+
+def held_out(images: int) -> int:
+    """How many of the training images a validation set takes: a sixth, 10,000 of FashionMNIST's 60,000."""
+    return min(HOLDOUT_IMAGES, images // 6)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,19 @@ from typing import Any
 import click
 
 from models.errors import ModelError
-from search import answers, backup, bench, display, errors, options, roster, signals, steering, store, study, study_file
+from search import (
+    answers,
+    backup,
+    bench,
+    errors,
+    options,
+    signals,
+    steering,
+    store,
+    study,
+    study_file,
+    watching,
+)
 from search import run as runs
 from search.options import common, json_option, study_argument, training
 
@@ -113,18 +125,25 @@ def run(
 
 @cli.command()
 @study_argument
+@click.option("--exist-ok", is_flag=True, help="Leave a study alone that is there already with these settings.")
 @json_option
 @common
-def create(name: str, as_json: bool, storage: str) -> None:
+def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
     """Creates a study from its file, for workers to come.
 
     \b
     Example:
       search create lab
+      search create lab --exist-ok
       search create studies/lab.toml --storage postgresql://user@host/search
     """
     spec = study_file.load(options.study_path(name))
     here = store.Store(storage, options.OPEN_SECONDS)
+    if exist_ok and (known := runs.find_same(here, spec)) is not None:
+        summary = study.summary(here, known)
+        text = f"study {known.name!r} is there: {answers.counts(summary)}"
+        click.echo(json.dumps(summary.as_json()) if as_json else text)
+        return
     of = study.create(here, spec)
     runs.print_notes(spec)
     if as_json:
@@ -142,12 +161,19 @@ def create(name: str, as_json: bool, storage: str) -> None:
 @study_argument
 @click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
 @click.option("--parent", type=int, hidden=True)
+@click.option(
+    "--health-file",
+    envvar="SEARCH_HEALTH_FILE",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False),
+    help="File to touch with every beat, for a container's health check.",
+)
 @training
 @common
 def work(
     name: str,
     stay: bool,
     parent: int | None,
+    health_file: pathlib.Path | None,
     data_dir: pathlib.Path,
     device: str,
     engine: str | None,
@@ -182,61 +208,14 @@ def work(
         from search import own_objective
 
         train = own_objective.OwnObjective(of.spec)
-    limits = {"grace_seconds": grace, "save_seconds": checkpoint_seconds}
-    ended = worker.Worker(here, of, train, stop, stay=stay, parent=parent, device=device, **limits).run()
+    limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds}
+    beats: dict[str, Any] = {"parent": parent, "health_file": health_file}
+    ended = worker.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
     if interrupted.is_set():
         return 130
     if ended is claims.Nothing.FAILURES:
         raise errors.SearchError(f"study {of.name!r}: {ended.value} ({of.spec.budget.max_failures})")
     return 0
-
-
-@cli.command()
-@click.argument("name", metavar="[STUDY]", required=False)
-@json_option
-@common
-def status(name: str | None, as_json: bool, storage: str) -> None:
-    """Shows a study's trials, workers, cost and best one; without a name, every study's.
-
-    \b
-    Example:
-      search status lab
-      search status lab --json
-    """
-    here = options.open_store(storage)
-    summaries = [
-        study.summary(here, options.find_study(here, each)) for each in (study.names(here) if name is None else [name])
-    ]
-    if as_json:
-        found = [answers.as_json(here, summary) for summary in summaries]
-        click.echo(json.dumps(found if name is None else found[0]))
-        return
-    if not summaries:
-        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
-    for summary in summaries:
-        answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
-        answers.print_trials(summary, *display.situation(summary, roster.call(here, summary.study.study_id)))
-
-
-@cli.command(name="list")
-@json_option
-@common
-def list_studies(as_json: bool, storage: str) -> None:
-    """Lists the studies of the storage.
-
-    \b
-    Example:
-      search list
-      search list --json
-    """
-    here = options.open_store(storage)
-    summaries = [study.summary(here, options.find_study(here, name)) for name in study.names(here)]
-    if as_json:
-        click.echo(json.dumps([summary.as_json() for summary in summaries]))
-    elif summaries:
-        answers.out.print(display.study_table(summaries))
-    else:
-        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
 
 
 @cli.command("backup")
@@ -278,5 +257,15 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
     click.echo(f"study {of.name!r} restored: {answers.counts(summary)}; `search run {of.name}` goes on")
 
 
-for command in (bench.bench, steering.extend, steering.pause, steering.resume, steering.stop, steering.enqueue):
+for command in (
+    bench.bench,
+    steering.extend,
+    steering.pause,
+    steering.resume,
+    steering.stop,
+    steering.enqueue,
+    watching.status,
+    watching.list_studies,
+    watching.dashboard,
+):
     cli.add_command(command)

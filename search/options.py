@@ -41,12 +41,37 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
         metavar="URL",
         help="SQLite file or Postgres database of the studies. A URL with a password belongs into SEARCH_STORAGE.",
     )
+    @click.option(
+        "--storage-password-file",
+        "password_file",
+        envvar="SEARCH_STORAGE_PASSWORD_FILE",
+        type=click.Path(path_type=pathlib.Path),
+        help="File with the password of a Postgres storage.",
+    )
     @debug_option
     @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> T:
-        return command(*args, **kwargs)
+    def wrapped(*args: Any, storage: str, password_file: pathlib.Path | None, **kwargs: Any) -> T:
+        if password_file is not None:
+            storage = store.with_password(storage, read_secret(password_file, "--storage-password-file"))
+        return command(*args, storage=storage, **kwargs)
 
     return wrapped
+
+
+def read_secret(path: pathlib.Path, option: str) -> str:
+    """What a secret file holds, without the newline that editors leave.
+
+    Raises:
+        errors.InputError: it cannot be read, or is empty.
+    """
+    try:
+        secret = path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise errors.InputError(f"{option} {path} cannot be read: {reason}") from error
+    if not secret:
+        raise errors.InputError(f"{option} {path} must hold a secret, got an empty file")
+    return secret
 
 
 def training(command: Callable[..., T]) -> Callable[..., T]:

@@ -22,13 +22,29 @@ def create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Stu
     Raises:
         errors.StudyExists: the one that is there has another space or training.
     """
-    found = study.find(here, spec.name)
+    found = find_same(here, spec)
     if found is None:
         try:
             print_notes(spec)
             return study.create(here, spec)
         except errors.StudyExists:  # another run made it just now
             return create_or_resume(here, spec)
+    order = here.read(lambda connection: orders.read(connection, found.study_id))
+    if order.state is orders.State.STOPPED:
+        orders.set_state(here, found.study_id, orders.State.ACTIVE)
+        _note(f"study {spec.name!r} was stopped; it goes on now")
+    return found
+
+
+def find_same(here: store.Store, spec: study_file.StudySpec) -> study.Study | None:
+    """The study of a file where it is there already, or None; notes what it keeps of its own.
+
+    Raises:
+        errors.StudyExists: it is there with another space or training.
+    """
+    found = study.find(here, spec.name)
+    if found is None:
+        return None
     if different := study_file.differences(found.spec, spec):
         raise errors.StudyExists(
             f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
@@ -37,10 +53,6 @@ def create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Stu
     for section in ("sampler", "pruning"):
         if getattr(found.spec, section) != getattr(spec, section):
             _note(f"[{section}] of the file differs; the study keeps {getattr(found.spec, section)}")
-    order = here.read(lambda connection: orders.read(connection, found.study_id))
-    if order.state is orders.State.STOPPED:
-        orders.set_state(here, found.study_id, orders.State.ACTIVE)
-        _note(f"study {spec.name!r} was stopped; it goes on now")
     return found
 
 

@@ -211,6 +211,14 @@ def check_url(url: str) -> str:
     return parts.render_as_string(hide_password=False)
 
 
+def with_password(url: str, password: str) -> str:
+    """A Postgres address with this password; SQLite has none, and its address stays."""
+    parts = _parts(check_url(url))
+    if parts is None or parts.get_backend_name() == "sqlite":
+        return url
+    return parts.set(password=password).render_as_string(hide_password=False)
+
+
 def sqlite_file(url: str) -> pathlib.Path | None:
     """The file of a SQLite address; None for any other."""
     parts = _parts(url)

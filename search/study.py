@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors, orders, study_file, tables
+from search import errors, note, orders, study_file, tables
 from search.store import Store
 
 STUDY_FILE = "search:study_file"
@@ -127,11 +127,9 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         connection.execute(
             tables.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))
         )
-        connection.execute(
-            tables.study_system_attributes.insert().values(
-                study_id=study_id, key=METRIC_NAMES, value_json=json.dumps([spec.study.metric])
-            )
-        )
+        system = {METRIC_NAMES: [spec.study.metric], **note.attributes(spec)}
+        rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in system.items()]
+        connection.execute(tables.study_system_attributes.insert(), rows)
         orders.write(connection, study_id, orders.Order(spec.budget.trials, spec.budget.hours), token)
         for params in spec.enqueue:
             key = spec.space.key(params) if spec.space.is_complete(params) else None
@@ -184,6 +182,17 @@ def names(store: Store) -> list[str]:
         .order_by(tables.studies.c.study_id)
     )
     return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
+
+
+def metric_of_trial(store: Store, trial_id: int) -> str:
+    """What the values of a trial measure, by Optuna's name of the metric; `value` where its study has none."""
+    row = (
+        sqlalchemy.select(tables.study_system_attributes.c.value_json)
+        .join(tables.trials, tables.trials.c.study_id == tables.study_system_attributes.c.study_id)
+        .where(tables.trials.c.trial_id == trial_id, tables.study_system_attributes.c.key == METRIC_NAMES)
+    )
+    found = store.read(lambda connection: connection.execute(row).scalar())
+    return str(json.loads(found)[0]) if found else "value"
 
 
 def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:

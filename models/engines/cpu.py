@@ -91,6 +91,12 @@ class Cpu:
             yield engine.Epoch(number, losses, loss, accuracy, state, train_share)
 
 
+def prepare() -> None:
+    """Compiles everything now, into Numba's cache: for an image whose containers shall start at once."""
+    for kind in (numpy.uint8, numpy.float32):
+        _compile(numpy.dtype(kind))
+
+
 @functools.cache
 def _compile(kind: numpy.dtype) -> None:
     """Compiles the loops for one kind of images, or takes them from the cache.

@@ -1,0 +1,211 @@
+"""optuna-dashboard behind a door of ours: reads for everybody, writes for who has the password, health and metrics.
+
+What the door refuses is answered with one line of text and the status that says why. A page from elsewhere can make a
+browser send requests here: the Host header must be one we know, which ends DNS rebinding, and a write from another
+origin is refused even with the password.
+"""
+
+import base64
+import binascii
+import dataclasses
+import hmac
+import logging
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib import parse
+
+import argon2
+import optuna_dashboard
+import prometheus_client
+import sqlalchemy
+import waitress
+from prometheus_client import exposition
+from waitress import server as waitress_server
+
+from search import curves, errors, metrics
+from search.store import Store
+
+log = logging.getLogger("search")
+
+READS = ("GET", "HEAD")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+THREADS = 8
+BODY_LIMIT_BYTES = 1_000_000
+SECURITY_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Referrer-Policy", "no-referrer"),
+]
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An answer of the door's own."""
+
+    status: str
+    text: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "text/plain; charset=utf-8"
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """As a WSGI application."""
+        body = self.text.encode()
+        length = ("Content-Length", str(len(body)))
+        start_response(self.status, [("Content-Type", self.content_type), length, *SECURITY_HEADERS, *self.headers])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+class Door:
+    """The WSGI application that is served.
+
+    Args:
+        hosts: names beside this machine's own that the Host header may have; `*` for any.
+        password_hash: argon2's, of the password that opens writing; None: nothing may be written.
+    """
+
+    def __init__(self, store: Store, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
+        self._store, self._password_hash = store, password_hash
+        self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
+        gallery = curves.Gallery(store.optuna)
+        self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(store, gallery))
+        self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
+        self._registry.register(metrics.Collector(store))
+        self._own: dict[str, Callable[[], Answer]] = {"/healthz": self._health, "/metrics": self._metrics}
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answers a request, or passes it on to the dashboard."""
+        path = environ.get("PATH_INFO", "").rstrip("/")
+        answer = self._own.get(path)
+        if answer is not None:
+            return (answer() if environ["REQUEST_METHOD"] in READS else _read_only())(environ, start_response)
+        refused = self._refusal(environ, path)
+        if refused is not None:
+            return refused(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            kept = [(name, value) for name, value in headers if name.lower() != "access-control-allow-origin"]
+            return start_response(status, [*kept, *SECURITY_HEADERS], *more)
+
+        return self._dashboard(environ, start)
+
+    def _refusal(self, environ: Environ, path: str) -> Answer | None:
+        host = _host(environ.get("HTTP_HOST", ""))
+        if host not in self._hosts and "*" not in self._hosts:
+            return Answer(
+                "400 Bad Request",
+                f"Host must be one of {', '.join(sorted(self._hosts))}, got {host!r}; "
+                "`search dashboard --host-name NAME` or SEARCH_DASHBOARD_HOSTS adds one\n",
+            )
+        if environ["REQUEST_METHOD"] in READS:
+            return None
+        if self._password_hash is None or path.startswith("/api/artifacts"):
+            return _read_only()
+        if not self._knows_password(environ.get("HTTP_AUTHORIZATION", "")):
+            challenge = ("WWW-Authenticate", 'Basic realm="write to the studies", charset="UTF-8"')
+            return Answer("401 Unauthorized", "writing needs the dashboard's password\n", (challenge,))
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and parse.urlsplit(origin).netloc.lower() != environ["HTTP_HOST"].lower():
+            return Answer("403 Forbidden", f"a page of {origin!r} may not write here\n")
+        return None
+
+    def _knows_password(self, header: str) -> bool:
+        scheme, _, credentials = header.partition(" ")
+        if not hmac.compare_digest(scheme.lower().encode(), b"basic"):
+            return False
+        try:
+            _, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+            return argon2.PasswordHasher().verify(self._password_hash or "", password)
+        except (argon2.exceptions.VerificationError, binascii.Error, UnicodeDecodeError):
+            return False
+
+    def _health(self) -> Answer:
+        try:
+            self._store.read(lambda connection: connection.execute(sqlalchemy.select(1)))
+        except errors.SearchError as error:
+            return Answer("503 Service Unavailable", f"{error}\n")
+        return Answer("200 OK", "ok\n")
+
+    def _metrics(self) -> Answer:
+        try:
+            text = exposition.generate_latest(self._registry).decode()
+        except errors.SearchError as error:
+            return Answer("503 Service Unavailable", f"{error}\n")
+        return Answer("200 OK", text, content_type=exposition.CONTENT_TYPE_LATEST)
+
+
+def serve(door: Door, host: str, port: int, ready: Callable[[str], None]) -> int:
+    """Serves until SIGTERM or Ctrl-C; `ready` is called with the address once connections are taken.
+
+    Returns:
+        The exit code: 0, or 130 after Ctrl-C.
+
+    Raises:
+        errors.InputError: the address cannot be taken.
+    """
+    try:
+        server = waitress.create_server(
+            door, host=host, port=port, threads=THREADS, max_request_body_size=BODY_LIMIT_BYTES, ident=None
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise errors.InputError(
+            f"--port {port} on {host} cannot be listened on: {reason}; another with --port"
+        ) from error
+    interrupted = False
+
+    def end(number: int, _: Any) -> None:
+        nonlocal interrupted
+        interrupted = number == signal.SIGINT
+        raise SystemExit
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    ready(_address(server, host))
+    try:
+        server.run()  # SystemExit ends it, and goes no further
+    finally:
+        server.close()
+    return 130 if interrupted else 0
+
+
+def check_hash(text: str, place: str) -> str:
+    """A password hash as it is stored.
+
+    Raises:
+        errors.InputError: it is none of argon2's.
+    """
+    try:
+        argon2.extract_parameters(text.strip())
+    except argon2.exceptions.InvalidHashError as error:
+        raise errors.InputError(
+            f"{place} must hold what `search dashboard --hash-password` prints, got something else"
+        ) from error
+    return text.strip()
+
+
+def hash_password(password: str) -> str:
+    """What `check_hash` takes."""
+    return argon2.PasswordHasher().hash(password)
+
+
+def _address(server: Any, host: str) -> str:
+    several = isinstance(server, waitress_server.MultiSocketServer)  # a name of several addresses
+    port = server.effective_listen[0][1] if several else server.effective_port
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else f'[{host}]' if ':' in host else host}:{port}"  # noqa: S104
+
+
+def _read_only() -> Answer:
+    return Answer("405 Method Not Allowed", "this dashboard only reads\n", (("Allow", ", ".join(READS)),))
+
+
+def _host(header: str) -> str:
+    """The name in a Host header, without its port."""
+    try:
+        return (parse.urlsplit(f"//{header}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""

@@ -1,0 +1,129 @@
+"""What Prometheus scrapes: the state of every study, read from the database when asked."""
+
+import collections
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+
+import sqlalchemy
+from prometheus_client import core, registry
+
+from models import recipe
+from search import roster, study, tables
+from search.store import Store
+
+RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
+
+Families = dict[str, core.GaugeMetricFamily | core.CounterMetricFamily]
+
+GAUGES = {
+    "search_best_value": "Best value of a complete trial",
+    "search_budget_trials": "Trials that may finish",
+    "search_budget_hours": "Training time after which no trial begins, hours; absent without a limit",
+    "search_active": "1 while trials may begin, 0 while the study is paused or stopped",
+    "search_workers_alive": "Workers seen within their grace, busy or idle",
+    "search_orphans": "Running trials whose worker is gone, waiting to be adopted",
+    "search_epochs_per_second": "Epochs finished, over the last minute of scrapes",
+    "search_samples_per_second": "Training images seen, over the last minute of scrapes",
+}
+COUNTERS = {
+    "search_epochs": "Epochs that trials have reached",
+    "search_samples": "Training images seen in them",
+    "search_adoptions": "Trials taken over from a worker that was gone",
+    "search_cpu_hours": "Training time over all trials and workers, of one thread each, hours",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a study's claims add up to."""
+
+    epochs: int
+    adoptions: int
+
+
+class Collector(registry.Collector):
+    """Reads all studies of a storage at each scrape; what did not change is not read again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._histories: dict[int, tables.History] = {}
+        self._rates: dict[int, Rate] = {}
+        self._lock = threading.Lock()
+
+    def collect(self) -> Iterator[core.Metric]:
+        """One family per metric, one sample per study.
+
+        Raises:
+            errors.StorageError: the database is away.
+        """
+        families: Families = {
+            **{name: core.GaugeMetricFamily(name, text, labels=["study"]) for name, text in GAUGES.items()},
+            **{name: core.CounterMetricFamily(name, text, labels=["study"]) for name, text in COUNTERS.items()},
+        }
+        trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
+        with self._lock:  # two scrapers at once would share a history
+            for name in study.names(self._store):
+                if (of := study.find(self._store, name)) is not None:
+                    self._add(of, families, trials)
+        yield from (trials, *families.values())
+
+    def _add(self, of: study.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
+        history = self._histories.setdefault(of.study_id, self._store.history(of.study_id))
+        summary, work = study.summary(self._store, of, history), _work(self._store, of.study_id)
+        crew = roster.call(self._store, of.study_id)
+        images = _images(of)
+        epochs_per_second = self._rates.setdefault(of.study_id, Rate()).after(work.epochs, time.monotonic())
+        for state, count in summary.as_json()["trials"].items():
+            trials.add_metric([of.name, state], count)
+        found = {
+            "search_best_value": summary.best.value if summary.best else None,
+            "search_budget_trials": summary.budget,
+            "search_budget_hours": summary.order.hours,
+            "search_active": int(summary.order.state.value == "active"),
+            "search_workers_alive": len(crew.members),
+            "search_orphans": len(crew.orphans),
+            "search_epochs_per_second": epochs_per_second,
+            "search_samples_per_second": images and epochs_per_second * images,
+            "search_epochs": work.epochs,
+            "search_samples": images and work.epochs * images,
+            "search_adoptions": work.adoptions,
+            "search_cpu_hours": summary.seconds / 3600,
+        }
+        for name, value in found.items():
+            if value is not None:
+                families[name].add_metric([of.name], value)
+
+
+class Rate:
+    """Growth of a count per second, between the scrapes of the last minute."""
+
+    def __init__(self) -> None:
+        self._seen: collections.deque[tuple[float, int]] = collections.deque()
+
+    def after(self, count: int, now: float) -> float:
+        """The rate with this count, seen now; 0 at the first."""
+        self._seen.append((now, count))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - RATE_SECONDS:
+            self._seen.popleft()
+        start, first = self._seen[0]
+        return max(0.0, (count - first) / (now - start)) if now > start else 0.0
+
+
+def _work(store: Store, study_id: int) -> Work:
+    claims = tables.claims
+    sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
+    row = store.read(
+        lambda connection: connection.execute(sqlalchemy.select(*sums).where(claims.c.study_id == study_id)).one()
+    )
+    return Work(*map(int, row))
+
+
+def _images(of: study.Study) -> int | None:
+    """How many images an epoch sees; None with an objective of the user's own."""
+    training = of.spec.training
+    if training is None:
+        return None
+    images = recipe.TRAINING_IMAGES[training.dataset]
+    return images - recipe.held_out(images) if training.evaluate_on == "validation" else images

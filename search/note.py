@@ -1,0 +1,76 @@
+"""What optuna-dashboard shows beside a study's plots: its settings, as Markdown."""
+
+from search.parameters import Parameter
+from search.study_file import StudySpec
+
+# Optuna-dashboard keeps a note in system attributes of a study, in pieces of at most this length
+VERSION, PIECE = "dashboard:note_ver", "dashboard:note_str:"
+PIECE_CHARACTERS = 2045
+
+
+def attributes(spec: StudySpec) -> dict[str, str | int]:
+    """The note of a new study, as the system attributes that hold it."""
+    text = markdown(spec)
+    pieces = [text[start : start + PIECE_CHARACTERS] for start in range(0, len(text), PIECE_CHARACTERS)]
+    return {VERSION: 1, **{f"{PIECE}{number}": piece for number, piece in enumerate(pieces)}}
+
+
+def markdown(spec: StudySpec) -> str:
+    """A study's settings: what is sought, over which space, at which cost, and the file itself."""
+    limit = f" and {spec.budget.hours:g} h of training" if spec.budget.hours is not None else ""
+    rows = [
+        ("Sought", f"{spec.study.direction} `{spec.study.metric}`"),
+        ("Training", _training(spec)),
+        ("Sampler", f"`{spec.sampler.name}`, seed {spec.study.seed}"),
+        ("Pruning", _pruning(spec)),
+        ("Budget at the start", f"{spec.budget.trials} trials{limit}"),
+    ]
+    if spec.space.size is not None:
+        rows.append(("Configurations", f"{spec.space.size:,}"))
+    return "\n".join(
+        [
+            "| Setting | Value |",
+            "|---|---|",
+            *(f"| {name} | {text} |" for name, text in rows),
+            "",
+            "| Parameter | Values | Exists when |",
+            "|---|---|---|",
+            *map(_row, spec.space.parameters),
+            "",
+            "Study file:",
+            "",
+            # a tilde fence: a file may hold backticks
+            "~~~~toml",
+            spec.text.strip(),
+            "~~~~",
+        ]
+    )
+
+
+def _training(spec: StudySpec) -> str:
+    if spec.training is None:
+        return f"objective `{spec.objective}`"
+    training = spec.training
+    return f"{training.epochs} epochs on `{training.dataset}`, evaluated on the {training.evaluate_on} set"
+
+
+def _pruning(spec: StudySpec) -> str:
+    rules = ["hopeless networks"] if spec.pruning.hopeless else []
+    if spec.pruning.pruner is not None:
+        rules.append(f"`{spec.pruning.pruner}`")
+    return " and ".join(rules) or "none"
+
+
+def _row(parameter: Parameter) -> str:
+    values = parameter.values
+    if values is None or isinstance(values, range):
+        ends = parameter.at(0.0), parameter.at(1.0)
+        shown = f"{ends[0]} to {ends[1]}" + (f" by {values.step}" if values is not None and values.step != 1 else "")
+    else:
+        shown = ", ".join(map(str, values))
+    cells = [f"`{_cell(each)}`" if each else "" for each in (parameter.name, shown, str(parameter.when or ""))]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("`", "'")

@@ -1,0 +1,111 @@
+"""Commands that look at studies and change nothing: status, list, dashboard."""
+
+import json
+import pathlib
+
+import click
+
+from search import answers, display, options, roster, store, study
+from search.options import common, json_option
+
+
+@click.command()
+@click.argument("name", metavar="[STUDY]", required=False)
+@json_option
+@common
+def status(name: str | None, as_json: bool, storage: str) -> None:
+    """Shows a study's trials, workers, cost and best one; without a name, every study's.
+
+    \b
+    Example:
+      search status lab
+      search status lab --json
+    """
+    here = options.open_store(storage)
+    summaries = [
+        study.summary(here, options.find_study(here, each)) for each in (study.names(here) if name is None else [name])
+    ]
+    if as_json:
+        found = [answers.as_json(here, summary) for summary in summaries]
+        click.echo(json.dumps(found if name is None else found[0]))
+        return
+    if not summaries:
+        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+    for summary in summaries:
+        answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
+        answers.print_trials(summary, *display.situation(summary, roster.call(here, summary.study.study_id)))
+
+
+@click.command(name="list")
+@json_option
+@common
+def list_studies(as_json: bool, storage: str) -> None:
+    """Lists the studies of the storage.
+
+    \b
+    Example:
+      search list
+      search list --json
+    """
+    here = options.open_store(storage)
+    summaries = [study.summary(here, options.find_study(here, name)) for name in study.names(here)]
+    if as_json:
+        click.echo(json.dumps([summary.as_json() for summary in summaries]))
+    elif summaries:
+        answers.out.print(display.study_table(summaries))
+    else:
+        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--host-name",
+    "host_names",
+    envvar="SEARCH_DASHBOARD_HOSTS",
+    multiple=True,
+    metavar="NAME",
+    help="Name under which browsers reach it from elsewhere; any number; * for any.",
+)
+@click.option(
+    "--password-hash-file",
+    envvar="SEARCH_DASHBOARD_PASSWORD_HASH_FILE",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False),
+    help="File with the hash of the password that opens writing; without it nothing can be written.",
+)
+@click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
+@common
+def dashboard(
+    host: str,
+    port: int,
+    host_names: tuple[str, ...],
+    password_hash_file: pathlib.Path | None,
+    hash_password: bool,
+    storage: str,
+) -> int:
+    """Serves optuna-dashboard on all studies, for reading; /metrics for Prometheus, /healthz.
+
+    \b
+    Example:
+      search dashboard
+      search dashboard --port 9000
+      search dashboard --hash-password > dashboard-password-hash
+    """
+    from search import dashboard as door  # plots and a web server: `search status` must not wait for them
+
+    if hash_password:
+        click.echo(door.hash_password(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
+        return 0
+    password_hash = None
+    if password_hash_file is not None:
+        text = options.read_secret(password_hash_file, "--password-hash-file")
+        password_hash = door.check_hash(text, f"--password-hash-file {password_hash_file}")
+    here = options.open_store(storage)
+    writing = "reading only" if password_hash is None else "writing with the password"
+    return door.serve(
+        door.Door(here, host_names, password_hash),
+        host,
+        port,
+        lambda address: click.echo(f"dashboard of {store.hide_password(here.url)} at {address} ({writing})"),
+    )

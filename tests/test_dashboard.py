@@ -1,0 +1,377 @@
+"""The dashboard behind its door, its metrics and pictures; in a real browser too."""
+
+import base64
+import http.client
+import io
+import json
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import wsgiref.util
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+import pytest
+from conftest import Processes, Server, quick_text
+from matplotlib import image
+from optuna.trial import TrialState
+from playwright import sync_api
+
+from search import claims, configurations, curves, dashboard, metrics, note, presence, store, study, study_file, waiting
+
+Make = Callable[..., study.Study]
+PASSWORD = "to write"  # noqa: S105
+HASH = dashboard.hash_password(PASSWORD)
+ME = presence.Worker.this()
+
+
+def ask(door: dashboard.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, str]:
+    """The door's answer to a request: status and text."""
+    status, out = ask_bytes(door, path, method, body, **headers)
+    return status, out.decode()
+
+
+def ask_bytes(
+    door: dashboard.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str
+) -> tuple[int, bytes]:
+    path, _, query = path.partition("?")
+    environ: dict[str, Any] = {"HTTP_HOST": "localhost:8080", "REQUEST_METHOD": method, "PATH_INFO": path}
+    environ |= {"QUERY_STRING": query, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+    environ |= {"CONTENT_TYPE": "application/json"} | headers
+    wsgiref.util.setup_testing_defaults(environ)
+    seen: list[str] = []
+    answer = b"".join(door(environ, lambda status, headers, *more: seen.append(status)))
+    return int(seen[0].split()[0]), answer
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
+
+
+def finish(here: store.Store, of: study.Study, values: list[float], state: TrialState, reason: str = "") -> int:
+    """A trial with these values, ended; returns its id."""
+    claim = claims.take(here, of, ME, presence.Watch(30.0))
+    assert isinstance(claim, claims.Claim)
+    configurations.configure(here, of, claim, here.history(of.study_id))
+    attrs = {"worker": "host:1", **({"reason": reason} if reason else {})}
+    value = values[-1] if values and state != TrialState.FAIL else None
+    claims.tell(here, claim, state, value, attrs, 36.0, dict(enumerate(values, 1)))
+    return claim.trial_id
+
+
+def test_everybody_reads(opened: store.Store, make_study: Make) -> None:
+    """The dashboard's pages and its API answer; a study has its settings as note, a trial its reason and worker."""
+    of = make_study()
+    finish(opened, of, [0.2, 0.1], TrialState.PRUNED, "hopeless after epoch 2")
+    door = dashboard.Door(opened)
+    assert ask(door, "/")[0] == 302
+    assert "<html" in ask(door, "/dashboard")[1]
+    assert ask(door, f"/dashboard/studies/{of.study_id}")[0] == 200
+    status, text = ask(door, f"/api/studies/{of.study_id}?after=0")
+    detail = json.loads(text)
+    (trial,) = detail["trials"]
+    attrs = {each["key"]: each["value"] for each in trial["user_attrs"]}
+    assert (status, trial["state"]) == (200, "Pruned")
+    assert attrs == {"reason": "hopeless after epoch 2", "worker": "host:1"}
+    assert detail["note"]["body"] == note.markdown(of.spec)
+    assert "| `width` | `8, 16, 32` | `depth > 0` |" in detail["note"]["body"]
+    assert of.spec.text.strip() in detail["note"]["body"]
+    assert ask(door, "/csv/1")[0] == 200
+
+
+def test_a_long_note_is_read_whole() -> None:
+    """A note is stored in pieces, and optuna-dashboard reads the same text from them."""
+    spec = study_file.parse(quick_text() + "# " + "x" * 9_000, "x")
+    attributes = note.attributes(spec)
+    assert len(attributes) == 6
+    from optuna_dashboard._note import get_note_from_system_attrs
+
+    assert get_note_from_system_attrs(attributes, None) == {"version": 1, "body": note.markdown(spec)}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROBNICATE"])
+@pytest.mark.parametrize("path", ["/api/studies", "/api/studies/1", "/healthz", "/metrics", "/api/artifacts/1"])
+def test_writes_are_refused(opened: store.Store, make_study: Make, method: str, path: str) -> None:
+    """Any method but GET and HEAD is answered 405, and nothing has changed."""
+    of = make_study()
+    body = json.dumps({"study_name": "more", "directions": ["maximize"]}).encode()
+    status, text = ask(dashboard.Door(opened), path, method, body, HTTP_AUTHORIZATION=basic(PASSWORD))
+    assert (status, text) == (405, "this dashboard only reads\n")
+    assert study.names(opened) == [of.name]
+    assert [each.study_name for each in opened.optuna.get_all_studies()] == [of.name]
+
+
+def test_the_password_opens_writing(opened: store.Store, make_study: Make) -> None:
+    """With it the dashboard writes; without it, with another or from another origin it does not."""
+    of = make_study()
+    door = dashboard.Door(opened, password_hash=HASH)
+    path, body = f"/api/studies/{of.study_id}/note", json.dumps({"body": "changed", "version": 2}).encode()
+    assert ask(door, path, "PUT", body)[0] == 401
+    for wrong in (
+        basic("other"),
+        basic(""),
+        "Basic ???",
+        "Bearer x",
+        "Basic " + base64.b64encode(b"\xff:\xfe").decode(),
+    ):
+        assert ask(door, path, "PUT", body, HTTP_AUTHORIZATION=wrong)[0] == 401
+    status, text = ask(door, path, "PUT", body, HTTP_AUTHORIZATION=basic(PASSWORD), HTTP_ORIGIN="http://evil.example")
+    assert (status, text) == (403, "a page of 'http://evil.example' may not write here\n")
+    assert "changed" not in str(opened.optuna.get_study_system_attrs(of.study_id))
+    origin = "http://localhost:8080"
+    assert ask(door, path, "PUT", body, HTTP_AUTHORIZATION=basic(PASSWORD), HTTP_ORIGIN=origin)[0] == 204
+    assert opened.optuna.get_study_system_attrs(of.study_id)[note.PIECE + "0"] == "changed"
+    assert ask(door, "/api/artifacts/1", "POST", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 405
+
+
+def test_a_study_deleted_on_the_dashboard_is_gone(opened: store.Store, make_study: Make) -> None:
+    """Its pictures need no deleting, and its metrics end."""
+    of = make_study()
+    finish(opened, of, [0.2], TrialState.COMPLETE)
+    door = dashboard.Door(opened, password_hash=HASH)
+    assert of.name in ask(door, "/metrics")[1]
+    assert ask(door, f"/api/studies/{of.study_id}", "DELETE", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 204
+    assert study.names(opened) == []
+    status, text = ask(door, "/metrics")
+    assert (status, of.name in text) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200), ("LOCALHOST:1", 200), ("127.0.0.1:8080", 200), ("[::1]:80", 200), ("localhost.", 200),
+        ("lab.example", 200), ("Lab.Example:8080", 200), ("evil.example", 400), ("localhost.evil.example", 400),
+        ("", 400), ("[", 400), ("localhost@evil.example", 400), ("evil.example:80:80", 400),
+    ],
+)  # fmt: skip
+def test_only_known_hosts(opened: store.Store, host: str, status: int) -> None:
+    """Another Host header is refused on every page; health and metrics are exempt."""
+    door = dashboard.Door(opened, hosts=["Lab.example"])
+    assert ask(door, "/dashboard", HTTP_HOST=host)[0] == status
+    assert ask(door, "/api/studies", HTTP_HOST=host)[0] == status
+    assert ask(door, "/healthz", HTTP_HOST=host) == (200, "ok\n")
+    assert ask(door, "/metrics", HTTP_HOST=host)[0] == 200
+    assert ask(dashboard.Door(opened, hosts=["*"]), "/dashboard", HTTP_HOST=host)[0] == 200
+
+
+def test_finished_trials_have_their_learning_curve(opened: store.Store, make_study: Make) -> None:
+    """A PNG per finished trial that reported, none for one that runs or never trained; and nothing is stored."""
+    of = make_study()
+    whole = finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
+    finish(opened, of, [], TrialState.PRUNED, "hopeless before training")
+    broken = finish(opened, of, [float("nan"), float("inf"), 0.5], TrialState.FAIL, "ValueError: $x$ | $\\frac{1$")
+    door = dashboard.Door(opened)
+    running = claims.take(opened, of, ME, presence.Watch(30.0))
+    assert isinstance(running, claims.Claim)
+    claims.report(opened, running, {1: 0.5}, 1.0, {})
+
+    def listed() -> dict[int, list[dict[str, str]]]:
+        trials = json.loads(ask(door, f"/api/studies/{of.study_id}?after=0")[1])["trials"]
+        return {trial["trial_id"]: trial["artifacts"] for trial in trials}
+
+    found = listed()
+    assert [len(each) for each in found.values()] == [1, 0, 1, 0]
+    for trial_id in (whole, broken):
+        (entry,) = found[trial_id]
+        status, picture = ask_bytes(door, f"/artifacts/{of.study_id}/{trial_id}/{entry['artifact_id']}")
+        pixels = image.imread(io.BytesIO(picture))
+        assert (status, entry["mimetype"], pixels.shape) == (200, "image/png", (432, 768, 4))
+        # the line, or the mark at the end of a trial that has a reason
+        colour = numpy.array([0, 0x72, 0xB2] if trial_id == whole else [0xD5, 0x5E, 0]) / 255
+        assert (numpy.abs(pixels[..., :3] - colour).max(axis=2) < 0.05).sum() > 60
+    assert ask(door, f"/artifacts/{of.study_id}/{whole}/00000000-0000-0000-0000-00000000ffff")[0] == 404
+    stored = {key for t in opened.optuna.get_all_trials(of.study_id) for key in t.system_attrs}
+    assert not any(key.startswith(curves.ENTRY) for key in stored)
+
+
+def samples(text: str) -> dict[str, float]:
+    """Prometheus's text: value by name and labels."""
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_metrics_count_what_happened(opened: store.Store, make_study: Make) -> None:
+    """States, best, budget, epochs and images, workers, orphans, adoptions, hours; a failed scrape is a 503."""
+    of = make_study(trials=9, more="hours = 2.5")
+    finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
+    finish(opened, of, [0.1], TrialState.PRUNED, "hopeless")
+    finish(opened, of, [], TrialState.FAIL, "raised")
+    waiting.enqueue(opened, of, {"depth": 0})
+    gone = presence.Worker("host:2", ME.host, 2**22 + 1, 1.0)  # no process has this pid
+    assert isinstance(claims.take(opened, of, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
+    orphaned = samples(ask(dashboard.Door(opened), "/metrics")[1])
+    assert orphaned['search_orphans{study="quick"}'] == 1
+    adopted = claims.take(opened, of, ME, presence.Watch(30.0))
+    assert isinstance(adopted, claims.Claim)
+    assert adopted.how == "adopted"
+    found = samples(ask(dashboard.Door(opened), "/metrics")[1])
+    assert found == {
+        'search_trials{state="complete",study="quick"}': 1,
+        'search_trials{state="pruned",study="quick"}': 1,
+        'search_trials{state="failed",study="quick"}': 1,
+        'search_trials{state="running",study="quick"}': 1,
+        'search_trials{state="waiting",study="quick"}': 0,
+        'search_best_value{study="quick"}': 0.8,
+        'search_budget_trials{study="quick"}': 9,
+        'search_budget_hours{study="quick"}': 2.5,
+        'search_active{study="quick"}': 1,
+        'search_workers_alive{study="quick"}': 0,
+        'search_orphans{study="quick"}': 1,  # the adopter is not in the roster: no worker process runs here
+        'search_epochs_per_second{study="quick"}': 0,
+        'search_samples_per_second{study="quick"}': 0,
+        'search_epochs_total{study="quick"}': 4,
+        'search_samples_total{study="quick"}': 2400,
+        'search_adoptions_total{study="quick"}': 1,
+        'search_cpu_hours_total{study="quick"}': 0.03,
+    }
+
+
+def test_rates_are_those_of_the_last_minute() -> None:
+    """What happened before the last minute of scrapes does not count."""
+    rate = metrics.Rate()
+    assert [rate.after(count, now) for count, now in ((100, 0.0), (150, 10.0), (150, 40.0))] == [0.0, 5.0, 1.25]
+    assert rate.after(150, 75.0) == 0.0  # against the scrape at 10 s: the one before is older than a minute
+    assert rate.after(140, 80.0) == 0.0  # never below
+
+
+@pytest.mark.slow
+def test_a_database_that_is_away_shows(postgres: Server) -> None:
+    """Health and metrics say 503 with the reason while Postgres is stopped, and are well again after."""
+    here = store.Store(postgres.new_database(), patience_seconds=1)
+    door = dashboard.Door(here)
+    assert ask(door, "/healthz")[0] == ask(door, "/metrics")[0] == 200
+    postgres.control("stop", "-m", "fast")
+    try:
+        for path in ("/healthz", "/metrics"):
+            status, text = ask(door, path)
+            assert (status, text.count("\n"), "stayed away for 1 s" in text) == (503, 1, True)
+    finally:
+        postgres.control("start")
+    assert ask(door, "/healthz")[0] == ask(door, "/metrics")[0] == 200
+    here.close()
+
+
+def started(processes: Processes, *options: str, **environment: str) -> tuple[subprocess.Popen[str], int]:
+    """`search dashboard` on a free port, once it says that it serves."""
+    server = processes.start("dashboard", "--port", "0", *options, **environment)
+    line = server.stdout.readline() if server.stdout else ""
+    found = re.search(r" at http://127\.0\.0\.1:(\d+) ", line)
+    assert found, line + (server.stdout.read() if server.stdout else "")
+    return server, int(found.group(1))
+
+
+@pytest.mark.slow
+def test_the_command(processes: Processes, opened: store.Store, make_study: Make, tmp_path: pathlib.Path) -> None:
+    """`search dashboard` serves, takes its password hash from a file, and ends well on SIGTERM and Ctrl-C."""
+    make_study()
+    (tmp_path / "hash").write_text(HASH + "\n")
+    for number, options in ((signal.SIGTERM, ()), (signal.SIGINT, ("--password-hash-file", "hash"))):
+        server, port = started(processes, *options)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("POST", "/api/studies", "{}")
+        answer = connection.getresponse()
+        assert (answer.status, "password" in answer.read().decode()) == ((401, True) if options else (405, False))
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b"ok\n"
+        connection.close()
+        server.send_signal(number)
+        assert server.wait(20) == (130 if number == signal.SIGINT else 0)
+        assert "Traceback" not in (server.stdout.read() if server.stdout else "")
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_in_a_line(processes: Processes, opened: store.Store, tmp_path: pathlib.Path) -> None:
+    """A taken port, a hash file that is missing or holds none, and an address of another machine."""
+    (tmp_path / "plain").write_text("hunter2\n")
+    (tmp_path / "empty").write_text("")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for arguments, words in (
+            (("--port", port), f"--port {port} on 127.0.0.1 cannot be listened on: Address already in use"),
+            (("--port", "99999"), "99999 is not in the range"),
+            (("--host", "203.0.113.1"), "cannot be listened on"),
+            (("--password-hash-file", "plain"), "must hold what `search dashboard --hash-password` prints"),
+            (("--password-hash-file", "empty"), "must hold a secret, got an empty file"),
+            (("--password-hash-file", "none"), "cannot be read: No such file"),
+        ):
+            code, output = processes.run("dashboard", *arguments)
+            assert (code, output.count("\n"), words in output) == (2, 1, True), output
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[sync_api.Browser]:
+    """Headless Chromium: the machine's, or Debian's package."""
+    if shutil.which("chromium") is None:
+        try:
+            for command in ("update", "install"):
+                words = ["apt-get", "--yes", "--quiet", command, *(["chromium"] if command == "install" else [])]
+                subprocess.run(words, check=True, capture_output=True, timeout=280)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no chromium here, and apt-get has none for us: {error}")
+    quiet = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    more = ["--disable-component-update", "--disable-sync"]
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*quiet, *more])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.slow
+def test_a_browser_sees_a_trial_that_finished_after_the_page_was_opened(
+    browser: sync_api.Browser, processes: Processes, opened: store.Store, make_study: Make
+) -> None:
+    """The study page follows the study by itself, shows curve, reason and note, and offers no way to write."""
+    of = make_study()
+    finish(opened, of, [0.2, 0.4], TrialState.COMPLETE)
+    _, port = started(processes)
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.goto(f"http://127.0.0.1:{port}/dashboard/studies/{of.study_id}/trials")
+    page.get_by_text("1 Trials").wait_for()
+    later = finish(opened, of, [0.3, 0.6, 0.9], TrialState.PRUNED, "hopeless after epoch 3")
+    page.get_by_text("Trial 1", exact=True).wait_for(timeout=60_000)
+    page.get_by_text("Trial 1", exact=True).click()
+    page.get_by_text("hopeless after epoch 3").wait_for()
+    picture = page.locator(f"img[src*='/artifacts/{of.study_id}/{later}/']").first
+    picture.wait_for()
+    until_drawn = time.monotonic() + 20
+    while picture.evaluate("image => image.naturalWidth") != 768:
+        assert time.monotonic() < until_drawn
+        time.sleep(0.1)
+    page.goto(f"http://127.0.0.1:{port}/dashboard/studies/{of.study_id}/note")
+    page.get_by_text("Budget at the start").wait_for()
+    refused = page.evaluate("fetch('/api/studies/1', {method: 'DELETE', body: '{}'}).then(answer => answer.status)")
+    assert (refused, problems) == (405, [])
+    page.close()
+
+
+def test_several_ask_at_once(opened: store.Store, make_study: Make) -> None:
+    """Threads that read pages, pictures and metrics at the same time all get theirs."""
+    of = make_study(trials=20)
+    ids = [finish(opened, of, [0.1, 0.2], TrialState.COMPLETE) for _ in range(4)]
+    door = dashboard.Door(opened)
+    artifact = "/artifacts/{}/{}/00000000-0000-0000-0000-{:012x}"
+    paths = [artifact.format(of.study_id, each, each) for each in ids]
+    paths += ["/metrics", f"/api/studies/{of.study_id}?after=0", "/healthz"]
+    answers: list[tuple[str, int]] = []
+
+    def read(path: str) -> None:
+        answers.extend((path, ask_bytes(door, path)[0]) for _ in range(3))
+
+    threads = [threading.Thread(target=read, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(answers) == 3 * len(paths)
+    assert {status for _, status in answers} == {200}
