@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: search test unit check bench chaos clean
+.PHONY: search test unit check bench chaos secrets clean
 
 search: $(VENV)/.installed
 	$(BIN)/search run lab
@@ -24,6 +24,12 @@ bench: $(VENV)/.installed
 
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python tests/chaos.py
+
+# containers read the file as a user of their own: the folder keeps others on this machine out
+secrets:
+	mkdir -p -m 700 secrets
+	test -s secrets/db-password || $(PYTHON) -c "import secrets; print(secrets.token_urlsafe(24))" > secrets/db-password
+	chmod 644 secrets/db-password
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
