@@ -1,0 +1,287 @@
+"""The service in real containers: the project's own Dockerfile and compose file, four workers, FashionMNIST."""
+
+import json
+import logging
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import container_engine
+import psutil
+import pytest
+from conftest import ROOT
+
+log = logging.getLogger(__name__)
+pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(1500)]
+
+FILES = (
+    "Dockerfile",
+    ".dockerignore",
+    "docker-compose.yml",
+    "Makefile",
+    "README.md",
+    "constraints.txt",
+    "pyproject.toml",
+)
+FOLDERS = ("models", "search", "studies")
+TRIALS = 24
+# some seconds a trial: a kill hits one that runs
+STUDY = f"""
+[study]
+name = "proof"
+seed = 3
+
+[training]
+dataset = "fashion-mnist"
+epochs = 8
+
+[space]
+learning_rate = [1e-4, 1e-2, 1e-1]
+batch_size = {{ low = 4, high = 12 }}
+depth = {{ low = 1, high = 6 }}
+width = {{ choices = [32, 64, 128] }}
+activation = {{ choices = ["ReLU", "Sigmoid", "GELU"] }}
+
+[sampler]
+name = "random"
+
+[budget]
+trials = {TRIALS}
+"""
+
+
+class Service:
+    """A copy of the project in a folder of its own, as somebody has it who cloned it, and what its doors say."""
+
+    def __init__(self, engine: container_engine.Engine, folder: pathlib.Path, port: int) -> None:
+        self.engine, self.folder, self.port = engine, folder, port
+
+    def compose(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        given = {"capture_output": True, "timeout": 900, "check": False, **options}
+        return self.engine.compose(self.folder, *arguments, **given)
+
+    def must(self, *arguments: str) -> str:
+        done = self.compose(*arguments)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def search(self, *arguments: str, **environment: str) -> tuple[int, list[str]]:
+        """`search ARGUMENTS` in a container of its own: its exit code, and its lines."""
+        more = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
+        done = self.compose("run", "--rm", "--no-deps", "-T", *more, "worker", "search", *arguments)
+        own = [line for line in done.stderr.splitlines() if line.startswith("search: ")]
+        return done.returncode, own if done.returncode else done.stdout.splitlines()
+
+    def status(self) -> Any:
+        code, lines = self.search("status", "proof", "--json")
+        assert code == 0, lines
+        return json.loads(lines[-1])
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float | None:
+        """The study's value on /metrics; None while there is none."""
+        try:
+            status, text = self.get("/metrics")
+        except OSError:
+            return None
+        assert status in (200, 503), text
+        found = [line for line in text.splitlines() if line.startswith(name)]
+        return float(found[0].rpartition(" ")[2]) if found else None
+
+    def done(self) -> float:
+        return sum(self.metric(f'search_trials{{state="{state}"') or 0.0 for state in ("complete", "pruned"))
+
+    def workers(self) -> list[str]:
+        """Ids of the worker containers that run."""
+        return self.must("ps", "--quiet", "worker").split()
+
+    def logs(self) -> str:
+        return self.must("logs", "--no-color")
+
+
+def until(what: Callable[[], object], seconds: float = 240.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, data_dir: pathlib.Path) -> Iterator[Service]:
+    from models import sources
+
+    folder = tmp_path_factory.mktemp("project")
+    for name in FILES:
+        shutil.copy(ROOT / name, folder)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "studies" / "proof.toml").write_text(STUDY)
+    for file in sources.find(data_dir).values():
+        (folder / "fashion").mkdir(exist_ok=True)
+        shutil.copy(file, folder / "fashion")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = f"STUDY=proof\nDATA_FOLDER=./fashion\nDASHBOARD_PORT={port}\nCOMPOSE_PROJECT_NAME=proof{port}\n"
+    (folder / ".env").write_text(settings)
+    # readable for the user of the containers, whatever the umask
+    subprocess.run(["chmod", "-R", "a+rX", folder.parent], check=True)
+    with container_engine.running() as engine:
+        here = Service(engine, folder, port)
+        yield here
+        here.compose("down", "--volumes", "--timeout", "5")
+
+
+def python_of(engine: container_engine.Engine, container: str) -> psutil.Process:
+    """The worker's own process in a container: the child of its init."""
+    found = engine.docker("inspect", "--format", "{{.State.Pid}}", container, capture_output=True)
+    (child,) = psutil.Process(int(found.stdout)).children()
+    return child
+
+
+def test_without_a_secret_nothing_starts(service: Service) -> None:
+    """`up` before `make secrets` ends with a line that names the file, and leaves nothing running."""
+    done = service.compose("up", "--detach", "--no-build", "db")
+    assert done.returncode != 0
+    assert "secrets/db-password" in done.stderr
+    assert service.must("ps", "--quiet").split() == []
+
+
+def test_it_builds(service: Service) -> None:
+    """The Dockerfile builds; the image has no compiler and runs as nobody special."""
+    subprocess.run(["make", "--silent", "secrets"], cwd=service.folder, check=True)
+    before = (service.folder / "secrets" / "db-password").read_text()
+    subprocess.run(["make", "--silent", "secrets"], cwd=service.folder, check=True)
+    assert (service.folder / "secrets" / "db-password").read_text() == before
+    started = time.monotonic()
+    service.must("build")
+    log.info("built in %.0f s", time.monotonic() - started)
+    image = "optuna-search-service:local"
+    run = ("run", "--rm", "--read-only", image)
+    words = service.engine.docker(*run, "sh", "-c", "id -u; command -v cc gcc clang; true", capture_output=True)
+    assert words.stdout.split() == ["10001"]
+
+
+def test_four_workers_keep_the_budget(service: Service) -> None:
+    """One up: a study made once, four workers that share it, a kill and an outage of Postgres that cost no trial."""
+    service.must("up", "--detach", "--scale", "worker=4")
+    until(lambda: service.metric("search_workers_alive") == 4)
+    until(lambda: service.metric('search_trials{state="running"') == 4)
+    assert service.get("/dashboard")[0] == 200
+    assert service.get("/api/studies", "POST")[0] == 405
+    assert service.get("/api/studies", Host="evil.example")[0] == 400
+    assert service.metric("search_budget_trials") == TRIALS
+
+    victim = python_of(service.engine, service.workers()[0])
+    victim.send_signal(signal.SIGKILL)
+    victim.wait(20)
+    until(lambda: len(service.workers()) == 4)  # restarted
+    until(lambda: service.metric("search_adoptions_total") == 1)
+
+    until(lambda: service.done() >= 5)
+    service.must("stop", "db")
+    time.sleep(20)
+    assert service.get("/healthz")[0] == 503
+    assert len(service.workers()) == 4
+    service.must("start", "db")
+    until(lambda: service.get("/healthz")[0] == 200)
+    until(lambda: service.done() >= TRIALS, 400)
+    time.sleep(3)  # a trial too many would have begun by now
+
+    seen = service.status()
+    assert seen["trials"]["complete"] + seen["trials"]["pruned"] == TRIALS
+    assert [seen["trials"][state] for state in ("failed", "running", "waiting")] == [0, 0, 0]
+    assert service.metric("search_adoptions_total") == 1
+    detail = json.loads(service.get("/api/studies/1?after=0")[1])
+    names = {a["value"] for trial in detail["trials"] for a in trial["user_attrs"] if a["key"] == "worker"}
+    hosts = {name.partition(":")[0] for name in names}
+    assert hosts == {container[:12] for container in service.workers()}  # every worker took part
+    curves = [trial["artifacts"] for trial in detail["trials"] if trial["intermediate_values"]]
+    assert all(len(each) == 1 for each in curves)
+    logs = service.logs()
+    assert "Traceback" not in logs
+    assert "event=compiling" not in logs  # the engine came compiled
+
+
+def test_an_extension_is_taken_up(service: Service) -> None:
+    """Waiting workers go on with an extension, and those that `up --scale` adds take part."""
+    service.must("up", "--detach", "--scale", "worker=6")
+    until(lambda: service.metric("search_workers_alive") == 6)
+    code, lines = service.search("extend", "proof", "--trials", "8")
+    assert (code, "6 workers alive" in lines[-1]) == (0, True)
+    until(lambda: service.done() == TRIALS + 8)
+    assert "is there: 24 of 24 trials done" in service.must("logs", "--no-color", "create")
+
+
+def test_down_and_up_go_on(service: Service) -> None:
+    """`down` hands the running trials over, all within 15 s, exit code 0; `up` goes on with them."""
+    service.search("extend", "proof", "--trials", "12")
+    until(lambda: (service.metric('search_trials{state="running"') or 0) >= 4)
+    workers = service.workers()
+    started = time.monotonic()
+    service.must("stop", "worker")
+    codes = [
+        service.engine.docker("inspect", "--format", "{{.State.ExitCode}}", each, capture_output=True).stdout.strip()
+        for each in workers
+    ]
+    service.must("down")
+    took = time.monotonic() - started
+    log.info("stop and down of %d workers: %.1f s", len(workers), took)
+    assert took < 15
+    assert set(codes) == {"0"}
+    service.must("up", "--detach", "--scale", "worker=4")
+    until(lambda: service.done() == TRIALS + 20)
+    seen = service.status()
+    assert [seen["trials"][state] for state in ("failed", "running", "waiting")] == [0, 0, 0]
+    assert service.metric("search_adoptions_total") == 1  # handed over, not lost
+    assert "event=handed-over" not in service.logs()  # those of the containers before
+    assert "event=resumed" in service.logs()
+    service.must("up", "--detach", "--wait", "--no-recreate", "--scale", "worker=4", "worker", "dashboard")  # healthy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (("work", "nosuch"), {}, "no study 'nosuch' in postgresql://search:***@db/search; there are proof"),
+        (("work", "proof"), {"SEARCH_STORAGE_PASSWORD_FILE": "/app/README.md"}, "password authentication failed"),
+        (("status",), {"SEARCH_STORAGE_PASSWORD_FILE": "/run/secrets/none"}, "cannot be read: No such file"),
+        (("status",), {"SEARCH_STORAGE": "postgresql://search@nowhere/search"}, "stayed away for 10 s"),
+        (("work", "proof"), {"SEARCH_DEVICE": "cuda"}, "cuda"),
+        (("create", "nosuch"), {}, "no study file nosuch.toml"),
+        (("dashboard", "--host", "192.0.2.1"), {}, "cannot be listened on"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    service: Service, arguments: tuple[str, ...], environment: dict[str, str], words: str
+) -> None:
+    """A wrong name, password, secret, address, device or port: one line in the log, and an exit code that is not 0."""
+    code, lines = service.search(*arguments, **environment)
+    assert code != 0
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def test_a_taken_port_is_told(service: Service) -> None:
+    """A dashboard port that another program has: docker's own line, and a failure."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        given = {**service.engine.env, "DASHBOARD_PORT": str(port)}
+        done = service.compose("up", "--detach", "dashboard", env=given)
+    assert done.returncode != 0
+    assert f"127.0.0.1:{port}" in done.stderr
