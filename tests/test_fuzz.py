@@ -13,9 +13,11 @@ import sqlalchemy
 from conftest import ROOT, quick_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from optuna.storages._rdb import models as optuna_models
 from test_checkpoint import SAVED, take
+from test_dashboard import HASH, ask_bytes
 
-from search import backup, checkpoint, cli, errors, store, study, study_file, tables
+from search import backup, checkpoint, cli, dashboard, errors, store, study, study_file, tables
 
 pytestmark = pytest.mark.slow
 
@@ -257,7 +259,62 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
     assert counts["backup files"] > 10
 
 
+def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
+    """Odd requests are answered, those that would write refused, and none changes a row or ends the door."""
+    here = store.Store(f"sqlite:///{tmp_path}/s.db")
+    of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    trial_id = take(here, of).trial_id
+    door = dashboard.Door(here, password_hash=HASH)
+    every = [*optuna_models.BaseModel.metadata.sorted_tables, *tables.ours.sorted_tables]
+
+    def rows() -> list[Any]:
+        return here.read(lambda connection: [connection.execute(table.select()).all() for table in every])
+
+    before = rows()
+    ids = st.sampled_from(["0", "1", "-1", "99999999999999999999999", "x", "%00", "..", "", "1e3", str(trial_id)])
+    paths = st.builds(
+        lambda form, a, b: form.format(a, b),
+        st.sampled_from([
+            "/", "/{0}", "/dashboard/{0}", "/api/studies/{0}", "/api/studies/{0}?after={1}", "/api/trials/{0}/tell", "/csv/{0}",
+            "/api/studies/{0}/note", "/api/studies/{0}/{1}/note", "/artifacts/{0}/{1}", "/artifacts/{0}/{0}/{1}", "/static/{0}",
+            "/api/studies/{0}/param_importances?{1}", "/api/studies/{0}/plot/{1}", "/api/studies/{0}/rename", "/metrics/{0}",
+            "/api/artifacts/{0}/{1}", "/healthz/{0}", "/static/../../{0}", "/artifacts/{0}/{1}/00000000-0000-0000-0000-000000000001",
+        ]),
+        ids, ids,
+    )  # fmt: skip
+    methods = st.sampled_from(
+        ["GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "", "get", "\x00"]
+    )
+    hosts = st.sampled_from(
+        ["localhost", "127.0.0.1:8080", "evil.example", "", "[::1", "localhost:99999999", "\xff", "a" * 5000]
+    )
+    tokens = st.sampled_from(["", "Basic", "Basic Og==", "Basic " + "A" * 4000, "Bearer x", "Basic \xff", "\x00"])
+    bodies = st.sampled_from(
+        [b"", b"{}", b"[]", b"null", b"{", b"\xff\x00", b'{"state": "Complete", "values": [NaN]}', b"[" * 5000]
+    )
+
+    @settings(many, max_examples=500)
+    @given(paths, methods, hosts, tokens, bodies)
+    def ask_it(path: str, method: str, host: str, token: str, body: bytes) -> None:
+        status, answer = ask_bytes(door, path, method, body, HTTP_HOST=host, HTTP_AUTHORIZATION=token)
+        count("dashboard requests")
+        assert b"Traceback" not in answer
+        known = host in ("localhost", "127.0.0.1:8080", "localhost:99999999")
+        if method not in ("GET", "HEAD"):
+            assert status in (400, 401, 405)
+        if not known and not path.startswith(("/metrics", "/healthz")):
+            assert status == 400
+        if status >= 500:  # the dashboard's own, for a number or file that it does not find
+            assert known
+            assert path.startswith(("/api/studies/", "/csv/", "/artifacts/", "/static/")), path
+
+    ask_it()
+    assert rows() == before
+    assert ask_bytes(door, "/healthz")[0] == 200
+    here.close()
+
+
 def test_so_many_bad_inputs_were_tried() -> None:
     """At least 2,000 in all, where the whole file is run."""
-    if len(counts) == 5:
+    if len(counts) == 6:
         assert sum(counts.values()) >= 2000, counts
