@@ -264,15 +264,15 @@ def state_of(processes: Processes, name: str) -> dict[str, Any]:
     return dict(json.loads(output))
 
 
-def test_verbs_on_a_study_that_four_workers_run(opened: store.Store, make_study: Make, processes: Processes) -> None:
-    """Pause, resume, enqueue, extend and stop reach four workers; nothing is lost and the count is exact."""
-    of = make_study(trials=100, epochs=120, hopeless="false", slow=True)
-    workers = [processes.start("work", of.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(4)]
-    until(lambda: len(in_training(opened, of)) == 4)
+def test_verbs_on_a_study_that_eight_workers_run(opened: store.Store, make_study: Make, processes: Processes) -> None:
+    """Pause, resume, enqueue, extend and stop reach eight workers; nothing is lost and the count is exact."""
+    of = make_study(trials=100, epochs=60, hopeless="false", slow=True)
+    workers = [processes.start("work", of.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(8)]
+    until(lambda: len(in_training(opened, of)) == 8)
     seen = state_of(processes, of.name)
-    assert (seen["state"], len(seen["workers"]), seen["orphans"]) == ("active", 4, [])
+    assert (seen["state"], len(seen["workers"]), seen["orphans"]) == ("active", 8, [])
     # with the fast engine a worker is between two trials for much of its time
-    until(lambda: sum(len(worker["trials"]) for worker in state_of(processes, of.name)["workers"]) >= 3)
+    until(lambda: sum(len(worker["trials"]) for worker in state_of(processes, of.name)["workers"]) >= 6)
     assert seen["forecast_seconds"] > 0
     assert seen["training_seconds"] > 0
 
@@ -300,13 +300,13 @@ def test_verbs_on_a_study_that_four_workers_run(opened: store.Store, make_study:
     assert (code, f"budget {budget}" in output) == (0, True)
     processes.run("resume", of.name)
     until(lambda: finished(opened, of) == budget)
-    assert "4 workers alive" in processes.run("extend", of.name, "--trials", "4")[1]
+    assert "8 workers alive" in processes.run("extend", of.name, "--trials", "4")[1]
     until(lambda: finished(opened, of) == budget + 4)
 
     processes.run("extend", of.name, "--trials", "100")
-    until(lambda: len(in_training(opened, of)) == 4)
+    until(lambda: len(in_training(opened, of)) == 8)
     processes.run("stop", of.name, "--now")
-    assert ends(workers, 15) == [0, 0, 0, 0]
+    assert ends(workers, 20) == [0] * 8
     stopped = study.summary(opened, of)
     assert (stopped.count(TrialState.RUNNING), stopped.count(TrialState.FAIL)) == (0, 0)
     assert processes.run("work", of.name, "--stay")[0] == 0  # a stopped study takes no worker
@@ -316,9 +316,7 @@ def test_verbs_on_a_study_that_four_workers_run(opened: store.Store, make_study:
     assert processes.run("work", of.name)[0] == 0
     summary = study.summary(opened, of)
     assert summary.done == stopped.done + 1
-    assert [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE] == [
-        120
-    ] * summary.done
+    assert [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE] == [60] * summary.done
     keys = [of.spec.space.key(t.params) for t in summary.trials]
     assert len(set(keys)) == len(keys)
 
