@@ -207,7 +207,7 @@ class _Run:
         found = []
         for layer in self._layers[1:]:
             inputs, outputs = layer[INPUTS], layer[OUTPUTS]
-            whole = numpy.concatenate(list(self._panels(layer)), axis=1)
+            whole = self._matrix(layer)
             bias = self._weights[layer[BIAS] : layer[BIAS] + outputs]
             found += [torch.from_numpy(whole[:inputs, :outputs].T.copy()), torch.from_numpy(bias.copy())]
         return tuple(found)
@@ -218,17 +218,27 @@ class _Run:
             inputs, outputs = layer[INPUTS], layer[OUTPUTS]
             whole = numpy.zeros((_padded(inputs), layer[PADDED]), numpy.float32)
             whole[:inputs, :outputs] = matrix.T
-            column = 0
-            for panel in self._panels(layer):
-                panel[:] = whole[:, column : column + panel.shape[1]]
-                column += panel.shape[1]
+            self._set_matrix(layer, whole)
             self._weights[layer[BIAS] : layer[BIAS] + outputs] = bias
 
+    def _matrix(self, layer: numpy.ndarray) -> numpy.ndarray:
+        """The weights of a layer with their padding, (inputs, outputs)."""
+        whole = numpy.concatenate(list(self._panels(layer)), axis=1)
+        return whole if layer[WIDE] else whole.T
+
+    def _set_matrix(self, layer: numpy.ndarray, whole: numpy.ndarray) -> None:
+        rest = whole if layer[WIDE] else whole.T
+        for panel in self._panels(layer):
+            panel[:], rest = rest[:, : panel.shape[1]], rest[:, panel.shape[1] :]
+
     def _panels(self, layer: numpy.ndarray) -> Iterator[numpy.ndarray]:
-        """The matrix of a layer as views of its panels, (inputs, up to 32 or 128) each."""
+        """The weights of a layer as views of its panels: up to 32 or 128 outputs each, or inputs of the top layer."""
         height, padded = _padded(layer[INPUTS]), int(layer[PADDED])
-        for p in range(0, padded, int(layer[WIDE])):
-            wide = min(int(layer[WIDE]), padded - p)
+        widest = int(layer[WIDE])
+        if not widest:
+            height, padded, widest = padded, height, PANEL
+        for p in range(0, padded, widest):
+            wide = min(widest, padded - p)
             start = int(layer[WEIGHTS]) + p * height
             yield self._weights[start : start + height * wide].reshape(height, wide)
 
@@ -253,6 +263,8 @@ def _table(recipe: recipes.Recipe, lanes: int) -> numpy.ndarray:
         padded = _padded(size)
         row = {OUTPUTS: size, PADDED: padded, ACTIVITY: activity, KIND: ACTIVATIONS[recipe.activation], WIDE: wide}
         activity += lanes * padded
+        if number == len(sizes) - 1 and recipe.batch_size > 1:
+            row[WIDE] = 0
         if number:
             row[INPUTS] = sizes[number - 1]
             row[WEIGHTS] = weights

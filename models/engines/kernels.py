@@ -14,6 +14,8 @@ from numba import types
 from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
 
+from models.recipe import CLASSES
+
 LANES = 16
 PANEL = 2 * LANES
 CHAINS = 8  # sums at once that keep two units busy whose result takes four cycles
@@ -29,6 +31,7 @@ def _tile() -> tuple[int, int, int]:
 
 
 TILE_ROWS, TILE_VECTORS, SPARSE_VECTORS = _tile()
+SCORED = 2 if TILE_VECTORS > 1 else 1  # samples whose sums for all classes fit the registers
 
 
 def _load(builder: ir.IRBuilder, base: Any, offset: Any, kind: Any = VECTOR) -> Any:
@@ -279,12 +282,55 @@ def dots(typing, w, height, i, g, lanes, b, panels, tail, times, c):  # type: ig
         sums = whole.close(add(whole.carried, builder.mul(whole.index, LONG(2 * LANES)), 2 * LANES))
         rest = _Loop(builder, tail, sums)
         sums = rest.close(add(rest.carried, builder.mul(panels, LONG(2 * LANES)), LANES))
-        while len(sums) > 1:
-            sums = [builder.fadd(low, high) for low, high in _interleave(builder, sums)]
-        _store(builder, builder.fmul(sums[0], _load(builder, times, LONG(0))), c, LONG(0))
+        _store(builder, builder.fmul(_fold(builder, sums), _load(builder, times, LONG(0))), c, LONG(0))
         return context.get_dummy_value()
 
     return signature, code
+
+
+@intrinsic
+def scores(typing, samples, w, x, lanes, b, panels, tail, bias, c):  # type: ignore[no-untyped-def]
+    """Logits of the rows b, ... of x, at most SCORED: c[s * 16 + k] = bias[k] + (row b + s of x) . (row k of w).
+
+    Both lie in panels of 32 columns, those of w of 16 rows, of which the first CLASSES count. After the whole ones come
+    `tail` panels, 0 or 1, of 16 columns. The inputs lie in the lanes: ten sums, where classes there would be sixteen.
+    """
+    signature = types.void(*[types.int64] * 9)
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        samples, w, x, lanes, b, panels, tail, bias, c = args
+
+        def emit(high: int) -> None:
+            def add(sums: list[Any], at: Any, wide: int) -> list[Any]:
+                first = builder.mul(at, LONG(LANES))
+                row = builder.add(builder.mul(at, lanes), builder.mul(b, LONG(wide)))
+                for j in range(0, wide, LANES):
+                    left = [_load(builder, x, builder.add(row, LONG(s * wide + j))) for s in range(high)]
+                    right = [_load(builder, w, builder.add(first, LONG(k * wide + j))) for k in range(CLASSES)]
+                    pairs = itertools.product(left, right)
+                    sums = [_fma(builder, *pair, acc) for pair, acc in zip(pairs, sums, strict=True)]
+                return sums
+
+            whole = _Loop(builder, panels, [_zero(builder)] * (high * CLASSES))
+            sums = whole.close(add(whole.carried, builder.mul(whole.index, LONG(2 * LANES)), 2 * LANES))
+            rest = _Loop(builder, tail, sums)
+            sums = rest.close(add(rest.carried, builder.mul(panels, LONG(2 * LANES)), LANES))
+            for s in range(high):
+                own = sums[s * CLASSES : (s + 1) * CLASSES] + [_zero(builder)] * (LANES - CLASSES)
+                total = builder.fadd(_fold(builder, own), _load(builder, bias, LONG(0)))
+                _store(builder, total, c, LONG(s * LANES))
+
+        _choose(builder, samples, {high: functools.partial(emit, high) for high in range(1, SCORED + 1)})
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+def _fold(builder: ir.IRBuilder, rows: list[Any]) -> Any:
+    """The sums of 16 vectors' elements, as one vector."""
+    while len(rows) > 1:
+        rows = [builder.fadd(low, high) for low, high in _interleave(builder, rows)]
+    return rows[0]
 
 
 def _interleave(builder: ir.IRBuilder, rows: list[Any]) -> list[tuple[Any, Any]]:

@@ -20,7 +20,7 @@ import numpy
 from models.engines import kernels
 
 # Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
-KERNELS = "1b2f39b0f5c4c414"
+KERNELS = "b2f6f03eddcb5fde"
 
 
 def _has_cache() -> bool:
@@ -38,16 +38,19 @@ def _has_cache() -> bool:
     return True
 
 
+SCORED = kernels.SCORED
 LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
 PANEL, ALIGNMENT = kernels.PANEL, 64
+CLASS_ROWS = min(5, ROWS)  # half of the classes: chains enough, and both halves alike
 STRIP = 8  # panels of a product's left side gone through at once: as many rows of the right side stay in the L1
 FEW = 10  # rows of a batch up to which products of rows beat those with the batch in the lanes
-AHEAD = 3  # images asked for before they are needed: their order is random
+AHEAD = 6  # images asked for before they are needed: their order is random
 RELU, SIGMOID, GELU, NONE = range(4)
 # no `fast`: diverging runs must give inf and nan where they are due
 compiled = numba.njit(nogil=True, cache=_has_cache(), fastmath={"contract"}, error_model="numpy")
 
-# a layer in the table that the compiled code gets: sizes, and offsets in elements into the flat vectors
+# A layer in the table that the compiled code gets: sizes, and offsets in elements into the flat vectors. WIDE is the
+# width of the weights' panels, a row for each input; 0 for a top layer with a row for each class instead.
 INPUTS, OUTPUTS, PADDED, WEIGHTS, BIAS, ACTIVITY, KIND, WIDE = range(8)
 
 _prefetch: Any = kernels.prefetch
@@ -56,6 +59,7 @@ _copy: Any = kernels.copy
 _product: Any = kernels.product
 _update: Any = kernels.update
 _dots: Any = kernels.dots
+_scores: Any = kernels.scores
 _transpose, _transpose_times = kernels.transpose(False), kernels.transpose(True)
 _add_rows: Any = kernels.add_rows
 _step_rows, _step_rows_with_dots = kernels.step_rows(False), kernels.step_rows(True)
@@ -154,20 +158,36 @@ def _activate(h, kind, slope, n):  # type: ignore[no-untyped-def]
 
 @compiled
 def _loss_and_slopes(logits, label, classes, share, g):  # type: ignore[no-untyped-def]
-    """Cross-entropy of one sample's logits (classes,), and its slopes times `share` into g."""
+    """Cross-entropy of one sample's logits (16,); its slopes times `share` into g (16,), zeros after the classes."""
     highest = logits[0]
     for k in range(1, classes):
         if logits[k] > highest:
             highest = logits[k]
+    # loops over 16, a constant, and one array become vector code
+    for k in range(LANES):
+        g[k] = logits[k] - highest
+    for k in range(LANES):
+        g[k] = _exp(g[k])
     total = numpy.float32(0)
     for k in range(classes):
-        g[k] = _exp(logits[k] - highest)
         total += g[k]
     loss = numpy.log(total) + highest - logits[label]
-    for k in range(classes):
+    for k in range(LANES):
         g[k] = share * (g[k] / total)
     g[label] -= share
+    for k in range(classes, LANES):
+        g[k] = 0
     return loss
+
+
+@compiled
+def _forward_top(layer, below, weights, h, batch, lanes):  # type: ignore[no-untyped-def]
+    """Logits (batch, 16)."""
+    panels, rest = below[PADDED] // PANEL, below[PADDED] % PANEL // LANES
+    w, bias, x = _at(weights, layer[WEIGHTS]), _at(weights, layer[BIAS]), _at(h, below[ACTIVITY])
+    for b in range(0, batch, SCORED):
+        c = _at(h, layer[ACTIVITY] + b * LANES)
+        _scores(min(SCORED, batch - b), w, x, lanes, b, panels, rest, bias, c)
 
 
 @compiled
@@ -176,6 +196,9 @@ def _forward(layers, weights, h, slope, batch, lanes):  # type: ignore[no-untype
     for number in range(1, len(layers)):
         layer, below = layers[number], layers[number - 1]
         inputs, outputs, padded = below[PADDED], layer[OUTPUTS], layer[PADDED]
+        if layer[WIDE] == 0:
+            _forward_top(layer, below, weights, h, batch, lanes)
+            break
         for p in range(0, padded, PANEL):
             wide, panel = min(PANEL, padded - p), p - p % layer[WIDE]
             w, ldw = _at(weights, layer[WEIGHTS] + panel * inputs + p - panel), min(layer[WIDE], padded - panel)
@@ -240,6 +263,38 @@ def _slopes_below_few(layer, below, weights, slope, g, deep, batch, lanes):  # t
 
 
 @compiled
+def _slopes_below_top(layer, below, weights, slope, g, deep, zeros, batch, lanes):  # type: ignore[no-untyped-def]
+    """Deep (batch, inputs) = g weights, times the slopes of the activations."""
+    height = below[PADDED]
+    count = (layer[OUTPUTS] + 3) // 4 * 4
+    for q in range(0, height, PANEL):
+        wide = min(PANEL, height - q)
+        for j in range(0, wide, VECTORS * LANES):
+            vectors = min(VECTORS, (wide - j) // LANES)
+            for i in range(0, batch, ROWS):
+                w, to = _at(weights, layer[WEIGHTS] + q * LANES + j), _at(deep, q * lanes + i * wide + j)
+                rows, left = min(ROWS, batch - i), _at(g, i * LANES)
+                _product(rows, vectors, left, LANES, 0, 1, count, w, wide, _at(zeros, 0), 0, to, wide)
+        times, low = below[ACTIVITY] + q * lanes, q * lanes
+        for i in range(batch * wide):
+            deep[low + i] *= slope[times + i]
+
+
+@compiled
+def _descend_top(layer, below, weights, h, g, one, batch, lanes, rate):  # type: ignore[no-untyped-def]
+    """As `_descend`, with a row of weights for each class."""
+    height = below[PADDED]
+    for q in range(0, height, PANEL):
+        wide = min(PANEL, height - q)
+        for j in range(0, wide, VECTORS * LANES):
+            vectors, x = min(VECTORS, (wide - j) // LANES), _at(h, below[ACTIVITY] + q * lanes + j)
+            for i in range(0, layer[OUTPUTS], CLASS_ROWS):
+                rows, to = min(CLASS_ROWS, layer[OUTPUTS] - i), _at(weights, layer[WEIGHTS] + q * LANES + i * wide + j)
+                _update(rows, vectors, _at(g, i), LANES, batch, x, wide, to, wide, -rate)
+    _update(1, 1, _at(one, 0), 0, batch, _at(g, 0), LANES, _at(weights, layer[BIAS]), LANES, -rate)
+
+
+@compiled
 def _descend(layer, below, weights, h, g, one, batch, lanes, rate):  # type: ignore[no-untyped-def]
     """Weights and bias -= rate x their gradients."""
     inputs, height, padded = layer[INPUTS], below[PADDED], layer[PADDED]
@@ -263,12 +318,18 @@ def _backward(layers, weights, h, slope, g, flipped, deep, constants, batch, lan
     """Takes one step of SGD, from the slopes of the logits in `g`; slopes of the layers below replace it on the way."""
     for number in range(len(layers) - 1, 0, -1):
         layer, below = layers[number], layers[number - 1]
-        if number > 1 and batch <= FEW:
+        is_top = layer[WIDE] == 0
+        if number > 1 and is_top:
+            _slopes_below_top(layer, below, weights, slope, g, deep, constants, batch, lanes)
+        elif number > 1 and batch <= FEW:
             _slopes_below_few(layer, below, weights, slope, g, deep, batch, lanes)
         elif number > 1:
             _slopes_below(layer, below, weights, g, flipped, deep, constants, batch, lanes)
-        _descend(layer, below, weights, h, g, constants[PANEL:], batch, lanes, rate)
-        if number > 1 and batch <= FEW:
+        if is_top:
+            _descend_top(layer, below, weights, h, g, constants[PANEL:], batch, lanes, rate)
+        else:
+            _descend(layer, below, weights, h, g, constants[PANEL:], batch, lanes, rate)
+        if number > 1 and (is_top or batch <= FEW):
             g, deep = deep, g
         elif number > 1:
             _flip_back(below, deep, slope, g, batch, lanes)
@@ -336,8 +397,6 @@ def batches(  # type: ignore[no-untyped-def]
         for b in range(batch):
             logits = h[top[ACTIVITY] + b * padded :]
             total += _loss_and_slopes(logits, labels[order[step * size + b]], classes, share, g[b * padded :])
-            for k in range(classes, padded):
-                g[b * padded + k] = 0
         losses[step] = total / batch
         _backward(layers, weights, h, slope, g, flipped, deep, constants, batch, lanes, rate)
 
@@ -439,6 +498,4 @@ def singles(  # type: ignore[no-untyped-def]
         counts[0] = _gather(h, h, pixels, index, value)
         _forward_single(layers, weights, h, slope, counts, index, value)
         losses[step] = _loss_and_slopes(h[top[ACTIVITY] :], labels[sample], top[OUTPUTS], numpy.float32(1), g)
-        for k in range(top[OUTPUTS], top[PADDED]):
-            g[k] = 0
         _backward_single(layers, weights, h, slope, g, deep, counts, index, value, rate)
