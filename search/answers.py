@@ -49,7 +49,7 @@ def print_trials(summary: study.Summary, *more: str) -> None:
     out.print(display.best_sentence(summary), style="bold green", highlight=False, soft_wrap=True)
 
 
-def print_end(summary: study.Summary, url: str) -> None:
+def print_end(summary: study.Summary) -> None:
     """What `search run` ends with."""
     print_trials(summary)
     out.print(f"{summary.study.name}: {counts(summary)}", highlight=False)
@@ -62,7 +62,7 @@ def print_end(summary: study.Summary, url: str) -> None:
     elif summary.is_out_of_hours:
         more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
     out.print(
-        f"next: {more}; `optuna-dashboard {store.hide_password(url)}` to look at it",
+        f"next: {more}; `search dashboard` to look at it",
         highlight=False,
         markup=False,
         soft_wrap=True,

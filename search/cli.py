@@ -117,7 +117,7 @@ def run(
     if as_json:
         click.echo(json.dumps(summary.as_json()))
     elif code == 0:
-        answers.print_end(summary, here.url)
+        answers.print_end(summary)
     elif summary.trials:
         answers.print_trials(summary)
     return code
