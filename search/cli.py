@@ -266,6 +266,7 @@ for command in (
     steering.enqueue,
     watching.status,
     watching.list_studies,
+    watching.replay_trial,
     watching.dashboard,
 ):
     cli.add_command(command)

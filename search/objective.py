@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from models import data as datasets
 from models import engine as interface
-from models import engines
+from models import engines, provenance
 from models import recipe as recipes
 from search import checkpoint, hopeless, space, study_file
 
@@ -69,13 +69,15 @@ class Objective:
         if self._training.evaluate_on == "validation":
             data = data.holdout()
         self._data = data.to(self._engine.device)
+        self.provenance = provenance.of(self._engine, self._data)
 
     def __call__(self, trial: Trial) -> Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
         recipe, saved = self.recipe(trial.params, trial.repeat), trial.saved
-        losses, values, reason, memory, resume = [], [], None, None, None
+        losses, values, reason, memory, resume, trained = [], [], None, None, None, []
         if saved:
             losses, reason, memory = (saved.history[key] for key in ("losses", "reason", "memory"))
+            trained = saved.history.get("trained", [])
             values = saved.values
             resume = interface.State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
         judge = hopeless.Hopeless(recipe, self._data, memory) if self._spec.pruning.hopeless else None
@@ -85,17 +87,25 @@ class Objective:
         while not reason and (epoch := next(epochs, None)) is not None:
             losses, values = [*losses, epoch.loss], [*values, epoch.accuracy]
             reason = judge.after(epoch) if judge else None
-            history = {"losses": losses, "reason": reason, "memory": judge.memory if judge else None}
+            trained = self._extended(trained, epoch.number)
+            history: dict[str, Any] = {"losses": losses, "reason": reason, "memory": judge.memory if judge else None}
+            history["trained"] = trained
             weights = tuple(weight.numpy() for weight in epoch.state().weights)
             after = checkpoint.Checkpoint(epoch.number, weights, values, history)
             trial.report(epoch.number, epoch.accuracy, {"avg_losses": losses}, after)
             reason = reason or trial.should_prune()
         attrs: dict[str, Any] = {"engine": self._engine.name, "device": self._engine.device}
         if losses:
-            attrs["avg_loss"] = losses[-1]
+            attrs |= {"avg_loss": losses[-1], "seed": recipe.seed, "trained": trained}
         if reason:
             attrs["reason"] = reason
         return Result(TrialState.PRUNED if reason else TrialState.COMPLETE, values[-1] if values else None, attrs)
+
+    def _extended(self, trained: list[dict[str, Any]], epoch: int) -> list[dict[str, Any]]:
+        """Which epochs were trained where, after another: owners of one kind make one range."""
+        if trained and trained[-1]["with"] == self.provenance:
+            return [*trained[:-1], {**trained[-1], "to": epoch}]
+        return [*trained, {"from": epoch, "to": epoch, "with": self.provenance}]
 
     def recipe(self, params: space.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.

@@ -1,12 +1,13 @@
-"""Commands that look at studies and change nothing: status, list, dashboard."""
+"""Commands that look at studies and change nothing: status, list, replay, dashboard."""
 
 import json
 import pathlib
 
 import click
+from rich import progress
 
-from search import answers, display, options, roster, store, study
-from search.options import common, json_option
+from search import answers, display, errors, options, roster, store, study
+from search.options import common, json_option, study_argument
 
 
 @click.command()
@@ -55,6 +56,43 @@ def list_studies(as_json: bool, storage: str) -> None:
         answers.out.print(display.study_table(summaries))
     else:
         click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+
+
+@click.command("replay")
+@study_argument
+@click.argument("number", type=click.IntRange(min=0))
+@options.data_option
+@click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
+@json_option
+@common
+def replay_trial(
+    name: str, number: int, data_dir: pathlib.Path, device: str, engine: str | None, as_json: bool, storage: str
+) -> int:
+    """Trains trial NUMBER of a study again, stores nothing, and says whether its curve is the same to the last bit.
+
+    Exit code 1: it differs, and nothing that is recorded of its training does.
+
+    \b
+    Example:
+      search replay lab 7
+      search replay lab 7 --engine reference
+    """
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    trials = study.summary(here, of).trials
+    if number >= len(trials):
+        raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
+    if of.spec.training is None:
+        raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")
+    from search import objective, replay
+
+    train = objective.Objective(of.spec, data_dir, device, engine)
+    with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
+        task = bar.add_task(f"trial {number}", total=max(trials[number].intermediate_values, default=0))
+        found = replay.replay(trials[number], train, lambda epoch: bar.update(task, completed=epoch))
+    click.echo(json.dumps(found.as_json()) if as_json else found.sentence())
+    return 0 if found.is_same or found.why else 1
 
 
 @click.command()

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search import claims, objective, orders, store, study, study_file, tables
+from search import claims, objective, orders, replay, store, study, study_file, tables
 
 STUDY = """
 [study]
@@ -228,28 +228,11 @@ class Chaos:
         """Trains every trial again, undisturbed: its curve must be the same, bit for bit."""
         train = objective.Objective(self._study.spec, self._data_dir)
         for trial in progress.track(finished, "training every trial again", disable=not sys.stderr.isatty()):
-            again = Undisturbed(trial)
+            again = replay.Undisturbed(trial)
             result = train(again)
             same = (result.state, result.value, again.values) == (trial.state, trial.value, trial.intermediate_values)
             self._expect(same, f"trial {trial.number} is not the one of an undisturbed training")
         return len(finished)
-
-
-class Undisturbed:
-    """A trial that is trained again and stored nowhere."""
-
-    def __init__(self, trial: FrozenTrial) -> None:
-        self.number, self.params, self.repeat, self.interrupt, self.saved = trial.number, trial.params, 0, None, None
-        self.values: dict[int, float] = {}
-
-    def report(self, step: int, value: float, *_: object) -> None:
-        self.values[step] = value
-
-    def should_prune(self) -> None:
-        return None
-
-    def tick(self) -> None:
-        pass
 
 
 LEFT_OVER = (tables.checkpoints, tables.values)

@@ -1,0 +1,44 @@
+"""What the last bits of a training depend on beside its recipe: engine, device, target, versions, data."""
+
+import functools
+import hashlib
+import pathlib
+import platform
+
+import numba
+import numpy
+import torch
+from llvmlite import binding
+
+from models import data as datasets
+from models import engine as interface
+from models.engines import kernels
+
+
+def of(engine: interface.Engine, data: datasets.Dataset) -> dict[str, str]:
+    """Where two trainings of one recipe agree in all of this, they agree to the last bit."""
+    found = {"engine": engine.name, "device": engine.device, "data": checksum(data), "torch": str(torch.__version__)}
+    if engine.device != "cpu":
+        return {**found, "target": torch.cuda.get_device_name(engine.device), "cuda": str(torch.version.cuda)}
+    found["target"] = f"{platform.machine()} {binding.get_host_cpu_name()}"
+    if engine.name == "cpu":
+        tile = f"{kernels.TILE_ROWS} x {kernels.TILE_VECTORS * kernels.LANES}"
+        found |= {"tile": tile, "loops": _loops(), "numba": numba.__version__}
+    return found
+
+
+def checksum(data: datasets.Dataset) -> str:
+    """SHA-256 of images and labels, in the order they are trained on and evaluated; its first 16 digits."""
+    digest = hashlib.sha256()
+    for tensor in (data.train_images, data.train_labels, data.test_images, data.test_labels):
+        digest.update(numpy.ascontiguousarray(tensor.cpu().numpy()).data)
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _loops() -> str:
+    """Which version of the compiled loops."""
+    from models.engines import loops
+
+    files = (kernels.__file__, loops.__file__)
+    return hashlib.sha256(b"".join(pathlib.Path(str(file)).read_bytes() for file in files)).hexdigest()[:16]

@@ -1,0 +1,120 @@
+"""Trains a stored trial again, undisturbed, and compares the curves."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search import checkpoint, errors, objective, tables
+
+ENOUGH = "as many epochs as are stored"
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """A stored curve beside the one of the same configuration and seed, trained now.
+
+    Attributes:
+        stored: values by epoch, and `again`.
+        why: what is recorded of the stored training and differs now, a phrase each.
+    """
+
+    number: int
+    stored: dict[int, float]
+    again: dict[int, float]
+    why: tuple[str, ...]
+
+    @property
+    def differences(self) -> dict[int, float]:
+        """By how much, at each epoch where the curves differ; nan where only one of them has a value."""
+        epochs = sorted({*self.stored, *self.again})
+        pairs = {epoch: (self.stored.get(epoch, math.nan), self.again.get(epoch, math.nan)) for epoch in epochs}
+        return {epoch: abs(a - b) for epoch, (a, b) in pairs.items() if a != b and not (a != a and b != b)}
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the curves agree to the last bit."""
+        return not self.differences
+
+    def sentence(self) -> str:
+        """For people."""
+        found, epochs = self.differences, f"{len(self.again)} epoch{'s' * (len(self.again) != 1)}"
+        if self.is_same:
+            return f"trial {self.number} trained again: the same curve, to the last bit ({epochs})"
+        largest = max(found, key=lambda epoch: found[epoch])
+        why = "; ".join(self.why) or "nothing that is recorded of its training is different here"
+        return (
+            f"trial {self.number} trained again: differs in {len(found)} of {epochs}, first in epoch {min(found)}, "
+            f"by {found[largest]:.4g} at most (epoch {largest}): {why}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        found = self.differences
+        return {
+            "number": self.number,
+            "same": self.is_same,
+            "epochs": len(self.again),
+            "first_difference": min(found, default=None),
+            "largest_difference": max(found.values(), default=0.0),
+            "why": list(self.why),
+        }
+
+
+def replay(trial: FrozenTrial, train: objective.Objective, tick: Callable[[int], None] = lambda epoch: None) -> Replay:
+    """Trains the configuration of a trial for as many epochs as are stored; `tick` is told each.
+
+    Raises:
+        errors.InputError: the trial has no curve.
+    """
+    if not trial.intermediate_values:
+        reason = trial.user_attrs.get("reason", f"it is {trial.state.name}")
+        raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
+    again = Undisturbed(trial, tick)
+    train(again)
+    return Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, train.provenance))
+
+
+class Undisturbed:
+    """A trial that is trained again and stored nowhere: the objective's view of it."""
+
+    def __init__(self, trial: FrozenTrial, tick: Callable[[int], None] = lambda epoch: None) -> None:
+        self.number, self.params = trial.number, trial.params
+        self.repeat = int(trial.user_attrs.get(tables.REPEAT, 0))
+        self.interrupt: Callable[[], None] | None = None
+        self.saved: checkpoint.Checkpoint | None = None
+        self.values: dict[int, float] = {}
+        self._tick = tick
+        # a complete one ends by itself
+        last = max(trial.intermediate_values, default=0)
+        self._last = math.inf if trial.state == TrialState.COMPLETE else last
+
+    def report(
+        self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
+    ) -> None:
+        """See `objective.Trial`."""
+        self.values[step] = value
+        self._tick(step)
+
+    def should_prune(self) -> str | None:
+        """Where the stored trial ended, whoever ended it."""
+        return ENOUGH if len(self.values) >= self._last else None
+
+    def tick(self) -> None:
+        """See `objective.Trial`."""
+
+
+def _why(trial: FrozenTrial, here: dict[str, str]) -> tuple[str, ...]:
+    trained = trial.user_attrs.get("trained")
+    if not trained:
+        return ("nothing is recorded of how it was trained",)
+    found = []
+    for part in trained:
+        then = part["with"]
+        where = "" if len(trained) == 1 else f" in epochs {part['from']} to {part['to']}"
+        for key in sorted({*then, *here}):
+            if then.get(key) != here.get(key):
+                found.append(f"{key} was {then.get(key, 'none')}{where} and is {here.get(key, 'none')} here")
+    return tuple(found)

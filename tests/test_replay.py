@@ -1,0 +1,143 @@
+"""A stored trial trained again."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import pytest
+from conftest import Processes, quick_text
+from optuna.trial import FrozenTrial, TrialState
+from test_checkpoint import take
+
+from models import data as datasets
+from models import engines, provenance
+from search import claims, configurations, errors, objective, owned, replay, store, study, waiting
+
+Make = Callable[..., study.Study]
+PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
+
+
+def trained(here: store.Store, of: study.Study, engine: str = "cpu") -> FrozenTrial:
+    """The next trial, trained and told by its objective."""
+    import threading
+
+    claim = take(here, of)
+    trial = owned.OwnedTrial(here, of, claim, threading.Event())
+    trial.begin(configurations.configure(here, of, claim, here.history(of.study_id)))
+    result = objective.Objective(of.spec, pathlib.Path("unused"), "cpu", engine)(trial)
+    trial.tell(result.state, result.value, result.attrs)
+    return here.optuna.get_trial(claim.trial_id)
+
+
+def train(of: study.Study, engine: str = "cpu") -> objective.Objective:
+    return objective.Objective(of.spec, pathlib.Path("unused"), "cpu", engine)
+
+
+@pytest.mark.parametrize("engine", sorted(engines.ENGINES))
+def test_the_same_engine_gives_the_same_bits(opened: store.Store, make_study: Make, engine: str) -> None:
+    """What is stored of a trial is enough to train it again: complete or pruned, and a repeat with its own seed."""
+    of = make_study(epochs=4)
+    waiting.enqueue(opened, of, PARAMS)
+    first = trained(opened, of, engine)
+    waiting.repeat(opened, of, PARAMS, 1)
+    second = trained(opened, of, engine)
+    assert first.user_attrs["seed"] != second.user_attrs["seed"]
+    assert first.intermediate_values != second.intermediate_values
+    for trial in (first, second):
+        epochs: list[int] = []
+        found = replay.replay(trial, train(of, engine), epochs.append)
+        assert (found.is_same, found.why, found.stored) == (True, (), trial.intermediate_values)
+        assert epochs == [1, 2, 3, 4]
+        assert found.sentence() == f"trial {trial.number} trained again: the same curve, to the last bit (4 epochs)"
+
+
+def test_another_engine_is_named(opened: store.Store, make_study: Make) -> None:
+    """Where bits differ, what is recorded and different is the explanation."""
+    of = make_study(epochs=3)
+    waiting.enqueue(opened, of, PARAMS)
+    trial = trained(opened, of, "cpu")
+    trial.intermediate_values[2] += 0.25
+    found = replay.replay(trial, train(of, "reference"))
+    assert "engine was cpu and is reference here" in found.why
+    assert not found.is_same
+    assert found.as_json()["largest_difference"] == pytest.approx(0.25, abs=0.05)
+    assert "first in epoch " in found.sentence()
+
+
+def test_a_difference_without_a_reason_is_told(opened: store.Store, make_study: Make) -> None:
+    """A stored value that nothing recorded explains is said to be just that."""
+    of = make_study(epochs=3)
+    waiting.enqueue(opened, of, PARAMS)
+    trial = trained(opened, of)
+    trial.intermediate_values[3] = float("nan")
+    found = replay.replay(trial, train(of))
+    assert (found.is_same, found.why, list(found.differences)) == (False, (), [3])
+    assert "nothing that is recorded of its training is different here" in found.sentence()
+
+
+def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: store.Store, make_study: Make) -> None:
+    """The replay of a pruned trial has as many epochs as are stored, whoever ended it."""
+    of = make_study(epochs=5, hopeless="false")
+    waiting.enqueue(opened, of, PARAMS)
+    whole = trained(opened, of)
+    claim = take(opened, of)
+    configurations.assign(opened, of, claim, {**PARAMS, "batch_size": 9})
+    values = {1: 0.5, 2: 0.6}
+    claims.tell(opened, claim, TrialState.PRUNED, 0.6, {"reason": "median"}, 1.0, values)
+    found = replay.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+    assert (len(found.again), found.why) == (2, ("nothing is recorded of how it was trained",))
+    assert len(replay.replay(whole, train(of)).again) == 5
+
+
+def test_an_untrained_trial_is_refused(opened: store.Store, make_study: Make) -> None:
+    """A trial that was pruned before training has nothing to compare, and its reason says why."""
+    of = make_study()
+    claim = take(opened, of)
+    configurations.assign(opened, of, claim, PARAMS)
+    claims.tell(opened, claim, TrialState.PRUNED, None, {"reason": "hopeless before training"}, 0.0)
+    with pytest.raises(errors.InputError, match="was not trained, so there is nothing to replay: hopeless before"):
+        replay.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+
+
+def test_owners_of_one_kind_make_one_range(make_study: Make) -> None:
+    """Epochs are recorded with where they were trained: a range for each engine, in order."""
+    one, other = train(make_study(epochs=3)), train(make_study(name="other"), "reference")
+    ranges = one._extended(one._extended([], 1), 2)
+    assert ranges == [{"from": 1, "to": 2, "with": one.provenance}]
+    ranges = other._extended(ranges, 3)
+    assert [(each["from"], each["to"], each["with"]["engine"]) for each in ranges] == [
+        (1, 2, "cpu"),
+        (3, 3, "reference"),
+    ]
+
+
+def test_the_data_has_a_checksum() -> None:
+    """The same set has the same checksum wherever it is; a pixel, a label or the hold-out changes it."""
+    data = datasets.synthetic()
+    engine = engines.load()
+    assert provenance.of(engine, data)["data"] == provenance.checksum(datasets.synthetic())
+    seen = {provenance.checksum(each) for each in (data, data.holdout(), datasets.synthetic(seed=1))}
+    data.test_labels[0] += 1
+    assert len(seen | {provenance.checksum(data)}) == 4
+
+
+@pytest.mark.slow
+def test_the_command(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """`search replay` says it in a line or JSON, and refuses what is not there in one."""
+    (tmp_path / "q.toml").write_text(quick_text(trials=3, hopeless="false"))
+    assert processes.run("run", "q.toml", "--workers", "1")[0] == 0
+    code, output = processes.run("replay", "quick", "1")
+    assert (code, output) == (0, "trial 1 trained again: the same curve, to the last bit (3 epochs)\n")
+    code, output = processes.run("replay", "quick", "2", "--json")
+    assert (code, json.loads(output)) == (
+        0,
+        {"number": 2, "same": True, "epochs": 3, "first_difference": None, "largest_difference": 0.0, "why": []},
+    )
+    for arguments, words in (
+        (("quick", "3"), "has 3 trials, numbered from 0, got 3"),
+        (("quick", "-1"), "No such option"),
+        (("quack", "1"), "no study 'quack'"),
+        (("quick", "1", "--device", "cuda"), "cuda"),
+    ):
+        code, output = processes.run("replay", *arguments)
+        assert (code, output.count("\n"), words in output) == (2, 1, True), output
