@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pathlib
+import random
 import sqlite3
 import threading
 import time
@@ -277,12 +278,21 @@ def _schema_lock(url: str, engine: sqlalchemy.Engine) -> Iterator[None]:
         with filelock.FileLock(f"{engine.url.database}.lock"):
             yield
         return
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(SCHEMA_LOCK)))
-        try:
-            yield
-        finally:
-            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_unlock(SCHEMA_LOCK)))
+    lock, unlock = (
+        getattr(sqlalchemy.func, f"pg_{name}")(SCHEMA_LOCK) for name in ("try_advisory_lock", "advisory_unlock")
+    )
+    deadline = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < deadline:
+        # whoever waits gives its connection back: behind a pooler the holder's second one might not come otherwise
+        with engine.connect() as connection:
+            if connection.execute(sqlalchemy.select(lock)).scalar():
+                try:
+                    yield
+                finally:
+                    connection.execute(sqlalchemy.select(unlock))
+                return
+        time.sleep(random.uniform(0.02, 0.1))
+    raise exc.TimeoutError("other processes are making or checking the schema")
 
 
 def _make_exact(engine: sqlalchemy.Engine) -> None:

@@ -269,3 +269,29 @@ def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
     count = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.studies)
     assert here.read(lambda connection: connection.execute(count).scalar_one()) == 200
     here.close()
+
+
+def test_who_waits_to_open_a_storage_holds_no_connection(postgres: Server) -> None:
+    """A pooler with few connections would never give the process that makes the schema its second one otherwise."""
+    url = postgres.new_database()
+    engine = sqlalchemy.create_engine(url)
+    opened: list[store.Store] = []
+    waiting = [threading.Thread(target=lambda: opened.append(store.Store(url, 30))) for _ in range(4)]
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with engine.connect() as holder:
+        holder.exec_driver_sql(f"SELECT pg_advisory_lock({store.SCHEMA_LOCK})")
+        for thread in waiting:
+            thread.start()
+        seen = []
+        for _ in range(40):
+            time.sleep(0.05)
+            seen.append(holder.exec_driver_sql(others).scalar_one())
+            holder.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
+        assert opened == []
+        assert min(seen) == 0  # each of them asks now and then, none stays
+    for thread in waiting:
+        thread.join(30)
+    assert len(opened) == 4
+    for here in opened:
+        here.close()
+    engine.dispose()
