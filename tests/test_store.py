@@ -271,13 +271,16 @@ def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
     here.close()
 
 
-def test_who_waits_to_open_a_storage_holds_no_connection(postgres: Server) -> None:
-    """A pooler with few connections would never give the process that makes the schema its second one otherwise."""
+def test_who_waits_to_open_a_storage_sits_in_no_transaction(postgres: Server) -> None:
+    """A pooler would never have a second connection for the process that makes the schema otherwise."""
     url = postgres.new_database()
     engine = sqlalchemy.create_engine(url)
     opened: list[store.Store] = []
     waiting = threading.Thread(target=lambda: opened.append(store.Store(url, 30)))
-    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND xact_start IS NOT NULL"
+    )
     with engine.connect() as holder:
         holder.exec_driver_sql(f"SELECT pg_advisory_lock({store.SCHEMA_LOCK})")
         waiting.start()
@@ -287,7 +290,7 @@ def test_who_waits_to_open_a_storage_holds_no_connection(postgres: Server) -> No
             seen.append(holder.exec_driver_sql(others).scalar_one())
             holder.exec_driver_sql("SELECT pg_stat_clear_snapshot()")
         assert opened == []
-        assert min(seen) == 0  # it asks now and then, and does not stay
+        assert sum(seen) <= 4  # it asks now and then, and does not stay
+    engine.dispose()  # the lock goes with its session
     waiting.join(30)
     opened.pop().close()
-    engine.dispose()
