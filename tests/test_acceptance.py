@@ -324,7 +324,8 @@ def test_verbs_on_a_study_that_eight_workers_run(opened: store.Store, make_study
     assert processes.run("work", of.name)[0] == 0
     summary = study.summary(opened, of)
     assert summary.done == stopped.done + 1
-    assert [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE] == [200] * summary.done
+    curves = [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE]
+    assert curves == [200] * summary.done
     keys = [of.spec.space.key(t.params) for t in summary.trials]
     assert len(set(keys)) == len(keys)
 
