@@ -23,9 +23,9 @@ from search import (
     store,
     study,
     study_file,
+    supervisor,
     watching,
 )
-from search import run as runs
 from search.options import common, json_option, study_argument, training
 
 
@@ -104,15 +104,15 @@ def run(
     """
     spec = study_file.load(options.study_path(name))
     storage = store.check_url(storage)
-    runs.check_training(spec, data_dir, device, engine)
+    supervisor.check_training(spec, data_dir, device, engine)
     here = store.Store(storage, options.OPEN_SECONDS)
-    of = runs.create_or_resume(here, spec)
+    of = supervisor.create_or_resume(here, spec)
     here.patience_seconds = patience
     count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     arguments = [of.name, "--data-dir", str(data_dir), "--device", device, "--grace", str(grace)]
     arguments += ["--patience", str(patience), "--checkpoint-seconds", str(checkpoint_seconds)]
     arguments += ["--engine", engine] if engine else []
-    code = runs.supervise(here, of, count, arguments)
+    code = supervisor.supervise(here, of, count, arguments)
     summary = study.summary(here, of)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
@@ -139,13 +139,13 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
     """
     spec = study_file.load(options.study_path(name))
     here = store.Store(storage, options.OPEN_SECONDS)
-    if exist_ok and (known := runs.find_same(here, spec)) is not None:
+    if exist_ok and (known := supervisor.find_same(here, spec)) is not None:
         summary = study.summary(here, known)
         text = f"study {known.name!r} is there: {answers.counts(summary)}"
         click.echo(json.dumps(summary.as_json()) if as_json else text)
         return
     of = study.create(here, spec)
-    runs.print_notes(spec)
+    supervisor.print_notes(spec)
     if as_json:
         click.echo(json.dumps(study.summary(here, of).as_json()))
         return

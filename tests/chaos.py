@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search import claims, objective, orders, replay, store, study, study_file, tables
+from search import claims, objective, orders, retraining, store, study, study_file, tables
 
 STUDY = """
 [study]
@@ -228,7 +228,7 @@ class Chaos:
         """Trains every trial again, undisturbed: its curve must be the same, bit for bit."""
         train = objective.Objective(self._study.spec, self._data_dir)
         for trial in progress.track(finished, "training every trial again", disable=not sys.stderr.isatty()):
-            again = replay.Undisturbed(trial)
+            again = retraining.Undisturbed(trial)
             result = train(again)
             same = (result.state, result.value, again.values) == (trial.state, trial.value, trial.intermediate_values)
             self._expect(same, f"trial {trial.number} is not the one of an undisturbed training")

@@ -11,7 +11,7 @@ from test_checkpoint import take
 
 from models import data as datasets
 from models import engines, provenance
-from search import claims, configurations, errors, objective, owned, replay, store, study, waiting
+from search import claims, configurations, errors, objective, owned, retraining, store, study, waiting
 
 Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
@@ -45,7 +45,7 @@ def test_the_same_engine_gives_the_same_bits(opened: store.Store, make_study: Ma
     assert first.intermediate_values != second.intermediate_values
     for trial in (first, second):
         epochs: list[int] = []
-        found = replay.replay(trial, train(of, engine), epochs.append)
+        found = retraining.replay(trial, train(of, engine), epochs.append)
         assert (found.is_same, found.why, found.stored) == (True, (), trial.intermediate_values)
         assert epochs == [1, 2, 3, 4]
         assert found.sentence() == f"trial {trial.number} trained again: the same curve, to the last bit (4 epochs)"
@@ -57,7 +57,7 @@ def test_another_engine_is_named(opened: store.Store, make_study: Make) -> None:
     waiting.enqueue(opened, of, PARAMS)
     trial = trained(opened, of, "cpu")
     trial.intermediate_values[2] += 0.25
-    found = replay.replay(trial, train(of, "reference"))
+    found = retraining.replay(trial, train(of, "reference"))
     assert "engine was cpu and is reference here" in found.why
     assert not found.is_same
     assert found.as_json()["largest_difference"] == pytest.approx(0.25, abs=0.05)
@@ -70,7 +70,7 @@ def test_a_difference_without_a_reason_is_told(opened: store.Store, make_study: 
     waiting.enqueue(opened, of, PARAMS)
     trial = trained(opened, of)
     trial.intermediate_values[3] = float("nan")
-    found = replay.replay(trial, train(of))
+    found = retraining.replay(trial, train(of))
     assert (found.is_same, found.why, list(found.differences)) == (False, (), [3])
     assert "nothing that is recorded of its training is different here" in found.sentence()
 
@@ -84,9 +84,9 @@ def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: store.Store
     configurations.assign(opened, of, claim, {**PARAMS, "batch_size": 9})
     values = {1: 0.5, 2: 0.6}
     claims.tell(opened, claim, TrialState.PRUNED, 0.6, {"reason": "median"}, 1.0, values)
-    found = replay.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+    found = retraining.replay(opened.optuna.get_trial(claim.trial_id), train(of))
     assert (len(found.again), found.why) == (2, ("nothing is recorded of how it was trained",))
-    assert len(replay.replay(whole, train(of)).again) == 5
+    assert len(retraining.replay(whole, train(of)).again) == 5
 
 
 def test_an_untrained_trial_is_refused(opened: store.Store, make_study: Make) -> None:
@@ -96,7 +96,7 @@ def test_an_untrained_trial_is_refused(opened: store.Store, make_study: Make) ->
     configurations.assign(opened, of, claim, PARAMS)
     claims.tell(opened, claim, TrialState.PRUNED, None, {"reason": "hopeless before training"}, 0.0)
     with pytest.raises(errors.InputError, match="was not trained, so there is nothing to replay: hopeless before"):
-        replay.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+        retraining.replay(opened.optuna.get_trial(claim.trial_id), train(of))
 
 
 def test_owners_of_one_kind_make_one_range(make_study: Make) -> None:
