@@ -14,6 +14,7 @@ from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
 from search import checkpoint, hopeless, space, study_file
+from search import course as courses
 
 
 class Trial(Protocol):
@@ -74,38 +75,27 @@ class Objective:
     def __call__(self, trial: Trial) -> Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
         recipe, saved = self.recipe(trial.params, trial.repeat), trial.saved
-        losses, values, reason, memory, resume, trained = [], [], None, None, None, []
+        so_far, memory, resume = courses.Course(), None, None
         if saved:
-            losses, reason, memory = (saved.history[key] for key in ("losses", "reason", "memory"))
-            trained = saved.history.get("trained", [])
-            values = saved.values
+            so_far, memory = courses.Course.after(saved.values, saved.history), saved.history["memory"]
             resume = interface.State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
         judge = hopeless.Hopeless(recipe, self._data, memory) if self._spec.pruning.hopeless else None
         # what an earlier owner found, or would have looked for, before it ended
-        reason = (reason or trial.should_prune()) if saved else judge.before() if judge else None
-        epochs = self._engine.train(recipe, self._data, resume, tick=trial.tick)
-        while not reason and (epoch := next(epochs, None)) is not None:
-            losses, values = [*losses, epoch.loss], [*values, epoch.accuracy]
-            reason = judge.after(epoch) if judge else None
-            trained = self._extended(trained, epoch.number)
-            history: dict[str, Any] = {"losses": losses, "reason": reason, "memory": judge.memory if judge else None}
-            history["trained"] = trained
+        so_far.reason = (so_far.reason or trial.should_prune()) if saved else judge.before() if judge else None
+        record = self._training.record
+        asked = {"tick": trial.tick, "train_accuracy": "train_accuracy" in record}
+        epochs = self._engine.train(recipe, self._data, resume, **asked)  # type: ignore[arg-type]
+        while not so_far.reason and (epoch := next(epochs, None)) is not None:
+            so_far.add(epoch, self.provenance, "batch_losses" in record)
+            so_far.reason = judge.after(epoch) if judge else None
+            history = {**so_far.history(), "memory": judge.memory if judge else None}
             weights = tuple(weight.numpy() for weight in epoch.state().weights)
-            after = checkpoint.Checkpoint(epoch.number, weights, values, history)
-            trial.report(epoch.number, epoch.accuracy, {"avg_losses": losses}, after)
-            reason = reason or trial.should_prune()
-        attrs: dict[str, Any] = {"engine": self._engine.name, "device": self._engine.device}
-        if losses:
-            attrs |= {"avg_loss": losses[-1], "seed": recipe.seed, "trained": trained}
-        if reason:
-            attrs["reason"] = reason
-        return Result(TrialState.PRUNED if reason else TrialState.COMPLETE, values[-1] if values else None, attrs)
-
-    def _extended(self, trained: list[dict[str, Any]], epoch: int) -> list[dict[str, Any]]:
-        """Which epochs were trained where, after another: owners of one kind make one range."""
-        if trained and trained[-1]["with"] == self.provenance:
-            return [*trained[:-1], {**trained[-1], "to": epoch}]
-        return [*trained, {"from": epoch, "to": epoch, "with": self.provenance}]
+            after = checkpoint.Checkpoint(epoch.number, weights, list(so_far.values), history)
+            trial.report(epoch.number, epoch.accuracy, so_far.epoch_attrs(), after)
+            so_far.reason = so_far.reason or trial.should_prune()
+        attrs = {"engine": self._engine.name, "device": self._engine.device, **so_far.end_attrs(recipe.seed)}
+        state = TrialState.PRUNED if so_far.reason else TrialState.COMPLETE
+        return Result(state, so_far.values[-1] if so_far.values else None, attrs)
 
     def recipe(self, params: space.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.

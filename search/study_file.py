@@ -30,6 +30,8 @@ class Training(validation.Section):
     epochs: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] = 10
     evaluate_on: Literal["test", "validation"] = "test"
     engine: str = "auto"
+    # beside accuracy and loss of each epoch, which are always recorded
+    record: Annotated[list[Literal["train_accuracy", "batch_losses"]], pydantic.Field(default_factory=list)]
 
 
 class Sampler(validation.Section):
@@ -186,7 +188,7 @@ def _settled(file: _File, name: str) -> _File:
                 f"{name}: pruning.pruner must not be 'hyperband' beside objective: it needs to know the epochs"
             )
         hopeless = False
-    training = Training() if file.objective is None and file.training is None else file.training
+    training = Training(record=[]) if file.objective is None and file.training is None else file.training
     pruning = file.pruning.model_copy(update={"hopeless": hopeless})
     return file.model_copy(update={"training": training, "pruning": pruning})
 
