@@ -18,6 +18,7 @@ from search import (
     bench,
     errors,
     options,
+    reporting,
     signals,
     steering,
     store,
@@ -26,7 +27,7 @@ from search import (
     supervisor,
     watching,
 )
-from search.options import common, json_option, study_argument, training
+from search.options import common, json_option, local_workers, study_argument, training
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,22 +78,10 @@ def cli() -> None:
 
 @cli.command()
 @study_argument
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
-@training
+@local_workers
 @json_option
 @common
-def run(
-    name: str,
-    workers: int | None,
-    data_dir: pathlib.Path,
-    device: str,
-    engine: str | None,
-    grace: float,
-    patience: float,
-    checkpoint_seconds: float,
-    as_json: bool,
-    storage: str,
-) -> int:
+def run(name: str, force: supervisor.Workforce, as_json: bool, storage: str) -> int:
     """Creates or resumes a study and works on it here until it is finished.
 
     Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
@@ -104,15 +93,10 @@ def run(
     """
     spec = study_file.load(options.study_path(name))
     storage = store.check_url(storage)
-    supervisor.check_training(spec, data_dir, device, engine)
+    supervisor.check_training(spec, force)
     here = store.Store(storage, options.OPEN_SECONDS)
     of = supervisor.create_or_resume(here, spec)
-    here.patience_seconds = patience
-    count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    arguments = [of.name, "--data-dir", str(data_dir), "--device", device, "--grace", str(grace)]
-    arguments += ["--patience", str(patience), "--checkpoint-seconds", str(checkpoint_seconds)]
-    arguments += ["--engine", engine] if engine else []
-    code = supervisor.supervise(here, of, count, arguments)
+    code = supervisor.supervise(here, of, force)
     summary = study.summary(here, of)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
@@ -268,5 +252,8 @@ for command in (
     watching.list_studies,
     watching.replay_trial,
     watching.dashboard,
+    reporting.report,
+    reporting.confirm,
+    reporting.reproduce,
 ):
     cli.add_command(command)

@@ -13,6 +13,7 @@ from search.store import Store
 
 RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
+REFUSED = "duplicates_avoided"  # user attribute
 
 
 def configure(store: Store, of: study.Study, claim: claims.Claim, history: tables.History) -> space.Params:
@@ -40,7 +41,7 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
         known = store.call(lambda: history.study(fresh=sampler not in strategy.FROM_NO_TRIALS))
         question = strategy.Question(tree, known, trial, fixed, of.spec.study.seed, attempt=attempt)
         params = strategy.propose(sampler, question)
-        if assign(store, of, claim, params) is not None:
+        if assign(store, of, claim, params, refused=attempt) is not None:
             return params
 
     def free(taken: set[str]) -> space.Params | None:
@@ -52,11 +53,16 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: table
                     return drawn
         return near
 
-    return _reserve(store, of, claim, fixed, free)
+    return _reserve(store, of, claim, fixed, free, refused=attempt + 1)
 
 
-def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Params) -> space.Params | None:
+def assign(
+    store: Store, of: study.Study, claim: claims.Claim, params: space.Params, refused: int = 0
+) -> space.Params | None:
     """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
+
+    Args:
+        refused: how many proposals of this trial other trials had already; kept for the report.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
@@ -70,6 +76,8 @@ def assign(store: Store, of: study.Study, claim: claims.Claim, params: space.Par
             connection.rollback()
             return False
         tables.add_params(connection, claim.trial_id, params, distributions)
+        if refused:
+            tables.put_attributes(connection, claim.trial_id, {REFUSED: refused})
         return True
 
     return params if store.write(work) else None
@@ -81,11 +89,12 @@ def _reserve(
     claim: claims.Claim,
     fixed: space.Params,
     choose: Callable[[set[str]], space.Params | None],
+    refused: int = 0,
 ) -> space.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
         chosen = _expect(choose(store.read(lambda connection: tables.taken(connection, of.study_id))), fixed)
-        if assign(store, of, claim, chosen) is not None:
+        if assign(store, of, claim, chosen, refused) is not None:
             return chosen
 
 

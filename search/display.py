@@ -3,13 +3,16 @@
 import collections
 import sys
 import termios
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.box
 from optuna.trial import FrozenTrial, TrialState
 from rich import console, live, progress, progress_bar, table, text
 
 from search import forecast, orders, roster, study, tables
+
+if TYPE_CHECKING:
+    from search import confirmation
 
 STATES = {
     TrialState.COMPLETE: ("complete", "green"),
@@ -25,8 +28,8 @@ HEADINGS = {"learning_rate": "lr", "batch_size": "batch", "activation": "act."}
 class Live:
     """A running study: finished trials scroll by, what is under way stays below them."""
 
-    def __init__(self, out: console.Console) -> None:
-        self._out = out
+    def __init__(self, out: console.Console, label: str = "") -> None:
+        self._out, self._label = out, label
         self._shown: set[int] | None = None
         self._bar = progress.Progress(
             progress.TextColumn("[bold]{task.description}"),
@@ -64,7 +67,7 @@ class Live:
         left = forecast.seconds_left(summary, workers)
         self._bar.update(
             self._task,
-            description=summary.study.name,
+            description=f"{summary.study.name} {self._label}".strip(),
             total=summary.budget,
             completed=min(summary.done, summary.budget),
             eta="" if left is None else f"about {forecast.words(left)} left",
@@ -195,6 +198,19 @@ def study_table(summaries: list[study.Summary]) -> table.Table:
             *(str(n) for n in values["trials"].values()),
             "-" if best is None else _metric(best.value),
         )
+    return grid
+
+
+def confirmation_table(found: "confirmation.Confirmation") -> table.Table:
+    """Confirmed configurations, a row each."""
+    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("configuration", "search", "test", "±", "optimism"):
+        grid.add_column(name, justify="left" if name == "configuration" else "right")
+    for entry in found.entries:
+        value = entry.runs.value
+        half = f"{value.half:.4f}" if value.count > 1 else "-"
+        row = _params(dict(entry.runs.params)), _metric(entry.selected), _metric(value.mean), half
+        grid.add_row(*row, f"{entry.optimism:+.4f}")
     return grid
 
 

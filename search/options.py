@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from optuna.trial import FrozenTrial
 
-from search import checkpoint, errors, presence, store, study, study_file
+from search import checkpoint, errors, presence, store, study, study_file, supervisor
 
 T = TypeVar("T")
 
@@ -114,6 +115,29 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
+def local_workers(command: Callable[..., T]) -> Callable[..., T]:
+    """Options of the commands that start workers here; the command gets them as `force`."""
+
+    @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
+    @training
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        workers: int | None,
+        data_dir: pathlib.Path,
+        device: str,
+        engine: str | None,
+        grace: float,
+        patience: float,
+        checkpoint_seconds: float,
+        **kwargs: Any,
+    ) -> T:
+        force = supervisor.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds)
+        return command(*args, force=force, **kwargs)
+
+    return wrapped
+
+
 def open_store(url: str) -> store.Store:
     """The storage, for a command that makes none: a mistyped SQLite path must not become an empty file."""
     file = store.sqlite_file(url)
@@ -142,6 +166,18 @@ def find_study(here: store.Store, name: str) -> study.Study:
         known = study.names(here)
         raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{_hint(wanted, known)}")
     return found
+
+
+def find_trial(here: store.Store, of: study.Study, number: int) -> FrozenTrial:
+    """A trial of a study by its number.
+
+    Raises:
+        errors.InputError: there is none.
+    """
+    trials = study.summary(here, of).trials
+    if not 0 <= number < len(trials):
+        raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
+    return trials[number]
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -1,19 +1,51 @@
 """Creates or resumes a study and works it off with local workers, under a live display."""
 
+import dataclasses
 import logging
+import os
 import pathlib
 import threading
 
 from rich import console
 from rich.logging import RichHandler
 
-from search import display, errors, local, orders, signals, store, study, study_file
+from search import checkpoint, display, errors, local, orders, presence, signals, store, study, study_file
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 
 err = console.Console(stderr=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workforce:
+    """How the workers of this machine train.
+
+    Attributes:
+        workers: processes; None for one per core.
+        grace_seconds: see `presence`; `patience_seconds`: see `store`; `save_seconds`: see `checkpoint`.
+    """
+
+    workers: int | None = None
+    data_dir: pathlib.Path = pathlib.Path("data")
+    device: str = "cpu"
+    engine: str | None = None
+    grace_seconds: float = presence.GRACE_SECONDS
+    patience_seconds: float = store.PATIENCE_SECONDS
+    save_seconds: float = checkpoint.SAVE_SECONDS
+
+    @property
+    def count(self) -> int:
+        """How many there will be."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.workers or cores
+
+    def arguments(self, name: str) -> list[str]:
+        """What follows `search work`."""
+        found = [name, "--data-dir", str(self.data_dir), "--device", self.device, "--grace", str(self.grace_seconds)]
+        found += ["--patience", str(self.patience_seconds), "--checkpoint-seconds", str(self.save_seconds)]
+        return [*found, "--engine", self.engine] if self.engine else found
 
 
 def create_or_resume(here: store.Store, spec: study_file.StudySpec) -> study.Study:
@@ -56,7 +88,7 @@ def find_same(here: store.Store, spec: study_file.StudySpec) -> study.Study | No
     return found
 
 
-def check_training(spec: study_file.StudySpec, data_dir: pathlib.Path, device: str, engine: str | None) -> None:
+def check_training(spec: study_file.StudySpec, force: Workforce) -> None:
     """What all workers need is looked for once, before any of them starts."""
     if spec.training is None:
         from search import own_objective
@@ -67,16 +99,22 @@ def check_training(spec: study_file.StudySpec, data_dir: pathlib.Path, device: s
         from models import sources
 
         with err.status("looking for FashionMNIST ..."):
-            for name, path in sources.find(data_dir).items():
+            for name, path in sources.find(force.data_dir).items():
                 sources.load(path, name)
-    if device != "cpu" or (engine or spec.training.engine) != "auto":
+    engine = force.engine or spec.training.engine
+    if force.device != "cpu" or engine != "auto":
         from models import engines  # imports torch
 
-        engines.load(engine or spec.training.engine, device)
+        engines.load(engine, force.device)
 
 
-def supervise(here: store.Store, of: study.Study, count: int, arguments: list[str]) -> int:
-    """Runs local workers until the study is finished; returns the exit code."""
+def supervise(here: store.Store, of: study.Study, force: Workforce, label: str = "") -> int:
+    """Runs local workers until the study is finished; returns the exit code.
+
+    Args:
+        label: shown behind the study's name.
+    """
+    here.patience_seconds = force.patience_seconds
     history = here.history(of.study_id)
     summary = study.summary(here, of, history)
     if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
@@ -93,11 +131,11 @@ def supervise(here: store.Store, of: study.Study, count: int, arguments: list[st
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     here.stop = stop
-    workers = local.LocalWorkers(arguments, {"SEARCH_STORAGE": here.url}, log_file)
+    workers = local.LocalWorkers(force.arguments(of.name), {"SEARCH_STORAGE": here.url}, log_file)
     interrupted = signals.stop_on(stop, then=workers.kill)
     try:
-        workers.start(count)
-        with display.Live(err) if live else _Quiet() as screen:
+        workers.start(force.count)
+        with display.Live(err, label) if live else _Quiet() as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
                 summary = study.summary(here, of, history)

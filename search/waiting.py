@@ -1,12 +1,14 @@
 """Trials that wait: configurations that a user wants to be tried next, and repeats of them."""
 
+import dataclasses
 import itertools
 import uuid
+from collections.abc import Iterable
 
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, space, study, tables
+from search import errors, orders, space, study, tables
 from search.store import Store
 
 
@@ -64,6 +66,31 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
             tables.insert_waiting(connection, of.study_id, params, tree.key(params, number), request, number)
             for number in itertools.islice(free, count)
         ]
+
+    try:
+        return store.write(work)
+    except exc.IntegrityError:  # a running trial reserved one in this moment
+        return store.write(work)
+
+
+def fill(store: Store, of: study.Study, wanted: Iterable[tuple[space.Params, int]]) -> int:
+    """Queues those whole configurations with a repeat that no trial has yet, in their order; returns how many.
+
+    The budget grows to hold all that are wanted.
+    """
+    tree, wanted = of.spec.space, list(wanted)
+
+    def work(connection: sqlalchemy.Connection) -> int:
+        tables.lock_study(connection, of.study_id)
+        taken = tables.taken(connection, of.study_id)
+        missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
+        for params, number in missing:
+            tables.insert_waiting(connection, of.study_id, params, tree.key(params, number), None, number)
+        order = orders.read(connection, of.study_id)
+        if order.trials < len(wanted):
+            grown = dataclasses.replace(order, trials=len(wanted))
+            orders.write(connection, of.study_id, grown, uuid.uuid4().hex)
+        return len(missing)
 
     try:
         return store.write(work)

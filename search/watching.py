@@ -80,17 +80,15 @@ def replay_trial(
     """
     here = options.open_store(storage)
     of = options.find_study(here, name)
-    trials = study.summary(here, of).trials
-    if number >= len(trials):
-        raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
+    trial = options.find_trial(here, of, number)
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")
     from search import objective, retraining
 
     train = objective.Objective(of.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
-        task = bar.add_task(f"trial {number}", total=max(trials[number].intermediate_values, default=0))
-        found = retraining.replay(trials[number], train, lambda epoch: bar.update(task, completed=epoch))
+        task = bar.add_task(f"trial {number}", total=max(trial.intermediate_values, default=0))
+        found = retraining.replay(trial, train, lambda epoch: bar.update(task, completed=epoch))
     click.echo(json.dumps(found.as_json()) if as_json else found.sentence())
     return 0 if found.is_same or found.why else 1
 

@@ -1,0 +1,158 @@
+"""The commands as Python functions, for notebooks and scripts: `import search; search.run("lab")`.
+
+Where an argument is left out, the environment decides as it does for the commands: `SEARCH_STORAGE`, `SEARCH_DATA`,
+`SEARCH_DEVICE`, `SEARCH_ENGINE`. A name is that of a study in `studies/` or the path of a study file.
+"""
+
+import os
+import pathlib
+
+import optuna
+
+from search import (
+    confirmation,
+    errors,
+    objective,
+    options,
+    orders,
+    page,
+    reports,
+    reproduction,
+    retraining,
+    store,
+    study,
+    study_file,
+    supervisor,
+)
+
+__all__ = ["run", "load", "extend", "replay", "confirm", "report", "reproduce"]
+
+
+def run(
+    name: str,
+    *,
+    workers: int | None = None,
+    storage: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    engine: str | None = None,
+) -> optuna.Study:
+    """Creates or resumes a study, works on it with local worker processes until it is finished, and returns it.
+
+    Args:
+        workers: processes; one per core where it is left out.
+
+    Raises:
+        errors.SearchError: bad input, or the work failed.
+        KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
+    """
+    spec, force = study_file.load(options.study_path(name)), _force(workers, data_dir, device, engine)
+    here = _open(storage)
+    supervisor.check_training(spec, force)
+    of = supervisor.create_or_resume(here, spec)
+    _check(supervisor.supervise(here, of, force), of)
+    return load(of.name, storage=storage)
+
+
+def load(name: str, *, storage: str | None = None) -> optuna.Study:
+    """The Optuna study of that name, as it is now.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+    """
+    here = _open(storage)
+    return optuna.load_study(study_name=options.find_study(here, name).name, storage=here.optuna)
+
+
+def extend(name: str, trials: int, *, storage: str | None = None) -> int:
+    """Adds to the budget of a study and returns what it is then; `run` works it off."""
+    here = _open(storage)
+    return orders.extend(here, options.find_study(here, name).study_id, add=trials).trials
+
+
+def replay(
+    name: str,
+    number: int,
+    *,
+    storage: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    engine: str | None = None,
+) -> retraining.Replay:
+    """Trains a stored trial again, here, and compares the curves; see `search.retraining`.
+
+    Raises:
+        errors.InputError: no such trial, or one without a curve.
+    """
+    here, force = _open(storage), _force(None, data_dir, device, engine)
+    of = options.find_study(here, name)
+    trial = options.find_trial(here, of, number)
+    return retraining.replay(trial, objective.Objective(of.spec, force.data_dir, force.device, force.engine))
+
+
+def confirm(
+    name: str,
+    top: int = 5,
+    seeds: int = 3,
+    *,
+    workers: int | None = None,
+    storage: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    engine: str | None = None,
+) -> confirmation.Confirmation:
+    """Trains the best configurations again with fresh seeds and tests them once; see `search.confirmation`."""
+    here, force = _open(storage), _force(workers, data_dir, device, engine)
+    of = options.find_study(here, name)
+    confirming = confirmation.prepare(here, of, top, seeds)
+    _check(confirmation.run(here, confirming, force), confirming)
+    found = confirmation.read(here, of)
+    if found is None:
+        raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
+    return found
+
+
+def report(
+    *names: str, output: str | os.PathLike[str] = "report", title: str | None = None, storage: str | None = None
+) -> pathlib.Path:
+    """Writes the report of some studies into a folder and returns the path of its HTML page."""
+    here = _open(storage)
+    experiments, more = reports.gather(here, [options.find_study(here, name) for name in names])
+    return page.write(reports.build(experiments, title or reports.title(experiments), more), pathlib.Path(output))[0]
+
+
+def reproduce(
+    seeds: int = reproduction.SEEDS,
+    trials: int = 10,
+    *,
+    output: str | os.PathLike[str] = "report",
+    workers: int | None = None,
+    storage: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> pathlib.Path:
+    """Repeats the whole lab and returns the path of its report's HTML page."""
+    here, names = _open(storage), []
+    for step in reproduction.run(here, _force(workers, data_dir, None, None), seeds, trials):
+        _check(step.code, step.of)
+        names.append(step.of.name)
+    return report(*names, output=output, title=reproduction.LAB_TITLE, storage=storage)
+
+
+def _open(storage: str | None) -> store.Store:
+    url = store.check_url(storage or os.environ.get("SEARCH_STORAGE", store.DEFAULT_URL))
+    return store.Store(url, options.OPEN_SECONDS)
+
+
+def _force(
+    workers: int | None, data_dir: str | os.PathLike[str] | None, device: str | None, engine: str | None
+) -> supervisor.Workforce:
+    folder = pathlib.Path(data_dir or os.environ.get("SEARCH_DATA", "data"))
+    device = device or os.environ.get("SEARCH_DEVICE", "cpu")
+    return supervisor.Workforce(workers, folder, device, engine or os.environ.get("SEARCH_ENGINE"))
+
+
+def _check(code: int, of: study.Study) -> None:
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise errors.SearchError(f"study {of.name!r}: a worker failed with exit code {code}; see its log above")

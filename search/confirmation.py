@@ -1,0 +1,160 @@
+"""The best configurations of a search, trained again with fresh seeds on all training images, and tested once.
+
+A search's best value is optimistic: of many noisy values the largest was chosen. Here the chosen configurations get
+seeds that the search never used, in a study of their own, whose values were chosen by nobody.
+"""
+
+import dataclasses
+import statistics
+import tomllib
+from typing import Any
+
+import tomli_w
+
+from search import errors, evidence, orders, space, store, study, study_file, supervisor, waiting
+from search.evidence import Experiment, Interval, Runs
+
+SUFFIX = "-confirm"
+
+
+@dataclasses.dataclass(frozen=True)
+class Confirmed:
+    """A configuration with the value by which it was chosen, and its values on the test set by fresh seed."""
+
+    selected: float
+    runs: Runs
+
+    @property
+    def optimism(self) -> float:
+        """By how much the search's value was better than the mean of the fresh ones; negative: worse."""
+        return self.selected - self.runs.value.mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Confirmation:
+    """A search and the study that confirms it; `entries` in the order of the search."""
+
+    searched: str
+    name: str
+    seeds: int
+    entries: tuple[Confirmed, ...]
+
+    @property
+    def best(self) -> Confirmed:
+        """The highest mean on the test set."""
+        return max(self.entries, key=lambda entry: entry.runs.value.mean)
+
+    @property
+    def optimism(self) -> Interval:
+        """Over the configurations."""
+        return evidence.interval([entry.optimism for entry in self.entries])
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        rows = [
+            {
+                "params": entry.runs.params,
+                "selected": entry.selected,
+                "test": list(entry.runs.values.values()),
+                "mean": entry.runs.value.mean,
+                "half_interval": entry.runs.value.half if entry.runs.value.count > 1 else None,
+                "optimism": entry.optimism,
+            }
+            for entry in self.entries
+        ]
+        return {"study": self.searched, "confirmed_by": self.name, "seeds": self.seeds, "configurations": rows}
+
+
+def prepare(here: store.Store, of: study.Study, top: int, seeds: int, name: str | None = None) -> study.Study:
+    """The study that confirms the best `top` configurations over `seeds` seeds: a new one, or the one that began it.
+
+    Raises:
+        errors.InputError: nothing to confirm, or it was confirmed with another choice already.
+    """
+    spec = _spec(of, top * seeds, name or f"{of.name}{SUFFIX}")
+    experiment = Experiment.of(study.summary(here, of))
+    chosen = _ranked(experiment)[:top]
+    if not chosen:
+        raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to confirm")
+    first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
+    wanted = [(runs.params, first + seed) for seed in range(seeds) for runs in chosen]
+    found = study.find(here, spec.name)
+    if found is None:
+        found = study.create(here, spec)
+    else:
+        _check_same(here, found, wanted, of.name)
+    waiting.fill(here, found, wanted)
+    if len(wanted) < top * seeds:  # the search has fewer configurations
+        orders.extend(here, found.study_id, to=len(wanted))
+    return found
+
+
+def read(here: store.Store, of: study.Study, name: str | None = None) -> Confirmation | None:
+    """What confirms a study, where all of it is complete; None otherwise."""
+    found = study.find(here, name or f"{of.name}{SUFFIX}")
+    if found is None:
+        return None
+    summary = study.summary(here, found)
+    if summary.done < summary.budget:
+        return None
+    tree = of.spec.space
+    selected = {tree.key(runs.params): runs.value.mean for runs in _ranked(Experiment.of(study.summary(here, of)))}
+    runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
+    entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
+    if not entries:
+        return None
+    return Confirmation(of.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
+
+
+def sentence(found: Confirmation) -> str:
+    """The result for people."""
+    best, optimism = found.best, statistics.fmean(entry.optimism for entry in found.entries)
+    value = best.runs.value
+    interval = f"{value.mean:.4f} ± {value.half:.4f}" if value.count > 1 else f"{value.mean:.4f}"
+    return (
+        f"confirmed: {interval} on the test set over {value.count} fresh seed{'s' * (value.count != 1)} with "
+        f"{_words(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
+        f"{'high' if optimism >= 0 else 'low'} on average over {len(found.entries)}"
+    )
+
+
+def _ranked(experiment: Experiment) -> list[Runs]:
+    return sorted(experiment.runs, key=lambda runs: -runs.value.mean)  # accuracies: the larger, the better
+
+
+def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
+    """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
+    if of.spec.training is None:
+        raise errors.InputError(f"study {of.name!r} has an objective of its own, which confirm cannot train")
+    raw = tomllib.loads(of.spec.text)
+    raw["study"]["name"] = name
+    raw["training"] = {**raw.get("training", {}), "evaluate_on": "test"}
+    raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": {"trials": trials}}
+    raw.pop("enqueue", None)
+    text = f"# The best of study {of.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
+    return study_file.parse(text, f"confirmation of {of.name!r}")
+
+
+def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.Params, int]], searched: str) -> None:
+    tree, summary = found.spec.space, study.summary(here, found)
+    rows = [
+        (dict(trial.params or trial.system_attrs.get("fixed_params", {})), int(trial.user_attrs.get("repeat", 0)))
+        for trial in summary.trials
+    ]
+    there = {tree.key(*row) for row in rows}
+    if there and there != {tree.key(*row) for row in wanted}:
+        seeds = len({repeat for _, repeat in rows})
+        raise errors.InputError(
+            f"study {found.name!r} has confirmed another choice of {searched!r} already (--top {len(rows) // seeds} "
+            f"--seeds {seeds}): a second look at the test set is no confirmation. `--as NAME` makes another study of it"
+        )
+
+
+def _words(params: space.Params) -> str:
+    return ", ".join(f"{name} {value}" for name, value in params.items())
+
+
+def run(here: store.Store, of: study.Study, force: supervisor.Workforce) -> int:
+    """Trains what is left of a confirming study; returns the exit code."""
+    supervisor.check_training(of.spec, force)
+    return supervisor.supervise(here, of, force)

@@ -1,0 +1,169 @@
+"""The figures of a report: drawn once, taken as SVG for the page and as PNG beside the Markdown."""
+
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib import axes, figure, ticker
+
+from search import plots
+
+# of Okabe and Ito, without black and yellow: told apart by colour-blind people, on white and on black
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")
+MARKERS = "osD^vPX*"
+INK = "#010101"  # in an SVG it becomes the page's own text colour
+SIZE = (5.6, 3.5)  # inches: a phone shows it at full size
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "svg.fonttype": "path",  # a browser's own font would be wider or narrower than the room that was left for it
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A drawn figure.
+
+    Attributes:
+        name: of its file, and unique on a page.
+        text: what it shows, for who cannot see it.
+    """
+
+    name: str
+    text: str
+    svg: str
+    png: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A curve over the epochs: by seed, drawn as its mean and, as a band, all the room between the seeds."""
+
+    label: str
+    colour: int
+    seeds: Sequence[Sequence[float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A horizontal line to compare with."""
+
+    label: str
+    value: float
+
+
+def curves(name: str, text: str, lines: Sequence[Line], label: str, marks: Sequence[Mark] = ()) -> Picture:
+    """Curves over the epochs, each with its own colour and marker."""
+
+    def draw(panel: axes.Axes) -> None:
+        for line in lines:
+            epochs = range(1, min(map(len, line.seeds)) + 1)
+            by_epoch = list(zip(*line.seeds, strict=False))
+            colour, mean = COLOURS[line.colour % len(COLOURS)], [sum(epoch) / len(epoch) for epoch in by_epoch]
+            if len(line.seeds) > 1:
+                panel.fill_between(epochs, list(map(min, by_epoch)), list(map(max, by_epoch)), color=colour, alpha=0.2)
+            marker = MARKERS[line.colour % len(MARKERS)]
+            panel.plot(epochs, mean, color=colour, marker=marker, markersize=4, linewidth=1.6, label=line.label)
+        panel.set_xlabel("epoch")
+        panel.set_ylabel(label)
+        panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+
+    return _picture(name, text, draw, marks, legend=len(lines) + len(marks) > 1)
+
+
+def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[float]) -> Picture:
+    """The loss of every mini-batch, with its running mean over fifty of them."""
+
+    def draw(panel: axes.Axes) -> None:
+        panel.plot(steps, losses, color=COLOURS[5], linewidth=0.6, label="each batch")
+        width = min(50, len(losses))
+        means = [sum(losses[i : i + width]) / width for i in range(len(losses) - width + 1)]
+        panel.plot(steps[width - 1 :], means, color=COLOURS[0], linewidth=1.8, label=f"mean of the last {width}")
+        panel.set_xlabel("mini-batch of the first epoch")
+        panel.set_ylabel("cross-entropy loss, nats")
+
+    return _picture(name, text, draw, (), legend=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """Trials of one kind: where along the x axis, and their values."""
+
+    label: str
+    colour: int
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def progress(
+    name: str,
+    text: str,
+    points: Sequence[Points],
+    best: tuple[Sequence[float], Sequence[float]],
+    labels: tuple[str, str],
+    marks: Sequence[Mark] = (),
+) -> Picture:
+    """Values of trials and, as a staircase, the best of them so far.
+
+    Args:
+        best: x, and the best value from there on.
+        labels: of the x and the y axis.
+    """
+
+    def draw(panel: axes.Axes) -> None:
+        for each in points:
+            style: dict[str, Any] = {"color": COLOURS[each.colour], "marker": MARKERS[each.colour], "linestyle": "none"}
+            panel.plot(each.x, each.y, markersize=5, label=each.label, **style)
+        panel.step(*best, where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
+        panel.set_xlabel(labels[0])
+        panel.set_ylabel(labels[1])
+
+    return _picture(name, text, draw, marks, legend=True)
+
+
+def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
+    """Horizontal bars, the first on top."""
+
+    def draw(panel: axes.Axes) -> None:
+        names = list(shares)
+        panel.barh(names, [shares[each] for each in names], color=COLOURS[0], height=0.6)
+        panel.invert_yaxis()
+        panel.set_xlabel(label)
+        panel.set_xlim(0, max([*shares.values(), 0.01]) * 1.18)
+        for row, each in enumerate(names):
+            panel.annotate(f"{shares[each]:.2f}", (shares[each], row), (4, 0), textcoords="offset points", va="center")
+
+    return _picture(name, text, draw, (), legend=False, height=0.9 + 0.36 * len(shares))
+
+
+def _picture(
+    name: str,
+    text: str,
+    draw: Callable[[axes.Axes], None],
+    marks: Sequence[Mark],
+    legend: bool,
+    height: float = SIZE[1],
+) -> Picture:
+    style: Any = {**STYLE, "svg.hashsalt": name}  # salted: the figures of one page share no ids
+    with matplotlib.rc_context(style):
+        drawing = figure.Figure(figsize=(SIZE[0], height), dpi=plots.PIXELS_PER_INCH, layout="constrained")
+        panel = drawing.subplots()
+        draw(panel)
+        for mark in marks:
+            panel.axhline(mark.value, color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.7)
+            place = (1, mark.value), (-2, 2)
+            where: dict[str, Any] = {"xycoords": panel.get_yaxis_transform(), "textcoords": "offset points"}
+            panel.annotate(mark.label, *place, **where, ha="right", va="bottom", fontsize=7.5)
+        panel.grid(alpha=0.25, color=INK, linewidth=0.5)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+        if legend:  # above the panel: nothing is hidden, however many lines there are
+            drawing.legend(loc="outside upper center", ncols=4, frameon=False, columnspacing=1.2, handlelength=1.6)
+        vector, pixels = io.StringIO(), io.BytesIO()
+        drawing.savefig(vector, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        drawing.savefig(pixels, format="png")
+    svg = vector.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    return Picture(name, text, svg, pixels.getvalue())

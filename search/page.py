@@ -1,0 +1,142 @@
+"""A report as one HTML page that needs no network, and as Markdown with pictures: the same chapters in both."""
+
+import dataclasses
+import pathlib
+import re
+import tempfile
+from collections.abc import Sequence
+
+import jinja2
+import markupsafe
+
+from search import errors, figures
+
+TEMPLATES = jinja2.PackageLoader("search", "templates")
+FIGURES = "figures"
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A paragraph. `word` between backticks is code."""
+
+    text: str
+    kind = "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    items: Sequence[str]
+    kind = "bullets"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells of text; a column whose cells begin like numbers is set to the right."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str
+    kind = "table"
+
+    @property
+    def aligned(self) -> list[str]:
+        """`right` or `left` for each column."""
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.headings)
+        numeric = re.compile(r"^([-+±]?\d.*|-|)$")
+        return ["right" if all(numeric.match(cell) for cell in column) else "left" for column in columns]
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A figure with its caption."""
+
+    picture: figures.Picture
+    caption: str
+    kind = "drawing"
+
+
+Block = Text | Bullets | Table | Drawing
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """A part of the report, with a place of its own in the list of contents."""
+
+    title: str
+    blocks: Sequence[Block]
+
+    @property
+    def anchor(self) -> str:
+        """Its name in links: letters, digits and hyphens."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A whole report.
+
+    Attributes:
+        facts: the figures that stand on top, as (name, value).
+    """
+
+    title: str
+    subtitle: str
+    facts: Sequence[tuple[str, str]]
+    chapters: Sequence[Chapter]
+
+
+def write(page: Page, folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Writes `report.html`, `report.md` and `figures/*.png` into a folder, each file whole or not at all.
+
+    Raises:
+        errors.InputError: the folder cannot be made or written.
+    """
+    files = {folder / "report.html": html(page).encode(), folder / "report.md": markdown(page).encode()}
+    drawings = [block for chapter in page.chapters for block in chapter.blocks if isinstance(block, Drawing)]
+    pictures = {folder / FIGURES / f"{each.picture.name}.png": each.picture.png for each in drawings}
+    try:
+        for path, content in {**pictures, **files}.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
+    except OSError as error:
+        raise errors.InputError(f"--output {folder} must be a folder that can be written: {error.strerror}") from error
+    html_path, markdown_path = files
+    return html_path, markdown_path
+
+
+def html(page: Page) -> str:
+    """The page, with its style and figures inside."""
+    environment = jinja2.Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["prose"] = _prose
+    return environment.get_template("report.html").render(page=page, safe=markupsafe.Markup)
+
+
+def markdown(page: Page) -> str:
+    """The same as Markdown; the figures lie beside it."""
+    # no autoescape: it is not HTML, and `_cell` escapes what would break a table
+    environment = jinja2.Environment(loader=TEMPLATES, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+    environment.filters["cell"] = _cell
+    return environment.get_template("report.md").render(page=page, figures=FIGURES)
+
+
+def _prose(text: str) -> markupsafe.Markup:
+    parts = [markupsafe.escape(part) for part in text.split("`")]
+    whole = [markupsafe.Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts)]
+    return markupsafe.Markup("").join(whole)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _replace(path: pathlib.Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False) as file:
+        file.write(content)
+    try:
+        pathlib.Path(file.name).chmod(0o644)
+        pathlib.Path(file.name).replace(path)
+    except OSError:
+        pathlib.Path(file.name).unlink()
+        raise

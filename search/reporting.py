@@ -1,0 +1,141 @@
+"""Commands whose result is a page: report, confirm, reproduce."""
+
+import json
+import pathlib
+import time
+
+import click
+
+from search import answers, display, errors, forecast, options, store, study, supervisor
+from search.options import common, json_option, local_workers, study_argument
+
+output_option = click.option(
+    "--output",
+    default="report",
+    show_default=True,
+    type=click.Path(path_type=pathlib.Path),
+    help="Folder for report.html, report.md and figures/.",
+)
+
+
+@click.command()
+@click.argument("names", metavar="STUDY...", nargs=-1, required=True)
+@output_option
+@click.option("--title", help="Title of the page.")
+@json_option
+@common
+def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_json: bool, storage: str) -> None:
+    """Writes a report of studies: a page that needs no network, and the same as Markdown with pictures.
+
+    A search that `search confirm` has confirmed shows that too.
+
+    \b
+    Example:
+      search report lab
+      search report depth width activation --output one-factor
+    """
+    here = options.open_store(storage)
+    write_report(here, [options.find_study(here, name) for name in names], output, title, as_json)
+
+
+def write_report(
+    here: store.Store, studies: list[study.Study], output: pathlib.Path, title: str | None, as_json: bool
+) -> None:
+    """Builds the page, writes it, and says where it is."""
+    from search import page, reports  # figures take a second to import
+
+    with answers.err.status("drawing ..."):
+        experiments, confirmations = reports.gather(here, studies)
+        heading = title or reports.title(experiments)
+        html, markdown = page.write(reports.build(experiments, heading, confirmations), output)
+    judged = reports.verdicts(experiments)
+    if as_json:
+        found = [
+            {"study": each.study, "claim": each.claim, "verdict": str(finding.verdict), "evidence": finding.evidence}
+            for each, finding in judged
+        ]
+        click.echo(json.dumps({"html": str(html), "markdown": str(markdown), "takeaways": found}))
+        return
+    for each, finding in judged:
+        answers.out.print(f"{finding.verdict:<14}{each.study}: {each.claim}", highlight=False, soft_wrap=True)
+    click.echo(f"report: {html} and {markdown}")
+
+
+@click.command()
+@study_argument
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="So many configurations.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh seeds of each.")
+@click.option("--as", "other_name", metavar="NAME", help="Name of the confirming study.  [default: STUDY-confirm]")
+@local_workers
+@json_option
+@common
+def confirm(
+    name: str,
+    top: int,
+    seeds: int,
+    other_name: str | None,
+    force: supervisor.Workforce,
+    as_json: bool,
+    storage: str,
+) -> int:
+    """Trains the best configurations again on all training images, with fresh seeds, and tests them once.
+
+    It tells how optimistic the search's own values are. Asked again, it prints what it found.
+
+    \b
+    Example:
+      search confirm lab --top 5 --seeds 3
+    """
+    from search import confirmation
+
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    summary = study.summary(here, of)
+    if summary.done < summary.budget:
+        answers.err.print(f"note: {of.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
+    if code := confirmation.run(here, confirmation.prepare(here, of, top, seeds, other_name), force):
+        return code
+    found = confirmation.read(here, of, other_name)
+    if found is None:
+        raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+        return 0
+    answers.out.print(display.confirmation_table(found))
+    answers.out.print(confirmation.sentence(found), style="bold green", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Of each one-factor setting.")
+@click.option("--trials", type=click.IntRange(min=1), default=10, show_default=True, help="Of the search.")
+@output_option
+@local_workers
+@json_option
+@common
+def reproduce(
+    seeds: int, trials: int, output: pathlib.Path, force: supervisor.Workforce, as_json: bool, storage: str
+) -> int:
+    """Repeats the whole lab and writes its report: baseline, five factors, the search, the published trials.
+
+    Ctrl-C hands running trials over; asked again, it goes on where it was.
+
+    \b
+    Example:
+      search reproduce
+      search reproduce --seeds 3 --trials 100 --output lab-report
+    """
+    from search import reproduction
+
+    here = store.Store(store.check_url(storage), options.OPEN_SECONDS)
+    started, studies = time.monotonic(), []
+    for step in reproduction.run(here, force, seeds, trials):
+        if step.code:
+            return step.code
+        summary = study.summary(here, step.of)
+        studies.append(step.of)
+        answers.err.print(f"{step.of.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
+    write_report(here, studies, output, reproduction.LAB_TITLE, as_json)
+    if not as_json:
+        answers.out.print(f"the whole lab took {forecast.words(time.monotonic() - started)}", highlight=False)
+    return 0

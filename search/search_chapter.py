@@ -1,0 +1,260 @@
+"""The chapter of a report on a search: what was tried, found, pruned and paid, and what mattered."""
+
+import datetime
+import itertools
+import statistics
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search import chapters, configurations, display, figures, forecast, lab
+from search.evidence import Experiment
+from search.page import Block, Bullets, Chapter, Drawing, Table, Text
+
+TABLE_TRIALS = 60
+IMPORTANCE_TRIALS = 10  # complete ones: below that it is chance
+TOP_SHARE = 0.25
+QUARTERS = 4
+COLOUR_OF_STATE = {TrialState.COMPLETE: (0, "complete"), TrialState.PRUNED: (1, "pruned")}
+
+
+def chapter(experiment: Experiment) -> Chapter:
+    """A search, from its setting to its bill."""
+    blocks: list[Block] = [Text(_setting(experiment))]
+    ended = [trial for trial in experiment.trials if trial.state.is_finished()]
+    if not ended:
+        return Chapter(f"{experiment.name}: the search", [*blocks, Text("No trial has ended yet.")])
+    if _valued(ended):
+        blocks += [_history(experiment), _over_time(experiment)]
+    blocks.append(Bullets(_bill(experiment)))
+    blocks += _importance(experiment)
+    if any(trial.state == TrialState.PRUNED for trial in ended):
+        blocks += [_pruned(experiment), _shares(experiment)]
+    blocks.append(_trials(experiment))
+    if chapters.has_accuracy(experiment) and (published := _published(experiment)):
+        blocks.append(published)
+    return Chapter(f"{experiment.name}: the search", blocks)
+
+
+def _valued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state in COLOUR_OF_STATE and trial.value is not None]
+
+
+def _setting(experiment: Experiment) -> str:
+    spec = experiment.summary.study.spec
+    size = "a continuous space" if spec.space.size is None else f"{spec.space.size:,} configurations"
+    rules = ["hopeless networks"] if spec.pruning.hopeless else []
+    rules += [f"the {spec.pruning.pruner} pruner"] if spec.pruning.pruner else []
+    enqueued = f", the first {len(spec.enqueue)} enqueued" if spec.enqueue else ""
+    seen = "" if spec.training is None else f", each value the accuracy on the {spec.training.evaluate_on} set"
+    return (
+        f"{experiment.summary.done} of {experiment.summary.budget} trials done over {size} by the sampler "
+        f"`{spec.sampler.name}`{enqueued}{seen}. Pruned: {' and '.join(rules) or 'nothing'}."
+    )
+
+
+def _marks(experiment: Experiment) -> list[figures.Mark]:
+    if not chapters.has_accuracy(experiment):
+        return []
+    return [chapters.HUMAN, figures.Mark("the lab's best 0.8607", lab.BEST_ACCURACY)]
+
+
+def _best_so_far(experiment: Experiment, trials: Sequence[FrozenTrial]) -> list[float]:
+    better = max if experiment.summary.study.spec.study.direction == "maximize" else min
+    return list(itertools.accumulate((float(trial.value or 0.0) for trial in trials), better))
+
+
+def _history(experiment: Experiment) -> Drawing:
+    found = _valued(experiment.trials)
+    points = []
+    for state, (colour, word) in COLOUR_OF_STATE.items():
+        own = [trial for trial in found if trial.state == state]
+        if own:
+            where = [trial.number for trial in own], [float(trial.value or 0.0) for trial in own]
+            points.append(figures.Points(word, colour, *where))
+    complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
+    best = [trial.number for trial in complete], _best_so_far(experiment, complete)
+    metric = experiment.summary.study.spec.study.metric
+    text = f"{metric} of each trial and the best so far"
+    name = f"{experiment.name}-history"
+    picture = figures.progress(name, text, points, best, ("trial", metric), _marks(experiment))
+    return Drawing(picture, f"Optimisation history: {text}. A pruned trial stands at the value it was pruned at.")
+
+
+def _over_time(experiment: Experiment) -> Drawing:
+    """The best value over what was spent, in the order in which trials ended."""
+    complete = sorted(
+        (t for t in experiment.trials if t.state.is_finished()), key=lambda t: (t.datetime_complete is None, t.number)
+    )
+    complete.sort(key=lambda trial: trial.datetime_complete or datetime.datetime.max)
+    spent = list(itertools.accumulate(float(trial.user_attrs.get("seconds", 0.0)) for trial in complete))
+    found = [
+        (seconds / 60, trial)
+        for seconds, trial in zip(spent, complete, strict=True)
+        if trial.state == TrialState.COMPLETE and trial.value is not None
+    ]
+    metric = experiment.summary.study.spec.study.metric
+    best = [minutes for minutes, _ in found], _best_so_far(experiment, [trial for _, trial in found])
+    text = f"the best {metric} over the training time spent, all workers together"
+    labels = "training time spent, minutes", metric
+    points = [figures.Points("complete", 0, best[0], [float(trial.value or 0.0) for _, trial in found])]
+    picture = figures.progress(f"{experiment.name}-cost", text, points, best, labels, _marks(experiment))
+    return Drawing(picture, f"{text[0].upper()}{text[1:]}.")
+
+
+def _bill(experiment: Experiment) -> list[str]:
+    """What it cost, and what was spared."""
+    trials, summary = experiment.trials, experiment.summary
+    found = [display.best_sentence(summary).replace("best:", "Best:") + "."]
+    started = [t.datetime_start for t in trials if t.datetime_start]
+    ended = [t.datetime_complete for t in trials if t.datetime_complete]
+    wall = (max(ended) - min(started)).total_seconds() if started and ended else 0.0
+    cpu = [float(t.user_attrs["cpu_seconds"]) for t in trials if "cpu_seconds" in t.user_attrs]
+    bill = f"Training time {forecast.words(summary.seconds)} over all workers"
+    if cpu:
+        bill += f", CPU time {forecast.words(sum(cpu))}"
+    found.append(f"{bill}; {forecast.words(wall)} from the first start to the last end.")
+    best = summary.best
+    if best is not None and best.value is not None and summary.seconds:
+        hours = summary.seconds / 3600
+        found.append(
+            f"{summary.done / hours:.0f} trials an hour of training; the best value came after "
+            f"{forecast.words(_seconds_until(experiment, best.number))} of it."
+        )
+    epochs = summary.study.spec.training.epochs if summary.study.spec.training else None
+    pruned = [t for t in trials if t.state == TrialState.PRUNED]
+    if pruned and epochs:
+        saved = sum(epochs - len(t.intermediate_values) for t in pruned)
+        whole = epochs * summary.done
+        found.append(f"{len(pruned)} trials pruned, which spared {saved} of {whole} epochs ({saved / whole:.0%}).")
+    failed = summary.count(TrialState.FAIL)
+    found.append(f"{failed or 'No'} trial{'s' * (failed != 1)} failed.")
+    refused = sum(int(t.user_attrs.get(configurations.REFUSED, 0)) for t in trials)
+    found.append(f"{refused or 'No'} proposal{'s' * (refused != 1)} of the sampler avoided: other trials had them.")
+    return found
+
+
+def _seconds_until(experiment: Experiment, number: int) -> float:
+    end = experiment.trials[number].datetime_complete
+    done = [t for t in experiment.trials if t.datetime_complete and end and t.datetime_complete <= end]
+    return sum(float(t.user_attrs.get("seconds", 0.0)) for t in done)
+
+
+def _importance(experiment: Experiment) -> list[Block]:
+    """Each parameter's, among the complete trials in which it exists."""
+    complete = [t for t in experiment.trials if t.state == TrialState.COMPLETE and t.value is not None]
+    if len(complete) < IMPORTANCE_TRIALS:
+        return [Text(f"Importance of the parameters: {len(complete)} complete trials are too few to tell.")]
+    shares = {p.name: _share(experiment, complete, p.name) for p in experiment.summary.study.spec.space.parameters}
+    shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
+    text = f"how much each parameter decides whether a trial is among the best {TOP_SHARE:.0%}"
+    picture = figures.bars(f"{experiment.name}-importance", text, shares, "importance, PED-ANOVA, sum 1")
+    caption = (
+        f"Importance: {text}, by Optuna's PED-ANOVA over {len(complete)} complete trials; a parameter of a branch "
+        "among those that have it. It does not see pruned trials: what they say stands below."
+    )
+    return [Drawing(picture, caption)]
+
+
+def _share(experiment: Experiment, complete: Sequence[FrozenTrial], name: str) -> float:
+    own = [trial for trial in complete if name in trial.params]
+    if len(own) < IMPORTANCE_TRIALS:
+        return 0.0
+    direction = experiment.summary.study.spec.study.direction
+    study = optuna.create_study(direction=direction, storage=optuna.storages.InMemoryStorage())
+    study.add_trials(own)
+    common = [key for key in own[0].params if all(key in trial.params for trial in own)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=common)
+    return float(found.get(name, 0.0))
+
+
+def _pruned(experiment: Experiment) -> Table:
+    """When and why, by reason."""
+    reasons: dict[str, list[FrozenTrial]] = {}
+    for trial in experiment.trials:
+        if trial.state == TrialState.PRUNED:
+            reasons.setdefault(str(trial.user_attrs.get("reason", "?")).partition(":")[0], []).append(trial)
+    rows = []
+    for reason, trials in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        epochs = sorted(len(trial.intermediate_values) for trial in trials)
+        when = "before training" if epochs[-1] == 0 else f"after {statistics.median(epochs):g} (0 to {epochs[-1]})"
+        if epochs[0] > 0:
+            when = f"after {statistics.median(epochs):g} ({epochs[0]} to {epochs[-1]})"
+        rows.append([reason, str(len(trials)), when, ", ".join(str(t.number) for t in trials[:12])])
+    return Table(["reason", "trials", "epoch, median and range", "numbers"], rows, "What was pruned, when and why.")
+
+
+def _shares(experiment: Experiment) -> Table:
+    """The pruned share per value: what importance does not see."""
+    rows = []
+    ended = [t for t in experiment.trials if t.state in COLOUR_OF_STATE]
+    for parameter in experiment.summary.study.spec.space.parameters:
+        own = [trial for trial in ended if parameter.name in trial.params]
+        for label, group in _levels(own, parameter.name):
+            pruned = sum(trial.state == TrialState.PRUNED for trial in group)
+            rows.append([parameter.name, label, str(len(group)), str(pruned), f"{pruned / len(group):.0%}"])
+    caption = "The share of pruned trials per value; numbers of more than eight values in quarters of the trials."
+    return Table(["parameter", "value", "trials", "pruned", "share"], rows, caption)
+
+
+def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[FrozenTrial]]]:
+    values = {trial.params[name] for trial in trials}
+    if len(values) <= 2 * QUARTERS or any(isinstance(value, str) for value in values):
+        ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
+        return [(str(value), [t for t in trials if t.params[name] == value]) for value in ordered]
+    ranked = sorted(trials, key=lambda trial: trial.params[name])
+    cuts = [round(len(ranked) * quarter / QUARTERS) for quarter in range(QUARTERS + 1)]
+    groups = [ranked[start:end] for start, end in itertools.pairwise(cuts)]
+    return [(f"{_short(g[0].params[name])} to {_short(g[-1].params[name])}", g) for g in groups if g]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _trials(experiment: Experiment) -> Table:
+    spec = experiment.summary.study.spec
+    names = [p.name for p in spec.space.parameters]
+    ended = [trial for trial in experiment.trials if trial.state.is_finished()]
+    shown = ended
+    caption = "All trials that have ended."
+    if len(ended) > TABLE_TRIALS:
+        sign = -1 if spec.study.direction == "maximize" else 1
+        ranked = sorted((t for t in ended if t.value is not None), key=lambda t: sign * float(t.value or 0.0))
+        shown = ranked[:TABLE_TRIALS]
+        caption = f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {spec.name}` prints all."
+    rows = []
+    for trial in shown:
+        attrs = trial.user_attrs
+        row = [str(trial.number), display.STATES[trial.state][0], "" if trial.value is None else f"{trial.value:.4f}"]
+        row += [_short(trial.params[name]) if name in trial.params else "-" for name in names]
+        row += [str(len(trial.intermediate_values))]
+        row += [f"{attrs[key]:.1f}" if key in attrs else "" for key in ("seconds", "cpu_seconds")]
+        rows.append([*row, str(attrs.get("reason", "")).partition(":")[0]])
+    headings = ["#", "state", spec.study.metric, *(display.HEADINGS.get(n, n) for n in names)]
+    return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption)
+
+
+def _published(experiment: Experiment) -> Table | None:
+    """The lab's ten trials beside ours of the same configurations, where there are any."""
+    rows = []
+    tree = experiment.summary.study.spec.space
+    for number, theirs in enumerate(lab.TRIALS):
+        try:
+            kept, _ = tree.trim(theirs.params)
+        except ValueError:  # outside this study's space
+            continue
+        ours = next((runs for runs in experiment.runs if runs.params == kept), None)
+        if ours is not None:
+            mean, losses = ours.value.mean, list(ours.figures("avg_loss").values())
+            row = [str(number), chapters.setting(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
+            row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
+            rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])
+    headings = ["lab's trial", "configuration", "accuracy, lab", "here", "difference", "avg loss, lab", "here"]
+    return Table(headings, rows, "The lab's published trials, and the same configurations here.") if rows else None
