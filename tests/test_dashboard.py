@@ -6,14 +6,13 @@ import io
 import json
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
 import wsgiref.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -304,24 +303,6 @@ def test_mistakes_are_told_in_a_line(processes: Processes, opened: store.Store, 
         ):
             code, output = processes.run("dashboard", *arguments)
             assert (code, output.count("\n"), words in output) == (2, 1, True), output
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[sync_api.Browser]:
-    """Headless Chromium: the machine's, or Debian's package."""
-    if shutil.which("chromium") is None:
-        try:
-            for command in ("update", "install"):
-                words = ["apt-get", "--yes", "--quiet", command, *(["chromium"] if command == "install" else [])]
-                subprocess.run(words, check=True, capture_output=True, timeout=280)
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"no chromium here, and apt-get has none for us: {error}")
-    quiet = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    more = ["--disable-component-update", "--disable-sync"]
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*quiet, *more])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.slow
