@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: search test unit check bench chaos secrets clean
+.PHONY: search lab test unit check bench chaos secrets clean
 
 search: $(VENV)/.installed
 	$(BIN)/search run lab
@@ -18,6 +18,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lab: $(VENV)/.installed
+	$(BIN)/search reproduce
 
 bench: $(VENV)/.installed
 	$(BIN)/search bench

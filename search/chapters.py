@@ -34,6 +34,8 @@ def chapter(experiment: Experiment, colours: Palette) -> Chapter:
     if not experiment.runs:
         return Chapter(_title(experiment), [*blocks, Text("No trial is complete yet.")])
     blocks.append(_curves(experiment, colours))
+    if any(runs.gap_curves for runs in experiment.runs) and not experiment.is_single:
+        blocks.append(_gaps(experiment, colours))
     if experiment.is_single:
         blocks += _single(experiment)
     blocks += [_table(experiment), Bullets(_shown(experiment))]
@@ -94,6 +96,19 @@ def _curves(experiment: Experiment, colours: Palette) -> Drawing:
     heading = None if factor is None else factor.name
     picture = figures.curves(f"{experiment.name}-curves", text, lines, label, marks, heading)
     return Drawing(picture, f"{text[0].upper()}{text[1:]}.{band}")
+
+
+def _gaps(experiment: Experiment, colours: Palette) -> Drawing:
+    """Overfitting, where there is any: the gap grows while the evaluated accuracy does not."""
+    lines, factor = [], experiment.factor
+    for runs in experiment.runs:
+        if factor is not None and runs.gap_curves:
+            level = experiment.level(runs)
+            lines.append(figures.Line(f"{level}", colours[factor.name, level], list(runs.gap_curves.values())))
+    text = "accuracy on the training images less the evaluated one, over the epochs"
+    heading = None if factor is None else factor.name
+    picture = figures.curves(f"{experiment.name}-gaps", text, lines, "gap, share of images", (), heading)
+    return Drawing(picture, f"Overfitting: {text}.")
 
 
 def _single(experiment: Experiment) -> list[Block]:

@@ -99,6 +99,15 @@ class Runs:
         return {repeat: curve[-1] - self.values[repeat] for repeat, curve in self.curves("train_accuracies").items()}
 
     @property
+    def gap_curves(self) -> dict[int, list[float]]:
+        """The same by epoch."""
+        seen = self.curves()
+        return {
+            repeat: [trained - value for trained, value in zip(curve, seen[repeat], strict=False)]
+            for repeat, curve in self.curves("train_accuracies").items()
+        }
+
+    @property
     def falls(self) -> dict[int, float]:
         """By repeat the mean fall of the accuracy from one epoch to the next, rises counted as 0: its unsteadiness."""
         return {

@@ -65,7 +65,7 @@ def test_a_report_holds_what_the_trials_show(written: pathlib.Path) -> None:
         assert f"\n## {heading}\n" in markdown
         assert f"<h2>{heading}</h2>" in html
     pictures = re.findall(r"\]\((figures/[^)]+\.png)\)", markdown)
-    assert len(pictures) == len(set(pictures)) == html.count("<figure ") == 7
+    assert len(pictures) == len(set(pictures)) == html.count("<figure ") == 9
     for picture in pictures:
         assert (written / picture).read_bytes().startswith(b"\x89PNG")
     assert "Four <studies> & more" in markdown
@@ -121,7 +121,7 @@ def test_the_page_is_drawn_whole(browser: sync_api.Browser, written: pathlib.Pat
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("request", lambda request: problems.append(request.url) if "report.html" not in request.url else None)
     opened.goto((written / "report.html").as_uri())
-    assert opened.locator("figure svg").count() == 7
+    assert opened.locator("figure svg").count() == 9
     assert opened.evaluate(LOOK) == []
     ink, paper = opened.evaluate(
         "() => [getComputedStyle(document.querySelector('figure svg')).color,"
