@@ -15,3 +15,11 @@ class DataError(ModelError):
 
 class DeviceError(ModelError):
     """The asked-for device or engine does not exist here."""
+
+
+class ModelFileError(ModelError):
+    """A file is no trained network of ours, or cannot be written as one."""
+
+
+class PictureError(ModelError):
+    """A file is no image that the network can see."""

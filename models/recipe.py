@@ -8,6 +8,21 @@ from models import errors
 ACTIVATIONS = ("ReLU", "Sigmoid", "GELU")
 IMAGE_PIXELS = 784
 CLASSES = 10
+CLASS_NAMES = {
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    "synthetic": tuple(f"prototype {number}" for number in range(CLASSES)),
+}
 TRAINING_IMAGES = {"fashion-mnist": 60_000, "synthetic": 600}
 HOLDOUT_IMAGES = 10_000
 

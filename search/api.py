@@ -12,10 +12,12 @@ import optuna
 from search import (
     confirmation,
     errors,
+    exported,
     objective,
     options,
     orders,
     page,
+    prediction,
     reports,
     reproduction,
     retraining,
@@ -25,7 +27,7 @@ from search import (
     supervisor,
 )
 
-__all__ = ["run", "load", "extend", "replay", "confirm", "report", "reproduce"]
+__all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 
 
 def run(
@@ -110,6 +112,38 @@ def confirm(
     if found is None:
         raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
     return found
+
+
+def export(
+    name: str,
+    to: str | os.PathLike[str],
+    trial: int | None = None,
+    *,
+    onnx: bool = False,
+    force: bool = False,
+    storage: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    engine: str | None = None,
+) -> exported.Exported:
+    """Writes the network of the best (confirmed) trial, or of one, as safetensors with its card beside it.
+
+    Raises:
+        errors.InputError: nothing to export, or files that are there and may not be replaced.
+    """
+    here, workforce = _open(storage), _force(None, data_dir, device, engine)
+    of = options.find_study(here, name)
+    files = exported.check_path(pathlib.Path(to), onnx, force)
+    choice = exported.choose(here, of, None if trial is None else options.find_trial(here, of, trial))
+    train = objective.Objective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
+    return exported.export(choice, train, files)
+
+
+def predict(
+    model: str | os.PathLike[str], *images: str | os.PathLike[str], resize: bool = False, invert: bool = False
+) -> list[prediction.Prediction]:
+    """What an exported model takes PNG or JPEG files for; see `search.prediction`."""
+    return prediction.of_images(pathlib.Path(model), [pathlib.Path(path) for path in images], resize, invert)
 
 
 def report(

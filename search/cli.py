@@ -25,6 +25,7 @@ from search import (
     study,
     study_file,
     supervisor,
+    taking,
     watching,
 )
 from search.options import common, json_option, local_workers, study_argument, training
@@ -255,5 +256,7 @@ for command in (
     reporting.report,
     reporting.confirm,
     reporting.reproduce,
+    taking.export,
+    taking.predict,
 ):
     cli.add_command(command)

@@ -201,6 +201,14 @@ def study_table(summaries: list[study.Summary]) -> table.Table:
     return grid
 
 
+def plain_table(*names: str) -> table.Table:
+    """A table without a frame; columns of numbers stand right."""
+    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        grid.add_column(name, justify="right" if name in ("probability", "recall") else "left")
+    return grid
+
+
 def confirmation_table(found: "confirmation.Confirmation") -> table.Table:
     """Confirmed configurations, a row each."""
     grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

@@ -144,6 +144,24 @@ def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
     return _picture(name, text, draw, (), legend=False, height=0.9 + 0.36 * len(shares))
 
 
+def confusion(name: str, text: str, shares: Sequence[Sequence[float]], names: Sequence[str]) -> Picture:
+    """A square of shares, 0 to 1, a row each; what is above one percent is written into it."""
+
+    def draw(panel: axes.Axes) -> None:
+        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, line in enumerate(shares):
+            for column, share in enumerate(line):
+                colour = "white" if share > 0.5 else "#333333"
+                words = f"{100 * share:.0f}" if share >= 0.01 else ""
+                panel.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
+        panel.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        panel.set_yticks(range(len(names)), names)
+        panel.set_xlabel("taken for, % of the class's images")
+        panel.set_ylabel("class")
+
+    return _picture(name, text, draw, (), legend=False, height=5.2, grid=False)
+
+
 def _picture(
     name: str,
     text: str,
@@ -152,6 +170,7 @@ def _picture(
     legend: bool,
     height: float = SIZE[1],
     heading: str | None = None,
+    grid: bool = True,
 ) -> Picture:
     style: Any = {**STYLE, "svg.hashsalt": name}  # salted: the figures of one page share no ids
     with matplotlib.rc_context(style):
@@ -163,7 +182,8 @@ def _picture(
             place = (1, mark.value), (-2, 2)
             where: dict[str, Any] = {"xycoords": panel.get_yaxis_transform(), "textcoords": "offset points"}
             panel.annotate(mark.label, *place, **where, ha="right", va="bottom", fontsize=7.5)
-        panel.grid(alpha=0.25, color=INK, linewidth=0.5)
+        if grid:
+            panel.grid(alpha=0.25, color=INK, linewidth=0.5)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         if legend:  # above the panel: nothing is hidden, however many lines there are

@@ -54,6 +54,10 @@ class Result:
 class Objective:
     """Trains the configurations of one study on one engine and device.
 
+    Attributes:
+        provenance: what the last bits of its trainings depend on.
+        whole: the dataset with its test set, on the CPU, whatever trials are evaluated on.
+
     Raises:
         models.errors.ModelError: the dataset, engine or device is not to be had.
     """
@@ -67,9 +71,11 @@ class Objective:
         self._spec, self._training = spec, spec.training
         self._engine = engines.load(engine or self._training.engine, device)
         data = datasets.fashion_mnist(data_dir) if self._training.dataset == "fashion-mnist" else datasets.synthetic()
+        whole = data
         if self._training.evaluate_on == "validation":
             data = data.holdout()
         self._data = data.to(self._engine.device)
+        self.whole = whole
         self.provenance = provenance.of(self._engine, self._data)
 
     def __call__(self, trial: Trial) -> Result:

@@ -3,13 +3,12 @@
 import dataclasses
 import pathlib
 import re
-import tempfile
 from collections.abc import Sequence
 
 import jinja2
 import markupsafe
 
-from search import errors, figures
+from search import errors, figures, whole_file
 
 TEMPLATES = jinja2.PackageLoader("search", "templates")
 FIGURES = "figures"
@@ -103,7 +102,7 @@ def write(page: Page, folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]
     try:
         for path, content in {**pictures, **files}.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content)
+            whole_file.write(path, content)
     except OSError as error:
         raise errors.InputError(f"--output {folder} must be a folder that can be written: {error.strerror}") from error
     html_path, markdown_path = files
@@ -121,8 +120,15 @@ def markdown(page: Page) -> str:
     """The same as Markdown; the figures lie beside it."""
     # no autoescape: it is not HTML, and `_cell` escapes what would break a table
     environment = jinja2.Environment(loader=TEMPLATES, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "table": table_markdown}
     return environment.get_template("report.md").render(page=page, figures=FIGURES)
+
+
+def table_markdown(table: Table) -> str:
+    """Its rows, without the caption."""
+    rules = ["---:" if side == "right" else "---" for side in table.aligned]
+    rows = [table.headings, rules, *table.rows]
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
 
 
 def _prose(text: str) -> markupsafe.Markup:
@@ -133,14 +139,3 @@ def _prose(text: str) -> markupsafe.Markup:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False) as file:
-        file.write(content)
-    try:
-        pathlib.Path(file.name).chmod(0o644)
-        pathlib.Path(file.name).replace(path)
-    except OSError:
-        pathlib.Path(file.name).unlink()
-        raise

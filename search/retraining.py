@@ -5,8 +5,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy
+import torch
 from optuna.trial import FrozenTrial, TrialState
 
+from models import network
 from search import checkpoint, errors, objective, tables
 
 ENOUGH = "as many epochs as are stored"
@@ -69,12 +72,20 @@ def replay(trial: FrozenTrial, train: objective.Objective, tick: Callable[[int],
     Raises:
         errors.InputError: the trial has no curve.
     """
+    return retrain(trial, train, tick)[0]
+
+
+def retrain(
+    trial: FrozenTrial, train: objective.Objective, tick: Callable[[int], None] = lambda epoch: None
+) -> tuple[Replay, network.Weights]:
+    """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
         reason = trial.user_attrs.get("reason", f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
     again = Undisturbed(trial, tick)
     train(again)
-    return Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, train.provenance))
+    found = Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, train.provenance))
+    return found, tuple(map(torch.from_numpy, again.weights))
 
 
 class Undisturbed:
@@ -86,6 +97,7 @@ class Undisturbed:
         self.interrupt: Callable[[], None] | None = None
         self.saved: checkpoint.Checkpoint | None = None
         self.values: dict[int, float] = {}
+        self.weights: tuple[numpy.ndarray, ...] = ()
         self._tick = tick
         # a complete one ends by itself
         last = max(trial.intermediate_values, default=0)
@@ -96,6 +108,7 @@ class Undisturbed:
     ) -> None:
         """See `objective.Trial`."""
         self.values[step] = value
+        self.weights = after.weights if after else ()
         self._tick(step)
 
     def should_prune(self) -> str | None:

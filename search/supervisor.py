@@ -1,12 +1,13 @@
 """Creates or resumes a study and works it off with local workers, under a live display."""
 
+import contextlib
 import dataclasses
 import logging
 import os
 import pathlib
 import threading
 
-import tqdm.auto
+import tqdm
 from rich import console
 from rich.logging import RichHandler
 
@@ -99,7 +100,8 @@ def check_training(spec: study_file.StudySpec, force: Workforce) -> None:
     if spec.training.dataset == "fashion-mnist":
         from models import sources
 
-        with err.status("looking for FashionMNIST ..."):
+        # in a notebook a spinner would need a package of widgets
+        with contextlib.nullcontext() if err.is_jupyter else err.status("looking for FashionMNIST ..."):
             for name, path in sources.find(force.data_dir).items():
                 sources.load(path, name)
     engine = force.engine or spec.training.engine
@@ -191,7 +193,7 @@ class _Quiet:
     """Where stderr is no terminal: in a notebook a bar; else the workers' log lines are the progress."""
 
     def __init__(self, notebook: bool) -> None:
-        self._bar = tqdm.auto.tqdm(unit="trial", disable=not notebook)
+        self._bar = tqdm.tqdm(unit="trial", disable=not notebook)
 
     def __enter__(self) -> "_Quiet":
         return self

@@ -1,0 +1,138 @@
+"""A trial's network as a file to take away, with its card."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from torch.nn import functional
+
+from models import classifier, onnx_graph
+from models import recipe as recipes
+from search import confirmation, errors, evidence, model_card, objective, retraining, store, study, whole_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A trial to export, and how it was chosen.
+
+    Attributes:
+        accuracies: see `model_card.Facts`.
+    """
+
+    of: study.Study
+    trial: FrozenTrial
+    how: str
+    accuracies: Sequence[float] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What was written, and how good it is."""
+
+    choice: Choice
+    files: tuple[pathlib.Path, ...]
+    accuracy: float
+    replay: retraining.Replay
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        seeds = self.choice.accuracies
+        found = evidence.interval(seeds) if seeds else None
+        return {
+            "study": self.choice.of.name,
+            "trial": self.choice.trial.number,
+            "files": [str(path) for path in self.files],
+            "accuracy": self.accuracy,
+            "confirmed": found and {"mean": found.mean, "seeds": found.count, "accuracies": list(seeds)},
+            "same_as_stored": self.replay.is_same,
+        }
+
+
+def choose(here: store.Store, of: study.Study, trial: FrozenTrial | None = None) -> Choice:
+    """That trial; or of the best confirmed configuration the first, or the study's best.
+
+    Raises:
+        errors.InputError: no trial is complete, or this one is not.
+    """
+    if of.spec.training is None:
+        raise errors.InputError(f"study {of.name!r} has an objective of its own, whose models export cannot make")
+    if trial is not None:
+        if trial.state != TrialState.COMPLETE:
+            raise errors.InputError(
+                f"--trial must name a complete trial of study {of.name!r}: trial {trial.number} is {trial.state.name}"
+            )
+        return Choice(of, trial, "It was asked for by its number.")
+    found = confirmation.read(here, of)
+    if found is not None:
+        confirming, runs = study.find(here, found.name), found.best.runs
+        if confirming is not None:
+            how = (
+                f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of `{of.name}`."
+            )
+            return Choice(confirming, runs.trials[min(runs.trials)], how, list(runs.values.values()))
+    best = study.summary(here, of).best
+    if best is None:
+        raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to export")
+    return Choice(of, best, f"It has the best value of study `{of.name}`.")
+
+
+def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Path, ...]:
+    """The files that an export writes: model, card, picture, and the ONNX graph.
+
+    Raises:
+        errors.InputError: one is there already and may not be replaced, or its folder is not there.
+    """
+    files = [path, path.with_suffix(".md"), path.with_name(f"{path.stem}-confusion.png")]
+    files += [path.with_suffix(".onnx")] if onnx else []
+    if not path.parent.is_dir():
+        raise errors.InputError(f"--to {path} must lie in a folder that exists, got {path.parent}")
+    if path.suffix != ".safetensors":
+        raise errors.InputError(f"--to must end in .safetensors, got {path}")
+    for each in files:
+        if each.is_dir() or (each.exists() and not force):
+            raise errors.InputError(f"--to {path}: {each} exists already; --force replaces it")
+    return tuple(files)
+
+
+def export(
+    choice: Choice,
+    train: objective.Objective,
+    files: Sequence[pathlib.Path],
+    tick: Callable[[int], None] = lambda epoch: None,
+) -> Exported:
+    """Trains the trial again, and writes what `check_path` named.
+
+    Raises:
+        errors.InputError: the files cannot be written.
+    """
+    replay, weights = retraining.retrain(choice.trial, train, tick)
+    recipe, data = train.recipe(choice.trial.params, int(choice.trial.user_attrs.get("repeat", 0))), train.whole
+    about = {"study": choice.of.name, "trial": str(choice.trial.number), "dataset": data.name}
+    model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
+    logits = model.logits(data.test_images)
+    facts = model_card.Facts(
+        study=choice.of.name,
+        trial=choice.trial.number,
+        dataset=data.name,
+        chosen=choice.how,
+        accuracies=choice.accuracies,
+        matrix=classifier.confusion(logits, data.test_labels),
+        loss=float(functional.cross_entropy(logits, data.test_labels)),
+        replay=replay,
+        provenance=train.provenance,
+    )
+    path, card, picture, *graph = files
+    written = {
+        path: classifier.dump(model),
+        card: model_card.markdown(model, facts, path.name, picture.name).encode(),
+        picture: model_card.picture(model, facts).png,
+        **{each: onnx_graph.dump(model) for each in graph},
+    }
+    for each, content in written.items():
+        try:
+            whole_file.write(each, content)
+        except OSError as error:
+            raise errors.InputError(f"{each} cannot be written: {error.strerror}") from error
+    return Exported(choice, tuple(files), facts.accuracy, replay)

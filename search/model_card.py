@@ -1,0 +1,129 @@
+"""The card beside an exported model: what it is, how good it is and how that is known, how to load it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from models.classifier import Classifier
+from search import evidence, figures, retraining, takeaways
+from search.page import Table, table_markdown
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a card says.
+
+    Attributes:
+        chosen: how the trial was chosen, a sentence.
+        accuracies: of the same configuration on the test set with other seeds, where it was confirmed.
+        matrix: (10, 10) int64: images of a class (row) that the model takes for one of another (column).
+        loss: mean cross-entropy over the test images, nats.
+        replay: the training that gave these weights, beside the stored one.
+        provenance: what its last bits depend on.
+    """
+
+    study: str
+    trial: int
+    dataset: str
+    chosen: str
+    accuracies: Sequence[float]
+    matrix: torch.Tensor
+    loss: float
+    replay: retraining.Replay
+    provenance: dict[str, str]
+
+    @property
+    def accuracy(self) -> float:
+        """Of this very model on the test images."""
+        return float(self.matrix.trace() / self.matrix.sum())
+
+
+def markdown(model: Classifier, facts: Facts, file: str, picture: str) -> str:
+    """The card of a model file; `picture` is the file of its confusion matrix."""
+    recipe = model.recipe
+    settings = [[field.name, str(getattr(recipe, field.name))] for field in dataclasses.fields(recipe)]
+    count = sum(parameter.numel() for parameter in model.network.parameters())
+    parts = [
+        f"# {file}",
+        f"A multilayer perceptron of {count:,} weights that tells the ten classes of {facts.dataset} apart: trial "
+        f"{facts.trial} of study `{facts.study}`. {facts.chosen}",
+        "## Accuracy",
+        _accuracy(facts),
+        "## Load it in plain PyTorch",
+        f"```python\nimport safetensors.torch\nfrom torch import nn\n\n{lines(model, file)}\n```",
+        "`images` is float32 of shape (n, 784): 28 x 28 pixels row by row, 0 for black to 1 for white, light things "
+        f"on a dark ground. Classes, from 0: {', '.join(model.classes)}. "
+        f"`search predict {file} IMAGE.png` does the same.",
+        "## Settings",
+        table_markdown(Table(["setting", "value"], settings, "")),
+        "## Class by class",
+        table_markdown(_classes(model, facts.matrix)),
+        "## Confusion matrix",
+        "Rows: the class of a test image. Columns: what the model takes it for.",
+        table_markdown(_confusion(model, facts.matrix)),
+        f"![confusion matrix]({picture})",
+        "## Limits",
+        f"Trained and tested on {facts.dataset} alone. Photographs, other articles, other framing or dark things on a "
+        "light ground are outside of what these figures say. The probabilities are the softmax of the logits and were "
+        "not calibrated.",
+        "## Provenance",
+        f"{facts.replay.sentence()[0].upper()}{facts.replay.sentence()[1:]}. "
+        + ", ".join(f"{key} {facts.provenance[key]}" for key in facts.provenance),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def lines(model: Classifier, file: str) -> str:
+    """Three lines of Python that load the file and use it; `nn` and `safetensors.torch` are imported."""
+    layers = [
+        f"nn.Linear({each.in_features}, {each.out_features})" if isinstance(each, nn.Linear) else f"nn.{each!r}"
+        for each in model.network
+    ]
+    layers = [layer.replace("GELU(approximate='none')", "GELU()") for layer in layers]
+    return (
+        f"model = nn.Sequential({', '.join(layers)})\n"
+        f'model.load_state_dict(safetensors.torch.load_file("{file}"))\n'
+        "classes = model.eval()(images).argmax(dim=1)"
+    )
+
+
+def picture(model: Classifier, facts: Facts) -> figures.Picture:
+    """The confusion matrix."""
+    shares = (facts.matrix / facts.matrix.sum(dim=1, keepdim=True).clamp(min=1)).tolist()
+    return figures.confusion(
+        "confusion", "share of each class's test images by what they are taken for", shares, model.classes
+    )
+
+
+def _accuracy(facts: Facts) -> str:
+    images = int(facts.matrix.sum())
+    own = (
+        f"**{facts.accuracy:.4f}** of the {images:,} test images are classified right by this model; mean "
+        f"cross-entropy {facts.loss:.4f} nats."
+    )
+    if facts.accuracies:
+        found = evidence.interval(facts.accuracies)
+        return (
+            f"{own} Trained with {found.count} seeds that had no part in the choice of its settings, such a network "
+            f"reaches {takeaways.show(found)} (mean and 95 % interval over the seeds)."
+        )
+    return (
+        f"{own} Its settings were chosen by the value of its own trial, so this figure may be optimistic: "
+        f"`search confirm {facts.study}` trains them with fresh seeds."
+    )
+
+
+def _classes(model: Classifier, matrix: torch.Tensor) -> Table:
+    rows = []
+    for number, name in enumerate(model.classes):
+        right, there, taken = (int(x) for x in (matrix[number, number], matrix[number].sum(), matrix[:, number].sum()))
+        shares = [f"{right / whole:.3f}" if whole else "-" for whole in (there, taken)]
+        rows.append([name, str(there), *shares])
+    return Table(["class", "test images", "recall", "precision"], rows, "")
+
+
+def _confusion(model: Classifier, matrix: torch.Tensor) -> Table:
+    rows = [[name, *map(str, row)] for name, row in zip(model.classes, matrix.tolist(), strict=True)]
+    return Table(["", *model.classes], rows, "")

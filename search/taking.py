@@ -1,0 +1,133 @@
+"""Commands that take a model away and use it: export, predict."""
+
+import json
+import pathlib
+from typing import TYPE_CHECKING
+
+import click
+from rich import progress, table
+
+from search import answers, display, errors, options
+from search.options import common, json_option, study_argument
+
+if TYPE_CHECKING:
+    from search import prediction
+
+SHOWN = 3  # most probable classes of an image
+
+
+@click.command()
+@study_argument
+@click.option(
+    "--to",
+    "path",
+    required=True,
+    type=click.Path(path_type=pathlib.Path),
+    metavar="FILE.safetensors",
+    help="Model file; its card (.md) and confusion matrix (.png) are written beside it.",
+)
+@click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Trial N, in place of the best.")
+@click.option("--onnx", is_flag=True, help="Write FILE.onnx too.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@options.data_option
+@click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
+@json_option
+@common
+def export(
+    name: str,
+    path: pathlib.Path,
+    trial: int | None,
+    onnx: bool,
+    force: bool,
+    data_dir: pathlib.Path,
+    device: str,
+    engine: str | None,
+    as_json: bool,
+    storage: str,
+) -> None:
+    """Trains the best trial again and writes its network as a file, with a card that says how good it is.
+
+    The best is the best confirmed one, where `search confirm` has been asked, else the one with the best value.
+
+    \b
+    Example:
+      search export lab --to lab.safetensors
+      search export lab --trial 7 --to seven.safetensors --onnx
+    """
+    here = options.open_store(storage)
+    of = options.find_study(here, name)
+    from search import exported, objective
+
+    files = exported.check_path(path, onnx, force)
+    choice = exported.choose(here, of, None if trial is None else options.find_trial(here, of, trial))
+    train = objective.Objective(choice.of.spec, data_dir, device, engine)
+    with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
+        task = bar.add_task(f"trial {choice.trial.number}", total=max(choice.trial.intermediate_values, default=0))
+        found = exported.export(choice, train, files, lambda epoch: bar.update(task, completed=epoch))
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+        return
+    if not found.replay.is_same:
+        answers.err.print(f"note: {found.replay.sentence()}", markup=False, highlight=False, soft_wrap=True)
+    click.echo(
+        f"trial {choice.trial.number} of study {choice.of.name!r} written to {', '.join(map(str, files))}; "
+        f"accuracy {found.accuracy:.4f} on the test set"
+    )
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=pathlib.Path))
+@click.argument("images", metavar="[IMAGE...]", nargs=-1, type=click.Path(path_type=pathlib.Path))
+@click.option("--test-set", is_flag=True, help="Predict the test set of the model's data.")
+@click.option("--resize", is_flag=True, help="Scale images that are not 28 x 28.")
+@click.option("--invert", is_flag=True, help="The images are dark on light; FashionMNIST is light on dark.")
+@options.data_option
+@json_option
+@options.debug_option
+def predict(
+    model: pathlib.Path,
+    images: tuple[pathlib.Path, ...],
+    test_set: bool,
+    resize: bool,
+    invert: bool,
+    data_dir: pathlib.Path,
+    as_json: bool,
+) -> None:
+    """Says what a MODEL of `search export` takes images for: PNG or JPEG files, or the test set.
+
+    \b
+    Example:
+      search predict lab.safetensors shoe.png bag.jpg
+      search predict lab.safetensors photo.jpg --resize --invert
+      search predict lab.safetensors --test-set
+    """
+    if bool(images) == test_set:
+        raise errors.InputError("predict takes either IMAGE... or --test-set")
+    from search import prediction  # torch takes seconds
+
+    if test_set:
+        tested = prediction.of_test_set(model, data_dir)
+        if as_json:
+            click.echo(json.dumps(tested.as_json()))
+            return
+        grid = display.plain_table("class", "recall")
+        for name, recall in tested.recalls.items():
+            grid.add_row(name, f"{recall:.3f}")
+        answers.out.print(grid)
+        click.echo(f"accuracy {tested.accuracy:.4f} on {tested.images:,} test images, mean loss {tested.loss:.4f} nats")
+        return
+    found = prediction.of_images(model, images, resize, invert)
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in found]))
+        return
+    answers.out.print(_table(found))
+
+
+def _table(found: "list[prediction.Prediction]") -> table.Table:
+    grid = display.plain_table("image", "class", "probability", "else", "note")
+    for each in found:
+        first, *others = list(each.ranked.items())[:SHOWN]
+        rest = ", ".join(f"{name} {share:.3f}" for name, share in others)
+        grid.add_row(str(each.path), first[0], f"{first[1]:.3f}", rest, ", ".join(each.notes))
+    return grid
