@@ -1,7 +1,7 @@
 """The search service: studies, exact claims, workers and the command line, around Optuna.
 
-In Python, `search.run`, `load`, `extend`, `replay`, `confirm`, `export`, `predict`, `report` and `reproduce` do what the
-commands of these names do; see `search.api`.
+In Python, `search.run`, `load`, `extend`, `replay`, `confirm`, `export`, `predict`, `report` and `reproduce` do what
+the commands of these names do; see `search.api`.
 """
 
 from typing import Any
