@@ -144,7 +144,7 @@ def _beside_published(runs: Runs) -> Table:
 def _table(experiment: Experiment) -> Table:
     metric = experiment.summary.study.spec.study.metric
     headings = [experiment.factor.name if experiment.factor else "study", "seeds", metric, "avg loss"]
-    headings += ["on training images", "gap", "mean fall", "seconds", "CPU s"]
+    headings += ["training", "gap", "mean fall", "seconds", "CPU s"]
     rows = []
     for runs in experiment.runs:
         losses, trained = runs.figures("avg_loss"), runs.mean_curve("train_accuracies")
@@ -154,8 +154,9 @@ def _table(experiment: Experiment) -> Table:
         rows.append([*row, _mean(runs.figures("cpu_seconds"), 1)])
     kept = [i for i in range(len(headings)) if i < 3 or any(row[i] for row in rows)]
     caption = (
-        f"After the last epoch; ± is half the 95 % interval over the seeds. Gap: {metric} on the training images less "
-        "the evaluated one. Mean fall: from one epoch to the next, rises counted as 0. Seconds: of training, a trial."
+        f"After the last epoch; ± is half the 95 % interval over the seeds. Training: {metric} on its images; gap: "
+        "that less the evaluated one. Mean fall: from one epoch to the next, rises counted as 0. Seconds: of training, "
+        "a trial."
     )
     return Table([headings[i] for i in kept], [[row[i] for i in kept] for row in rows], caption)
 

@@ -73,7 +73,7 @@ def curves(
         panel.set_ylabel(label)
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
-    return _picture(name, text, draw, marks, legend=len(lines) > 1, heading=heading)
+    return _picture(name, text, draw, marks, legend=len(lines) + len(marks) > 1, heading=heading)
 
 
 def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[float]) -> Picture:
@@ -177,11 +177,9 @@ def _picture(
         drawing = figure.Figure(figsize=(SIZE[0], height), dpi=plots.PIXELS_PER_INCH, layout="constrained")
         panel = drawing.subplots()
         draw(panel)
-        for mark in marks:
-            panel.axhline(mark.value, color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.7)
-            place = (1, mark.value), (-2, 2)
-            where: dict[str, Any] = {"xycoords": panel.get_yaxis_transform(), "textcoords": "offset points"}
-            panel.annotate(mark.label, *place, **where, ha="right", va="bottom", fontsize=7.5)
+        for dash, mark in enumerate(marks):  # named in the legend: on the line a label would hide curves
+            dashes = (0, (4, 3) if dash == 0 else (1, 2))
+            panel.axhline(mark.value, color=INK, linewidth=1, linestyle=dashes, alpha=0.7, label=mark.label)
         if grid:
             panel.grid(alpha=0.25, color=INK, linewidth=0.5)
         panel.set_axisbelow(True)

@@ -129,7 +129,10 @@ def _bill(experiment: Experiment) -> list[str]:
     if pruned and epochs:
         saved = sum(epochs - len(t.intermediate_values) for t in pruned)
         whole = epochs * summary.done
-        found.append(f"{len(pruned)} trials pruned, which spared {saved} of {whole} epochs ({saved / whole:.0%}).")
+        found.append(
+            f"{display.plural(len(pruned), 'trial')} pruned, "
+            f"which spared {saved} of {whole} epochs ({saved / whole:.0%})."
+        )
     failed = summary.count(TrialState.FAIL)
     found.append(f"{failed or 'No'} trial{'s' * (failed != 1)} failed.")
     refused = sum(int(t.user_attrs.get(configurations.REFUSED, 0)) for t in trials)
