@@ -268,3 +268,7 @@ def test_the_example_of_the_docs(processes: Processes, tmp_path: pathlib.Path) -
     assert found["trials"]["complete"] + found["trials"]["pruned"] == 20
     assert found["best"]["value"] > 0.9
     assert not math.isnan(found["training_seconds"])
+    assert processes.run("report", "digits")[0] == 0
+    assert "Best: trial " in (tmp_path / "report" / "report.md").read_text()
+    code, output = processes.run("confirm", "digits")
+    assert (code, "an objective of its own, which confirm cannot train" in output) == (2, True)
