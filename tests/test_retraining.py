@@ -4,6 +4,7 @@ import json
 import pathlib
 from collections.abc import Callable
 
+import numpy
 import pytest
 from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
@@ -11,7 +12,8 @@ from test_checkpoint import take
 
 from models import data as datasets
 from models import engines, provenance
-from search import claims, configurations, errors, objective, owned, retraining, store, study, waiting
+from models import recipe as recipes
+from search import claims, configurations, course, errors, objective, owned, retraining, store, study, waiting
 
 Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
@@ -99,16 +101,30 @@ def test_an_untrained_trial_is_refused(opened: store.Store, make_study: Make) ->
         retraining.replay(opened.optuna.get_trial(claim.trial_id), train(of))
 
 
-def test_owners_of_one_kind_make_one_range(make_study: Make) -> None:
-    """Epochs are recorded with where they were trained: a range for each engine, in order."""
-    one, other = train(make_study(epochs=3)), train(make_study(name="other"), "reference")
-    ranges = one._extended(one._extended([], 1), 2)
-    assert ranges == [{"from": 1, "to": 2, "with": one.provenance}]
-    ranges = other._extended(ranges, 3)
-    assert [(each["from"], each["to"], each["with"]["engine"]) for each in ranges] == [
-        (1, 2, "cpu"),
-        (3, 3, "reference"),
+def test_owners_of_one_kind_make_one_range() -> None:
+    """Epochs are recorded with where they were trained: a range for each engine, in order, over checkpoints too."""
+    data = datasets.synthetic()
+    recipe = recipes.Recipe(0.1, 50, 1, 16, "ReLU", epochs=4)
+    one, other = ({"engine": name} for name in ("cpu", "reference"))
+    so_far = course.Course()
+    for epoch in engines.load("reference").train(recipe, data, train_accuracy=True):
+        so_far.add(epoch, other if epoch.number == 3 else one, with_batches=True)
+        so_far = course.Course.after(so_far.values, json.loads(json.dumps(so_far.history())))
+    assert so_far.trained == [
+        {"from": 1, "to": 2, "with": one},
+        {"from": 3, "to": 3, "with": other},
+        {"from": 4, "to": 4, "with": one},
     ]
+    assert [len(each) for each in (so_far.values, so_far.losses, so_far.train_accuracies)] == [4, 4, 4]
+    assert (so_far.thinned, [len(losses) for losses in so_far.batch_losses]) == (1, [12] * 4)
+    assert so_far.cpu_seconds > 0
+
+
+def test_batch_losses_are_thinned_by_means() -> None:
+    """Never more than a thousand points an epoch; the last one may be the mean of fewer."""
+    assert course.thin(numpy.array([1.0, 2.0, 3.0], numpy.float32)) == (1, [1.0, 2.0, 3.0])
+    count, points = course.thin(numpy.arange(2_501, dtype=numpy.float32))
+    assert (count, len(points), points[:2], points[-1]) == (3, 834, [1.0, 4.0], 2499.5)
 
 
 def test_the_data_has_a_checksum() -> None:
