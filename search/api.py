@@ -108,10 +108,7 @@ def confirm(
     of = options.find_study(here, name)
     confirming = confirmation.prepare(here, of, top, seeds)
     _check(confirmation.run(here, confirming, force), confirming)
-    found = confirmation.read(here, of)
-    if found is None:
-        raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
-    return found
+    return confirmation.expect(here, of)
 
 
 def export(

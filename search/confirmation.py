@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from search import errors, evidence, orders, space, store, study, study_file, supervisor, waiting
+from search import errors, evidence, orders, space, store, study, study_file, supervisor, tables, waiting
 from search.evidence import Experiment, Interval, Runs
 
 SUFFIX = "-confirm"
@@ -98,12 +98,24 @@ def read(here: store.Store, of: study.Study, name: str | None = None) -> Confirm
     if summary.done < summary.budget:
         return None
     tree = of.spec.space
-    selected = {tree.key(runs.params): runs.value.mean for runs in _ranked(Experiment.of(study.summary(here, of)))}
+    selected = {tree.key(runs.params): runs.value.mean for runs in Experiment.of(study.summary(here, of)).runs}
     runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
     entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
     if not entries:
         return None
     return Confirmation(of.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
+
+
+def expect(here: store.Store, of: study.Study, name: str | None = None) -> Confirmation:
+    """The same, of a confirming study that was worked off.
+
+    Raises:
+        errors.SearchError: some of its trials failed.
+    """
+    found = read(here, of, name)
+    if found is None:
+        raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
+    return found
 
 
 def sentence(found: Confirmation) -> str:
@@ -138,7 +150,7 @@ def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
 def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.Params, int]], searched: str) -> None:
     tree, summary = found.spec.space, study.summary(here, found)
     rows = [
-        (dict(trial.params or trial.system_attrs.get("fixed_params", {})), int(trial.user_attrs.get("repeat", 0)))
+        (dict(trial.params or trial.system_attrs.get(tables.FIXED_PARAMS, {})), tables.repeat_of(trial))
         for trial in summary.trials
     ]
     there = {tree.key(*row) for row in rows}

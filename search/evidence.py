@@ -166,7 +166,7 @@ class Experiment:
         found: dict[str, Runs] = {}
         for trial in self.trials:
             if trial.state == TrialState.COMPLETE and trial.value is not None:
-                key, repeat = tree.key(trial.params), int(trial.user_attrs.get(tables.REPEAT, 0))
+                key, repeat = tree.key(trial.params), tables.repeat_of(trial)
                 known = found.get(key, Runs(trial.params, {}))
                 found[key] = Runs(known.params, {**known.trials, repeat: trial})
         if self.factor is None:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from models import classifier, onnx_graph
 from models import recipe as recipes
-from search import confirmation, errors, evidence, model_card, objective, retraining, store, study, whole_file
+from search import confirmation, errors, evidence, model_card, objective, retraining, store, study, tables, whole_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ def export(
         errors.InputError: the files cannot be written.
     """
     replay, weights = retraining.retrain(choice.trial, train, tick)
-    recipe, data = train.recipe(choice.trial.params, int(choice.trial.user_attrs.get("repeat", 0))), train.whole
+    recipe, data = train.recipe(choice.trial.params, tables.repeat_of(choice.trial)), train.whole
     about = {"study": choice.of.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
     logits = model.logits(data.test_images)

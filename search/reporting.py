@@ -6,7 +6,7 @@ import time
 
 import click
 
-from search import answers, display, errors, forecast, options, store, study, supervisor
+from search import answers, display, forecast, options, store, study, supervisor
 from search.options import common, json_option, local_workers, study_argument
 
 output_option = click.option(
@@ -95,9 +95,7 @@ def confirm(
         answers.err.print(f"note: {of.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
     if code := confirmation.run(here, confirmation.prepare(here, of, top, seeds, other_name), force):
         return code
-    found = confirmation.read(here, of, other_name)
-    if found is None:
-        raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
+    found = confirmation.expect(here, of, other_name)
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return 0

@@ -93,7 +93,7 @@ class Undisturbed:
 
     def __init__(self, trial: FrozenTrial, tick: Callable[[int], None] = lambda epoch: None) -> None:
         self.number, self.params = trial.number, trial.params
-        self.repeat = int(trial.user_attrs.get(tables.REPEAT, 0))
+        self.repeat = tables.repeat_of(trial)
         self.interrupt: Callable[[], None] | None = None
         self.saved: checkpoint.Checkpoint | None = None
         self.values: dict[int, float] = {}

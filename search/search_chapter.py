@@ -86,14 +86,12 @@ def _history(experiment: Experiment) -> Drawing:
 
 def _over_time(experiment: Experiment) -> Drawing:
     """The best value over what was spent, in the order in which trials ended."""
-    complete = sorted(
-        (t for t in experiment.trials if t.state.is_finished()), key=lambda t: (t.datetime_complete is None, t.number)
-    )
-    complete.sort(key=lambda trial: trial.datetime_complete or datetime.datetime.max)
-    spent = list(itertools.accumulate(float(trial.user_attrs.get("seconds", 0.0)) for trial in complete))
+    ended = [trial for trial in experiment.trials if trial.state.is_finished()]
+    ended.sort(key=lambda trial: trial.datetime_complete or datetime.datetime.max)
+    spent = list(itertools.accumulate(float(trial.user_attrs.get("seconds", 0.0)) for trial in ended))
     found = [
         (seconds / 60, trial)
-        for seconds, trial in zip(spent, complete, strict=True)
+        for seconds, trial in zip(spent, ended, strict=True)
         if trial.state == TrialState.COMPLETE and trial.value is not None
     ]
     metric = experiment.summary.study.spec.study.metric

@@ -162,6 +162,11 @@ def insert_trial(
     return trial_id, number
 
 
+def repeat_of(trial: FrozenTrial) -> int:
+    """Which training seed a trial has: 0 is the study's own."""
+    return int(trial.user_attrs.get(REPEAT, 0))
+
+
 def insert_waiting(
     connection: sqlalchemy.Connection,
     study_id: int,
