@@ -68,3 +68,7 @@ class Engine(Protocol):
             errors.RecipeError: `resume` belongs to another recipe.
         """
         ...
+
+    def footprint(self, recipe: recipe.Recipe) -> int:
+        """Bytes that a training takes beside the dataset, at most, as an estimate."""
+        ...

@@ -1,6 +1,7 @@
 """Everything that decides one training, frozen."""
 
 import dataclasses
+import itertools
 import math
 
 from models import errors
@@ -74,6 +75,11 @@ class Recipe:
         """Units of each layer from the image to the classes: `depth + 2` numbers."""
         hidden = () if self.width is None else (self.width,) * self.depth
         return (IMAGE_PIXELS, *hidden, CLASSES)
+
+    @property
+    def weights(self) -> int:
+        """Weights and biases of the network."""
+        return sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(self.layer_sizes))
 
     def steps_per_epoch(self, images: int) -> int:
         """Mini-batches that cover `images` images once, the last one possibly smaller."""

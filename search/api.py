@@ -1,12 +1,13 @@
 """The commands as Python functions, for notebooks and scripts: `import search; search.run("lab")`.
 
 Where an argument is left out, the environment decides as it does for the commands: `SEARCH_STORAGE`, `SEARCH_DATA`,
-`SEARCH_DEVICE`, `SEARCH_ENGINE`. A name is that of a study in `studies/` or the path of a study file.
+`SEARCH_DEVICE`, `SEARCH_ENGINE`, `SEARCH_SLOTS`. A name is that of a study in `studies/` or the path of a study file.
 """
 
 import os
 import pathlib
 
+import click
 import optuna
 
 from search import (
@@ -38,17 +39,19 @@ def run(
     data_dir: str | os.PathLike[str] | None = None,
     device: str | None = None,
     engine: str | None = None,
+    slots: int | None = None,
 ) -> optuna.Study:
     """Creates or resumes a study, works on it with local worker processes until it is finished, and returns it.
 
     Args:
-        workers: processes; one per core where it is left out.
+        workers: processes; as many as fill the cores where it is left out.
+        slots: trials at once in each of them; one where it is left out.
 
     Raises:
         errors.SearchError: bad input, or the work failed.
         KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
     """
-    spec, force = study_file.load(options.study_path(name)), _force(workers, data_dir, device, engine)
+    spec, force = study_file.load(options.study_path(name)), _force(workers, data_dir, device, engine, slots)
     here = _open(storage)
     supervisor.check_training(spec, force)
     of = supervisor.create_or_resume(here, spec)
@@ -175,11 +178,20 @@ def _open(storage: str | None) -> store.Store:
 
 
 def _force(
-    workers: int | None, data_dir: str | os.PathLike[str] | None, device: str | None, engine: str | None
+    workers: int | None,
+    data_dir: str | os.PathLike[str] | None,
+    device: str | None,
+    engine: str | None,
+    slots: int | None = None,
 ) -> supervisor.Workforce:
     folder = pathlib.Path(data_dir or os.environ.get("SEARCH_DATA", "data"))
-    device = device or os.environ.get("SEARCH_DEVICE", "cpu")
-    return supervisor.Workforce(workers, folder, device, engine or os.environ.get("SEARCH_ENGINE"))
+    device, engine = device or os.environ.get("SEARCH_DEVICE", "cpu"), engine or os.environ.get("SEARCH_ENGINE")
+    asked = slots if slots is not None else os.environ.get("SEARCH_SLOTS", 1)
+    try:
+        count = int(click.IntRange(1, options.SLOTS_LIMIT)(asked))
+    except click.BadParameter as error:
+        raise errors.InputError(f"slots: {error.message}") from None
+    return supervisor.Workforce(workers, folder, device, engine, slots=count)
 
 
 def _check(code: int, of: study.Study) -> None:

@@ -12,6 +12,7 @@ import itertools
 import json
 import time
 import uuid
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy
@@ -33,6 +34,7 @@ class Claim:
         params: what is stored already: all of it for a trial that was adopted or handed over, else nothing.
         fixed: what an enqueued configuration has set.
         seconds: training time that earlier owners spent on it.
+        stalls: how many owners in a row have died without getting further.
         repeat: which training seed: 0 is the study's own.
         saved: the training of an earlier owner, to go on from.
     """
@@ -47,6 +49,7 @@ class Claim:
     seconds: float
     how: str
     repeat: int = 0
+    stalls: int = 0
     saved: checkpoint.Checkpoint | None = None
 
 
@@ -62,18 +65,24 @@ class Nothing(enum.Enum):
     STOPPED = "the study was stopped"
 
 
-def take(store: Store, of: study.Study, worker: presence.Worker, watch: presence.Watch) -> Claim | Nothing:
-    """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none."""
+def take(
+    store: Store, of: study.Study, worker: presence.Worker, watch: presence.Watch, own: Collection[str] = ()
+) -> Claim | Nothing:
+    """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none.
+
+    Args:
+        own: owner tokens of the trials that this worker trains already, which are no orphans while it looks.
+    """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def work(connection: sqlalchemy.Connection) -> Claim | Nothing:
         tables.lock_study(connection, of.study_id)
         mine = claims.c.owner == owner
-        if next(tries) and (lost := connection.execute(_claim_row().where(mine)).first()) is not None:
-            return _take_up(connection, of, lost.trial_id, "answer lost")
+        if next(tries) and (unheard := connection.execute(_claim_row().where(mine)).first()) is not None:
+            return _take_up(connection, of, unheard.trial_id, "answer lost")
         who = dataclasses.asdict(worker)
         sign = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
-        orphans = watch.look(_running(connection, of.study_id), time.monotonic(), store.interruptions)
+        orphans = watch.look(_running(connection, of.study_id, own), time.monotonic(), store.interruptions)
         order = orders.read(connection, of.study_id)
         if order.state is not orders.State.ACTIVE:
             return Nothing.PAUSED if order.state is orders.State.PAUSED else Nothing.STOPPED
@@ -131,7 +140,7 @@ def tell(
         if not _touch(connection, claim, claims.c.told.is_(False), told=True, **_spent(seconds), **_progress(steps)):
             if connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim))).scalar():
                 return  # by us, in a transaction whose acknowledgement was lost
-            raise _lost(claim)
+            raise lost(claim)
         tables.put_steps(connection, claim.trial_id, steps or {})
         _end(connection, claim.trial_id, state, value, attrs)
 
@@ -172,23 +181,21 @@ def hand_over(
     store.write(work)
 
 
-def beat(store: Store, claim: Claim, seconds: float | None = None) -> None:
-    """Shows that the owner lives, and how long the trial has trained.
+def beat(store: Store, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
+    """Shows that the owner of these trials lives, and how long each has trained; returns those that it has lost."""
+    # in the order of `_running`: two transactions that lock several rows must not wait for one another
+    ordered = sorted(training, key=lambda pair: pair[0].trial_id)
 
-    Raises:
-        errors.TrialLost: the trial has another owner by now.
-    """
-    store.write(lambda connection: fence(connection, claim, **_spent(seconds)))
+    def work(connection: sqlalchemy.Connection) -> list[Claim]:
+        return [claim for claim, seconds in ordered if not _touch(connection, claim, **_spent(seconds))]
+
+    return store.write(work)
 
 
-def observe(store: Store, of: study.Study, watch: presence.Watch, own: str | None) -> None:
-    """Looks at the beats of the others, so that a busy worker knows orphans when it is free.
-
-    Args:
-        own: the owner token of this worker's own trial, which is no orphan while its owner looks.
-    """
-    running = store.read(lambda connection: _running(connection, of.study_id))
-    watch.look([seen for seen in running if seen.owner != own], time.monotonic(), store.interruptions)
+def observe(store: Store, of: study.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
+    """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `take`."""
+    running = store.read(lambda connection: _running(connection, of.study_id, own))
+    watch.look(running, time.monotonic(), store.interruptions)
 
 
 def _spent(seconds: float | None) -> dict[str, Any]:
@@ -218,7 +225,7 @@ def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
 def fence(connection: sqlalchemy.Connection, claim: Claim, **changes: Any) -> None:
     """Beats, changes the claim's row, and locks it until the transaction ends; or finds that it is lost."""
     if not _touch(connection, claim, **changes):
-        raise _lost(claim)
+        raise lost(claim)
 
 
 def _touch(
@@ -228,7 +235,8 @@ def _touch(
     return connection.execute(change).rowcount == 1
 
 
-def _lost(claim: Claim) -> errors.TrialLost:
+def lost(claim: Claim) -> errors.TrialLost:
+    """What the former owner of a trial is told."""
     return errors.TrialLost(f"trial {claim.number} has another owner by now")
 
 
@@ -254,7 +262,8 @@ def _end(
 
 def _claim_row() -> sqlalchemy.Select[Any]:
     return sqlalchemy.select(
-        claims.c.trial_id, trials.c.number, claims.c.owner, claims.c.generation, claims.c.seconds, claims.c.repeat
+        trials.c.number,
+        *(claims.c[name] for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls")),
     ).join(trials, trials.c.trial_id == claims.c.trial_id)
 
 
@@ -281,11 +290,13 @@ def _claim(
         seconds=row.seconds,
         how=how,
         repeat=row.repeat,
+        # -1 where the last owner got further
+        stalls=max(0, row.stalls),
         saved=saved,
     )
 
 
-def _running(connection: sqlalchemy.Connection, study_id: int) -> list[presence.Sighting]:
+def _running(connection: sqlalchemy.Connection, study_id: int, own: Collection[str] = ()) -> list[presence.Sighting]:
     rows = connection.execute(
         sqlalchemy.select(
             trials.c.trial_id,
@@ -293,6 +304,7 @@ def _running(connection: sqlalchemy.Connection, study_id: int) -> list[presence.
         )
         .join(claims, claims.c.trial_id == trials.c.trial_id, isouter=True)
         .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+        .order_by(trials.c.trial_id)
     )
     return [
         presence.Sighting(
@@ -303,6 +315,7 @@ def _running(connection: sqlalchemy.Connection, study_id: int) -> list[presence.
             presence.Worker(row.worker or "", row.host or "", row.pid or 0, row.pid_started or 0.0),
         )
         for row in rows
+        if not row.owner or row.owner not in own
     ]
 
 

@@ -165,35 +165,39 @@ def work(
     grace: float,
     patience: float,
     checkpoint_seconds: float,
+    slots: int,
     storage: str,
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
 
-    SIGTERM or Ctrl-C hands the running trial over and ends.
+    SIGTERM or Ctrl-C hands the running trials over and ends.
 
     \b
     Example:
       search work lab
       search work lab --stay --device cuda
+      search work lab --slots 4
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
     here = store.Store(storage, patience, stop)
     of = options.find_study(here, name)
+    supervisor.check_slots(of.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
     from search import claims, worker
 
     train: Any
+    limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}
     if of.spec.objective is None:
         from search import objective
 
         train = objective.Objective(of.spec, data_dir, device, engine)
+        limits["need"] = train.need
     else:
         from search import own_objective
 
         train = own_objective.OwnObjective(of.spec)
-    limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds}
     beats: dict[str, Any] = {"parent": parent, "health_file": health_file}
     ended = worker.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
     if interrupted.is_set():

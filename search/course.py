@@ -21,7 +21,7 @@ class Course:
         trained: ranges of epochs with what their last bits depend on (`models.provenance`).
         train_accuracies: the accuracy on the training images by epoch, where `training.record` asks for it.
         batch_losses: by epoch, each the mean of `thinned` consecutive mini-batch losses, where asked for.
-        cpu_seconds: of the processes that trained these epochs.
+        cpu_seconds: of the threads that trained these epochs.
     """
 
     values: list[float] = dataclasses.field(default_factory=list)
@@ -34,7 +34,7 @@ class Course:
     cpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self._clock = time.process_time()
+        self._clock = time.thread_time()
 
     @classmethod
     def after(cls, values: list[float], history: dict[str, Any]) -> "Course":
@@ -56,7 +56,7 @@ class Course:
             self.trained[-1] = {**self.trained[-1], "to": epoch.number}
         else:
             self.trained.append({"from": epoch.number, "to": epoch.number, "with": provenance})
-        now = time.process_time()
+        now = time.thread_time()
         self.cpu_seconds, self._clock = round(self.cpu_seconds + now - self._clock, 3), now
 
     def history(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
     done = [t for t in summary.trials if t.state in study.FINISHED]
     if not workers or not (done or any(t.intermediate_values for t in running)):
         return None
+    workers = max(workers, len(running))  # one with slots runs several
     epochs = steps(summary)
     mean = statistics.fmean(float(t.user_attrs.get("seconds", 0.0)) for t in done) if done else None
 

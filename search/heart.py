@@ -1,11 +1,11 @@
-"""The thread of a worker: beats and writes for its trial, watches the beats of the others, listens for orders."""
+"""The thread of a worker: beats and writes for its trials, watches the beats of the others, listens for orders."""
 
 import contextlib
 import os
 import pathlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from search import claims, errors, orders, owned, presence, roster, study
 from search.store import Store
@@ -35,7 +35,8 @@ class Heart:
     ) -> None:
         self._store, self._study, self._watch, self._entry = store, of, watch, entry
         self._stop, self._parent, self._health_file = stop, parent, health_file
-        self._trial: owned.OwnedTrial | None = None
+        self._trials: tuple[owned.OwnedTrial, ...] = ()
+        self._changing = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
 
@@ -52,11 +53,18 @@ class Heart:
     @contextlib.contextmanager
     def of(self, trial: owned.OwnedTrial) -> Iterator[None]:
         """Beats for a trial as long as the context lasts."""
-        self._trial = trial
+        with self._changing:
+            self._trials = (*self._trials, trial)
         try:
             yield
         finally:
-            self._trial = None
+            with self._changing:
+                self._trials = tuple(other for other in self._trials if other is not trial)
+
+    @property
+    def owners(self) -> set[str]:
+        """The owner tokens of the trials that it beats for."""
+        return {trial.claim.owner for trial in self._trials}
 
     def _live(self) -> None:
         beat_seconds = self._watch.beat_seconds
@@ -64,35 +72,48 @@ class Heart:
         while not self._ended.wait(min(TICK_SECONDS, beat_seconds / 4)):
             if self._parent is not None and os.getppid() != self._parent:
                 self._stop.set()
-            trial, now = self._trial, time.monotonic()
+            trials, now = self._trials, time.monotonic()
             try:
                 if now >= next_beat:
                     next_beat = now + beat_seconds
-                    self._beat(trial)
-                elif trial is not None and now >= next_order:
+                    self._beat(trials)
+                elif trials and now >= next_order:
                     next_order = now + min(ORDER_SECONDS, beat_seconds)
-                    self._listen(trial)
-                if trial is not None:
-                    trial.write_if_due()  # the next report may be long in coming
+                    self._listen(trials)
             except errors.Interrupted:
-                pass  # asked to stop: the trial must still be told so
-            except errors.SearchError as error:  # the trial is lost, or the database: `tick` tells the worker
-                if trial is not None:
+                pass  # asked to stop: the trials must still be told so
+            except errors.SearchError as error:  # the database or the study is lost: `tick` tells the worker
+                for trial in trials:
                     trial.lost = error
-            interrupt = trial.interrupt if trial is not None else None  # read once: the trial may end in between
-            if trial is not None and interrupt is not None and trial.ending() is not None:
-                interrupt()
+            for trial in trials:
+                self._tend(trial)
 
-    def _beat(self, trial: owned.OwnedTrial | None) -> None:
-        if trial is not None:
-            claims.beat(self._store, trial.claim, trial.seconds)
-        claims.observe(self._store, self._study, self._watch, trial.claim.owner if trial else None)
+    def _tend(self, trial: owned.OwnedTrial) -> None:
+        """Writes what was reported, since the next report may be long in coming; ends what must end."""
+        if trial.lost is None:
+            try:
+                trial.write_if_due()
+            except errors.Interrupted:
+                pass
+            except errors.SearchError as error:
+                trial.lost = error
+        interrupt = trial.interrupt  # read once: the trial may end in between
+        if interrupt is not None and trial.ending() is not None:
+            interrupt()
+
+    def _beat(self, trials: Sequence[owned.OwnedTrial]) -> None:
+        gone = claims.beat(self._store, [(trial.claim, trial.seconds) for trial in trials]) if trials else []
+        for trial in trials:
+            if trial.claim in gone:
+                trial.lost = claims.lost(trial.claim)
+        claims.observe(self._store, self._study, self._watch, {trial.claim.owner for trial in trials})
         self._entry.show(self._store)
         if self._health_file is not None:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for
                 self._health_file.touch()
 
-    def _listen(self, trial: owned.OwnedTrial) -> None:
+    def _listen(self, trials: Sequence[owned.OwnedTrial]) -> None:
         order = self._store.read(lambda connection: orders.read(connection, self._study.study_id))
         if order.at_once and order.state is not orders.State.ACTIVE:
-            trial.released = True
+            for trial in trials:
+                trial.released = True

@@ -103,6 +103,11 @@ class Objective:
         state = TrialState.PRUNED if so_far.reason else TrialState.COMPLETE
         return Result(state, so_far.values[-1] if so_far.values else None, attrs)
 
+    def need(self, params: space.Params) -> int:
+        """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""
+        recipe = self.recipe(params)
+        return self._engine.footprint(recipe) + (hopeless.footprint(recipe) if self._spec.pruning.hopeless else 0)
+
     def recipe(self, params: space.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.
 

@@ -14,6 +14,7 @@ from search import checkpoint, errors, presence, store, study, study_file, super
 
 T = TypeVar("T")
 
+SLOTS_LIMIT = 1_024
 OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
 STUDIES = pathlib.Path("studies")
 HERE = pathlib.Path(__file__).resolve().parent.parent
@@ -108,6 +109,15 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
         metavar="SECONDS",
         help="Training between two checkpoints of a trial, at least.",
     )
+    @click.option(
+        "--slots",
+        envvar="SEARCH_SLOTS",
+        type=click.IntRange(1, SLOTS_LIMIT),
+        default=1,
+        show_default=True,
+        metavar="TRIALS",
+        help="Trials at once in each worker process, which share its memory of the dataset.",
+    )
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> T:
         return command(*args, **kwargs)
@@ -118,7 +128,7 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
 def local_workers(command: Callable[..., T]) -> Callable[..., T]:
     """Options of the commands that start workers here; the command gets them as `force`."""
 
-    @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]")
+    @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core and slot]")
     @training
     @functools.wraps(command)
     def wrapped(
@@ -130,9 +140,10 @@ def local_workers(command: Callable[..., T]) -> Callable[..., T]:
         grace: float,
         patience: float,
         checkpoint_seconds: float,
+        slots: int,
         **kwargs: Any,
     ) -> T:
-        force = supervisor.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds)
+        force = supervisor.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds, slots)
         return command(*args, force=force, **kwargs)
 
     return wrapped

@@ -43,9 +43,11 @@ class OwnedTrial:
         self._store, self._study, self._stop = store, of, stop
         self._epoch_seconds = of.spec.budget.epoch_seconds
         self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
-        self._started = self._epoch_started = time.perf_counter()
+        # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
+        self._clock: tuple[float, float | None] = (claim.seconds, None)
+        self._epoch_started = time.perf_counter()
         self._epoch = claim.saved.epoch + 1 if claim.saved else 1
-        self._save_seconds, self._last_save, self._last_write = save_seconds, self._started, self._started
+        self._save_seconds, self._last_save, self._last_write = save_seconds, self._epoch_started, self._epoch_started
         self._write_seconds = WRITE_SECONDS if of.spec.pruning.pruner is None else 0.0
         self._unwritten: dict[int, float] = {}
         self._unwritten_attrs: dict[str, Any] = {}
@@ -56,19 +58,29 @@ class OwnedTrial:
     def begin(self, params: dict[str, Any]) -> None:
         """The training starts now, with this configuration."""
         self.params = params
-        self._started = self._epoch_started = self._last_save = self._last_write = time.perf_counter()
+        self._go_on()
+        self._last_save = self._last_write = self._epoch_started
+
+    def stand_by(self) -> None:
+        """The training stands still, and its clock, until it goes on."""
+        self._clock = self.seconds, None
 
     def go_back(self) -> None:
         """To the last epoch that was finished, or the start: the training begins there once more."""
         self.saved = self.unsaved or self.saved
         self._values = dict(enumerate(self.saved.values, 1)) if self.saved else {}
         self._epoch = self.saved.epoch + 1 if self.saved else 1
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._epoch_started = time.perf_counter()
+        self._clock = self.seconds, self._epoch_started
 
     @property
     def seconds(self) -> float:
         """Training time of all owners so far."""
-        return round(self.claim.seconds + time.perf_counter() - self._started, 3)
+        spent, since = self._clock
+        return round(spent + (time.perf_counter() - since if since is not None else 0.0), 3)
 
     def tick(self) -> None:
         """See `objective.Trial`."""
@@ -81,7 +93,9 @@ class OwnedTrial:
             return errors.HandOver()
         if self.lost is not None:
             return self.lost
-        if self._epoch_seconds is not None and time.perf_counter() - self._epoch_started > self._epoch_seconds:
+        if self._epoch_seconds is None or self._clock[1] is None:
+            return None
+        if time.perf_counter() - self._epoch_started > self._epoch_seconds:
             return errors.EpochTimeout(
                 f"epoch {self._epoch} took longer than budget.epoch_seconds = {self._epoch_seconds:g}"
             )

@@ -1,5 +1,6 @@
-"""Claims a trial, runs it, tells the result, until the study is finished."""
+"""Claims trials, runs them, tells the results, until the study is finished."""
 
+import contextlib
 import gc
 import logging
 import pathlib
@@ -12,7 +13,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, configurations, errors, heart, owned, presence, roster, study
+from search import checkpoint, claims, configurations, errors, heart, owned, presence, room, roster, space, study
 from search.objective import Result, Trial
 from search.store import Store
 
@@ -26,7 +27,7 @@ WAITS = (claims.Nothing.WAIT, claims.Nothing.PAUSED)
 
 
 class Worker:
-    """One trial at a time, from any process on any machine that reaches the storage.
+    """Works on a study, from any process on any machine that reaches the storage.
 
     Args:
         objective: trains a trial; what it raises fails the trial and not the worker.
@@ -36,6 +37,8 @@ class Worker:
         health_file: touched with every beat.
         device: what the roster says it trains on.
         save_seconds: of training between two checkpoints of a trial, at least.
+        slots: trials at once, at most, each in a thread where there are several; see `room.Room`.
+        need: bytes that the training of a configuration takes.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Worker:
         health_file: pathlib.Path | None = None,
         device: str = "cpu",
         save_seconds: float = checkpoint.SAVE_SECONDS,
+        slots: int = 1,
+        need: Callable[[space.Params], int] = lambda _: 0,
     ) -> None:
         self._store, self._study, self._objective, self._save_seconds = store, of, objective, save_seconds
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
@@ -58,6 +63,7 @@ class Worker:
         self._watch = presence.Watch(grace_seconds)
         self._entry = roster.Entry(of.study_id, self._me, device, grace_seconds)
         self._history = store.history(of.study_id)
+        self._slots, self._need, self._room = slots, need, room.Room(slots, room.free_bytes)
 
     def run(self) -> claims.Nothing | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
@@ -74,49 +80,72 @@ class Worker:
 
     def _work(self, beating: heart.Heart) -> claims.Nothing | None:
         idle = IDLE_SECONDS
-        while not self._stop.is_set():
-            try:
-                claim = claims.take(self._store, self._study, self._me, self._watch)
-            except errors.TrialLost:  # ended by another tool in the moment it was to be adopted
-                continue
-            if isinstance(claim, claims.Claim):
-                self._run_trial(claim, beating)
-                idle = IDLE_SECONDS
-                continue
-            if claim not in WAITS and not (self._stay and claim is not claims.Nothing.STOPPED):
-                log.info("event=ended reason=%r worker=%s", claim.value, self._me.name)
-                return claim
-            self._stop.wait(random.uniform(idle / 2, idle))
-            idle = min(2 * idle, IDLE_LIMIT_SECONDS)
+        with room.Crew(self._slots, self._stop) as crew:
+            while not self._stop.is_set():
+                if not self._room.is_open:
+                    crew.wait(IDLE_LIMIT_SECONDS)
+                    continue
+                try:
+                    claim = claims.take(self._store, self._study, self._me, self._watch, beating.owners)
+                except errors.TrialLost:  # ended by another tool in the moment it was to be adopted
+                    continue
+                if isinstance(claim, claims.Claim):
+                    self._run_trial(claim, beating, crew)
+                    idle = IDLE_SECONDS
+                    continue
+                if claim not in WAITS and not (self._stay and claim is not claims.Nothing.STOPPED):
+                    log.info("event=ended reason=%r worker=%s", claim.value, self._me.name)
+                    return claim
+                crew.wait(random.uniform(idle / 2, idle))
+                idle = min(2 * idle, IDLE_LIMIT_SECONDS)
         return None
 
-    def _run_trial(self, claim: claims.Claim, beating: heart.Heart) -> None:
+    def _run_trial(self, claim: claims.Claim, beating: heart.Heart, crew: room.Crew) -> None:
+        """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
         trial = owned.OwnedTrial(self._store, self._study, claim, self._stop, self._save_seconds)
-        with beating.of(trial):
-            try:
-                self._train_or_fail(trial)
-            except errors.TrialLost as lost:
-                log.info("trial=%d event=lost reason=%r worker=%s", claim.number, str(lost), self._me.name)
+        with contextlib.ExitStack() as life:
+            life.enter_context(beating.of(trial))
+            place = life.enter_context(contextlib.ExitStack())
+            if self._go_through(trial, lambda: self._prepare(trial, place)):
+                rest = life.pop_all()
 
-    def _train_or_fail(self, trial: owned.OwnedTrial) -> None:
+                def train() -> None:
+                    with rest:
+                        self._go_through(trial, lambda: self._train(trial, place))
+
+                crew.start(train)
+
+    def _go_through(self, trial: owned.OwnedTrial, step: Callable[[], None]) -> bool:
+        """Whether the step came to its end; else the trial was handed over, failed, or is lost."""
         try:
-            self._train(trial)
-        except errors.HandOver:
-            trial.hand_over()
-            log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
-        except (errors.DuplicateConfiguration, errors.EpochTimeout) as error:
-            self._fail(trial, error)
-        except errors.SearchError:
-            raise  # the trial or the database is lost: nothing that the configuration did
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-            self._fail(trial, error)
+            try:
+                step()
+                return True
+            except errors.HandOver:
+                trial.hand_over()
+                log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
+            except (errors.DuplicateConfiguration, errors.EpochTimeout) as error:
+                self._fail(trial, error)
+            except errors.SearchError:
+                raise  # the trial or the database is lost: nothing that the configuration did
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
+                self._fail(trial, error)
+        except errors.TrialLost as lost:
+            log.info("trial=%d event=lost reason=%r worker=%s", trial.number, str(lost), self._me.name)
+        return False
 
-    def _train(self, trial: owned.OwnedTrial) -> None:
-        trial.begin(configurations.configure(self._store, self._study, trial.claim, self._history))
+    def _prepare(self, trial: owned.OwnedTrial, place: contextlib.ExitStack) -> None:
+        params = configurations.configure(self._store, self._study, trial.claim, self._history)
+        # one that has taken its workers with it takes no other trial along to its last try
+        last_try = trial.claim.stalls >= claims.STALL_LIMIT - 1
+        place.enter_context(self._room.enter(self._need(params), trial.tick, alone=last_try))
+        trial.begin(params)
         trial.tick()
+
+    def _train(self, trial: owned.OwnedTrial, place: contextlib.ExitStack) -> None:
         try:
             result = self._objective(trial)
         except Exception as error:
@@ -125,9 +154,15 @@ class Worker:
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None
         if result is None:  # outside the except: the traceback would keep all that filled the memory
+            self._room.crowded()
+            trial.stand_by()
+            place.close()
             _free_memory()
+            place.enter_context(self._room.enter(self._need(trial.params), trial.tick, alone=True))
             trial.go_back()
             result = self._objective(trial)
+        else:
+            self._room.went_well()
         self._tell(trial, result.state, result.value, result.attrs)
 
     def _fail(self, trial: owned.OwnedTrial, error: BaseException) -> None:

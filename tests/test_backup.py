@@ -92,7 +92,7 @@ def test_a_restored_study_goes_on(opened: store.Store, full: study.Study, tmp_pa
     of = backup.read(here, file)
     orders.set_state(here, of.study_id, orders.State.ACTIVE)
     watch = presence.Watch(0.0)
-    claims.observe(here, of, watch, None)
+    claims.observe(here, of, watch)
     adopted = claims.take(here, of, GONE, watch)
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")

@@ -123,7 +123,7 @@ def test_a_beat_in_time_prevents_adoption(opened: store.Store, make_study: Make)
     of = make_study(trials=1)
     claim = take(opened, of, GONE)
     clock = Clock(opened, of)
-    claims.beat(opened, claim)
+    assert claims.beat(opened, [(claim, None)]) == []
     assert take(opened, of, watch=clock.watch) is claims.Nothing.WAIT
 
 
@@ -144,8 +144,8 @@ def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> 
     owner = take(opened, of, watch=Clock(opened, of).watch)
     claims.report(opened, owner, {1: 0.7}, 1.0, {})
     before = state(opened, of, 0)
+    assert claims.beat(opened, [(late, 99.0), (owner, 1.0)]) == [late]
     for attempt in (
-        lambda: claims.beat(opened, late),
         lambda: configurations.assign(opened, of, late, PARAMS),
         lambda: claims.report(opened, late, {1: 0.1}, 99.0, {"avg_losses": [9]}),
         lambda: claims.report(opened, late, {2: 0.1}, 99.0, {}),

@@ -27,7 +27,7 @@ def test_no_trial_begins_while_paused_or_stopped(
     lost, kept = take(opened, of, GONE), take(opened, of)
     waiting.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": 7, "depth": 0})
     clock = Clock(opened, of)
-    claims.beat(opened, kept)
+    assert claims.beat(opened, [(kept, None)]) == []
     assert orders.set_state(opened, of.study_id, state).state is orders.State.ACTIVE
     assert take(opened, of, watch=clock.watch) is answer
     claims.tell(opened, kept, TrialState.COMPLETE, 0.5, {})
@@ -50,10 +50,10 @@ def test_hours_are_training_time_over_all_trials_and_owners(opened: store.Store,
     of = make_study(trials=9, more="hours = 0.5")
     first, second = take(opened, of, GONE), take(opened, of)
     claims.report(opened, first, {1: 0.5}, 700.0, {})
-    claims.beat(opened, second, 500.0)
+    assert claims.beat(opened, [(second, 500.0)]) == []
     assert study.summary(opened, of).seconds == 1200.0
     clock = Clock(opened, of)
-    claims.beat(opened, second, 600.0)
+    assert claims.beat(opened, [(second, 600.0)]) == []
     adopted = take(opened, of, watch=clock.watch)
     assert (adopted.number, adopted.seconds) == (0, 700.0)
     claims.tell(opened, adopted, TrialState.COMPLETE, 0.5, {}, 1200.0)

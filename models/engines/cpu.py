@@ -90,6 +90,11 @@ class Cpu:
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train_share)
 
+    def footprint(self, recipe: recipes.Recipe) -> int:
+        """See `engine.Engine.footprint`: weights here, after the epoch and in a checkpoint; buffers of activations."""
+        rows = max(recipe.batch_size, EVALUATION_LANES)
+        return 4 * (4 * recipe.weights + 6 * rows * sum(recipe.layer_sizes))
+
 
 def prepare() -> None:
     """Compiles everything now, into Numba's cache: for an image whose containers shall start at once."""

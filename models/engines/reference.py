@@ -57,6 +57,11 @@ class Reference:
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train)
 
+    def footprint(self, recipe: recipes.Recipe) -> int:
+        """See `engine.Engine.footprint`: weights, gradients and copies; activations and their gradients."""
+        rows = max(recipe.batch_size, network.EVALUATION_ROWS)
+        return 4 * (6 * recipe.weights + 4 * rows * sum(recipe.layer_sizes))
+
     def _epoch(
         self,
         net: torch.nn.Module,

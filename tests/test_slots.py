@@ -1,0 +1,272 @@
+"""Several trials at once in one process: who may train, and that each keeps all that is promised for one."""
+
+import contextlib
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import Processes, quick_text
+from optuna.trial import TrialState
+
+import search
+from search import claims, errors, objective, presence, room, store, study, worker
+
+Make = Callable[..., study.Study]
+GONE = presence.Worker("gone:1", "elsewhere", 1, 0.0)
+LIMIT_SECONDS = 60.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.02)
+
+
+def nothing() -> None:
+    """No reason to stop waiting."""
+
+
+class Visitor:
+    """A thread that enters a room and stays until it is told to leave."""
+
+    def __init__(self, of: room.Room, need: int, alone: bool = False) -> None:
+        self.is_inside, self._leave = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._visit, args=(of, need, alone))
+        self._thread.start()
+
+    def _visit(self, of: room.Room, need: int, alone: bool) -> None:
+        with of.enter(need, nothing, alone):
+            self.is_inside.set()
+            self._leave.wait(LIMIT_SECONDS)
+
+    def leave(self) -> None:
+        self._leave.set()
+        self._thread.join(LIMIT_SECONDS)
+
+
+def test_memory_admits_in_turn() -> None:
+    """What does not fit beside the others waits, and whoever comes later waits behind it; alone everything fits."""
+    here = room.Room(4, lambda: 100)
+    first = Visitor(here, 500)
+    assert first.is_inside.wait(LIMIT_SECONDS)
+    large = Visitor(here, 90)
+    wait_until(lambda: not here.is_open)
+    small = Visitor(here, 1)
+    assert not large.is_inside.wait(0.3)
+    assert not small.is_inside.is_set()
+    first.leave()
+    assert large.is_inside.wait(LIMIT_SECONDS)
+    assert small.is_inside.wait(LIMIT_SECONDS)
+    assert here.is_open
+    alone = Visitor(here, 1, alone=True)
+    assert not alone.is_inside.wait(0.3)
+    large.leave()
+    small.leave()
+    assert alone.is_inside.wait(LIMIT_SECONDS)
+    assert not here.is_open
+    alone.leave()
+    assert here.is_open
+
+
+def test_one_that_waits_is_told_to_stop() -> None:
+    """What `check` raises ends the wait, and leaves the room to others."""
+    here = room.Room(2, lambda: 0)
+    first = Visitor(here, 1)
+    assert first.is_inside.wait(LIMIT_SECONDS)
+
+    def check() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), here.enter(1, check):
+        pass
+    first.leave()
+    assert here.is_open
+
+
+def test_memory_that_ran_out_is_learned_from() -> None:
+    """One slot fewer than trained then, never none; slots come back one by one."""
+    here = room.Room(4, lambda: 100)
+    with contextlib.ExitStack() as inside:
+        for _ in range(3):
+            inside.enter_context(here.enter(1, nothing))
+        here.crowded()
+    assert here.allowed == 2
+    for _ in range(5):
+        here.crowded()
+    assert here.allowed == 1
+    found = []
+    for _ in range(12):
+        here.went_well()
+        found.append(here.allowed)
+    assert found[0] == 2
+    assert found == sorted(found)
+    assert found[-1] == 4
+
+
+def test_what_a_job_raises_ends_the_others() -> None:
+    """The first error of a slot sets `stop` and comes out of the crew, whatever followed from it."""
+    stop = threading.Event()
+
+    def waits() -> None:
+        stop.wait(LIMIT_SECONDS)
+
+    def broken() -> None:
+        raise LookupError("first")
+
+    def work() -> None:
+        with room.Crew(2, stop) as crew:
+            crew.start(waits)
+            crew.start(broken)
+            wait_until(stop.is_set)
+            raise InterruptedError
+
+    with pytest.raises(LookupError, match="first"):
+        work()
+    assert stop.is_set()
+
+
+class Counting:
+    """The lab's objective, and how many trained beside each trial at most."""
+
+    def __init__(self, train: Callable[[objective.Trial], objective.Result]) -> None:
+        self._train, self._lock = train, threading.Lock()
+        self._now: set[int] = set()
+        self.beside: dict[int, int] = {}
+
+    def __call__(self, trial: objective.Trial) -> objective.Result:
+        with self._lock:
+            self._now.add(trial.number)
+            for number in self._now:
+                self.beside[number] = max(self.beside.get(number, 0), len(self._now))
+        try:
+            return self._train(trial)
+        finally:
+            with self._lock:
+                self._now.remove(trial.number)
+
+
+def test_trials_are_the_same_in_slots(opened: store.Store, make_study: Make, tmp_path: pathlib.Path) -> None:
+    """Four at once give the bits that one after another gives, and the count of the budget."""
+    found = []
+    for slots in (1, 4):
+        of = make_study(name=f"slots-{slots}", trials=16, epochs=30)
+        train = objective.Objective(of.spec, tmp_path)
+        counting = Counting(train)
+        working = worker.Worker(opened, of, counting, threading.Event(), slots=slots, need=train.need)
+        assert working.run() is claims.Nothing.FINISHED
+        assert (max(counting.beside.values()) > 1) == (slots > 1)
+        trials = study.summary(opened, of).trials
+        assert all(trial.state in study.FINISHED for trial in trials)
+        keys = ("avg_losses", "reason", "seed", "trained")
+        found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
+    assert len(found[0]) == 16
+    assert found[0] == found[1]
+
+
+def test_out_of_memory_goes_on_alone(opened: store.Store, make_study: Make) -> None:
+    """A trial that ran out of memory beside others is trained again when they have ended, and none begins meanwhile."""
+    of = make_study(trials=8)
+    begun: dict[int, int] = {}
+    lock = threading.Lock()
+
+    def hungry(trial: objective.Trial) -> objective.Result:
+        with lock:
+            begun[trial.number] = begun.get(trial.number, 0) + 1
+        if trial.number == 2 and begun[2] == 1:
+            counting.beside.pop(2)
+            raise MemoryError
+        time.sleep(0.3)
+        return objective.Result(TrialState.COMPLETE, 0.5, {})
+
+    counting = Counting(hungry)
+    assert worker.Worker(opened, of, counting, threading.Event(), slots=3).run() is claims.Nothing.FINISHED
+    assert begun == {**dict.fromkeys(range(8), 1), 2: 2}
+    assert counting.beside[2] == 1
+    assert max(counting.beside.values()) > 1
+    assert [trial.state for trial in study.summary(opened, of).trials] == [TrialState.COMPLETE] * 8
+
+
+def test_the_last_try_of_a_trial_is_made_alone(opened: store.Store, make_study: Make) -> None:
+    """A trial whose owners died twice without getting further takes no other with it, should it kill this one too."""
+    of = make_study(trials=6)
+    watch = presence.Watch(0.0)
+    for _ in range(claims.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
+        assert isinstance(claims.take(opened, of, GONE, watch), claims.Claim)
+
+    def quick(_: objective.Trial) -> objective.Result:
+        time.sleep(0.2)
+        return objective.Result(TrialState.COMPLETE, 0.5, {})
+
+    counting = Counting(quick)
+    working = worker.Worker(opened, of, counting, threading.Event(), slots=3, grace_seconds=0.3)
+    assert working.run() is claims.Nothing.FINISHED
+    assert counting.beside[0] == 1
+    assert max(counting.beside.values()) > 1
+    assert [trial.state for trial in study.summary(opened, of).trials] == [TrialState.COMPLETE] * 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_path: pathlib.Path, how: int) -> None:
+    """Three trials of one worker are adopted, or handed over, and the study ends with its exact count."""
+    (tmp_path / "quick.toml").write_text(quick_text(trials=6, epochs=150, hopeless="false", slow=True))
+    here = store.Store(url, patience_seconds=30)
+    assert processes.run("create", "quick.toml")[0] == 0
+    of = study.find(here, "quick")
+    assert of is not None
+
+    def running() -> list[int]:
+        return [
+            trial.number
+            for trial in study.summary(here, of).trials
+            if trial.state == TrialState.RUNNING and trial.intermediate_values
+        ]
+
+    options = ("--slots", "3", "--grace", "1", "--checkpoint-seconds", "0")
+    first = processes.start("work", "quick", *options)
+    wait_until(lambda: len(running()) == 3)
+    first.send_signal(how)
+    assert first.wait(30) == (0 if how == signal.SIGTERM else -how)
+    assert not [t for t in study.summary(here, of).trials if t.state == TrialState.RUNNING] or how == signal.SIGKILL
+    code, output = processes.run("work", "quick", *options)
+    assert code == 0, output
+    assert output.count("event=adopted" if how == signal.SIGKILL else "event=waiting") >= 3
+    assert "event=resumed" in output
+    trials = study.summary(here, of).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    assert [len(trial.intermediate_values) for trial in trials] == [150] * 6
+    here.close()
+
+
+def test_slots_that_cannot_be_had(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """An objective of one's own, and a GPU so far, train one trial a process: said before anything is made."""
+    (tmp_path / "own.toml").write_text(
+        'objective = "builtins:len"\n[study]\nname = "own"\n[space]\nx = [1, 2]\n[sampler]\nname = "random"\n'
+        "[budget]\ntrials = 2\n"
+    )
+    (tmp_path / "quick.toml").write_text(quick_text())
+    for arguments, rule in (
+        (("run", "own.toml", "--slots", "2"), "--slots must be 1 for the objective of study 'own', got 2"),
+        (("run", "quick.toml", "--slots", "2", "--device", "cuda"), "--slots must be 1 on device 'cuda', got 2"),
+        (("run", "quick.toml", "--slots", "0"), "--slots"),
+    ):
+        code, output = processes.run(*arguments)
+        assert (code, "Traceback" in output) == (2, False), output
+        assert rule in output
+
+
+def test_slots_from_python(url: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`search.run` takes slots, or has them of the environment, and names what is none."""
+    (tmp_path / "quick.toml").write_text(quick_text(trials=5))
+    name = str(tmp_path / "quick.toml")
+    for wrong, slots in (("0", None), ("many", None), ("1", 0), ("1", 5_000)):
+        monkeypatch.setenv("SEARCH_SLOTS", wrong)
+        with pytest.raises(errors.InputError, match=r"^slots: .*(0|many|5000)"):
+            search.run(name, storage=url, slots=slots)
+    monkeypatch.setenv("SEARCH_SLOTS", "3")
+    trials = search.run(name, storage=url, workers=1).trials
+    assert [trial.state.is_finished() for trial in trials] == [True] * 5
