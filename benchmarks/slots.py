@@ -1,0 +1,161 @@
+"""Trials per hour of worker processes with slots: one at a time, several processes, several slots in one process.
+
+    python benchmarks/slots.py --crews 1x1 2x1 1x2              workers x slots; ratios to the first
+    python benchmarks/slots.py --device cuda --engine reference --crews 1x1 1x8 1x32
+
+One configuration over many seeds, on SQLite, in fresh studies; crews are interleaved round by round, and the clock
+starts when all processes have loaded the dataset and the engine.
+"""
+
+import argparse
+import dataclasses
+import multiprocessing
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from search import space, store, study, study_file, waiting  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True)
+class Crew:
+    """Worker processes of as many slots each, and how they train."""
+
+    workers: int
+    slots: int
+    data_dir: pathlib.Path
+    device: str
+    engine: str | None
+
+    def __str__(self) -> str:
+        return f"{self.workers}x{self.slots}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a crew took: wall-clock seconds, bytes of its processes alone at the end, and the seconds of each trial."""
+
+    seconds: float
+    memory: int
+    trials: list[tuple[space.Params, float]]
+
+
+def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[int]") -> None:
+    """One process of a crew."""
+    import threading
+
+    import psutil
+
+    from search import objective, worker
+
+    here = store.Store(url)
+    of = study.find(here, name)
+    if of is None:
+        raise LookupError(name)
+    train = objective.Objective(of.spec, crew.data_dir, crew.device, crew.engine)
+    gate.wait()
+    worker.Worker(here, of, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
+    memory.put(psutil.Process().memory_full_info().uss)
+    gate.wait()
+
+
+def run(crew: Crew, epochs: int, wanted: Iterable[tuple[space.Params, int]]) -> Run:
+    """Trains configurations, each with the number of its seed, to their last epoch."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    text = (ROOT / "studies" / "lab.toml").read_text()
+    for old, new in (
+        ('name = "lab"', f'name = "{name}"'),
+        ("epochs = 10", f"epochs = {epochs}"),
+        ("hopeless = true", "hopeless = false"),
+        ('name = "tpe"', 'name = "random"'),
+    ):
+        if text.count(old) != 1:
+            raise ValueError(f"studies/lab.toml must have {old!r} once")
+        text = text.replace(old, new)
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/studies.db"
+        here = store.Store(url)
+        of = study.create(here, study_file.parse(text.replace("trials = 10", "trials = 1"), name))
+        waiting.fill(here, of, wanted)
+        context = multiprocessing.get_context("spawn")
+        gate, memory = context.Barrier(crew.workers + 1), context.SimpleQueue()
+        processes = [context.Process(target=work, args=(url, name, crew, gate, memory)) for _ in range(crew.workers)]
+        for process in processes:
+            process.start()
+        gate.wait()
+        started = time.perf_counter()
+        gate.wait()
+        taken = time.perf_counter() - started
+        for process in processes:
+            process.join()
+        trials = study.summary(here, of).trials
+        here.close()
+        if any(trial.state.name != "COMPLETE" for trial in trials):
+            raise RuntimeError(f"{crew}: not every trial is complete")
+        return Run(
+            taken, sum(memory.get() for _ in processes), [(t.params, float(t.user_attrs["seconds"])) for t in trials]
+        )
+
+
+def training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of every benchmark that trains with a crew."""
+    parser.add_argument("--data-dir", type=pathlib.Path, default=pathlib.Path("data"))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--engine")
+
+
+def parse_crew(text: str, options: argparse.Namespace) -> Crew:
+    """From workers x slots."""
+    workers, slots = map(int, text.split("x"))
+    return Crew(workers, slots, options.data_dir, options.device, options.engine)
+
+
+def spread(values: list[float], places: int) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):.{places}f} ({min(values):.{places}f}-{max(values):.{places}f})"
+
+
+def main() -> int:
+    """Prints a table: trials per hour, the ratio to the first crew round by round, and memory."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    training_arguments(parser)
+    parser.add_argument("--crews", nargs="+", default=["1x1", "2x1", "1x2"], help="workers x slots")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    crews = [parse_crew(text, options) for text in options.crews]
+    params: space.Params = {"learning_rate": 0.1, "batch_size": options.batch_size, "depth": options.depth}
+    if options.depth:
+        params |= {"width": options.width, "activation": "ReLU"}
+    rates: dict[str, list[float]] = {str(crew): [] for crew in crews}
+    memory: dict[str, int] = {}
+    for _ in range(options.rounds):
+        for crew in crews:
+            found = run(crew, options.epochs, [(params, seed) for seed in range(options.trials)])
+            rates[str(crew)].append(3600 * options.trials / found.seconds)
+            memory[str(crew)] = found.memory
+    print(
+        f"{params}, {options.epochs} epochs, {options.trials} trials a run, {options.rounds} rounds, {options.device}"
+    )
+    print(f"{'crew':>6}  {'trials per hour':>26}  {'ratio to the first':>20}  {'MB':>6}")
+    for crew, found_rates in rates.items():
+        ratios = [mine / first for mine, first in zip(found_rates, rates[str(crews[0])], strict=True)]
+        print(f"{crew:>6}  {spread(found_rates, 0):>26}  {spread(ratios, 2):>20}  {memory[crew] / 1e6:>6.0f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
