@@ -1,6 +1,6 @@
 """A weekend in minutes: real workers on the real dataset, killed and cut off from Postgres at seeded random moments.
 
-    python tests/chaos.py                 # 200 trials, 6 workers, 40 kills inside trials, 10 outages
+    python tests/chaos.py                 # 200 trials, 6 workers of 1 or 3 slots, 40 kills inside trials, 10 outages
 
 Afterwards the study is counted: exactly the budget, every trial finished once, every value that of an undisturbed
 training, no configuration twice, nothing left over.
@@ -53,6 +53,7 @@ name = "random"
 trials = {trials}
 """
 GRACE_SECONDS = 4.0
+SLOTS = (1, 3)  # of one worker after the other
 EVENT_SECONDS = (0.5, 3.0)
 OUTAGE_SECONDS = (2.0, 8.0)
 LIMIT_SECONDS = 3600.0
@@ -134,6 +135,7 @@ class Chaos:
         self._started += 1
         command = [sys.executable, "-m", "search", "work", "chaos", "--data-dir", str(self._data_dir), "--stay"]
         command += ["--grace", str(GRACE_SECONDS), "--checkpoint-seconds", "0.2"]
+        command += ["--slots", str(SLOTS[self._started % len(SLOTS)])]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": self._url}
         with (self._folder / f"worker-{self._started}.log").open("wb") as log:
             self._workers.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
@@ -164,8 +166,9 @@ class Chaos:
         running = self._store.read(lambda connection: claims._running(connection, self._study.study_id))
         # once more, and the trial would rightly count as one that kills its workers
         doomed = sqlalchemy.select(tables.claims.c.trial_id).where(tables.claims.c.stalls >= claims.STALL_LIMIT - 1)
-        spared = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
-        if victims := [seen for seen in running if seen.worker.pid in mine and seen.trial_id not in spared]:
+        last_try = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
+        spared = {seen.worker.pid for seen in running if seen.trial_id in last_try}  # with all of their slots
+        if victims := [seen for seen in running if seen.worker.pid in mine and seen.worker.pid not in spared]:
             victim = self._random.choice(victims)
             mine[victim.worker.pid].kill()
             mine[victim.worker.pid].wait()
