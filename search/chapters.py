@@ -42,11 +42,6 @@ def chapter(experiment: Experiment, colours: Palette) -> Chapter:
     return Chapter(_title(experiment), blocks)
 
 
-def setting(params: Mapping[str, Any]) -> str:
-    """A configuration in words."""
-    return ", ".join(f"{name} {value}" for name, value in params.items())
-
-
 def has_accuracy(experiment: Experiment) -> bool:
     """Whether its values are accuracies on FashionMNIST, which the lab's and people's can stand beside."""
     training = experiment.summary.study.spec.training

@@ -125,7 +125,7 @@ def sentence(found: Confirmation) -> str:
     interval = f"{value.mean:.4f} ± {value.half:.4f}" if value.count > 1 else f"{value.mean:.4f}"
     return (
         f"confirmed: {interval} on the test set over {value.count} fresh seed{'s' * (value.count != 1)} with "
-        f"{_words(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
+        f"{space.in_words(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
         f"{'high' if optimism >= 0 else 'low'} on average over {len(found.entries)}"
     )
 
@@ -160,10 +160,6 @@ def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.
             f"study {found.name!r} has confirmed another choice of {searched!r} already (--top {len(rows) // seeds} "
             f"--seeds {seeds}): a second look at the test set is no confirmation. `--as NAME` makes another study of it"
         )
-
-
-def _words(params: space.Params) -> str:
-    return ", ".join(f"{name} {value}" for name, value in params.items())
 
 
 def run(here: store.Store, of: study.Study, force: supervisor.Workforce) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search import chapters, confirmation, forecast, lab, page, search_chapter, store, study, takeaways
+from search import chapters, confirmation, forecast, lab, page, search_chapter, space, store, study, takeaways
 from search.evidence import Experiment
 from search.page import Block, Bullets, Chapter, Table, Text
 from search.takeaways import Verdict
@@ -76,7 +76,7 @@ def confirmation_chapter(found: confirmation.Confirmation) -> Chapter:
     rows = []
     for entry in found.entries:
         values = f"{entry.selected:.4f}", takeaways.show(entry.runs.value), f"{entry.optimism:+.4f}"
-        rows.append([chapters.setting(entry.runs.params), *values])
+        rows.append([space.in_words(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
     caption = f"The best of `{found.searched}`, trained on all images with {found.seeds} fresh seeds."
     words = confirmation.sentence(found)

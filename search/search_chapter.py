@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search import chapters, configurations, display, figures, forecast, lab
+from search import chapters, configurations, display, figures, forecast, lab, space
 from search.evidence import Experiment
 from search.page import Block, Bullets, Chapter, Drawing, Table, Text
 
@@ -257,7 +257,7 @@ def _published(experiment: Experiment) -> Table | None:
         ours = next((runs for runs in experiment.runs if runs.params == kept), None)
         if ours is not None:
             mean, losses = ours.value.mean, list(ours.figures("avg_loss").values())
-            row = [str(number), chapters.setting(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
+            row = [str(number), space.in_words(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
             row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
             rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])
     headings = ["lab's trial", "configuration", "accuracy, lab", "here", "difference", "avg loss, lab", "here"]
