@@ -168,7 +168,14 @@ class Processes:
         process = subprocess.Popen(
             [sys.executable, "-m", "search", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": self.url, **environment},
+            # a crash in compiled code says where it was
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONFAULTHANDLER": "1",
+                "SEARCH_STORAGE": self.url,
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 Make = Callable[..., study.Study]
 PATIENCE_SECONDS = 150
+EXPECTED_CODES = (0, 130, -signal.SIGKILL)
 
 
 # what a study ends with; what was enqueued beyond its budget may wait still
@@ -50,9 +52,13 @@ def adoptions(here: store.Store, of: study.Study) -> int:
 
 
 def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECONDS) -> list[int]:
-    """Exit codes; negative for a signal."""
+    """Exit codes; negative for a signal. What a worker said that crashed is shown."""
     deadline = time.monotonic() + seconds
-    return [process.wait(max(1, deadline - time.monotonic())) for process in processes]
+    codes = [process.wait(max(1, deadline - time.monotonic())) for process in processes]
+    for process, code in zip(processes, codes, strict=True):
+        if code not in EXPECTED_CODES and process.stdout:
+            warnings.warn(f"process {process.pid} ended with {code}: {process.stdout.read()}", stacklevel=2)
+    return codes
 
 
 def finished(here: store.Store, of: study.Study) -> int:

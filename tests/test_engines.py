@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy
 import pytest
@@ -13,12 +14,21 @@ from models import data, engine, engines, errors, network
 from models.recipe import Recipe
 
 SMALL = data.synthetic(train=203, test=60)
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine")
 
 
-@pytest.fixture(params=sorted(engines.ENGINES))
-def each(request: pytest.FixtureRequest) -> engine.Engine:
+@pytest.fixture(
+    params=[
+        *((name, "cpu") for name in sorted(engines.ENGINES)),
+        pytest.param(("reference", "cuda"), marks=needs_cuda),
+    ],
+    ids="-on-".join,
+)
+def each(request: pytest.FixtureRequest) -> Iterator[engine.Engine]:
     torch.set_num_threads(1)
-    return engines.load(request.param, "cpu")
+    strict = torch.are_deterministic_algorithms_enabled()
+    yield engines.load(*request.param)
+    torch.use_deterministic_algorithms(strict)
 
 
 def truth(recipe: Recipe, small: data.Dataset) -> tuple[list[float], list[torch.Tensor]]:
@@ -216,7 +226,7 @@ def test_unknown_engine_and_device_are_refused() -> None:
         engines.load("auto", "cuda:99")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine")
+@needs_cuda
 def test_cuda_agrees_with_the_cpu_and_repeats_itself() -> None:
     """The reference on CUDA gives the same bits twice, and the CPU's figures up to rounding."""
     recipe = Recipe(0.05, 16, 2, 32, "GELU", epochs=2)
