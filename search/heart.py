@@ -12,6 +12,7 @@ from search.store import Store
 
 TICK_SECONDS = 1.0
 ORDER_SECONDS = 3.0  # how soon a busy worker hears of `search stop --now`
+JOIN_SECONDS = 10.0  # longer only where the database is away
 
 
 class Heart:
@@ -49,6 +50,9 @@ class Heart:
         self._ended.set()
         with contextlib.suppress(errors.SearchError):  # the line grows old by itself
             self._entry.strike(self._store)
+        # It may hold the last reference to a trial and its weights. Tensors that a thread frees while the interpreter
+        # ends take the whole process along: torch aborts.
+        self._thread.join(JOIN_SECONDS)
 
     @contextlib.contextmanager
     def of(self, trial: owned.OwnedTrial) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import collections
 import pathlib
 import threading
+import time
 from collections.abc import Callable
 
 import numpy
@@ -75,6 +76,25 @@ def test_a_worker_signs_the_roster_and_out_again(opened: store.Store, make_study
     assert worker.Worker(opened, of, looked_at, threading.Event()).run() is claims.Nothing.FINISHED
     assert [member.trials for member in seen[0].members] == [(0,)]
     assert roster.call(opened, of.study_id).members == ()
+
+
+def test_no_thread_outlives_the_worker(opened: store.Store, make_study: Make) -> None:
+    """The heart is waited for: its trials' weights, freed while the interpreter ends, would abort the process."""
+    of, stop, busy = make_study(trials=1), threading.Event(), threading.Event()
+
+    def interrupt() -> None:
+        busy.set()
+        time.sleep(2)
+
+    def ends(trial: objective.Trial) -> objective.Result:
+        trial.interrupt = interrupt
+        stop.set()
+        assert busy.wait(30)
+        trial.tick()
+        raise AssertionError("it goes on")
+
+    assert worker.Worker(opened, of, ends, stop).run() is None
+    assert "heart" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_time_of_every_end_is_kept(opened: store.Store, make_study: Make) -> None:
