@@ -12,12 +12,13 @@ test: check
 	$(BIN)/pytest
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 lab: $(VENV)/.installed
 	$(BIN)/search reproduce

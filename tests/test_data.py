@@ -2,7 +2,6 @@ import gzip
 import multiprocessing
 import pathlib
 import shutil
-import subprocess
 
 import pytest
 import torch
@@ -122,16 +121,3 @@ def test_an_unwritable_folder_is_one_line(tmp_path: pathlib.Path, monkeypatch: p
     blocked.write_text("")
     with pytest.raises(errors.DataError, match=r"file/data cannot be written .* --data-dir"):
         sources.find(blocked / "data")
-
-
-def test_models_never_import_search() -> None:
-    """The one law of the house: `search/` uses `models/`, and never the other way; nor does `models/` know Optuna."""
-    root = pathlib.Path(__file__).parent.parent
-    found = subprocess.run(
-        ["grep", "-rnE", r"^\s*(from|import) (search|optuna|sqlalchemy)\b", str(root / "models"), "--include=*.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert found.stdout == ""
-    assert found.returncode == 1  # grep looked, and found none
