@@ -18,7 +18,8 @@ import sys
 
 from slots import ROOT, parse_crew, run, training_arguments
 
-from search import space, study_file
+from search import study_file
+from search.space import space
 
 LAB_EPOCHS = 10
 

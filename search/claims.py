@@ -18,7 +18,8 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import checkpoint, errors, orders, presence, space, study, tables
+from search import checkpoint, errors, orders, presence, study, tables
+from search.space import space
 from search.store import Store
 
 STALL_LIMIT = 3

@@ -8,7 +8,9 @@ import sqlalchemy
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, errors, space, strategy, study, tables, unseen
+from search import claims, errors, strategy, study, tables
+from search.space import space
+from search.space import unseen
 from search.store import Store
 
 RESAMPLE_LIMIT = 3

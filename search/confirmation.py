@@ -11,7 +11,8 @@ from typing import Any
 
 import tomli_w
 
-from search import errors, evidence, orders, space, store, study, study_file, supervisor, tables, waiting
+from search import errors, evidence, orders, store, study, study_file, supervisor, tables, waiting
+from search.space import space
 from search.evidence import Experiment, Interval, Runs
 
 SUFFIX = "-confirm"

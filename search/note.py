@@ -1,6 +1,6 @@
 """What optuna-dashboard shows beside a study's plots: its settings, as Markdown."""
 
-from search.parameters import Parameter
+from search.space.parameters import Parameter
 from search.study_file import StudySpec
 
 # Optuna-dashboard keeps a note in system attributes of a study, in pieces of at most this length

@@ -16,7 +16,8 @@ import optuna
 from optuna import distributions
 from optuna.trial import TrialState
 
-from search import errors, space, study_file, validation
+from search import errors, study_file, validation
+from search.space import space
 from search.objective import Result, Trial
 
 NUDGE = signal.SIGUSR1

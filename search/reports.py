@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search import chapters, confirmation, forecast, lab, page, search_chapter, space, store, study, takeaways
+from search import chapters, confirmation, forecast, lab, page, search_chapter, store, study, takeaways
+from search.space import space
 from search.evidence import Experiment
 from search.page import Block, Bullets, Chapter, Table, Text
 from search.takeaways import Verdict

@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search import chapters, configurations, display, figures, forecast, lab, space
+from search import chapters, configurations, display, figures, forecast, lab
+from search.space import space
 from search.evidence import Experiment
 from search.page import Block, Bullets, Chapter, Drawing, Table, Text
 

@@ -8,8 +8,9 @@ import pydantic
 from optuna import distributions
 
 from models.recipe import ACTIVATIONS
-from search import errors, parameters, validation
-from search import space as spaces
+from search import errors, validation
+from search.space import parameters
+from search.space import space as spaces
 
 # per parameter: type, lowest and highest value (learning_rate must be above its lowest)
 NUMBERS: dict[str, tuple[type, float, float]] = {

@@ -5,7 +5,8 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import answers, display, errors, options, orders, space, store, study, tables, waiting
+from search import answers, display, errors, options, orders, store, study, tables, waiting
+from search.space import space
 from search.options import common, json_option, study_argument
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")

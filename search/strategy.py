@@ -15,7 +15,8 @@ from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
-from search import parameters, space
+from search.space import parameters
+from search.space import space
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors, parameters, pruners, space_file, strategy, validation
-from search import space as spaces
+from search import errors, pruners, space_file, strategy, validation
+from search.space import parameters
+from search.space import space as spaces
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits

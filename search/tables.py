@@ -18,7 +18,8 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from search import errors, space
+from search import errors
+from search.space import space
 
 studies = models.StudyModel.__table__
 directions = models.StudyDirectionModel.__table__

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, orders, space, study, tables
+from search import errors, orders, study, tables
+from search.space import space
 from search.store import Store
 
 

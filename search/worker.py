@@ -13,7 +13,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, configurations, errors, heart, owned, presence, room, roster, space, study
+from search import checkpoint, claims, configurations, errors, heart, owned, presence, room, roster, study
+from search.space import space
 from search.objective import Result, Trial
 from search.store import Store
 

@@ -4,7 +4,9 @@ import pathlib
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search import parameters, space, study_file
+from search import study_file
+from search.space import parameters
+from search.space import space
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 

@@ -8,7 +8,10 @@ import pytest
 from conftest import quick_text
 from optuna import distributions
 
-from search import errors, parameters, space, store, strategy, study_file, unseen
+from search import errors, store, strategy, study_file
+from search.space import parameters
+from search.space import space
+from search.space import unseen
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 NUMBERS = space.Space.arrange(

@@ -12,7 +12,8 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, objective, orders, roster, space, store, strategy, study, study_file, worker
+from search import checkpoint, claims, objective, orders, roster, store, strategy, study, study_file, worker
+from search.space import space
 
 LINE = """
 learning_rate = {low = 1e-4, high = 0.1, log = true}

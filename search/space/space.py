@@ -7,7 +7,8 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-from search.parameters import Parameter, Value
+from search.space.parameters import Parameter
+from search.space.parameters import Value
 
 Params = dict[str, Value]
 

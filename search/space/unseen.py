@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Container
 
-from search import space
+from search.space import space
 
 NEIGHBOUR_LIMIT = 100_000
 

@@ -1,0 +1,1 @@
+"""What may be tried: parameters, the tree that they form, and configurations of it."""
