@@ -32,8 +32,9 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
     """A worker of this service whose training is a sleep."""
     from optuna.trial import TrialState
 
-    from search import errors, store, study, worker
+    from search import errors, study, worker
     from search.objective import Result, Trial
+    from search.storage import store
 
     stop = threading.Event()
 
@@ -67,7 +68,8 @@ def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
 
 def new_study(url: str, sampler: str) -> str:
     """A study over the lab's space that does not end."""
-    from search import store, study, study_file
+    from search import study, study_file
+    from search.storage import store
 
     name = f"load-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')

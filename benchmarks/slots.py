@@ -23,8 +23,9 @@ from multiprocessing.synchronize import Barrier
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from search import store, study, study_file, waiting  # noqa: E402
+from search import study, study_file, waiting  # noqa: E402
 from search.space import space  # noqa: E402
+from search.storage import store  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)

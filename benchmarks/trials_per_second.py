@@ -52,8 +52,9 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
     """A worker of this service."""
     from optuna.trial import TrialState
 
-    from search import store, study, worker
+    from search import study, worker
     from search.objective import Result, Trial
+    from search.storage import store
 
     def objective(trial: Trial) -> Result:
         for epoch in range(1, epochs + 1):
@@ -104,7 +105,8 @@ def a_postgres() -> Iterator[str]:
 
 def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
-    from search import store, study, study_file
+    from search import study, study_file
+    from search.storage import store
 
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')

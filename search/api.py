@@ -22,11 +22,11 @@ from search import (
     reports,
     reproduction,
     retraining,
-    store,
     study,
     study_file,
     supervisor,
 )
+from search.storage import store
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 

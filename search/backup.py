@@ -13,8 +13,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, study, tables
-from search.store import Store
+from search import errors, study
+from search.storage import tables
+from search.storage.store import Store
 
 BATCH_ROWS = 500
 # parents before children; each with the columns that name its study or trial

@@ -14,7 +14,7 @@ import numpy
 import safetensors.numpy  # not .torch: `search status` must not wait for its import
 import sqlalchemy
 
-from search import tables
+from search.storage import tables
 
 log = logging.getLogger("search")
 

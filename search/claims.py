@@ -18,9 +18,10 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import checkpoint, errors, orders, presence, study, tables
+from search import checkpoint, errors, orders, presence, study
 from search.space import space
-from search.store import Store
+from search.storage import tables
+from search.storage.store import Store
 
 STALL_LIMIT = 3
 

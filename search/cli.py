@@ -21,7 +21,6 @@ from search import (
     reporting,
     signals,
     steering,
-    store,
     study,
     study_file,
     supervisor,
@@ -29,6 +28,7 @@ from search import (
     watching,
 )
 from search.options import common, json_option, local_workers, study_argument, training
+from search.storage import store
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,10 +8,10 @@ import sqlalchemy
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, errors, strategy, study, tables
-from search.space import space
-from search.space import unseen
-from search.store import Store
+from search import claims, errors, strategy, study
+from search.space import space, unseen
+from search.storage import tables
+from search.storage.store import Store
 
 RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100

@@ -11,9 +11,10 @@ from typing import Any
 
 import tomli_w
 
-from search import errors, evidence, orders, store, study, study_file, supervisor, tables, waiting
-from search.space import space
+from search import errors, evidence, orders, study, study_file, supervisor, waiting
 from search.evidence import Experiment, Interval, Runs
+from search.space import space
+from search.storage import store, tables
 
 SUFFIX = "-confirm"
 

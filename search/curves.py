@@ -14,8 +14,9 @@ from typing import BinaryIO
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial, TrialState
 
-from search import errors, plots, study, tables
-from search.store import Store
+from search import errors, plots, study
+from search.storage import tables
+from search.storage.store import Store
 
 ENTRY = "artifacts:"  # Optuna's prefix of the system attributes that name artifacts
 KEPT_PICTURES = 256

@@ -23,7 +23,7 @@ from prometheus_client import exposition
 from waitress import server as waitress_server
 
 from search import curves, errors, metrics
-from search.store import Store
+from search.storage.store import Store
 
 log = logging.getLogger("search")
 

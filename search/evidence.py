@@ -15,9 +15,9 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from search import study, tables
-from search.space import parameters
-from search.space import space
+from search import study
+from search.space import parameters, space
+from search.storage import tables
 
 LEVEL = 0.95
 FACTOR_VALUES = 8  # more than these on one figure nobody tells apart

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from search import claims, errors, orders, owned, presence, roster, study
-from search.store import Store
+from search.storage.store import Store
 
 TICK_SECONDS = 1.0
 ORDER_SECONDS = 3.0  # how soon a busy worker hears of `search stop --now`

@@ -10,8 +10,9 @@ import sqlalchemy
 from prometheus_client import core, registry
 
 from models import recipe
-from search import roster, study, tables
-from search.store import Store
+from search import roster, study
+from search.storage import tables
+from search.storage.store import Store
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
 

@@ -14,8 +14,8 @@ from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
 from search import checkpoint, hopeless, study_file
-from search.space import space
 from search import course as courses
+from search.space import space
 
 
 class Trial(Protocol):

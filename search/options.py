@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 from optuna.trial import FrozenTrial
 
-from search import checkpoint, errors, presence, store, study, study_file, supervisor
+from search import checkpoint, errors, presence, study, study_file, supervisor
+from search.storage import store
 
 T = TypeVar("T")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy
 
-from search import errors, tables, validation
-from search.store import Store
+from search import errors, validation
+from search.storage import tables
+from search.storage.store import Store
 
 orders = tables.orders
 

@@ -17,8 +17,8 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors, study_file, validation
-from search.space import space
 from search.objective import Result, Trial
+from search.space import space
 
 NUDGE = signal.SIGUSR1
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import checkpoint, claims, errors, pruners, study
-from search.store import Store
+from search.storage.store import Store
 
 log = logging.getLogger("search")
 

@@ -13,7 +13,7 @@ import numpy
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import tables
+from search.storage import tables
 
 
 @dataclasses.dataclass(frozen=True)

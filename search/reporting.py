@@ -6,8 +6,9 @@ import time
 
 import click
 
-from search import answers, display, forecast, options, store, study, supervisor
+from search import answers, display, forecast, options, study, supervisor
 from search.options import common, json_option, local_workers, study_argument
+from search.storage import store
 
 output_option = click.option(
     "--output",

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search import chapters, confirmation, forecast, lab, page, search_chapter, store, study, takeaways
-from search.space import space
+from search import chapters, confirmation, forecast, lab, page, search_chapter, study, takeaways
 from search.evidence import Experiment
 from search.page import Block, Bullets, Chapter, Table, Text
+from search.space import space
+from search.storage import store
 from search.takeaways import Verdict
 
 RULES = (

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import presence, tables
-from search.store import Store
+from search import presence
+from search.storage import tables
+from search.storage.store import Store
 
 FORGET_SECONDS = 86_400.0  # rows of workers that were killed
 

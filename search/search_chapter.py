@@ -11,9 +11,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import chapters, configurations, display, figures, forecast, lab
-from search.space import space
 from search.evidence import Experiment
 from search.page import Block, Bullets, Chapter, Drawing, Table, Text
+from search.space import space
 
 TABLE_TRIALS = 60
 IMPORTANCE_TRIALS = 10  # complete ones: below that it is chance

@@ -5,9 +5,10 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import answers, display, errors, options, orders, store, study, tables, waiting
-from search.space import space
+from search import answers, display, errors, options, orders, study, waiting
 from search.options import common, json_option, study_argument
+from search.space import space
+from search.storage import store, tables
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
 

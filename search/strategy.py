@@ -15,8 +15,7 @@ from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
-from search.space import parameters
-from search.space import space
+from search.space import parameters, space
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 

@@ -10,8 +10,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors, note, orders, study_file, tables
-from search.store import Store
+from search import errors, note, orders, study_file
+from search.storage import tables
+from search.storage.store import Store
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores

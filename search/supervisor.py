@@ -11,7 +11,8 @@ import tqdm
 from rich import console
 from rich.logging import RichHandler
 
-from search import checkpoint, display, errors, local, orders, presence, signals, store, study, study_file, tables
+from search import checkpoint, display, errors, local, orders, presence, signals, study, study_file
+from search.storage import store, tables
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, orders, study, tables
+from search import errors, orders, study
 from search.space import space
-from search.store import Store
+from search.storage import tables
+from search.storage.store import Store
 
 
 def enqueue(store: Store, of: study.Study, params: space.Params) -> int:

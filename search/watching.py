@@ -6,8 +6,9 @@ import pathlib
 import click
 from rich import progress
 
-from search import answers, display, errors, options, roster, store, study
+from search import answers, display, errors, options, roster, study
 from search.options import common, json_option, study_argument
+from search.storage import store
 
 
 @click.command()

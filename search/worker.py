@@ -14,9 +14,9 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import checkpoint, claims, configurations, errors, heart, owned, presence, room, roster, study
-from search.space import space
 from search.objective import Result, Trial
-from search.store import Store
+from search.space import space
+from search.storage.store import Store
 
 log = logging.getLogger("search")
 

@@ -13,7 +13,8 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, configurations, errors, orders, presence, store, study, study_file, tables, waiting
+from search import claims, configurations, errors, orders, presence, study, study_file, waiting
+from search.storage import store, tables
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "another-host", 1, 0.0)

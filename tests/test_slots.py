@@ -12,7 +12,8 @@ from conftest import Processes, quick_text
 from optuna.trial import TrialState
 
 import search
-from search import claims, errors, objective, presence, room, store, study, worker
+from search import claims, errors, objective, presence, room, study, worker
+from search.storage import store
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "elsewhere", 1, 0.0)

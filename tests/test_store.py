@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy
 from conftest import Server, quick_text
 
-from search import errors, store, study, study_file, tables
+from search import errors, study, study_file
+from search.storage import store, tables
 
 
 def count_studies(here: store.Store) -> int:

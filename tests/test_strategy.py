@@ -8,10 +8,9 @@ import pytest
 from conftest import quick_text
 from optuna import distributions
 
-from search import errors, store, strategy, study_file
-from search.space import parameters
-from search.space import space
-from search.space import unseen
+from search import errors, strategy, study_file
+from search.space import parameters, space, unseen
+from search.storage import store
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 NUMBERS = space.Space.arrange(

@@ -12,8 +12,9 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, objective, orders, roster, store, strategy, study, study_file, worker
+from search import checkpoint, claims, objective, orders, roster, strategy, study, study_file, worker
 from search.space import space
+from search.storage import store
 
 LINE = """
 learning_rate = {low = 1e-4, high = 0.1, log = true}

@@ -7,8 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-from search.space.parameters import Parameter
-from search.space.parameters import Value
+from search.space.parameters import Parameter, Value
 
 Params = dict[str, Value]
 

@@ -17,7 +17,8 @@ import sqlalchemy
 import tenacity
 from sqlalchemy import exc
 
-from search import errors, tables
+from search import errors
+from search.storage import tables
 
 log = logging.getLogger("search")
 T = TypeVar("T")

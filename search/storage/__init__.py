@@ -1,0 +1,1 @@
+"""A database, reached and waited for, and the tables in it."""
