@@ -35,7 +35,7 @@ def work(url: str, name: str) -> list[tuple[int, str, float]]:
     """One worker's `(trial, part, seconds)`, until the study is finished."""
     from optuna.trial import TrialState
 
-    from search import claims, configurations, presence, study
+    from search.ledger import claims, configurations, presence, study
     from search.storage import store
 
     here = store.Store(url)
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=4)
     options = parser.parse_args()
-    from search import study
+    from search.ledger import study
     from search.storage import store
 
     with peer.a_postgres() as url:

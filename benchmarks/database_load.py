@@ -32,7 +32,8 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
     """A worker of this service whose training is a sleep."""
     from optuna.trial import TrialState
 
-    from search import errors, study, worker
+    from search import errors, worker
+    from search.ledger import study
     from search.objective import Result, Trial
     from search.storage import store
 
@@ -68,7 +69,8 @@ def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
 
 def new_study(url: str, sampler: str) -> str:
     """A study over the lab's space that does not end."""
-    from search import study, study_file
+    from search import study_file
+    from search.ledger import study
     from search.storage import store
 
     name = f"load-{uuid.uuid4().hex[:8]}"

@@ -34,7 +34,8 @@ MARKS = (10, 30, 100)
 
 def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
     """`(accuracy, CPU seconds so far)` of each trial of one worker on SQLite, in the order they ended."""
-    from search import objective, study, study_file, worker
+    from search import objective, study_file, worker
+    from search.ledger import study
     from search.storage import store
 
     text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")

@@ -23,7 +23,11 @@ from multiprocessing.synchronize import Barrier
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from search import study, study_file, waiting  # noqa: E402
+from search import study_file  # noqa: E402
+from search.ledger import (
+    study,  # noqa: E402
+    waiting,  # noqa: E402
+)
 from search.space import space  # noqa: E402
 from search.storage import store  # noqa: E402
 

@@ -52,7 +52,8 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
     """A worker of this service."""
     from optuna.trial import TrialState
 
-    from search import study, worker
+    from search import worker
+    from search.ledger import study
     from search.objective import Result, Trial
     from search.storage import store
 
@@ -105,7 +106,8 @@ def a_postgres() -> Iterator[str]:
 
 def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
-    from search import study, study_file
+    from search import study_file
+    from search.ledger import study
     from search.storage import store
 
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"

@@ -4,7 +4,8 @@ from typing import Any
 
 from rich import console
 
-from search import display, forecast, orders, roster, study
+from search import display
+from search.ledger import forecast, orders, roster, study
 from search.storage import store
 
 out = console.Console(soft_wrap=False)

@@ -16,16 +16,15 @@ from search import (
     exported,
     objective,
     options,
-    orders,
     page,
     prediction,
     reports,
     reproduction,
     retraining,
-    study,
     study_file,
     supervisor,
 )
+from search.ledger import orders, study
 from search.storage import store
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]

@@ -14,19 +14,18 @@ import click
 from models.errors import ModelError
 from search import (
     answers,
-    backup,
     bench,
     errors,
     options,
     reporting,
     signals,
     steering,
-    study,
     study_file,
     supervisor,
     taking,
     watching,
 )
+from search.ledger import backup, study
 from search.options import common, json_option, local_workers, study_argument, training
 from search.storage import store
 
@@ -185,7 +184,8 @@ def work(
     of = options.find_study(here, name)
     supervisor.check_slots(of.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
-    from search import claims, worker
+    from search import worker
+    from search.ledger import claims
 
     train: Any
     limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}

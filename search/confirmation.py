@@ -11,8 +11,9 @@ from typing import Any
 
 import tomli_w
 
-from search import errors, evidence, orders, study, study_file, supervisor, waiting
+from search import errors, evidence, study_file, supervisor
 from search.evidence import Experiment, Interval, Runs
+from search.ledger import orders, study, waiting
 from search.space import space
 from search.storage import store, tables
 

@@ -9,7 +9,7 @@ import rich.box
 from optuna.trial import FrozenTrial, TrialState
 from rich import console, live, progress, progress_bar, table, text
 
-from search import forecast, orders, roster, study
+from search.ledger import forecast, orders, roster, study
 from search.storage import tables
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from search import study
+from search.ledger import study
 from search.space import parameters, space
 from search.storage import tables
 

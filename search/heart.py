@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from search import claims, errors, orders, owned, presence, roster, study
+from search import errors, owned
+from search.ledger import claims, orders, presence, roster, study
 from search.storage.store import Store
 
 TICK_SECONDS = 1.0

@@ -10,7 +10,7 @@ import sqlalchemy
 from prometheus_client import core, registry
 
 from models import recipe
-from search import roster, study
+from search.ledger import roster, study
 from search.storage import tables
 from search.storage.store import Store
 

@@ -13,8 +13,9 @@ from models import data as datasets
 from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
-from search import checkpoint, hopeless, study_file
 from search import course as courses
+from search import hopeless, study_file
+from search.ledger import checkpoint
 from search.space import space
 
 

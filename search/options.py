@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 from optuna.trial import FrozenTrial
 
-from search import checkpoint, errors, presence, study, study_file, supervisor
+from search import errors, study_file, supervisor
+from search.ledger import checkpoint, presence, study
 from search.storage import store
 
 T = TypeVar("T")

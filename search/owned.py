@@ -8,7 +8,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, errors, pruners, study
+from search import errors, pruners
+from search.ledger import checkpoint, claims, study
 from search.storage.store import Store
 
 log = logging.getLogger("search")

@@ -6,7 +6,8 @@ import time
 
 import click
 
-from search import answers, display, forecast, options, study, supervisor
+from search import answers, display, options, supervisor
+from search.ledger import forecast, study
 from search.options import common, json_option, local_workers, study_argument
 from search.storage import store
 

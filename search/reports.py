@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search import chapters, confirmation, forecast, lab, page, search_chapter, study, takeaways
+from search import chapters, confirmation, lab, page, search_chapter, takeaways
 from search.evidence import Experiment
+from search.ledger import forecast, study
 from search.page import Block, Bullets, Chapter, Table, Text
 from search.space import space
 from search.storage import store

@@ -4,7 +4,8 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-from search import lab, options, orders, study, study_file, supervisor, waiting
+from search import lab, options, study_file, supervisor
+from search.ledger import orders, study, waiting
 from search.storage import store
 
 SEEDS = 5

@@ -10,7 +10,8 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from models import network
-from search import checkpoint, errors, objective
+from search import errors, objective
+from search.ledger import checkpoint
 from search.storage import tables
 
 ENOUGH = "as many epochs as are stored"

@@ -10,8 +10,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search import chapters, configurations, display, figures, forecast, lab
+from search import chapters, display, figures, lab
 from search.evidence import Experiment
+from search.ledger import configurations, forecast
 from search.page import Block, Bullets, Chapter, Drawing, Table, Text
 from search.space import space
 

@@ -5,7 +5,8 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import answers, display, errors, options, orders, study, waiting
+from search import answers, display, errors, options
+from search.ledger import orders, study, waiting
 from search.options import common, json_option, study_argument
 from search.space import space
 from search.storage import store, tables

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors, pruners, space_file, strategy, validation
+from search import errors, pruners, space_file, validation
+from search.ledger import strategy
 from search.space import parameters
 from search.space import space as spaces
 

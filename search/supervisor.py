@@ -11,7 +11,8 @@ import tqdm
 from rich import console
 from rich.logging import RichHandler
 
-from search import checkpoint, display, errors, local, orders, presence, signals, study, study_file
+from search import display, errors, local, signals, study_file
+from search.ledger import checkpoint, orders, presence, study
 from search.storage import store, tables
 
 POLL_SECONDS = 0.5

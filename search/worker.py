@@ -13,7 +13,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, configurations, errors, heart, owned, presence, room, roster, study
+from search import errors, heart, owned, room
+from search.ledger import checkpoint, claims, configurations, presence, roster, study
 from search.objective import Result, Trial
 from search.space import space
 from search.storage.store import Store

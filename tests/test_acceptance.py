@@ -18,7 +18,8 @@ import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
-from search import claims, errors, orders, presence, study, study_file, waiting
+from search import errors, study_file
+from search.ledger import claims, orders, presence, study, waiting
 from search.storage import store, tables
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 from test_checkpoint import GONE, SAVED, take
 
-from search import backup, checkpoint, claims, configurations, errors, orders, presence, study, waiting
+from search import errors
+from search.ledger import backup, checkpoint, claims, configurations, orders, presence, study, waiting
 from search.storage import store, tables
 
 Make = Callable[..., study.Study]

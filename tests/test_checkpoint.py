@@ -14,7 +14,8 @@ from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
 
 from models import data, engines, network
-from search import checkpoint, claims, configurations, errors, objective, owned, presence, study
+from search import errors, objective, owned
+from search.ledger import checkpoint, claims, configurations, presence, study
 from search.storage import store, tables
 
 Make = Callable[..., study.Study]

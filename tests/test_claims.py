@@ -13,7 +13,8 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, configurations, errors, orders, presence, study, study_file, waiting
+from search import errors, study_file
+from search.ledger import claims, configurations, orders, presence, study, waiting
 from search.storage import store, tables
 
 Make = Callable[..., study.Study]

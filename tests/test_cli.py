@@ -237,7 +237,7 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     """`work --stay` goes on when the study is extended, without being started again."""
     from test_acceptance import until
 
-    from search import study
+    from search.ledger import study
     from search.storage import store
 
     assert processes.run("create", quick)[0] == 0

@@ -22,7 +22,8 @@ from matplotlib import image
 from optuna.trial import TrialState
 from playwright import sync_api
 
-from search import claims, configurations, curves, dashboard, metrics, note, presence, study, study_file, waiting
+from search import curves, dashboard, metrics, note, study_file
+from search.ledger import claims, configurations, presence, study, waiting
 from search.storage import store
 
 Make = Callable[..., study.Study]

@@ -9,7 +9,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from search import evidence, orders, study, study_file, takeaways
+from search import evidence, study_file, takeaways
+from search.ledger import orders, study
 from search.storage import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -21,7 +21,8 @@ from models import classifier, network, onnx_graph, pictures
 from models import data as datasets
 from models import errors as model_errors
 from models import recipe as recipes
-from search import cli, errors, exported, objective, prediction, study, waiting
+from search import cli, errors, exported, objective, prediction
+from search.ledger import study, waiting
 from search.storage import store
 
 Make = Callable[..., study.Study]

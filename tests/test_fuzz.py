@@ -17,7 +17,8 @@ from optuna.storages._rdb import models as optuna_models
 from test_checkpoint import SAVED, take
 from test_dashboard import HASH, ask_bytes
 
-from search import backup, checkpoint, cli, dashboard, errors, study, study_file
+from search import cli, dashboard, errors, study_file
+from search.ledger import backup, checkpoint, study
 from search.storage import store, tables
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, Processes, quick_text
 from optuna.trial import TrialState
 
-from search import orders, study
+from search.ledger import orders, study
 from search.storage import store
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,8 @@ import pytest
 from optuna.trial import TrialState
 from test_claims import GONE, ME, Clock, take
 
-from search import claims, errors, orders, presence, study, waiting
+from search import errors
+from search.ledger import claims, orders, presence, study, waiting
 from search.storage import store
 
 Make = Callable[..., study.Study]

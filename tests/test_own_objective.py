@@ -16,7 +16,8 @@ from conftest import ROOT, Processes
 from optuna.trial import FrozenTrial, TrialState
 from test_acceptance import ends, until
 
-from search import cli, errors, own_objective, study, study_file, worker
+from search import cli, errors, own_objective, study_file, worker
+from search.ledger import study
 from search.storage import store
 
 TEXT = """

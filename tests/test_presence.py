@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from search import presence
+from search.ledger import presence
 
 ELSEWHERE = presence.Worker("far:1", "another-host", 1, 0.0)
 

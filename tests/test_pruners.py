@@ -12,7 +12,8 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from test_claims import take
 
-from search import claims, errors, pruners, study, study_file
+from search import errors, pruners, study_file
+from search.ledger import claims, study
 from search.storage import store
 
 Make = Callable[..., study.Study]

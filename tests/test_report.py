@@ -13,7 +13,8 @@ from conftest import ROOT, Processes
 from optuna.trial import TrialState
 from playwright import sync_api
 
-from search import errors, evidence, figures, page, study, study_file, waiting
+from search import errors, evidence, figures, page, study_file
+from search.ledger import study, waiting
 from search.storage import store, tables
 
 pytestmark = pytest.mark.slow

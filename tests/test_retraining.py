@@ -13,7 +13,8 @@ from test_checkpoint import take
 from models import data as datasets
 from models import engines, provenance
 from models import recipe as recipes
-from search import claims, configurations, course, errors, objective, owned, retraining, study, waiting
+from search import course, errors, objective, owned, retraining
+from search.ledger import claims, configurations, study, waiting
 from search.storage import store
 
 Make = Callable[..., study.Study]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from test_claims import GONE, take
 
-from search import errors, presence, roster, study
+from search import errors
+from search.ledger import presence, roster, study
 from search.storage import store, tables
 
 Make = Callable[..., study.Study]

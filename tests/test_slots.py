@@ -12,7 +12,8 @@ from conftest import Processes, quick_text
 from optuna.trial import TrialState
 
 import search
-from search import claims, errors, objective, presence, room, study, worker
+from search import errors, objective, room, worker
+from search.ledger import claims, presence, study
 from search.storage import store
 
 Make = Callable[..., study.Study]

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy
 from conftest import Server, quick_text
 
-from search import errors, study, study_file
+from search import errors, study_file
+from search.ledger import study
 from search.storage import store, tables
 
 

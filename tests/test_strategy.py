@@ -8,7 +8,8 @@ import pytest
 from conftest import quick_text
 from optuna import distributions
 
-from search import errors, strategy, study_file
+from search import errors, study_file
+from search.ledger import strategy
 from search.space import parameters, space, unseen
 from search.storage import store
 

@@ -12,7 +12,8 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search import checkpoint, claims, objective, orders, roster, strategy, study, study_file, worker
+from search import objective, study_file, worker
+from search.ledger import checkpoint, claims, orders, roster, strategy, study
 from search.space import space
 from search.storage import store
 

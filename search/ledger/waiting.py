@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, orders, study
+from search import errors
+from search.ledger import orders, study
 from search.space import space
 from search.storage import tables
 from search.storage.store import Store

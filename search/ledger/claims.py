@@ -18,7 +18,8 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import checkpoint, errors, orders, presence, study
+from search import errors
+from search.ledger import checkpoint, orders, presence, study
 from search.space import space
 from search.storage import tables
 from search.storage.store import Store

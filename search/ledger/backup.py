@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, study
+from search import errors
+from search.ledger import study
 from search.storage import tables
 from search.storage.store import Store
 

@@ -10,7 +10,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors, note, orders, study_file
+from search import errors, note, study_file
+from search.ledger import orders
 from search.storage import tables
 from search.storage.store import Store
 

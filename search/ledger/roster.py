@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import presence
+from search.ledger import presence
 from search.storage import tables
 from search.storage.store import Store
 

@@ -8,7 +8,8 @@ import sqlalchemy
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import claims, errors, strategy, study
+from search import errors
+from search.ledger import claims, strategy, study
 from search.space import space, unseen
 from search.storage import tables
 from search.storage.store import Store

@@ -4,7 +4,7 @@ import statistics
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search import study
+from search.ledger import study
 
 
 def seconds_left(summary: study.Summary, workers: int) -> float | None:
