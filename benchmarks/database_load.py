@@ -69,9 +69,9 @@ def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
 
 def new_study(url: str, sampler: str) -> str:
     """A study over the lab's space that does not end."""
-    from search import study_file
     from search.ledger import study
     from search.storage import store
+    from search.study import study_file
 
     name = f"load-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')

@@ -22,7 +22,7 @@ from rich import progress
 from models import network, speed
 from models.engines import reference
 from models.recipe import Recipe
-from search import study_file
+from search.study import study_file
 
 STUDY = pathlib.Path(__file__).resolve().parent.parent / "studies" / "lab-replay.toml"
 

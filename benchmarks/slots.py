@@ -23,13 +23,13 @@ from multiprocessing.synchronize import Barrier
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from search import study_file  # noqa: E402
 from search.ledger import (
     study,  # noqa: E402
     waiting,  # noqa: E402
 )
 from search.space import space  # noqa: E402
 from search.storage import store  # noqa: E402
+from search.study import study_file  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)

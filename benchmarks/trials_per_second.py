@@ -106,9 +106,9 @@ def a_postgres() -> Iterator[str]:
 
 def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
-    from search import study_file
     from search.ledger import study
     from search.storage import store
+    from search.study import study_file
 
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')

@@ -18,8 +18,8 @@ import sys
 
 from slots import ROOT, parse_crew, run, training_arguments
 
-from search import study_file
 from search.space import space
+from search.study import study_file
 
 LAB_EPOCHS = 10
 

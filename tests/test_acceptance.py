@@ -18,9 +18,10 @@ import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
-from search import errors, study_file
+from search import errors
 from search.ledger import claims, orders, presence, study, waiting
 from search.storage import store, tables
+from search.study import study_file
 
 pytestmark = pytest.mark.slow
 

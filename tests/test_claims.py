@@ -13,9 +13,10 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from sqlalchemy import exc
 
-from search import errors, study_file
+from search import errors
 from search.ledger import claims, configurations, orders, presence, study, waiting
 from search.storage import store, tables
+from search.study import study_file
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "another-host", 1, 0.0)

@@ -9,9 +9,10 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from search import evidence, study_file, takeaways
+from search import evidence, takeaways
 from search.ledger import orders, study
 from search.storage import tables
+from search.study import study_file
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -12,9 +12,10 @@ from conftest import quick_text
 from optuna.trial import TrialState
 from test_claims import take
 
-from search import errors, pruners, study_file
+from search import errors
 from search.ledger import claims, study
 from search.storage import store
+from search.study import pruners, study_file
 
 Make = Callable[..., study.Study]
 EPOCHS = 10

@@ -13,9 +13,10 @@ from conftest import ROOT, Processes
 from optuna.trial import TrialState
 from playwright import sync_api
 
-from search import errors, evidence, figures, page, study_file
+from search import errors, evidence, figures, page
 from search.ledger import study, waiting
 from search.storage import store, tables
+from search.study import study_file
 
 pytestmark = pytest.mark.slow
 STUDIES = ("baseline", "depth", "activation", "lab")

@@ -4,8 +4,8 @@ import pathlib
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search import study_file
 from search.space import parameters, space
+from search.study import study_file
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 

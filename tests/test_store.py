@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy
 from conftest import Server, quick_text
 
-from search import errors, study_file
+from search import errors
 from search.ledger import study
 from search.storage import store, tables
+from search.study import study_file
 
 
 def count_studies(here: store.Store) -> int:

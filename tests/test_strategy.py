@@ -8,10 +8,11 @@ import pytest
 from conftest import quick_text
 from optuna import distributions
 
-from search import errors, study_file
+from search import errors
 from search.ledger import strategy
 from search.space import parameters, space, unseen
 from search.storage import store
+from search.study import study_file
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 NUMBERS = space.Space.arrange(

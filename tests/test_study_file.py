@@ -3,7 +3,8 @@ import pathlib
 import optuna
 import pytest
 
-from search import errors, study_file
+from search import errors
+from search.study import study_file
 
 STUDIES = pathlib.Path(__file__).parent.parent / "studies"
 LAB = (STUDIES / "lab.toml").read_text()

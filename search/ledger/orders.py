@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy
 
-from search import errors, validation
+from search import errors
 from search.storage import tables
 from search.storage.store import Store
+from search.study import validation
 
 orders = tables.orders
 

@@ -10,10 +10,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors, note, study_file
+from search import errors
 from search.ledger import orders
 from search.storage import tables
 from search.storage.store import Store
+from search.study import note, study_file
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores

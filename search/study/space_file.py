@@ -8,9 +8,10 @@ import pydantic
 from optuna import distributions
 
 from models.recipe import ACTIVATIONS
-from search import errors, validation
+from search import errors
 from search.space import parameters
 from search.space import space as spaces
+from search.study import validation
 
 # per parameter: type, lowest and highest value (learning_rate must be above its lowest)
 NUMBERS: dict[str, tuple[type, float, float]] = {

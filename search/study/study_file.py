@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors, pruners, space_file, validation
+from search import errors
 from search.ledger import strategy
 from search.space import parameters
 from search.space import space as spaces
+from search.study import pruners, space_file, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits

@@ -1,0 +1,1 @@
+"""A study as its file says it: text in, frozen data out."""
