@@ -34,8 +34,8 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
 
     from search import errors, worker
     from search.ledger import study
-    from search.objective import Result, Trial
     from search.storage import store
+    from search.training.objective import Result, Trial
 
     stop = threading.Event()
 

@@ -26,8 +26,8 @@ from scipy import stats
 from models import data as datasets
 from models import engines, network
 from models.recipe import ACTIVATIONS, Recipe
-from search import hopeless
 from search.study import pruners
+from search.training import hopeless
 
 RUNS = pathlib.Path(__file__).with_name("hopeless_runs.jsonl")
 EPOCHS = 10

@@ -61,7 +61,8 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
 
     import psutil
 
-    from search import objective, worker
+    from search import worker
+    from search.training import objective
 
     here = store.Store(url)
     of = study.find(here, name)

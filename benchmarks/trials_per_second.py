@@ -54,8 +54,8 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
 
     from search import worker
     from search.ledger import study
-    from search.objective import Result, Trial
     from search.storage import store
+    from search.training.objective import Result, Trial
 
     def objective(trial: Trial) -> Result:
         for epoch in range(1, epochs + 1):

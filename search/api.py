@@ -10,22 +10,11 @@ import pathlib
 import click
 import optuna
 
-from search import (
-    confirmation,
-    errors,
-    exported,
-    objective,
-    options,
-    page,
-    prediction,
-    reports,
-    reproduction,
-    retraining,
-    supervisor,
-)
+from search import confirmation, errors, exported, options, page, prediction, reports, reproduction, supervisor
 from search.ledger import orders, study
 from search.storage import store
 from search.study import study_file
+from search.training import objective, retraining
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 

@@ -179,12 +179,12 @@ def work(
     train: Any
     limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}
     if of.spec.objective is None:
-        from search import objective
+        from search.training import objective
 
         train = objective.Objective(of.spec, data_dir, device, engine)
         limits["need"] = train.need
     else:
-        from search import own_objective
+        from search.training import own_objective
 
         train = own_objective.OwnObjective(of.spec)
     beats: dict[str, Any] = {"parent": parent, "health_file": health_file}

@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from models import classifier, onnx_graph
 from models import recipe as recipes
-from search import confirmation, errors, evidence, model_card, objective, retraining, whole_file
+from search import confirmation, errors, evidence, model_card, whole_file
 from search.ledger import study
 from search.storage import store, tables
+from search.training import objective, retraining
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from models.classifier import Classifier
-from search import evidence, figures, retraining, takeaways
+from search import evidence, figures, takeaways
 from search.page import Table, table_markdown
+from search.training import retraining
 
 
 @dataclasses.dataclass(frozen=True)

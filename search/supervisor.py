@@ -100,7 +100,7 @@ def check_training(spec: study_file.StudySpec, force: Workforce) -> None:
     """What all workers need is looked for once, before any of them starts."""
     check_slots(spec, force.slots, force.device)
     if spec.training is None:
-        from search import own_objective
+        from search.training import own_objective
 
         own_objective.load(spec.objective or "")
         return

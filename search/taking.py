@@ -57,7 +57,8 @@ def export(
     """
     here = options.open_store(storage)
     of = options.find_study(here, name)
-    from search import exported, objective
+    from search import exported
+    from search.training import objective
 
     files = exported.check_path(path, onnx, force)
     choice = exported.choose(here, of, None if trial is None else options.find_trial(here, of, trial))

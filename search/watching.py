@@ -85,7 +85,7 @@ def replay_trial(
     trial = options.find_trial(here, of, number)
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")
-    from search import objective, retraining
+    from search.training import objective, retraining
 
     train = objective.Objective(of.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 from search import errors, heart, owned, room
 from search.ledger import checkpoint, claims, configurations, presence, roster, study
-from search.objective import Result, Trial
 from search.space import space
 from search.storage.store import Store
+from search.training.objective import Result, Trial
 
 log = logging.getLogger("search")
 

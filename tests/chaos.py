@@ -28,10 +28,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search import objective, retraining
 from search.ledger import claims, orders, study
 from search.storage import store, tables
 from search.study import study_file
+from search.training import objective, retraining
 
 STUDY = """
 [study]

@@ -14,9 +14,10 @@ from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
 
 from models import data, engines, network
-from search import errors, objective, owned
+from search import errors, owned
 from search.ledger import checkpoint, claims, configurations, presence, study
 from search.storage import store, tables
+from search.training import objective
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone", "elsewhere", 1, 1.0)

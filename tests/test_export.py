@@ -21,9 +21,10 @@ from models import classifier, network, onnx_graph, pictures
 from models import data as datasets
 from models import errors as model_errors
 from models import recipe as recipes
-from search import cli, errors, exported, objective, prediction
+from search import cli, errors, exported, prediction
 from search.ledger import study, waiting
 from search.storage import store
+from search.training import objective
 
 Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 2, "width": 16}

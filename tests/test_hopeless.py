@@ -5,7 +5,7 @@ import pytest
 
 from models import data, engines
 from models.recipe import Recipe
-from search import hopeless
+from search.training import hopeless
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from conftest import ROOT, Processes
 from optuna.trial import FrozenTrial, TrialState
 from test_acceptance import ends, until
 
-from search import cli, errors, own_objective, worker
+from search import cli, errors, worker
 from search.ledger import study
 from search.storage import store
 from search.study import study_file
+from search.training import own_objective
 
 TEXT = """
 objective = "{objective}"

@@ -13,9 +13,10 @@ from test_checkpoint import take
 from models import data as datasets
 from models import engines, provenance
 from models import recipe as recipes
-from search import course, errors, objective, owned, retraining
+from search import errors, owned
 from search.ledger import claims, configurations, study, waiting
 from search.storage import store
+from search.training import course, objective, retraining
 
 Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}

@@ -12,9 +12,10 @@ from conftest import Processes, quick_text
 from optuna.trial import TrialState
 
 import search
-from search import errors, objective, room, worker
+from search import errors, room, worker
 from search.ledger import claims, presence, study
 from search.storage import store
+from search.training import objective
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "elsewhere", 1, 0.0)

@@ -13,11 +13,11 @@ from models import data as datasets
 from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
-from search import course as courses
-from search import hopeless
 from search.ledger import checkpoint
 from search.space import space
 from search.study import study_file
+from search.training import course as courses
+from search.training import hopeless
 
 
 class Trial(Protocol):

@@ -17,9 +17,9 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
-from search.objective import Result, Trial
 from search.space import space
 from search.study import study_file, validation
+from search.training.objective import Result, Trial
 
 NUDGE = signal.SIGUSR1
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds

@@ -10,9 +10,10 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from models import network
-from search import errors, objective
+from search import errors
 from search.ledger import checkpoint
 from search.storage import tables
+from search.training import objective
 
 ENOUGH = "as many epochs as are stored"
 

@@ -1,0 +1,1 @@
+"""One trial trained: objectives, what is recorded of them, when it is hopeless, and the same once more."""
