@@ -32,10 +32,11 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
     """A worker of this service whose training is a sleep."""
     from optuna.trial import TrialState
 
-    from search import errors, worker
+    from search import errors
     from search.ledger import study
     from search.storage import store
     from search.training.objective import Result, Trial
+    from search.worker import worker
 
     stop = threading.Event()
 

@@ -34,11 +34,11 @@ MARKS = (10, 30, 100)
 
 def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
     """`(accuracy, CPU seconds so far)` of each trial of one worker on SQLite, in the order they ended."""
-    from search import worker
     from search.ledger import study
     from search.storage import store
     from search.study import study_file
     from search.training import objective
+    from search.worker import worker
 
     text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")
     spec = study_file.parse(text.replace("trials = 10", f"trials = {trials}"), "lab.toml")

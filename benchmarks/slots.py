@@ -61,8 +61,8 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
 
     import psutil
 
-    from search import worker
     from search.training import objective
+    from search.worker import worker
 
     here = store.Store(url)
     of = study.find(here, name)

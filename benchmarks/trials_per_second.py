@@ -52,10 +52,10 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
     """A worker of this service."""
     from optuna.trial import TrialState
 
-    from search import worker
     from search.ledger import study
     from search.storage import store
     from search.training.objective import Result, Trial
+    from search.worker import worker
 
     def objective(trial: Trial) -> Result:
         for epoch in range(1, epochs + 1):

@@ -4,9 +4,9 @@ from typing import Any
 
 from rich import console
 
-from search import display
 from search.ledger import forecast, orders, roster, study
 from search.storage import store
+from search.worker import display
 
 out = console.Console(soft_wrap=False)
 err = console.Console(stderr=True)

@@ -10,11 +10,12 @@ import pathlib
 import click
 import optuna
 
-from search import confirmation, errors, exported, options, page, prediction, reports, reproduction, supervisor
+from search import confirmation, errors, exported, options, page, prediction, reports, reproduction
 from search.ledger import orders, study
 from search.storage import store
 from search.study import study_file
 from search.training import objective, retraining
+from search.worker import supervisor
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 

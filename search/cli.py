@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from models.errors import ModelError
-from search import answers, bench, errors, options, reporting, signals, steering, supervisor, taking, watching
+from search import answers, bench, errors, options, reporting, steering, taking, watching
 from search.ledger import backup, study
 from search.options import common, json_option, local_workers, study_argument, training
 from search.storage import store
 from search.study import study_file
+from search.worker import signals, supervisor
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,8 +174,8 @@ def work(
     of = options.find_study(here, name)
     supervisor.check_slots(of.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
-    from search import worker
     from search.ledger import claims
+    from search.worker import worker
 
     train: Any
     limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}

@@ -11,12 +11,13 @@ from typing import Any
 
 import tomli_w
 
-from search import errors, evidence, supervisor
+from search import errors, evidence
 from search.evidence import Experiment, Interval, Runs
 from search.ledger import orders, study, waiting
 from search.space import space
 from search.storage import store, tables
 from search.study import study_file
+from search.worker import supervisor
 
 SUFFIX = "-confirm"
 

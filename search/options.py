@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import click
 from optuna.trial import FrozenTrial
 
-from search import errors, supervisor
+from search import errors
 from search.ledger import checkpoint, presence, study
 from search.storage import store
 from search.study import study_file
+from search.worker import supervisor
 
 T = TypeVar("T")
 

@@ -6,10 +6,11 @@ import time
 
 import click
 
-from search import answers, display, options, supervisor
+from search import answers, options
 from search.ledger import forecast, study
 from search.options import common, json_option, local_workers, study_argument
 from search.storage import store
+from search.worker import display, supervisor
 
 output_option = click.option(
     "--output",

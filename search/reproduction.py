@@ -4,10 +4,11 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-from search import lab, options, supervisor
+from search import lab, options
 from search.ledger import orders, study, waiting
 from search.storage import store
 from search.study import study_file
+from search.worker import supervisor
 
 SEEDS = 5
 LAB_TITLE = "The lab, reproduced"

@@ -10,11 +10,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search import chapters, display, figures, lab
+from search import chapters, figures, lab
 from search.evidence import Experiment
 from search.ledger import configurations, forecast
 from search.page import Block, Bullets, Chapter, Drawing, Table, Text
 from search.space import space
+from search.worker import display
 
 TABLE_TRIALS = 60
 IMPORTANCE_TRIALS = 10  # complete ones: below that it is chance

@@ -5,11 +5,12 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import answers, display, errors, options
+from search import answers, errors, options
 from search.ledger import orders, study, waiting
 from search.options import common, json_option, study_argument
 from search.space import space
 from search.storage import store, tables
+from search.worker import display
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
 

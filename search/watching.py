@@ -6,10 +6,11 @@ import pathlib
 import click
 from rich import progress
 
-from search import answers, display, errors, options
+from search import answers, errors, options
 from search.ledger import roster, study
 from search.options import common, json_option, study_argument
 from search.storage import store
+from search.worker import display
 
 
 @click.command()

@@ -14,10 +14,11 @@ from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
 
 from models import data, engines, network
-from search import errors, owned
+from search import errors
 from search.ledger import checkpoint, claims, configurations, presence, study
 from search.storage import store, tables
 from search.training import objective
+from search.worker import owned
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone", "elsewhere", 1, 1.0)

@@ -16,11 +16,12 @@ from conftest import ROOT, Processes
 from optuna.trial import FrozenTrial, TrialState
 from test_acceptance import ends, until
 
-from search import cli, errors, worker
+from search import cli, errors
 from search.ledger import study
 from search.storage import store
 from search.study import study_file
 from search.training import own_objective
+from search.worker import worker
 
 TEXT = """
 objective = "{objective}"

@@ -119,8 +119,8 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     """Named in the study file it prunes, with its reason on the trial, beside the rule for hopeless ones."""
     import threading
 
-    from search import worker
     from search.training import objective
+    from search.worker import worker
 
     text = quick_text(trials=20, epochs=6).replace("hopeless = true", 'hopeless = true\npruner = "median"')
     here = store.Store(f"sqlite:///{tmp_path}/search.db")

@@ -13,10 +13,11 @@ from test_checkpoint import take
 from models import data as datasets
 from models import engines, provenance
 from models import recipe as recipes
-from search import errors, owned
+from search import errors
 from search.ledger import claims, configurations, study, waiting
 from search.storage import store
 from search.training import course, objective, retraining
+from search.worker import owned
 
 Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}

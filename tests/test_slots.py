@@ -12,10 +12,11 @@ from conftest import Processes, quick_text
 from optuna.trial import TrialState
 
 import search
-from search import errors, room, worker
+from search import errors
 from search.ledger import claims, presence, study
 from search.storage import store
 from search.training import objective
+from search.worker import room, worker
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "elsewhere", 1, 0.0)

@@ -12,12 +12,12 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search import worker
 from search.ledger import checkpoint, claims, orders, roster, strategy, study
 from search.space import space
 from search.storage import store
 from search.study import study_file
 from search.training import objective
+from search.worker import worker
 
 LINE = """
 learning_rate = {low = 1e-4, high = 0.1, log = true}

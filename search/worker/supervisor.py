@@ -11,10 +11,11 @@ import tqdm
 from rich import console
 from rich.logging import RichHandler
 
-from search import display, errors, local, signals
+from search import errors
 from search.ledger import checkpoint, orders, presence, study
 from search.storage import store, tables
 from search.study import study_file
+from search.worker import display, local, signals
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0

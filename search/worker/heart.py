@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from search import errors, owned
+from search import errors
 from search.ledger import claims, orders, presence, roster, study
 from search.storage.store import Store
+from search.worker import owned
 
 TICK_SECONDS = 1.0
 ORDER_SECONDS = 3.0  # how soon a busy worker hears of `search stop --now`

@@ -13,11 +13,12 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import errors, heart, owned, room
+from search import errors
 from search.ledger import checkpoint, claims, configurations, presence, roster, study
 from search.space import space
 from search.storage.store import Store
 from search.training.objective import Result, Trial
+from search.worker import heart, owned, room
 
 log = logging.getLogger("search")
 
