@@ -24,12 +24,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from search.ledger import (
-    study,  # noqa: E402
-    waiting,  # noqa: E402
+    study,
+    waiting,
 )
-from search.space import space  # noqa: E402
-from search.storage import store  # noqa: E402
-from search.study import study_file  # noqa: E402
+from search.space import space
+from search.storage import store
+from search.study import study_file
 
 
 @dataclasses.dataclass(frozen=True)
