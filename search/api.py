@@ -10,8 +10,9 @@ import pathlib
 import click
 import optuna
 
-from search import confirmation, errors, exported, options, page, prediction, reports, reproduction
+from search import errors, exported, options, prediction
 from search.ledger import orders, study
+from search.reports import confirmation, page, reports, reproduction
 from search.storage import store
 from search.study import study_file
 from search.training import objective, retraining

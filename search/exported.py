@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from models import classifier, onnx_graph
 from models import recipe as recipes
-from search import confirmation, errors, evidence, model_card, whole_file
+from search import errors, model_card, whole_file
 from search.ledger import study
+from search.reports import confirmation, evidence
 from search.storage import store, tables
 from search.training import objective, retraining
 

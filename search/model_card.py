@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from models.classifier import Classifier
-from search import evidence, figures, takeaways
-from search.page import Table, table_markdown
+from search.reports import evidence, figures, takeaways
+from search.reports.page import Table, table_markdown
 from search.training import retraining
 
 

@@ -45,7 +45,10 @@ def write_report(
     here: store.Store, studies: list[study.Study], output: pathlib.Path, title: str | None, as_json: bool
 ) -> None:
     """Builds the page, writes it, and says where it is."""
-    from search import page, reports  # figures take a second to import
+    from search.reports import (
+        page,  # figures take a second to import
+        reports,  # figures take a second to import
+    )
 
     with answers.err.status("drawing ..."):
         experiments, confirmations = reports.gather(here, studies)
@@ -89,7 +92,7 @@ def confirm(
     Example:
       search confirm lab --top 5 --seeds 3
     """
-    from search import confirmation
+    from search.reports import confirmation
 
     here = options.open_store(storage)
     of = options.find_study(here, name)
@@ -126,7 +129,7 @@ def reproduce(
       search reproduce
       search reproduce --seeds 3 --trials 100 --output lab-report
     """
-    from search import reproduction
+    from search.reports import reproduction
 
     here = store.Store(store.check_url(storage), options.OPEN_SECONDS)
     started, studies = time.monotonic(), []

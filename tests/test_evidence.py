@@ -9,8 +9,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from search import evidence, takeaways
 from search.ledger import orders, study
+from search.reports import evidence, takeaways
 from search.storage import tables
 from search.study import study_file
 

@@ -13,8 +13,9 @@ from conftest import ROOT, Processes
 from optuna.trial import TrialState
 from playwright import sync_api
 
-from search import errors, evidence, figures, page
+from search import errors
 from search.ledger import study, waiting
+from search.reports import evidence, figures, page
 from search.storage import store, tables
 from search.study import study_file
 

@@ -13,7 +13,7 @@ from search.ledger import forecast, orders, roster, study
 from search.storage import tables
 
 if TYPE_CHECKING:
-    from search import confirmation
+    from search.reports import confirmation
 
 STATES = {
     TrialState.COMPLETE: ("complete", "green"),

@@ -10,10 +10,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search import chapters, figures, lab
-from search.evidence import Experiment
 from search.ledger import configurations, forecast
-from search.page import Block, Bullets, Chapter, Drawing, Table, Text
+from search.reports import chapters, figures, lab
+from search.reports.evidence import Experiment
+from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
 from search.space import space
 from search.worker import display
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import jinja2
 import markupsafe
 
-from search import errors, figures, whole_file
+from search import errors, whole_file
+from search.reports import figures
 
-TEMPLATES = jinja2.PackageLoader("search", "templates")
+TEMPLATES = jinja2.PackageLoader("search.reports", "templates")
 FIGURES = "figures"
 SHORT = 24  # characters of a cell that is kept on one line
 

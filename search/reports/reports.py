@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search import chapters, confirmation, lab, page, search_chapter, takeaways
-from search.evidence import Experiment
 from search.ledger import forecast, study
-from search.page import Block, Bullets, Chapter, Table, Text
+from search.reports import chapters, confirmation, lab, page, search_chapter, takeaways
+from search.reports.evidence import Experiment
+from search.reports.page import Block, Bullets, Chapter, Table, Text
+from search.reports.takeaways import Verdict
 from search.space import space
 from search.storage import store
-from search.takeaways import Verdict
 
 RULES = (
     "An interval is Student's at 95 % over the training seeds; ± is half its width. With one seed there is none.",

@@ -8,8 +8,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search import lab
-from search.evidence import Experiment, Interval, Runs, difference, interval
+from search.reports import lab
+from search.reports.evidence import Experiment, Interval, Runs, difference, interval
 
 LEARNS = 0.2  # twice what guessing gives: below it a network has learnt nothing
 NEAR = 0.02  # two points of accuracy: what "nearly", "similar" and "overfitting" are taken to mean

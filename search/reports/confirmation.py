@@ -11,9 +11,10 @@ from typing import Any
 
 import tomli_w
 
-from search import errors, evidence
-from search.evidence import Experiment, Interval, Runs
+from search import errors
 from search.ledger import orders, study, waiting
+from search.reports import evidence
+from search.reports.evidence import Experiment, Interval, Runs
 from search.space import space
 from search.storage import store, tables
 from search.study import study_file

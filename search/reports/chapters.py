@@ -6,10 +6,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search import evidence, figures, lab
-from search.evidence import Experiment, Runs
-from search.page import Block, Bullets, Chapter, Drawing, Table, Text
-from search.takeaways import LEARNS, show
+from search.reports import evidence, figures, lab
+from search.reports.evidence import Experiment, Runs
+from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
+from search.reports.takeaways import LEARNS, show
 
 HUMAN = figures.Mark("human accuracy 0.835", lab.HUMAN_ACCURACY)
 SPEED_SHARE = 0.95

@@ -4,8 +4,9 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-from search import lab, options
+from search import options
 from search.ledger import orders, study, waiting
+from search.reports import lab
 from search.storage import store
 from search.study import study_file
 from search.worker import supervisor

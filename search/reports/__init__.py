@@ -1,0 +1,1 @@
+"""What the trials show, and the page that says it; trains nothing."""
