@@ -10,7 +10,8 @@ import pathlib
 import click
 import optuna
 
-from search import errors, exported, options, prediction
+from search import errors, options
+from search.exports import exported, prediction
 from search.ledger import orders, study
 from search.reports import confirmation, page, reports, reproduction
 from search.storage import store

@@ -12,7 +12,7 @@ from search.options import common, json_option, study_argument
 from search.worker import display
 
 if TYPE_CHECKING:
-    from search import prediction
+    from search.exports import prediction
 
 SHOWN = 3  # most probable classes of an image
 
@@ -58,7 +58,7 @@ def export(
     """
     here = options.open_store(storage)
     of = options.find_study(here, name)
-    from search import exported
+    from search.exports import exported
     from search.training import objective
 
     files = exported.check_path(path, onnx, force)
@@ -106,7 +106,7 @@ def predict(
     """
     if bool(images) == test_set:
         raise errors.InputError("predict takes either IMAGE... or --test-set")
-    from search import prediction  # torch takes seconds
+    from search.exports import prediction  # torch takes seconds
 
     if test_set:
         tested = prediction.of_test_set(model, data_dir)

@@ -21,7 +21,8 @@ from models import classifier, network, onnx_graph, pictures
 from models import data as datasets
 from models import errors as model_errors
 from models import recipe as recipes
-from search import cli, errors, exported, prediction
+from search import cli, errors
+from search.exports import exported, prediction
 from search.ledger import study, waiting
 from search.storage import store
 from search.training import objective

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from models import classifier, onnx_graph
 from models import recipe as recipes
-from search import errors, model_card, whole_file
+from search import errors, whole_file
+from search.exports import model_card
 from search.ledger import study
 from search.reports import confirmation, evidence
 from search.storage import store, tables

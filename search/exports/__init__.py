@@ -1,0 +1,1 @@
+"""A trained network to take away: its file, its card, its predictions."""
