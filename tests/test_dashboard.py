@@ -22,7 +22,7 @@ from matplotlib import image
 from optuna.trial import TrialState
 from playwright import sync_api
 
-from search import curves, dashboard, metrics
+from search.dashboard import curves, dashboard, metrics
 from search.ledger import claims, configurations, presence, study, waiting
 from search.storage import store
 from search.study import note, study_file

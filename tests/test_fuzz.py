@@ -17,7 +17,8 @@ from optuna.storages._rdb import models as optuna_models
 from test_checkpoint import SAVED, take
 from test_dashboard import HASH, ask_bytes
 
-from search import cli, dashboard, errors
+from search import cli, errors
+from search.dashboard import dashboard
 from search.ledger import backup, checkpoint, study
 from search.storage import store, tables
 from search.study import study_file

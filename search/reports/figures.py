@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib import axes, figure, ticker
 
-from search import plots
+from search.dashboard import plots
 
 # of Okabe and Ito, without black and yellow: told apart by colour-blind people, on white and on black
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")

@@ -22,7 +22,8 @@ import waitress
 from prometheus_client import exposition
 from waitress import server as waitress_server
 
-from search import curves, errors, metrics
+from search import errors
+from search.dashboard import curves, metrics
 from search.storage.store import Store
 
 log = logging.getLogger("search")

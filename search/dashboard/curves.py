@@ -14,7 +14,8 @@ from typing import BinaryIO
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial, TrialState
 
-from search import errors, plots
+from search import errors
+from search.dashboard import plots
 from search.ledger import study
 from search.storage import tables
 from search.storage.store import Store

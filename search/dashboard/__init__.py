@@ -1,0 +1,1 @@
+"""optuna-dashboard behind a door of ours, with learning curves and metrics."""
