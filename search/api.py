@@ -10,7 +10,8 @@ import pathlib
 import click
 import optuna
 
-from search import errors, options
+from search import errors
+from search.cli import options
 from search.exports import exported, prediction
 from search.ledger import orders, study
 from search.reports import confirmation, page, reports, reproduction

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-from search import options
+from search.cli import options
 from search.ledger import orders, study, waiting
 from search.reports import lab
 from search.storage import store

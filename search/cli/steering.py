@@ -5,9 +5,10 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import answers, errors, options
+from search import errors
+from search.cli import answers, options
+from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, study, waiting
-from search.options import common, json_option, study_argument
 from search.space import space
 from search.storage import store, tables
 from search.worker import display

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from models.errors import ModelError
-from search import answers, bench, errors, options, reporting, steering, taking, watching
+from search import errors
+from search.cli import answers, bench, options, reporting, steering, taking, watching
+from search.cli.options import common, json_option, local_workers, study_argument, training
 from search.ledger import backup, study
-from search.options import common, json_option, local_workers, study_argument, training
 from search.storage import store
 from search.study import study_file
 from search.worker import signals, supervisor

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 from rich import progress, table
 
-from search import answers, errors, options
-from search.options import common, json_option, study_argument
+from search import errors
+from search.cli import answers, options
+from search.cli.options import common, json_option, study_argument
 from search.worker import display
 
 if TYPE_CHECKING:

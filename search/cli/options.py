@@ -21,7 +21,7 @@ T = TypeVar("T")
 SLOTS_LIMIT = 1_024
 OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
 STUDIES = pathlib.Path("studies")
-HERE = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent.parent.parent
 
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 data_option = click.option(

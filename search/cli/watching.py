@@ -6,9 +6,10 @@ import pathlib
 import click
 from rich import progress
 
-from search import answers, errors, options
+from search import errors
+from search.cli import answers, options
+from search.cli.options import common, json_option, study_argument
 from search.ledger import roster, study
-from search.options import common, json_option, study_argument
 from search.storage import store
 from search.worker import display
 

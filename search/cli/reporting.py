@@ -6,9 +6,9 @@ import time
 
 import click
 
-from search import answers, options
+from search.cli import answers, options
+from search.cli.options import common, json_option, local_workers, study_argument
 from search.ledger import forecast, study
-from search.options import common, json_option, local_workers, study_argument
 from search.storage import store
 from search.worker import display, supervisor
 

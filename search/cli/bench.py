@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich import box, console, progress, table
 
-from search import answers
-from search.options import data_option, debug_option, json_option
+from search.cli import answers
+from search.cli.options import data_option, debug_option, json_option
 
 if TYPE_CHECKING:
     from models import speed
