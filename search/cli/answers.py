@@ -4,6 +4,7 @@ from typing import Any
 
 from rich import console
 
+from search import words
 from search.ledger import forecast, orders, roster, study
 from search.storage import store
 from search.worker import display
@@ -37,7 +38,7 @@ def who_does_it(here: store.Store, summary: study.Summary) -> str:
     if summary.order.state is not orders.State.ACTIVE:
         return f"it is {summary.order.state}: `search resume {name}` lets it go on"
     if crew.members:
-        return f"{display.plural(len(crew.members), 'worker')} alive"
+        return f"{words.plural(len(crew.members), 'worker')} alive"
     return f"no worker is alive: `search run {name}` or `search work {name}` does it"
 
 

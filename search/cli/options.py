@@ -1,6 +1,5 @@
 """What commands share: their options, and the study that a user means by a name."""
 
-import difflib
 import functools
 import os
 import pathlib
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from optuna.trial import FrozenTrial
 
-from search import errors
+from search import errors, words
 from search.ledger import checkpoint, presence, study
 from search.storage import store
 from search.study import study_file
@@ -170,7 +169,7 @@ def study_path(name: str) -> pathlib.Path:
         if (path := folder / f"{name}.toml").is_file():
             return path
     known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{_hint(name, known)}")
+    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{words.hint(name, known)}")
 
 
 def find_study(here: store.Store, name: str) -> study.Study:
@@ -179,7 +178,7 @@ def find_study(here: store.Store, name: str) -> study.Study:
     found = study.find(here, wanted)
     if found is None:
         known = study.names(here)
-        raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{_hint(wanted, known)}")
+        raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{words.hint(wanted, known)}")
     return found
 
 
@@ -193,9 +192,3 @@ def find_trial(here: store.Store, of: study.Study, number: int) -> FrozenTrial:
     if not 0 <= number < len(trials):
         raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
     return trials[number]
-
-
-def _hint(name: str, known: list[str]) -> str:
-    if close := difflib.get_close_matches(name, known, n=1):
-        return f"; did you mean {close[0]}?"
-    return f"; there are {', '.join(known)}" if known else "; `search create STUDY` makes one"

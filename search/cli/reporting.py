@@ -6,9 +6,10 @@ import time
 
 import click
 
+from search import words
 from search.cli import answers, options
 from search.cli.options import common, json_option, local_workers, study_argument
-from search.ledger import forecast, study
+from search.ledger import study
 from search.storage import store
 from search.worker import display, supervisor
 
@@ -141,5 +142,5 @@ def reproduce(
         answers.err.print(f"{step.of.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
     write_report(here, studies, output, reproduction.LAB_TITLE, as_json)
     if not as_json:
-        answers.out.print(f"the whole lab took {forecast.words(time.monotonic() - started)}", highlight=False)
+        answers.out.print(f"the whole lab took {words.duration(time.monotonic() - started)}", highlight=False)
     return 0

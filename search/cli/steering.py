@@ -5,13 +5,12 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import errors
+from search import errors, words
 from search.cli import answers, options
 from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, study, waiting
 from search.space import space
 from search.storage import store, tables
-from search.worker import display
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
 
@@ -108,7 +107,7 @@ def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json:
     count = summary.count(TrialState.RUNNING)
     then = "no trial was running"
     if count:
-        then = f"{display.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
+        then = f"{words.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
     if state is orders.State.ACTIVE:
         then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(here, summary)}"
     click.echo(f"study {of.name!r} is {state}: {then}")

@@ -37,15 +37,6 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
     return max([(sum(rest) + to_come * mean) / workers, *rest])
 
 
-def words(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def steps(summary: study.Summary) -> int | None:
     """Steps of a whole trial; None where an objective of the user's own has not shown it yet."""
     if summary.study.spec.training is not None:

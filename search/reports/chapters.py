@@ -6,6 +6,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from search import words
 from search.reports import evidence, figures, lab
 from search.reports.evidence import Experiment, Runs
 from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
@@ -69,7 +70,7 @@ def _setting(experiment: Experiment) -> str:
         one = spec.training
         training = f"{one.epochs} epochs on {one.dataset}, evaluated on its {one.evaluate_on} set"
     varied = "" if experiment.factor is None else f"`{experiment.factor.name}` varies. "
-    seeds = f"{experiment.seeds} training seed{'s' * (experiment.seeds != 1)} each"
+    seeds = f"{words.plural(experiment.seeds, 'training seed')} each"
     return f"{varied}Fixed: {fixed or 'nothing'}. {training[0].upper()}{training[1:]}; {seeds}."
 
 
@@ -165,7 +166,7 @@ def _shown(experiment: Experiment) -> list[str]:
     found = []
     for state, word in ((TrialState.PRUNED, "pruned"), (TrialState.FAIL, "failed")):
         if count := experiment.summary.count(state):
-            found.append(f"{count} trial{'s' * (count != 1)} {word}; only complete ones are compared here.")
+            found.append(f"{words.plural(count, 'trial')} {word}; only complete ones are compared here.")
     runs, spec = experiment.runs, experiment.summary.study.spec
     if experiment.seeds > 1:
         spread = statistics.fmean(statistics.variance(each.values.values()) for each in runs) ** 0.5

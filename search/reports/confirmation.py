@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from search import errors
+from search import errors, words
 from search.ledger import orders, study, waiting
 from search.reports import evidence
 from search.reports.evidence import Experiment, Interval, Runs
@@ -130,8 +130,8 @@ def sentence(found: Confirmation) -> str:
     value = best.runs.value
     interval = f"{value.mean:.4f} ± {value.half:.4f}" if value.count > 1 else f"{value.mean:.4f}"
     return (
-        f"confirmed: {interval} on the test set over {value.count} fresh seed{'s' * (value.count != 1)} with "
-        f"{space.in_words(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
+        f"confirmed: {interval} on the test set over {words.plural(value.count, 'fresh seed')} with "
+        f"{words.configuration(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
         f"{'high' if optimism >= 0 else 'low'} on average over {len(found.entries)}"
     )
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search.ledger import forecast, study
+from search import words
+from search.ledger import study
 from search.reports import chapters, confirmation, lab, page, search_chapter, takeaways
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Table, Text
 from search.reports.takeaways import Verdict
-from search.space import space
 from search.storage import store
 
 RULES = (
@@ -52,8 +52,8 @@ def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapte
         found.append(of(experiment))
     found += [*more, Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)])]
     names = ", ".join(f"`{experiment.name}`" for experiment in experiments)
-    plural = "ies" if len(experiments) > 1 else "y"
-    return page.Page(heading, f"Stud{plural} {names}.", _facts(experiments), found)
+    noun = "Studies" if len(experiments) > 1 else "Study"
+    return page.Page(heading, f"{noun} {names}.", _facts(experiments), found)
 
 
 def verdicts(experiments: Sequence[Experiment]) -> list[tuple[takeaways.Takeaway, takeaways.Finding]]:
@@ -64,10 +64,10 @@ def verdicts(experiments: Sequence[Experiment]) -> list[tuple[takeaways.Takeaway
 
 def _judgement(judged: Sequence[tuple[takeaways.Takeaway, takeaways.Finding]]) -> Chapter:
     counts = collections.Counter(finding.verdict for _, finding in judged)
-    words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    summed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     rows = [[each.study, each.claim, str(found.verdict), each.rule, found.evidence] for each, found in judged]
     text = (
-        f"What the lab concluded, each judged by a rule that was fixed before the trials were looked at: {words}. Not "
+        f"What the lab concluded, each judged by a rule that was fixed before the trials were looked at: {summed}. Not "
         "confirmed means that the trials show neither it nor its opposite."
     )
     headings = ["study", "the lab's takeaway", "verdict", "confirmed where", "evidence"]
@@ -79,12 +79,16 @@ def confirmation_chapter(found: confirmation.Confirmation) -> Chapter:
     rows = []
     for entry in found.entries:
         values = f"{entry.selected:.4f}", takeaways.show(entry.runs.value), f"{entry.optimism:+.4f}"
-        rows.append([space.in_words(entry.runs.params), *values])
+        rows.append([words.configuration(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
     caption = f"The best of `{found.searched}`, trained on all images with {found.seeds} fresh seeds."
-    words = confirmation.sentence(found)
+    sentence = confirmation.sentence(found)
     optimism = f"Optimism over the configurations: {takeaways.show(found.optimism, signed=True)}."
-    blocks: list[Block] = [Text(f"{words[0].upper()}{words[1:]}."), Table(headings, rows, caption), Text(optimism)]
+    blocks: list[Block] = [
+        Text(f"{sentence[0].upper()}{sentence[1:]}."),
+        Table(headings, rows, caption),
+        Text(optimism),
+    ]
     return Chapter(f"{found.searched}: confirmed", blocks)
 
 
@@ -98,7 +102,7 @@ def _facts(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
         facts.append((f"best {metric} of `{search.name}`".replace("`", ""), f"{search.summary.best.value:.4f}"))
         if chapters.has_accuracy(search):
             facts.append(("the lab's best", f"{lab.BEST_ACCURACY:.4f}"))
-    facts.append(("training time", forecast.words(sum(experiment.summary.seconds for experiment in experiments))))
+    facts.append(("training time", words.duration(sum(experiment.summary.seconds for experiment in experiments))))
     if pruned := sum(trial.state == TrialState.PRUNED for trial in trials):
         facts.append(("pruned", f"{pruned:,}"))
     if failed := sum(trial.state == TrialState.FAIL for trial in trials):

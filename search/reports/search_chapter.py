@@ -5,16 +5,15 @@ import itertools
 import statistics
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import configurations, forecast
+from search import words
+from search.ledger import configurations
 from search.reports import chapters, figures, lab
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
-from search.space import space
 from search.worker import display
 
 TABLE_TRIALS = 60
@@ -114,16 +113,16 @@ def _bill(experiment: Experiment) -> list[str]:
     ended = [t.datetime_complete for t in trials if t.datetime_complete]
     wall = (max(ended) - min(started)).total_seconds() if started and ended else 0.0
     cpu = [float(t.user_attrs["cpu_seconds"]) for t in trials if "cpu_seconds" in t.user_attrs]
-    bill = f"Training time {forecast.words(summary.seconds)} over all workers"
+    bill = f"Training time {words.duration(summary.seconds)} over all workers"
     if cpu:
-        bill += f", CPU time {forecast.words(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
-    found.append(f"{bill}; {forecast.words(wall)} from the first start to the last end.")
+        bill += f", CPU time {words.duration(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
+    found.append(f"{bill}; {words.duration(wall)} from the first start to the last end.")
     best = summary.best
     if best is not None and best.value is not None and summary.seconds:
         hours = summary.seconds / 3600
         found.append(
             f"{summary.done / hours:.0f} trials an hour of training; the best value came after "
-            f"{forecast.words(_seconds_until(experiment, best.number))} of it."
+            f"{words.duration(_seconds_until(experiment, best.number))} of it."
         )
     epochs = summary.study.spec.training.epochs if summary.study.spec.training else None
     pruned = [t for t in trials if t.state == TrialState.PRUNED]
@@ -131,11 +130,11 @@ def _bill(experiment: Experiment) -> list[str]:
         saved = sum(epochs - len(t.intermediate_values) for t in pruned)
         whole = epochs * summary.done
         found.append(
-            f"{display.plural(len(pruned), 'trial')} pruned, "
+            f"{words.plural(len(pruned), 'trial')} pruned, "
             f"which spared {saved} of {whole} epochs ({saved / whole:.0%})."
         )
     failed = summary.count(TrialState.FAIL)
-    found.append(f"{failed or 'No'} trial{'s' * (failed != 1)} failed.")
+    found.append(f"{words.plural(failed, 'trial') if failed else 'No trials'} failed.")
     refused = sum(int(t.user_attrs.get(configurations.REFUSED, 0)) for t in trials)
     found.append(f"Duplicates avoided: {refused}, proposals of the sampler that another trial had already.")
     return found
@@ -218,11 +217,7 @@ def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[Fr
     ranked = sorted(trials, key=lambda trial: trial.params[name])
     cuts = [round(len(ranked) * quarter / QUARTERS) for quarter in range(QUARTERS + 1)]
     groups = [ranked[start:end] for start, end in itertools.pairwise(cuts)]
-    return [(f"{_short(g[0].params[name])} to {_short(g[-1].params[name])}", g) for g in groups if g]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return [(f"{words.setting(g[0].params[name])} to {words.setting(g[-1].params[name])}", g) for g in groups if g]
 
 
 def _trials(experiment: Experiment) -> Table:
@@ -239,12 +234,12 @@ def _trials(experiment: Experiment) -> Table:
     rows = []
     for trial in shown:
         attrs = trial.user_attrs
-        row = [str(trial.number), display.STATES[trial.state][0], "" if trial.value is None else f"{trial.value:.4f}"]
-        row += [_short(trial.params[name]) if name in trial.params else "-" for name in names]
+        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else f"{trial.value:.4f}"]
+        row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         row += [str(len(trial.intermediate_values))]
         row += [f"{attrs[key]:.1f}" if key in attrs else "" for key in ("seconds", "cpu_seconds")]
         rows.append([*row, str(attrs.get("reason", "")).partition(":")[0]])
-    headings = ["#", "state", spec.study.metric, *(display.HEADINGS.get(n, n) for n in names)]
+    headings = ["#", "state", spec.study.metric, *(words.HEADINGS.get(n, n) for n in names)]
     return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption)
 
 
@@ -260,7 +255,7 @@ def _published(experiment: Experiment) -> Table | None:
         ours = next((runs for runs in experiment.runs if runs.params == kept), None)
         if ours is not None:
             mean, losses = ours.value.mean, list(ours.figures("avg_loss").values())
-            row = [str(number), space.in_words(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
+            row = [str(number), words.configuration(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
             row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
             rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])
     headings = ["lab's trial", "configuration", "accuracy, lab", "here", "difference", "avg loss, lab", "here"]

@@ -163,11 +163,6 @@ class Space:
                 )
 
 
-def in_words(params: Params) -> str:
-    """A configuration as a sentence may name it: `lr 0.1, depth 3`."""
-    return ", ".join(f"{name} {value}" for name, value in params.items())
-
-
 def _check_order(branch: Parameter, parent: Parameter) -> None:
     """Larger and smaller are for numbers."""
     when = branch.when

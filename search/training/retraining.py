@@ -10,7 +10,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from models import network
-from search import errors
+from search import errors, words
 from search.ledger import checkpoint
 from search.storage import tables
 from search.training import objective
@@ -46,7 +46,7 @@ class Replay:
 
     def sentence(self) -> str:
         """For people."""
-        found, epochs = self.differences, f"{len(self.again)} epoch{'s' * (len(self.again) != 1)}"
+        found, epochs = self.differences, words.plural(len(self.again), "epoch")
         if self.is_same:
             return f"trial {self.number} trained again: the same curve, to the last bit ({epochs})"
         largest = max(found, key=lambda epoch: found[epoch])

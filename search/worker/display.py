@@ -3,27 +3,26 @@
 import collections
 import sys
 import termios
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich.box
 from optuna.trial import FrozenTrial, TrialState
 from rich import console, live, progress, progress_bar, table, text
 
+from search import words
 from search.ledger import forecast, orders, roster, study
 from search.storage import tables
 
 if TYPE_CHECKING:
     from search.reports import confirmation
-
-STATES = {
-    TrialState.COMPLETE: ("complete", "green"),
-    TrialState.PRUNED: ("pruned", "yellow"),
-    TrialState.FAIL: ("failed", "red"),
-    TrialState.RUNNING: ("running", "cyan"),
-    TrialState.WAITING: ("waiting", "dim"),
+STYLES = {
+    TrialState.COMPLETE: "green",
+    TrialState.PRUNED: "yellow",
+    TrialState.FAIL: "red",
+    TrialState.RUNNING: "cyan",
+    TrialState.WAITING: "dim",
 }
 LIVE_COLUMNS, LIVE_BAR_WIDTH = 5, 10
-HEADINGS = {"learning_rate": "lr", "batch_size": "batch", "activation": "act."}
 
 
 class Live:
@@ -71,7 +70,7 @@ class Live:
             description=f"{summary.study.name} {self._label}".strip(),
             total=summary.budget,
             completed=min(summary.done, summary.budget),
-            eta="" if left is None else f"about {forecast.words(left)} left",
+            eta="" if left is None else f"about {words.duration(left)} left",
         )
 
     def _render(self) -> console.RenderableType:
@@ -93,13 +92,18 @@ class Live:
 
     def _running_row(self, summary: study.Summary, trial: FrozenTrial) -> tuple[console.RenderableType, ...]:
         done, epochs = len(trial.intermediate_values), forecast.steps(summary)
-        value = _metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
+        value = words.metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
         return (
             text.Text(f"trial {trial.number}", style="cyan"),
             progress_bar.ProgressBar(total=epochs, completed=done, width=LIVE_BAR_WIDTH),
             f"epoch {done}/{epochs or '?'}",
             f"{summary.study.spec.study.metric} {value}",
-            text.Text(_params(trial.params) or "sampling ...", style="dim", no_wrap=True, overflow="ellipsis"),
+            text.Text(
+                words.short_configuration(trial.params) or "sampling ...",
+                style="dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            ),
         )
 
 
@@ -111,19 +115,19 @@ def trial_table(summary: study.Summary) -> table.Table:
     losses = ("avg loss",) if trains else ()
     repeats = ("rep",) if any(tables.REPEAT in trial.user_attrs for trial in summary.trials) else ()
     # narrow enough for 80 columns
-    for name in ("#", "state", metric, *losses, *(HEADINGS.get(n, n) for n in names), *repeats, "epochs", "sec"):
+    for name in ("#", "state", metric, *losses, *(words.HEADINGS.get(n, n) for n in names), *repeats, "epochs", "sec"):
         grid.add_column(name, justify="left" if name in ("state", "act.") else "right", no_wrap=True)
     best = summary.best
     for trial in summary.trials:
-        word, style = STATES[trial.state]
+        word, style = words.STATES[trial.state], STYLES[trial.state]
         attrs = trial.user_attrs
         loss = f"{attrs['avg_loss']:.6f}" if "avg_loss" in attrs else ""
         grid.add_row(
             str(trial.number),
             text.Text(word, style=style),
-            "" if trial.value is None else _metric(trial.value),
+            "" if trial.value is None else words.metric(trial.value),
             *((loss,) if trains else ()),
-            *(_setting(trial.params[n]) if n in trial.params else "-" for n in names),
+            *(words.setting(trial.params[n]) if n in trial.params else "-" for n in names),
             *(str(attrs.get(tables.REPEAT, "-")) for _ in repeats),
             str(len(trial.intermediate_values)),
             f"{attrs['seconds']:.1f}" if "seconds" in attrs else "",
@@ -135,7 +139,7 @@ def trial_table(summary: study.Summary) -> table.Table:
 def reasons(summary: study.Summary) -> list[str]:
     """Why trials were pruned or failed, a line each."""
     return [
-        f"trial {trial.number} {STATES[trial.state][0]}: {trial.user_attrs['reason']}"
+        f"trial {trial.number} {words.STATES[trial.state]}: {trial.user_attrs['reason']}"
         for trial in summary.trials
         if "reason" in trial.user_attrs
     ]
@@ -147,7 +151,7 @@ def reason_counts(summary: study.Summary) -> dict[str, int]:
     A reason's figures, behind its first colon, are left out.
     """
     found = (
-        f"{STATES[trial.state][0]}, {str(trial.user_attrs['reason']).partition(':')[0]}"
+        f"{words.STATES[trial.state]}, {str(trial.user_attrs['reason']).partition(':')[0]}"
         for trial in summary.trials
         if trial.state.is_finished() and "reason" in trial.user_attrs
     )
@@ -170,18 +174,13 @@ def situation(summary: study.Summary, crew: roster.Crew) -> list[str]:
         lines.append(f"  {member.name} on {member.device}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
     for number, owner in crew.orphans.items():
         lines.append(f"trial {number} is an orphan: {owner} is gone, the next free worker goes on with it")
-    spent = f"training time: {forecast.words(summary.seconds)}"
+    spent = f"training time: {words.duration(summary.seconds)}"
     if summary.order.hours is not None:
         spent += f" of {summary.order.hours:g} h"
     left = forecast.seconds_left(summary, len(crew.members))
     if left is not None and summary.done < summary.budget and summary.order.state is orders.State.ACTIVE:
-        spent += f"; about {forecast.words(left)} left with {plural(len(crew.members), 'worker')}"
+        spent += f"; about {words.duration(left)} left with {words.plural(len(crew.members), 'worker')}"
     return [*lines, spent]
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 worker`, `2 workers`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def study_table(summaries: list[study.Summary]) -> table.Table:
@@ -197,7 +196,7 @@ def study_table(summaries: list[study.Summary]) -> table.Table:
             str(summary.order.state),
             str(summary.budget),
             *(str(n) for n in values["trials"].values()),
-            "-" if best is None else _metric(best.value),
+            "-" if best is None else words.metric(best.value),
         )
     return grid
 
@@ -218,7 +217,12 @@ def confirmation_table(found: "confirmation.Confirmation") -> table.Table:
     for entry in found.entries:
         value = entry.runs.value
         half = f"{value.half:.4f}" if value.count > 1 else "-"
-        row = _params(dict(entry.runs.params)), _metric(entry.selected), _metric(value.mean), half
+        row = (
+            words.short_configuration(dict(entry.runs.params)),
+            words.metric(entry.selected),
+            words.metric(value.mean),
+            half,
+        )
         grid.add_row(*row, f"{entry.optimism:+.4f}")
     return grid
 
@@ -228,8 +232,8 @@ def best_sentence(summary: study.Summary) -> str:
     best = summary.best
     if best is None or best.value is None:
         return "no trial is complete yet"
-    return f"best: trial {best.number}, {summary.study.spec.study.metric} {_metric(best.value)}, " + ", ".join(
-        f"{name} {_setting(value)}" for name, value in best.params.items()
+    return f"best: trial {best.number}, {summary.study.spec.study.metric} {words.metric(best.value)}, " + ", ".join(
+        f"{name} {words.setting(value)}" for name, value in best.params.items()
     )
 
 
@@ -249,37 +253,19 @@ def _best_line(summary: study.Summary) -> text.Text:
     if best is None:
         return text.Text(best_sentence(summary), style="dim")
     metric = summary.study.spec.study.metric
-    line = f"best: trial {best.number}, {metric} {_metric(best.value)}, {_params(best.params)}"
+    line = f"best: trial {best.number}, {metric} {words.metric(best.value)}, {words.short_configuration(best.params)}"
     return text.Text(line, style="green", no_wrap=True, overflow="ellipsis")
 
 
 def _line(trial: FrozenTrial) -> text.Text:
-    word, style = STATES[trial.state]
+    word, style = words.STATES[trial.state], STYLES[trial.state]
     line = text.Text(f"trial {trial.number:<3} ")
     line.append(f"{word:<8}", style=style)
-    line.append(f" {_metric(trial.value)} " if trial.value is not None else "    -   ")
-    line.append(f"{trial.user_attrs.get('seconds', 0.0):>7.1f} s  {_params(trial.params)}")
+    line.append(f" {words.metric(trial.value)} " if trial.value is not None else "    -   ")
+    line.append(f"{trial.user_attrs.get('seconds', 0.0):>7.1f} s  {words.short_configuration(trial.params)}")
     if reason := trial.user_attrs.get("reason"):
         line.append(f"  ({reason})", style="dim")
     return line
-
-
-def _metric(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
-
-
-def _setting(value: Any) -> str:
-    """A parameter's value, a continuous one in four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _params(params: dict[str, Any]) -> str:
-    return ", ".join(
-        str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {_setting(value)}"
-        for name, value in params.items()
-    )
 
 
 def _state_note(summary: study.Summary) -> str:

@@ -1,0 +1,62 @@
+"""How durations, counts, metrics, configurations and states are put to people: each in one place."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import TrialState
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+HEADINGS = {"learning_rate": "lr", "batch_size": "batch", "activation": "act."}  # of columns, which are narrow
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `12 min`, `3.4 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def metric(value: float | None) -> str:
+    """A trial's value: `0.8702`; very small and very large ones in four digits."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
+
+
+def setting(value: Any) -> str:
+    """A parameter's value, a continuous one in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def configuration(params: Mapping[str, Any]) -> str:
+    """A configuration in full, as a sentence names it: `learning_rate 0.1, depth 3, activation ReLU`."""
+    return ", ".join(f"{name} {value}" for name, value in params.items())
+
+
+def short_configuration(params: Mapping[str, Any]) -> str:
+    """A configuration where room is scarce: `lr 0.1, depth 3, ReLU`."""
+    return ", ".join(
+        str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {setting(value)}"
+        for name, value in params.items()
+    )
+
+
+def hint(name: str, known: Sequence[str]) -> str:
+    """What the end of an error says of a name that is not known, where these are."""
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(known)}" if known else "; `search create STUDY` makes one"
