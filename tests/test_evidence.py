@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger import orders, study
 from search.reports import evidence, takeaways
-from search.storage import tables
 from search.study import study_file
+from search.training import records
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -26,7 +26,7 @@ def trial(
         params=params,
         distributions={p.name: p.distribution for p in of.space.parameters if p.name in params},
         intermediate_values=dict(enumerate(curve, 1)),
-        user_attrs={**attrs, **({tables.REPEAT: repeat} if repeat else {})},
+        user_attrs={**attrs, **({records.REPEAT.name: repeat} if repeat else {})},
     )
 
 

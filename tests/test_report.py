@@ -16,8 +16,9 @@ from playwright import sync_api
 from search import errors
 from search.ledger import study, waiting
 from search.reports import evidence, figures, page
-from search.storage import store, tables
+from search.storage import store
 from search.study import study_file
+from search.training import records
 
 pytestmark = pytest.mark.slow
 STUDIES = ("baseline", "depth", "activation", "lab")
@@ -175,7 +176,7 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: store.Store, p
         assert entry["selected"] == runs.value.mean
         assert entry["optimism"] == pytest.approx(entry["selected"] - sum(entry["test"]) / 2)
     trials = study.summary(opened, confirming).trials
-    assert {trial.user_attrs[tables.REPEAT] for trial in trials} == {1, 2}
+    assert {trial.user_attrs[records.REPEAT.name] for trial in trials} == {1, 2}
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     seeds = {trial.user_attrs["seed"] for trial in trials}
     assert len(seeds) == 2

@@ -16,7 +16,7 @@ from models import recipe as recipes
 from search import errors
 from search.ledger import claims, configurations, study, waiting
 from search.storage import store
-from search.training import course, objective, retraining
+from search.training import objective, records, retraining
 from search.worker import owned
 
 Make = Callable[..., study.Study]
@@ -110,10 +110,10 @@ def test_owners_of_one_kind_make_one_range() -> None:
     data = datasets.synthetic()
     recipe = recipes.Recipe(0.1, 50, 1, 16, "ReLU", epochs=4)
     one, other = ({"engine": name} for name in ("cpu", "reference"))
-    so_far = course.Course()
+    so_far = records.Record()
     for epoch in engines.load("reference").train(recipe, data, train_accuracy=True):
         so_far.add(epoch, other if epoch.number == 3 else one, with_batches=True)
-        so_far = course.Course.after(so_far.values, json.loads(json.dumps(so_far.history())))
+        so_far = records.Record.after(so_far.values, json.loads(json.dumps(so_far.history())))
     assert so_far.trained == [
         {"from": 1, "to": 2, "with": one},
         {"from": 3, "to": 3, "with": other},
@@ -126,8 +126,8 @@ def test_owners_of_one_kind_make_one_range() -> None:
 
 def test_batch_losses_are_thinned_by_means() -> None:
     """Never more than a thousand points an epoch; the last one may be the mean of fewer."""
-    assert course.thin(numpy.array([1.0, 2.0, 3.0], numpy.float32)) == (1, [1.0, 2.0, 3.0])
-    count, points = course.thin(numpy.arange(2_501, dtype=numpy.float32))
+    assert records.thin(numpy.array([1.0, 2.0, 3.0], numpy.float32)) == (1, [1.0, 2.0, 3.0])
+    count, points = records.thin(numpy.arange(2_501, dtype=numpy.float32))
     assert (count, len(points), points[:2], points[-1]) == (3, 834, [1.0, 4.0], 2499.5)
 
 

@@ -10,7 +10,8 @@ from search.cli import answers, options
 from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, study, waiting
 from search.space import space
-from search.storage import store, tables
+from search.storage import store
+from search.training import records
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
 
@@ -174,7 +175,7 @@ def _params_of(here: store.Store, of: study.Study, number: int) -> space.Params:
     trials = study.summary(here, of).trials
     params: space.Params = {}
     if number < len(trials):  # a waiting one has what was enqueued
-        params = dict(trials[number].params or trials[number].system_attrs.get(tables.FIXED_PARAMS, {}))
+        params = records.wanted(trials[number])
     if not of.spec.space.is_complete(params):
         raise errors.InputError(
             f"--trial must name a trial of study {of.name!r} with a configuration (it has {len(trials)}), got {number}"

@@ -19,6 +19,7 @@ from search.dashboard import plots
 from search.ledger import study
 from search.storage import tables
 from search.storage.store import Store
+from search.training import records
 
 ENTRY = "artifacts:"  # Optuna's prefix of the system attributes that name artifacts
 KEPT_PICTURES = 256
@@ -70,7 +71,7 @@ class Drawings:
         value = "" if trial.value is None else f": {trial.value:.4f}"
         title = f"trial {trial.number}, {trial.state.name.lower()}{value}"
         metric = study.metric_of_trial(self._store, trial_id)
-        return plots.learning_curve(trial.intermediate_values, title, metric, str(trial.user_attrs.get("reason", "")))
+        return plots.learning_curve(trial.intermediate_values, title, metric, records.REASON.read(trial, ""))
 
 
 def _has_curve(trial: FrozenTrial) -> bool:

@@ -14,8 +14,8 @@ from search import errors, whole_file
 from search.exports import model_card
 from search.ledger import study
 from search.reports import confirmation, evidence
-from search.storage import store, tables
-from search.training import objective, retraining
+from search.storage import store
+from search.training import objective, records, retraining
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ def export(
         errors.InputError: the files cannot be written.
     """
     replay, weights = retraining.retrain(choice.trial, train, tick)
-    recipe, data = train.recipe(choice.trial.params, tables.repeat_of(choice.trial)), train.whole
+    recipe, data = train.recipe(choice.trial.params, records.repeat_of(choice.trial)), train.whole
     about = {"study": choice.of.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
     logits = model.logits(data.test_images)

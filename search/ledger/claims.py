@@ -23,6 +23,7 @@ from search.ledger import checkpoint, orders, presence, study
 from search.space import space
 from search.storage import tables
 from search.storage.store import Store
+from search.training import records
 
 STALL_LIMIT = 3
 
@@ -279,7 +280,7 @@ def _claim(
 ) -> Claim:
     fixed = connection.execute(
         sqlalchemy.select(tables.system_attributes.c.value_json).where(
-            tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == tables.FIXED_PARAMS
+            tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == records.FIXED_PARAMS
         )
     ).scalar()
     return Claim(
@@ -376,7 +377,7 @@ def _adopt(
         return None
     if taken >= STALL_LIMIT:
         reason = f"its worker died {taken} times in a row without getting further"
-        _end(connection, orphan.trial_id, TrialState.FAIL, None, {"reason": reason})
+        _end(connection, orphan.trial_id, TrialState.FAIL, None, {records.REASON.name: reason})
         connection.execute(claims.update().where(claims.c.trial_id == orphan.trial_id).values(owner="", told=True))
         return None
     return _take_up(connection, of, orphan.trial_id, "adopted")

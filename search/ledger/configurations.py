@@ -9,14 +9,14 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import claims, strategy, study
+from search.ledger import claims, reservations, strategy, study
 from search.space import space, unseen
 from search.storage import tables
 from search.storage.store import Store
+from search.training import records
 
 RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
-REFUSED = "duplicates_avoided"  # user attribute
 
 
 def configure(store: Store, of: study.Study, claim: claims.Claim, history: tables.History) -> space.Params:
@@ -80,7 +80,7 @@ def assign(
             return False
         tables.add_params(connection, claim.trial_id, params, distributions)
         if refused:
-            tables.put_attributes(connection, claim.trial_id, {REFUSED: refused})
+            tables.put_attributes(connection, claim.trial_id, {records.DUPLICATES_AVOIDED.name: refused})
         return True
 
     return params if store.write(work) else None
@@ -96,7 +96,7 @@ def _reserve(
 ) -> space.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
-        chosen = _expect(choose(store.read(lambda connection: tables.taken(connection, of.study_id))), fixed)
+        chosen = _expect(choose(store.read(lambda connection: reservations.taken(connection, of.study_id))), fixed)
         if assign(store, of, claim, chosen, refused) is not None:
             return chosen
 

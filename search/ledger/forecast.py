@@ -5,6 +5,7 @@ import statistics
 from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger import study
+from search.training import records
 
 
 def seconds_left(summary: study.Summary, workers: int) -> float | None:
@@ -20,7 +21,7 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
         return None
     workers = max(workers, len(running))  # one with slots runs several
     epochs = steps(summary)
-    mean = statistics.fmean(float(t.user_attrs.get("seconds", 0.0)) for t in done) if done else None
+    mean = statistics.fmean(records.SECONDS.read(t, 0.0) for t in done) if done else None
 
     def left(trial: FrozenTrial) -> float:
         spent, finished = summary.running_seconds.get(trial.number, 0.0), len(trial.intermediate_values)

@@ -11,10 +11,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import orders
+from search.ledger import orders, reservations
 from search.storage import tables
 from search.storage.store import Store
 from search.study import note, study_file
+from search.training import records
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
@@ -71,7 +72,7 @@ class Summary:
         size = self.study.spec.space.size
         if size is None:
             return False
-        tried = sum(bool(t.params) and tables.REPEAT not in t.user_attrs for t in self.trials)
+        tried = sum(bool(t.params) and not records.repeat_of(t) for t in self.trials)
         return tried >= size
 
     @property
@@ -136,7 +137,7 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         orders.write(connection, study_id, orders.Order(spec.budget.trials, spec.budget.hours), token)
         for params in spec.enqueue:
             key = spec.space.key(params) if spec.space.is_complete(params) else None
-            tables.insert_waiting(connection, study_id, params, key)
+            reservations.insert_waiting(connection, study_id, params, key)
         return study_id
 
     try:

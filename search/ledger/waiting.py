@@ -9,7 +9,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import orders, study
+from search.ledger import orders, reservations, study
 from search.space import space
 from search.storage import tables
 from search.storage.store import Store
@@ -36,7 +36,7 @@ def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
             raise errors.DuplicateConfiguration(
                 f"study {of.name!r}: trial {other} has this configuration already: {params}"
             )
-        return tables.insert_waiting(
+        return reservations.insert_waiting(
             connection, of.study_id, params, key if of.spec.space.is_complete(params) else None, request
         )
 
@@ -63,10 +63,10 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
         known = _numbers(of).where(tables.claims.c.request == request).order_by(tables.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
-        keys = tables.taken(connection, of.study_id)
+        keys = reservations.taken(connection, of.study_id)
         free = (number for number in itertools.count() if tree.key(params, number) not in keys)
         return [
-            tables.insert_waiting(connection, of.study_id, params, tree.key(params, number), request, number)
+            reservations.insert_waiting(connection, of.study_id, params, tree.key(params, number), request, number)
             for number in itertools.islice(free, count)
         ]
 
@@ -85,10 +85,10 @@ def fill(store: Store, of: study.Study, wanted: Iterable[tuple[space.Params, int
 
     def work(connection: sqlalchemy.Connection) -> int:
         tables.lock_study(connection, of.study_id)
-        taken = tables.taken(connection, of.study_id)
+        taken = reservations.taken(connection, of.study_id)
         missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
         for params, number in missing:
-            tables.insert_waiting(connection, of.study_id, params, tree.key(params, number), None, number)
+            reservations.insert_waiting(connection, of.study_id, params, tree.key(params, number), None, number)
         order = orders.read(connection, of.study_id)
         if order.trials < len(wanted):
             grown = dataclasses.replace(order, trials=len(wanted))

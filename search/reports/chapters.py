@@ -11,6 +11,7 @@ from search.reports import evidence, figures, lab
 from search.reports.evidence import Experiment, Runs
 from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
 from search.reports.takeaways import LEARNS, show
+from search.training import records
 
 HUMAN = figures.Mark("human accuracy 0.835", lab.HUMAN_ACCURACY)
 SPEED_SHARE = 0.95
@@ -112,8 +113,8 @@ def _single(experiment: Experiment) -> list[Block]:
     blocks: list[Block] = []
     runs = experiment.runs[0]
     first = runs.trials[min(runs.trials)]
-    if epochs := first.user_attrs.get("batch_losses"):
-        step = int(first.user_attrs["batch_losses_thinned"])
+    if epochs := records.BATCH_LOSSES.find(first):
+        step = records.BATCH_LOSSES_THINNED.read(first, 1)
         steps = [step * number + 1 for number in range(len(epochs[0]))]
         text = "the loss of every mini-batch of the first epoch"
         if step > 1:
@@ -126,7 +127,7 @@ def _single(experiment: Experiment) -> list[Block]:
 
 
 def _beside_published(runs: Runs) -> Table:
-    accuracies, losses = runs.mean_curve(), runs.mean_curve("avg_losses")
+    accuracies, losses = runs.mean_curve(), runs.mean_curve(records.AVG_LOSSES)
     rows = [
         [str(epoch), f"{a:.3f}", f"{b:.3f}", f"{b - a:+.3f}", f"{c:.4f}", f"{d:.4f}", f"{d - c:+.4f}"]
         for epoch, (a, b, c, d) in enumerate(
@@ -143,11 +144,11 @@ def _table(experiment: Experiment) -> Table:
     headings += ["training", "gap", "mean fall", "seconds", "CPU s"]
     rows = []
     for runs in experiment.runs:
-        losses, trained = runs.figures("avg_loss"), runs.mean_curve("train_accuracies")
+        losses, trained = runs.figures(records.AVG_LOSS), runs.mean_curve(records.TRAIN_ACCURACIES)
         row = [str(experiment.level(runs) if experiment.factor else experiment.name), str(len(runs.trials))]
         row += [show(runs.value).removesuffix(" (one seed)"), _mean(losses, 4), f"{trained[-1]:.4f}" if trained else ""]
-        row += [_mean(runs.gaps, 4, "+"), _mean(runs.falls, 4), _mean(runs.figures("seconds"), 1)]
-        rows.append([*row, _mean(runs.figures("cpu_seconds"), 1)])
+        row += [_mean(runs.gaps, 4, "+"), _mean(runs.falls, 4), _mean(runs.figures(records.SECONDS), 1)]
+        rows.append([*row, _mean(runs.figures(records.CPU_SECONDS), 1)])
     kept = [i for i in range(len(headings)) if i < 3 or any(row[i] for row in rows)]
     caption = (
         f"After the last epoch; ± is half the 95 % interval over the seeds. Training: {metric} on its images; gap: "

@@ -16,8 +16,9 @@ from search.ledger import orders, study, waiting
 from search.reports import evidence
 from search.reports.evidence import Experiment, Interval, Runs
 from search.space import space
-from search.storage import store, tables
+from search.storage import store
 from search.study import study_file
+from search.training import records
 from search.worker import supervisor
 
 SUFFIX = "-confirm"
@@ -155,10 +156,7 @@ def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
 
 def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.Params, int]], searched: str) -> None:
     tree, summary = found.spec.space, study.summary(here, found)
-    rows = [
-        (dict(trial.params or trial.system_attrs.get(tables.FIXED_PARAMS, {})), tables.repeat_of(trial))
-        for trial in summary.trials
-    ]
+    rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
     there = {tree.key(*row) for row in rows}
     if there and there != {tree.key(*row) for row in wanted}:
         seeds = len({repeat for _, repeat in rows})

@@ -17,7 +17,7 @@ from scipy import stats
 
 from search.ledger import study
 from search.space import parameters, space
-from search.storage import tables
+from search.training import records
 
 LEVEL = 0.95
 FACTOR_VALUES = 8  # more than these on one figure nobody tells apart
@@ -78,27 +78,29 @@ class Runs:
         """Over the seeds."""
         return interval(list(self.values.values()))
 
-    def curves(self, attribute: str | None = None) -> dict[int, list[float]]:
+    def curves(self, attribute: records.Attribute[list[Any]] | None = None) -> dict[int, list[float]]:
         """By repeat what was reported by epoch, or what a user attribute holds by epoch."""
         if attribute is not None:
-            found = {repeat: trial.user_attrs.get(attribute, []) for repeat, trial in self.trials.items()}
+            found = {repeat: attribute.read(trial, []) for repeat, trial in self.trials.items()}
             return {repeat: list(curve) for repeat, curve in found.items() if curve}
         values = {repeat: trial.intermediate_values for repeat, trial in self.trials.items()}
         return {repeat: [curve[step] for step in sorted(curve)] for repeat, curve in values.items() if curve}
 
-    def mean_curve(self, attribute: str | None = None) -> list[float]:
+    def mean_curve(self, attribute: records.Attribute[list[Any]] | None = None) -> list[float]:
         """Over the seeds, by epoch."""
         return [statistics.fmean(epoch) for epoch in zip(*self.curves(attribute).values(), strict=False)]
 
-    def figures(self, name: str) -> dict[int, float]:
-        """By repeat a number that each trial ended with: avg_loss, seconds, cpu_seconds."""
-        found = {repeat: trial.user_attrs.get(name) for repeat, trial in self.trials.items()}
-        return {repeat: float(value) for repeat, value in found.items() if value is not None}
+    def figures(self, attribute: records.Attribute[float]) -> dict[int, float]:
+        """By repeat a number that each trial ended with."""
+        found = {repeat: attribute.find(trial) for repeat, trial in self.trials.items()}
+        return {repeat: value for repeat, value in found.items() if value is not None}
 
     @property
     def gaps(self) -> dict[int, float]:
         """By repeat the accuracy on the training images less the evaluated one, after the last epoch."""
-        return {repeat: curve[-1] - self.values[repeat] for repeat, curve in self.curves("train_accuracies").items()}
+        return {
+            repeat: curve[-1] - self.values[repeat] for repeat, curve in self.curves(records.TRAIN_ACCURACIES).items()
+        }
 
     @property
     def gap_curves(self) -> dict[int, list[float]]:
@@ -106,7 +108,7 @@ class Runs:
         seen = self.curves()
         return {
             repeat: [trained - value for trained, value in zip(curve, seen[repeat], strict=False)]
-            for repeat, curve in self.curves("train_accuracies").items()
+            for repeat, curve in self.curves(records.TRAIN_ACCURACIES).items()
         }
 
     @property
@@ -168,7 +170,7 @@ class Experiment:
         found: dict[str, Runs] = {}
         for trial in self.trials:
             if trial.state == TrialState.COMPLETE and trial.value is not None:
-                key, repeat = tree.key(trial.params), tables.repeat_of(trial)
+                key, repeat = tree.key(trial.params), records.repeat_of(trial)
                 known = found.get(key, Runs(trial.params, {}))
                 found[key] = Runs(known.params, {**known.trials, repeat: trial})
         if self.factor is None:

@@ -12,6 +12,7 @@ from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Table, Text
 from search.reports.takeaways import Verdict
 from search.storage import store
+from search.training import records
 
 RULES = (
     "An interval is Student's at 95 % over the training seeds; ± is half its width. With one seed there is none.",
@@ -115,7 +116,7 @@ def _provenance(experiments: Sequence[Experiment]) -> list[Block]:
     kinds: dict[tuple[tuple[str, str], ...], set[str]] = {}
     for experiment in experiments:
         for trial in experiment.trials:
-            for part in trial.user_attrs.get("trained", []):
+            for part in records.TRAINED.read(trial, []):
                 kinds.setdefault(tuple(sorted(part["with"].items())), set()).add(experiment.name)
     rows = [
         [", ".join(f"{key} {value}" for key, value in kind), ", ".join(sorted(names))] for kind, names in kinds.items()

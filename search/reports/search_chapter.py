@@ -10,10 +10,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
-from search.ledger import configurations
 from search.reports import chapters, figures, lab
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
+from search.training import records
 from search.worker import display
 
 TABLE_TRIALS = 60
@@ -90,7 +90,7 @@ def _over_time(experiment: Experiment) -> Drawing:
     """The best value over what was spent, in the order in which trials ended."""
     ended = [trial for trial in experiment.trials if trial.state.is_finished()]
     ended.sort(key=lambda trial: trial.datetime_complete or datetime.datetime.max)
-    spent = list(itertools.accumulate(float(trial.user_attrs.get("seconds", 0.0)) for trial in ended))
+    spent = list(itertools.accumulate(records.SECONDS.read(trial, 0.0) for trial in ended))
     found = [
         (seconds / 60, trial)
         for seconds, trial in zip(spent, ended, strict=True)
@@ -112,7 +112,7 @@ def _bill(experiment: Experiment) -> list[str]:
     started = [t.datetime_start for t in trials if t.datetime_start]
     ended = [t.datetime_complete for t in trials if t.datetime_complete]
     wall = (max(ended) - min(started)).total_seconds() if started and ended else 0.0
-    cpu = [float(t.user_attrs["cpu_seconds"]) for t in trials if "cpu_seconds" in t.user_attrs]
+    cpu = [spent for t in trials if (spent := records.CPU_SECONDS.find(t)) is not None]
     bill = f"Training time {words.duration(summary.seconds)} over all workers"
     if cpu:
         bill += f", CPU time {words.duration(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
@@ -135,7 +135,7 @@ def _bill(experiment: Experiment) -> list[str]:
         )
     failed = summary.count(TrialState.FAIL)
     found.append(f"{words.plural(failed, 'trial') if failed else 'No trials'} failed.")
-    refused = sum(int(t.user_attrs.get(configurations.REFUSED, 0)) for t in trials)
+    refused = sum(records.DUPLICATES_AVOIDED.read(t, 0) for t in trials)
     found.append(f"Duplicates avoided: {refused}, proposals of the sampler that another trial had already.")
     return found
 
@@ -143,7 +143,7 @@ def _bill(experiment: Experiment) -> list[str]:
 def _seconds_until(experiment: Experiment, number: int) -> float:
     end = experiment.trials[number].datetime_complete
     done = [t for t in experiment.trials if t.datetime_complete and end and t.datetime_complete <= end]
-    return sum(float(t.user_attrs.get("seconds", 0.0)) for t in done)
+    return sum(records.SECONDS.read(t, 0.0) for t in done)
 
 
 def _importance(experiment: Experiment) -> list[Block]:
@@ -185,7 +185,7 @@ def _pruned(experiment: Experiment) -> Table:
     reasons: dict[str, list[FrozenTrial]] = {}
     for trial in experiment.trials:
         if trial.state == TrialState.PRUNED:
-            reasons.setdefault(str(trial.user_attrs.get("reason", "?")).partition(":")[0], []).append(trial)
+            reasons.setdefault(records.cause(trial) or "?", []).append(trial)
     rows = []
     for reason, trials in sorted(reasons.items(), key=lambda item: -len(item[1])):
         epochs = sorted(len(trial.intermediate_values) for trial in trials)
@@ -233,12 +233,14 @@ def _trials(experiment: Experiment) -> Table:
         caption = f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {spec.name}` prints all."
     rows = []
     for trial in shown:
-        attrs = trial.user_attrs
         row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else f"{trial.value:.4f}"]
         row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         row += [str(len(trial.intermediate_values))]
-        row += [f"{attrs[key]:.1f}" if key in attrs else "" for key in ("seconds", "cpu_seconds")]
-        rows.append([*row, str(attrs.get("reason", "")).partition(":")[0]])
+        row += [
+            "" if (spent := each.find(trial)) is None else f"{spent:.1f}"
+            for each in (records.SECONDS, records.CPU_SECONDS)
+        ]
+        rows.append([*row, records.cause(trial) or ""])
     headings = ["#", "state", spec.study.metric, *(words.HEADINGS.get(n, n) for n in names)]
     return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption)
 
@@ -254,7 +256,7 @@ def _published(experiment: Experiment) -> Table | None:
             continue
         ours = next((runs for runs in experiment.runs if runs.params == kept), None)
         if ours is not None:
-            mean, losses = ours.value.mean, list(ours.figures("avg_loss").values())
+            mean, losses = ours.value.mean, list(ours.figures(records.AVG_LOSS).values())
             row = [str(number), words.configuration(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
             row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
             rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])

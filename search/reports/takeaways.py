@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.reports import lab
 from search.reports.evidence import Experiment, Interval, Runs, difference, interval
+from search.training import records
 
 LEARNS = 0.2  # twice what guessing gives: below it a network has learnt nothing
 NEAR = 0.02  # two points of accuracy: what "nearly", "similar" and "overfitting" are taken to mean
@@ -161,7 +162,7 @@ def _quick_then_slow(experiment: Experiment) -> Finding:
     start = interval(list(_first(one).values()))
     rest = Interval(-later.mean, later.half, later.count) if later else Interval(0.0, 0.0, 0)
     verdict = _all([*(_more(each) for each in first.values()), _less(rest, start.mean - 0.1)])
-    seconds = statistics.fmean(one.figures("seconds").values() or [0.0])
+    seconds = statistics.fmean(one.figures(records.SECONDS).values() or [0.0])
     return Finding(
         verdict,
         f"after the first epoch {show(start)}, {_list(first)}; later epochs add {show(rest)}; ten epochs took "
@@ -172,7 +173,7 @@ def _quick_then_slow(experiment: Experiment) -> Finding:
 def _sweet_spot(experiment: Experiment) -> Finding:
     found, seconds = _against(experiment, 32, _final), {}
     for runs in experiment.runs:
-        seconds[experiment.level(runs)] = statistics.fmean(runs.figures("seconds").values() or [0.0])
+        seconds[experiment.level(runs)] = statistics.fmean(runs.figures(records.SECONDS).values() or [0.0])
     verdicts = []
     for other, lead in found.items():
         costs = seconds[other] >= FACTOR_OF_TIME * seconds[32]
@@ -206,7 +207,7 @@ def _best_and_steady(experiment: Experiment) -> Finding:
 
 
 def _separable(experiment: Experiment) -> Finding:
-    curves = _at(experiment, 0).curves("train_accuracies")
+    curves = _at(experiment, 0).curves(records.TRAIN_ACCURACIES)
     if not curves:
         raise _Missing("no accuracy on the training images is recorded")
     share = interval([curve[-1] for curve in curves.values()])

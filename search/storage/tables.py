@@ -34,9 +34,6 @@ system_attributes = models.TrialSystemAttributeModel.__table__
 
 ours = sqlalchemy.MetaData()
 CachedStorage = _CachedStorage
-
-FIXED_PARAMS = "fixed_params"  # Optuna's name for what study.enqueue_trial stores
-REPEAT = "repeat"  # user attribute of a trial with a training seed of its own
 UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
@@ -161,45 +158,6 @@ def insert_trial(
     row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
     trial_id = connection.execute(trials.insert().values(row).returning(trials.c.trial_id)).scalar_one()
     return trial_id, number
-
-
-def repeat_of(trial: FrozenTrial) -> int:
-    """Which training seed a trial has: 0 is the study's own."""
-    return int(trial.user_attrs.get(REPEAT, 0))
-
-
-def insert_waiting(
-    connection: sqlalchemy.Connection,
-    study_id: int,
-    fixed: dict[str, Any],
-    config: str | None,
-    request: str | None = None,
-    repeat: int = 0,
-) -> int:
-    """Adds a waiting trial, under `lock_study`; returns its number.
-
-    Args:
-        fixed: the configuration, or the part of it that is set.
-        config: its key, where it is whole; nobody else may take it then.
-        request: the token of the request, so that its repetition is noticed.
-        repeat: which training seed, also a user attribute unless it is the study's own.
-    """
-    trial_id, number = insert_trial(connection, study_id, TrialState.WAITING, start=None)
-    connection.execute(
-        system_attributes.insert().values(trial_id=trial_id, key=FIXED_PARAMS, value_json=json.dumps(fixed))
-    )
-    connection.execute(
-        claims.insert().values(trial_id=trial_id, study_id=study_id, request=request, config=config, repeat=repeat)
-    )
-    if repeat:
-        put_attributes(connection, trial_id, {REPEAT: repeat})
-    return number
-
-
-def taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
-    """The keys of configurations and repeats that trials of a study have reserved."""
-    keys = sqlalchemy.select(claims.c.config).where(claims.c.study_id == study_id, claims.c.config.is_not(None))
-    return set(connection.execute(keys).scalars())
 
 
 def now() -> datetime.datetime:

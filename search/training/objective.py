@@ -16,8 +16,7 @@ from models import recipe as recipes
 from search.ledger import checkpoint
 from search.space import space
 from search.study import study_file
-from search.training import course as courses
-from search.training import hopeless
+from search.training import hopeless, records
 
 
 class Trial(Protocol):
@@ -84,27 +83,31 @@ class Objective:
     def __call__(self, trial: Trial) -> Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
         recipe, saved = self.recipe(trial.params, trial.repeat), trial.saved
-        so_far, memory, resume = courses.Course(), None, None
+        record, resume = records.Record(), None
         if saved:
-            so_far, memory = courses.Course.after(saved.values, saved.history), saved.history["memory"]
+            record = records.Record.after(saved.values, saved.history)
             resume = interface.State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
-        judge = hopeless.Hopeless(recipe, self._data, memory) if self._spec.pruning.hopeless else None
+        judge = hopeless.Hopeless(recipe, self._data, record.memory) if self._spec.pruning.hopeless else None
         # what an earlier owner found, or would have looked for, before it ended
-        so_far.reason = (so_far.reason or trial.should_prune()) if saved else judge.before() if judge else None
-        record = self._training.record
-        asked = {"tick": trial.tick, "train_accuracy": "train_accuracy" in record}
+        record.reason = (record.reason or trial.should_prune()) if saved else judge.before() if judge else None
+        asked_for = self._training.record
+        asked = {"tick": trial.tick, "train_accuracy": "train_accuracy" in asked_for}
         epochs = self._engine.train(recipe, self._data, resume, **asked)  # type: ignore[arg-type]
-        while not so_far.reason and (epoch := next(epochs, None)) is not None:
-            so_far.add(epoch, self.provenance, "batch_losses" in record)
-            so_far.reason = judge.after(epoch) if judge else None
-            history = {**so_far.history(), "memory": judge.memory if judge else None}
+        while not record.reason and (epoch := next(epochs, None)) is not None:
+            record.add(epoch, self.provenance, "batch_losses" in asked_for)
+            record.reason = judge.after(epoch) if judge else None
+            record.memory = judge.memory if judge else None
             weights = tuple(weight.numpy() for weight in epoch.state().weights)
-            after = checkpoint.Checkpoint(epoch.number, weights, list(so_far.values), history)
-            trial.report(epoch.number, epoch.accuracy, so_far.epoch_attrs(), after)
-            so_far.reason = so_far.reason or trial.should_prune()
-        attrs = {"engine": self._engine.name, "device": self._engine.device, **so_far.end_attrs(recipe.seed)}
-        state = TrialState.PRUNED if so_far.reason else TrialState.COMPLETE
-        return Result(state, so_far.values[-1] if so_far.values else None, attrs)
+            after = checkpoint.Checkpoint(epoch.number, weights, list(record.values), record.history())
+            trial.report(epoch.number, epoch.accuracy, record.epoch_attrs(), after)
+            record.reason = record.reason or trial.should_prune()
+        attrs = {
+            records.ENGINE.name: self._engine.name,
+            records.DEVICE.name: self._engine.device,
+            **record.end_attrs(recipe.seed),
+        }
+        state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
+        return Result(state, record.values[-1] if record.values else None, attrs)
 
     def need(self, params: space.Params) -> int:
         """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.space import space
 from search.study import study_file, validation
+from search.training import records
 from search.training.objective import Result, Trial
 
 NUDGE = signal.SIGUSR1
@@ -70,7 +71,7 @@ class OwnObjective:
             trial.tick()
             if reason:
                 epochs.close()
-                return Result(TrialState.PRUNED, None if math.isnan(value) else value, {"reason": reason})
+                return Result(TrialState.PRUNED, None if math.isnan(value) else value, {records.REASON.name: reason})
         if value is None:
             raise ValueError("the objective yielded nothing")
         return Result(TrialState.COMPLETE, value, view.take_attrs())
@@ -82,10 +83,10 @@ class OwnObjective:
         except optuna.TrialPruned as pruned:
             reason = view.reason or str(pruned) or "pruned by the objective"
             last = None if view.last is None or math.isnan(view.last) else view.last
-            return Result(TrialState.PRUNED, last, {**view.take_attrs(), "reason": reason})
+            return Result(TrialState.PRUNED, last, {**view.take_attrs(), records.REASON.name: reason})
         value = _number(returned, "what it returns")
         if math.isnan(value):
-            return Result(TrialState.PRUNED, None, {**view.take_attrs(), "reason": "the value is nan"})
+            return Result(TrialState.PRUNED, None, {**view.take_attrs(), records.REASON.name: "the value is nan"})
         return Result(TrialState.COMPLETE, value, view.take_attrs())
 
     @contextlib.contextmanager
@@ -138,7 +139,7 @@ class _View(optuna.trial.FixedTrial):
     ) -> None:
         super().__init__(trial.params, number=trial.number)
         if trial.repeat:
-            super().set_user_attr("repeat", trial.repeat)
+            super().set_user_attr(records.REPEAT.name, trial.repeat)
         self.reason: str | None = None
         self.last: float | None = None
         self._trial, self._outside, self._tick = trial, outside, tick

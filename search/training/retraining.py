@@ -12,8 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from models import network
 from search import errors, words
 from search.ledger import checkpoint
-from search.storage import tables
-from search.training import objective
+from search.training import objective, records
 
 ENOUGH = "as many epochs as are stored"
 
@@ -83,7 +82,7 @@ def retrain(
 ) -> tuple[Replay, network.Weights]:
     """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
-        reason = trial.user_attrs.get("reason", f"it is {trial.state.name}")
+        reason = records.REASON.read(trial, f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
     again = Undisturbed(trial, tick)
     train(again)
@@ -96,7 +95,7 @@ class Undisturbed:
 
     def __init__(self, trial: FrozenTrial, tick: Callable[[int], None] = lambda epoch: None) -> None:
         self.number, self.params = trial.number, trial.params
-        self.repeat = tables.repeat_of(trial)
+        self.repeat = records.repeat_of(trial)
         self.interrupt: Callable[[], None] | None = None
         self.saved: checkpoint.Checkpoint | None = None
         self.values: dict[int, float] = {}
@@ -123,7 +122,7 @@ class Undisturbed:
 
 
 def _why(trial: FrozenTrial, here: dict[str, str]) -> tuple[str, ...]:
-    trained = trial.user_attrs.get("trained")
+    trained = records.TRAINED.find(trial)
     if not trained:
         return ("nothing is recorded of how it was trained",)
     found = []

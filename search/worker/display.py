@@ -11,7 +11,7 @@ from rich import console, live, progress, progress_bar, table, text
 
 from search import words
 from search.ledger import forecast, orders, roster, study
-from search.storage import tables
+from search.training import records
 
 if TYPE_CHECKING:
     from search.reports import confirmation
@@ -113,24 +113,23 @@ def trial_table(summary: study.Summary) -> table.Table:
     grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     metric, trains = summary.study.spec.study.metric, summary.study.spec.training is not None
     losses = ("avg loss",) if trains else ()
-    repeats = ("rep",) if any(tables.REPEAT in trial.user_attrs for trial in summary.trials) else ()
+    repeats = ("rep",) if any(map(records.repeat_of, summary.trials)) else ()
     # narrow enough for 80 columns
     for name in ("#", "state", metric, *losses, *(words.HEADINGS.get(n, n) for n in names), *repeats, "epochs", "sec"):
         grid.add_column(name, justify="left" if name in ("state", "act.") else "right", no_wrap=True)
     best = summary.best
     for trial in summary.trials:
         word, style = words.STATES[trial.state], STYLES[trial.state]
-        attrs = trial.user_attrs
-        loss = f"{attrs['avg_loss']:.6f}" if "avg_loss" in attrs else ""
+        loss, seconds = records.AVG_LOSS.find(trial), records.SECONDS.find(trial)
         grid.add_row(
             str(trial.number),
             text.Text(word, style=style),
             "" if trial.value is None else words.metric(trial.value),
-            *((loss,) if trains else ()),
+            *((("" if loss is None else f"{loss:.6f}"),) if trains else ()),
             *(words.setting(trial.params[n]) if n in trial.params else "-" for n in names),
-            *(str(attrs.get(tables.REPEAT, "-")) for _ in repeats),
+            *(str(records.repeat_of(trial) or "-") for _ in repeats),
             str(len(trial.intermediate_values)),
-            f"{attrs['seconds']:.1f}" if "seconds" in attrs else "",
+            "" if seconds is None else f"{seconds:.1f}",
             style="bold" if best is not None and trial.number == best.number else None,
         )
     return grid
@@ -139,9 +138,9 @@ def trial_table(summary: study.Summary) -> table.Table:
 def reasons(summary: study.Summary) -> list[str]:
     """Why trials were pruned or failed, a line each."""
     return [
-        f"trial {trial.number} {words.STATES[trial.state]}: {trial.user_attrs['reason']}"
+        f"trial {trial.number} {words.STATES[trial.state]}: {reason}"
         for trial in summary.trials
-        if "reason" in trial.user_attrs
+        if (reason := records.REASON.find(trial)) is not None
     ]
 
 
@@ -151,9 +150,9 @@ def reason_counts(summary: study.Summary) -> dict[str, int]:
     A reason's figures, behind its first colon, are left out.
     """
     found = (
-        f"{words.STATES[trial.state]}, {str(trial.user_attrs['reason']).partition(':')[0]}"
+        f"{words.STATES[trial.state]}, {cause}"
         for trial in summary.trials
-        if trial.state.is_finished() and "reason" in trial.user_attrs
+        if trial.state.is_finished() and (cause := records.cause(trial)) is not None
     )
     return dict(collections.Counter(found).most_common())
 
@@ -262,8 +261,8 @@ def _line(trial: FrozenTrial) -> text.Text:
     line = text.Text(f"trial {trial.number:<3} ")
     line.append(f"{word:<8}", style=style)
     line.append(f" {words.metric(trial.value)} " if trial.value is not None else "    -   ")
-    line.append(f"{trial.user_attrs.get('seconds', 0.0):>7.1f} s  {words.short_configuration(trial.params)}")
-    if reason := trial.user_attrs.get("reason"):
+    line.append(f"{records.SECONDS.read(trial, 0.0):>7.1f} s  {words.short_configuration(trial.params)}")
+    if reason := records.REASON.find(trial):
         line.append(f"  ({reason})", style="dim")
     return line
 

@@ -17,6 +17,7 @@ from search import errors
 from search.ledger import checkpoint, claims, configurations, presence, roster, study
 from search.space import space
 from search.storage.store import Store
+from search.training import records
 from search.training.objective import Result, Trial
 from search.worker import heart, owned, room
 
@@ -171,10 +172,10 @@ class Worker:
     def _fail(self, trial: owned.OwnedTrial, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
-        self._tell(trial, TrialState.FAIL, None, {"reason": reason, "traceback": trace})
+        self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
 
     def _tell(self, trial: owned.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
-        attrs = {**attrs, "seconds": trial.seconds, "worker": self._me.name}
+        attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})
 
