@@ -35,7 +35,7 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
     from search import errors
     from search.ledger import study
     from search.storage import store
-    from search.training.objective import Result, Trial
+    from search.training.objectives import Result, Trial
     from search.worker import worker
 
     stop = threading.Event()

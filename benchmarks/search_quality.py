@@ -37,7 +37,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
     from search.ledger import study
     from search.storage import store
     from search.study import study_file
-    from search.training import objective
+    from search.training import objective, objectives
     from search.worker import worker
 
     text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")
@@ -46,7 +46,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
     ends = []
     started = time.process_time()
 
-    def timed(trial: objective.Trial) -> objective.Result:
+    def timed(trial: objectives.Trial) -> objectives.Result:
         result = train(trial)
         ends.append((result.value or 0.0, time.process_time() - started))
         return result

@@ -54,7 +54,7 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
 
     from search.ledger import study
     from search.storage import store
-    from search.training.objective import Result, Trial
+    from search.training.objectives import Result, Trial
     from search.worker import worker
 
     def objective(trial: Trial) -> Result:

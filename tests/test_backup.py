@@ -13,8 +13,9 @@ from optuna.trial import TrialState
 from test_checkpoint import GONE, SAVED, take
 
 from search import errors
-from search.ledger import backup, checkpoint, claims, configurations, orders, presence, study, waiting
+from search.ledger import backup, claims, configurations, orders, presence, study, waiting
 from search.storage import store, tables
+from search.training import objectives
 
 Make = Callable[..., study.Study]
 
@@ -99,7 +100,7 @@ def test_a_restored_study_goes_on(opened: store.Store, full: study.Study, tmp_pa
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")
     assert adopted.saved is not None
-    assert isinstance(adopted.saved, checkpoint.Checkpoint)
+    assert isinstance(adopted.saved, objectives.Checkpoint)
     assert adopted.saved.epoch == 2
     assert take(here, of).number == 4
     done = study.summary(here, of).trials[0].params

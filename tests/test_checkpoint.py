@@ -17,13 +17,13 @@ from models import data, engines, network
 from search import errors
 from search.ledger import checkpoint, claims, configurations, presence, study
 from search.storage import store, tables
-from search.training import objective
+from search.training import objective, objectives
 from search.worker import owned
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone", "elsewhere", 1, 1.0)
 WEIGHTS = (numpy.arange(6, dtype=numpy.float32).reshape(2, 3), numpy.float32([0.5, -0.0, 1e-40]))
-SAVED = checkpoint.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
+SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
 
 
 def take(here: store.Store, of: study.Study) -> claims.Claim:
@@ -41,7 +41,7 @@ def trial(here: store.Store, of: study.Study, number: int = 0) -> FrozenTrial:
     return here.optuna.get_all_trials(of.study_id)[number]
 
 
-def report_two(here: store.Store, claim: claims.Claim, saved: checkpoint.Checkpoint | None) -> None:
+def report_two(here: store.Store, claim: claims.Claim, saved: objectives.Checkpoint | None) -> None:
     claims.report(here, claim, {1: 0.25}, 1.0, {})
     claims.report(here, claim, {2: 0.5}, 2.0, {}, saved)
 
@@ -72,7 +72,7 @@ def test_only_the_owner_saves_and_the_tell_removes(opened: store.Store, make_stu
     owner = take(opened, of)
     report_two(opened, owner, SAVED)
     with pytest.raises(errors.TrialLost):
-        claims.report(opened, late, {1: 0.1}, 1.0, {}, checkpoint.Checkpoint(1, WEIGHTS, [0.1], {}))
+        claims.report(opened, late, {1: 0.1}, 1.0, {}, objectives.Checkpoint(1, WEIGHTS, [0.1], {}))
     found = opened.read(lambda connection: checkpoint.find(connection, owner.trial_id))
     assert found is not None
     assert found.epoch == 2
@@ -141,7 +141,7 @@ def test_an_interrupted_training_equals_one_that_was_not(
     train = objective.Objective(of.spec, pathlib.Path("unused"), "cpu", engine)
     params = {"learning_rate": 0.1, "batch_size": 7, "depth": 4, "width": 16, "activation": "GELU"}
 
-    def run(claim: claims.Claim, after_epoch: int) -> objective.Result | None:
+    def run(claim: claims.Claim, after_epoch: int) -> objectives.Result | None:
         each = Interrupted(opened, of, claim, threading.Event(), save_seconds=1e9)
         each.after_epoch = after_epoch
         each.begin(params)
@@ -181,7 +181,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(opened: s
         params = configurations.configure(opened, of, claim, opened.history(of.study_id))
         weights = tuple(each.numpy() for each in network.initial_weights(train.recipe(params)))
         history: dict[str, Any] = {"losses": [2.0, 1.0], "reason": reason, "memory": None}
-        report_two(opened, claim, checkpoint.Checkpoint(2, weights, [0.25, 0.5], history))
+        report_two(opened, claim, objectives.Checkpoint(2, weights, [0.25, 0.5], history))
         claims.hand_over(opened, claim)
         again = owned.OwnedTrial(opened, of, take(opened, of), threading.Event())
         again.begin(again.claim.params)

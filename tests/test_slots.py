@@ -15,7 +15,7 @@ import search
 from search import errors
 from search.ledger import claims, presence, study
 from search.storage import store
-from search.training import objective
+from search.training import objective, objectives
 from search.worker import room, worker
 
 Make = Callable[..., study.Study]
@@ -136,12 +136,12 @@ def test_what_a_job_raises_ends_the_others() -> None:
 class Counting:
     """The lab's objective, and how many trained beside each trial at most."""
 
-    def __init__(self, train: Callable[[objective.Trial], objective.Result]) -> None:
+    def __init__(self, train: Callable[[objectives.Trial], objectives.Result]) -> None:
         self._train, self._lock = train, threading.Lock()
         self._now: set[int] = set()
         self.beside: dict[int, int] = {}
 
-    def __call__(self, trial: objective.Trial) -> objective.Result:
+    def __call__(self, trial: objectives.Trial) -> objectives.Result:
         with self._lock:
             self._now.add(trial.number)
             for number in self._now:
@@ -177,14 +177,14 @@ def test_out_of_memory_goes_on_alone(opened: store.Store, make_study: Make) -> N
     begun: dict[int, int] = {}
     lock = threading.Lock()
 
-    def hungry(trial: objective.Trial) -> objective.Result:
+    def hungry(trial: objectives.Trial) -> objectives.Result:
         with lock:
             begun[trial.number] = begun.get(trial.number, 0) + 1
         if trial.number == 2 and begun[2] == 1:
             counting.beside.pop(2)
             raise MemoryError
         time.sleep(0.3)
-        return objective.Result(TrialState.COMPLETE, 0.5, {})
+        return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(hungry)
     assert worker.Worker(opened, of, counting, threading.Event(), slots=3).run() is claims.Nothing.FINISHED
@@ -201,9 +201,9 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: store.Store, make_study: 
     for _ in range(claims.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
         assert isinstance(claims.take(opened, of, GONE, watch), claims.Claim)
 
-    def quick(_: objective.Trial) -> objective.Result:
+    def quick(_: objectives.Trial) -> objectives.Result:
         time.sleep(0.2)
-        return objective.Result(TrialState.COMPLETE, 0.5, {})
+        return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(quick)
     working = worker.Worker(opened, of, counting, threading.Event(), slots=3, grace_seconds=0.3)

@@ -12,11 +12,11 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search.ledger import checkpoint, claims, orders, roster, strategy, study
+from search.ledger import claims, orders, roster, strategy, study
 from search.space import space
 from search.storage import store
 from search.study import study_file
-from search.training import objective
+from search.training import objectives
 from search.worker import worker
 
 LINE = """
@@ -28,11 +28,11 @@ activation = ["ReLU"]
 """
 
 
-def formula(trial: objective.Trial) -> objective.Result:
+def formula(trial: objectives.Trial) -> objectives.Result:
     """Something to learn, better the shallower and the faster."""
     value = 1.0 - 0.1 * float(trial.params["depth"]) - 1e-3 * float(trial.params["batch_size"])
     trial.report(1, value, {})
-    return objective.Result(TrialState.COMPLETE, value, {})
+    return objectives.Result(TrialState.COMPLETE, value, {})
 
 
 def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[space.Params]:
@@ -74,7 +74,7 @@ def test_a_worker_signs_the_roster_and_out_again(opened: store.Store, make_study
     of = make_study(trials=1)
     seen: list[roster.Crew] = []
 
-    def looked_at(trial: objective.Trial) -> objective.Result:
+    def looked_at(trial: objectives.Trial) -> objectives.Result:
         seen.append(roster.call(opened, of.study_id))
         return formula(trial)
 
@@ -91,7 +91,7 @@ def test_no_thread_outlives_the_worker(opened: store.Store, make_study: Make) ->
         busy.set()
         time.sleep(2)
 
-    def ends(trial: objective.Trial) -> objective.Result:
+    def ends(trial: objectives.Trial) -> objectives.Result:
         trial.interrupt = interrupt
         stop.set()
         assert busy.wait(30)
@@ -106,7 +106,7 @@ def test_the_time_of_every_end_is_kept(opened: store.Store, make_study: Make) ->
     """Trials that raise keep their reason, their traceback and their time, which counts in the study's."""
     of = make_study(trials=1, more="max_failures = 1")
 
-    def broken(trial: objective.Trial) -> objective.Result:
+    def broken(trial: objectives.Trial) -> objectives.Result:
         threading.Event().wait(0.05)
         raise ValueError("no such thing")
 
@@ -149,8 +149,8 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
     here = store.Store(f"sqlite:///{tmp_path}/search.db")
     of = study.create(here, study_file.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
 
-    def higher(trial: objective.Trial) -> objective.Result:
-        return objective.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
+    def higher(trial: objectives.Trial) -> objectives.Result:
+        return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
 
     assert worker.Worker(here, of, higher, threading.Event()).run() is ends
     found = study.summary(here, of).trials
@@ -168,13 +168,13 @@ def test_out_of_memory_is_tried_once_more(opened: store.Store, make_study: Make,
     begun: list[tuple[int, int]] = []
     weights = (numpy.zeros(3, numpy.float32),)
 
-    def hungry(trial: objective.Trial) -> objective.Result:
+    def hungry(trial: objectives.Trial) -> objectives.Result:
         first = trial.saved.epoch + 1 if trial.saved else 1
         begun.append((trial.number, first))
-        trial.report(first, 0.5, {}, checkpoint.Checkpoint(first, weights, [0.5] * first, {}))
+        trial.report(first, 0.5, {}, objectives.Checkpoint(first, weights, [0.5] * first, {}))
         if trial.number == 0 or first == 1:
             raise error
-        return objective.Result(TrialState.COMPLETE, 0.5, {})
+        return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     assert worker.Worker(opened, of, hungry, threading.Event()).run() is claims.Nothing.FINISHED
     assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]

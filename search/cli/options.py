@@ -10,9 +10,10 @@ import click
 from optuna.trial import FrozenTrial
 
 from search import errors, words
-from search.ledger import checkpoint, presence, study
+from search.ledger import presence, study
 from search.storage import store
 from search.study import study_file
+from search.training import objectives
 from search.worker import supervisor
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
         "--checkpoint-seconds",
         envvar="SEARCH_CHECKPOINT_SECONDS",
         type=click.FloatRange(min=0),
-        default=checkpoint.SAVE_SECONDS,
+        default=objectives.SAVE_SECONDS,
         show_default=True,
         metavar="SECONDS",
         help="Training between two checkpoints of a trial, at least.",

@@ -4,44 +4,25 @@ A row is written in the transaction that reports its epoch or hands the trial ov
 the tell: there is at most one for each trial that runs or waits, of at most `LIMIT_BYTES`.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
 from typing import Any
 
-import numpy
 import safetensors.numpy  # not .torch: `search status` must not wait for its import
 import sqlalchemy
 
 from search.storage import tables
+from search.training import objectives
 
 log = logging.getLogger("search")
 
 LIMIT_BYTES = 64 << 20  # the lab's largest network has 7 MB; a larger one than this starts over
-SAVE_SECONDS = 20.0
 
 checkpoints = tables.checkpoints
 
 
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """A training after a whole epoch.
-
-    Attributes:
-        epoch: how many are done.
-        weights: of the network, in the order of `models.engine.State`.
-        values: what was reported, an epoch each.
-        history: what the objective needs beside them to go on as if nothing had happened; it survives JSON.
-    """
-
-    epoch: int
-    weights: tuple[numpy.ndarray, ...]
-    values: list[float]
-    history: dict[str, Any]
-
-
-def save(connection: sqlalchemy.Connection, trial_id: int, of: Checkpoint) -> None:
+def save(connection: sqlalchemy.Connection, trial_id: int, of: objectives.Checkpoint) -> None:
     """Puts a checkpoint in place of the one before. The caller's transaction holds the claim.
 
     One that is too large is left out, and an older one stays.
@@ -56,7 +37,7 @@ def save(connection: sqlalchemy.Connection, trial_id: int, of: Checkpoint) -> No
     tables.put(connection, checkpoints, ("trial_id",), [row])
 
 
-def find(connection: sqlalchemy.Connection, trial_id: int) -> Checkpoint | None:
+def find(connection: sqlalchemy.Connection, trial_id: int) -> objectives.Checkpoint | None:
     """The checkpoint of a trial; None where there is none, or one that is damaged."""
     row = connection.execute(checkpoints.select().where(checkpoints.c.trial_id == trial_id)).mappings().first()
     if row is None:
@@ -65,7 +46,9 @@ def find(connection: sqlalchemy.Connection, trial_id: int) -> Checkpoint | None:
         log.warning("event=checkpoint-damaged epoch=%d note='set aside, the trial starts over'", row["epoch"])
         return None
     weights, history = safetensors.numpy.load(bytes(row["weights"])), json.loads(row["history"])
-    return Checkpoint(row["epoch"], tuple(weights[name] for name in sorted(weights)), history.pop("values"), history)
+    return objectives.Checkpoint(
+        row["epoch"], tuple(weights[name] for name in sorted(weights)), history.pop("values"), history
+    )
 
 
 def delete(connection: sqlalchemy.Connection, trial_id: int) -> None:

@@ -23,7 +23,7 @@ from search.ledger import checkpoint, orders, presence, study
 from search.space import space
 from search.storage import tables
 from search.storage.store import Store
-from search.training import records
+from search.training import objectives, records
 
 STALL_LIMIT = 3
 
@@ -54,7 +54,7 @@ class Claim:
     how: str
     repeat: int = 0
     stalls: int = 0
-    saved: checkpoint.Checkpoint | None = None
+    saved: objectives.Checkpoint | None = None
 
 
 class Nothing(enum.Enum):
@@ -104,7 +104,7 @@ def report(
     steps: dict[int, float],
     seconds: float,
     attrs: dict[str, Any],
-    saved: checkpoint.Checkpoint | None = None,
+    saved: objectives.Checkpoint | None = None,
 ) -> None:
     """Stores values by step, the trial's training time so far, attributes, and a checkpoint where one is due.
 
@@ -155,7 +155,7 @@ def hand_over(
     store: Store,
     claim: Claim,
     seconds: float | None = None,
-    saved: checkpoint.Checkpoint | None = None,
+    saved: objectives.Checkpoint | None = None,
     steps: dict[int, float] | None = None,
     attrs: dict[str, Any] | None = None,
 ) -> None:
@@ -276,7 +276,7 @@ def _claim(
     of: study.Study,
     row: Any,
     how: str,
-    saved: checkpoint.Checkpoint | None = None,
+    saved: objectives.Checkpoint | None = None,
 ) -> Claim:
     fixed = connection.execute(
         sqlalchemy.select(tables.system_attributes.c.value_json).where(

@@ -1,9 +1,6 @@
 """Trains one trial and reports its epochs."""
 
-import dataclasses
 import pathlib
-from collections.abc import Callable
-from typing import Any, Protocol
 
 import numpy
 import torch
@@ -13,44 +10,9 @@ from models import data as datasets
 from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
-from search.ledger import checkpoint
 from search.space import space
 from search.study import study_file
-from search.training import hopeless, records
-
-
-class Trial(Protocol):
-    """What an objective sees of the trial it trains."""
-
-    number: int
-    params: space.Params
-    # which training seed: 0 is the study's own
-    repeat: int
-    # set by an objective whose code does not call `tick`; called where it should have
-    interrupt: Callable[[], None] | None
-
-    # the training of an earlier owner, to go on from
-    saved: checkpoint.Checkpoint | None
-
-    def report(
-        self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
-    ) -> None:
-        """Stores the value of a 1-based step, and now and then the training after it."""
-
-    def should_prune(self) -> str | None:
-        """Why the study's population pruner would end the trial after its last report, or None."""
-
-    def tick(self) -> None:
-        """Raises where the training must end: asked to stop, trial lost, epoch too long. Cheap, for every step."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """How a trial ends: COMPLETE or PRUNED, its value, and user attributes."""
-
-    state: TrialState
-    value: float | None
-    attrs: dict[str, Any]
+from search.training import hopeless, objectives, records
 
 
 class Objective:
@@ -80,7 +42,7 @@ class Objective:
         self.whole = whole
         self.provenance = provenance.of(self._engine, self._data)
 
-    def __call__(self, trial: Trial) -> Result:
+    def __call__(self, trial: objectives.Trial) -> objectives.Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
         recipe, saved = self.recipe(trial.params, trial.repeat), trial.saved
         record, resume = records.Record(), None
@@ -98,7 +60,7 @@ class Objective:
             record.reason = judge.after(epoch) if judge else None
             record.memory = judge.memory if judge else None
             weights = tuple(weight.numpy() for weight in epoch.state().weights)
-            after = checkpoint.Checkpoint(epoch.number, weights, list(record.values), record.history())
+            after = objectives.Checkpoint(epoch.number, weights, list(record.values), record.history())
             trial.report(epoch.number, epoch.accuracy, record.epoch_attrs(), after)
             record.reason = record.reason or trial.should_prune()
         attrs = {
@@ -107,7 +69,7 @@ class Objective:
             **record.end_attrs(recipe.seed),
         }
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
-        return Result(state, record.values[-1] if record.values else None, attrs)
+        return objectives.Result(state, record.values[-1] if record.values else None, attrs)
 
     def need(self, params: space.Params) -> int:
         """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""

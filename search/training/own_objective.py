@@ -20,7 +20,7 @@ from search import errors
 from search.space import space
 from search.study import study_file, validation
 from search.training import records
-from search.training.objective import Result, Trial
+from search.training.objectives import Result, Trial
 
 NUDGE = signal.SIGUSR1
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds

@@ -1,4 +1,4 @@
-"""What is recorded of a trial: each user attribute that it stores, and its epochs so far, which survive a checkpoint."""
+"""What is recorded of a trial: each user attribute that it stores, and its epochs so far, which a checkpoint keeps."""
 
 import dataclasses
 import time

@@ -11,8 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models import network
 from search import errors, words
-from search.ledger import checkpoint
-from search.training import objective, records
+from search.training import objective, objectives, records
 
 ENOUGH = "as many epochs as are stored"
 
@@ -97,7 +96,7 @@ class Undisturbed:
         self.number, self.params = trial.number, trial.params
         self.repeat = records.repeat_of(trial)
         self.interrupt: Callable[[], None] | None = None
-        self.saved: checkpoint.Checkpoint | None = None
+        self.saved: objectives.Checkpoint | None = None
         self.values: dict[int, float] = {}
         self.weights: tuple[numpy.ndarray, ...] = ()
         self._tick = tick
@@ -106,7 +105,7 @@ class Undisturbed:
         self._last = math.inf if trial.state == TrialState.COMPLETE else last
 
     def report(
-        self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
+        self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None
     ) -> None:
         """See `objective.Trial`."""
         self.values[step] = value

@@ -9,9 +9,10 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoint, claims, study
+from search.ledger import claims, study
 from search.storage.store import Store
 from search.study import pruners
+from search.training import objectives
 
 log = logging.getLogger("search")
 
@@ -35,7 +36,7 @@ class OwnedTrial:
         of: study.Study,
         claim: claims.Claim,
         stop: threading.Event,
-        save_seconds: float = checkpoint.SAVE_SECONDS,
+        save_seconds: float = objectives.SAVE_SECONDS,
     ) -> None:
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
@@ -55,7 +56,7 @@ class OwnedTrial:
         self._unwritten_attrs: dict[str, Any] = {}
         self._writing = threading.RLock()
         self.saved = claim.saved
-        self.unsaved: checkpoint.Checkpoint | None = None
+        self.unsaved: objectives.Checkpoint | None = None
 
     def begin(self, params: dict[str, Any]) -> None:
         """The training starts now, with this configuration."""
@@ -104,7 +105,7 @@ class OwnedTrial:
         return None
 
     def report(
-        self, step: int, value: float, attrs: dict[str, Any], after: checkpoint.Checkpoint | None = None
+        self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None
     ) -> None:
         """See `objective.Trial`."""
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
@@ -119,7 +120,7 @@ class OwnedTrial:
         if due:
             self._last_save, self.saved = self._epoch_started, after
 
-    def write_if_due(self, after: checkpoint.Checkpoint | None = None) -> None:
+    def write_if_due(self, after: objectives.Checkpoint | None = None) -> None:
         """Writes what was reported, with a checkpoint at once, or where the last time was a while ago.
 
         Raises:

@@ -12,9 +12,10 @@ from rich import console
 from rich.logging import RichHandler
 
 from search import errors
-from search.ledger import checkpoint, orders, presence, study
+from search.ledger import orders, presence, study
 from search.storage import store, tables
 from search.study import study_file
+from search.training import objectives
 from search.worker import display, local, signals
 
 POLL_SECONDS = 0.5
@@ -40,7 +41,7 @@ class Workforce:
     engine: str | None = None
     grace_seconds: float = presence.GRACE_SECONDS
     patience_seconds: float = store.PATIENCE_SECONDS
-    save_seconds: float = checkpoint.SAVE_SECONDS
+    save_seconds: float = objectives.SAVE_SECONDS
     slots: int = 1
 
     @property

@@ -14,11 +14,11 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoint, claims, configurations, presence, roster, study
+from search.ledger import claims, configurations, presence, roster, study
 from search.space import space
 from search.storage.store import Store
-from search.training import records
-from search.training.objective import Result, Trial
+from search.training import objectives, records
+from search.training.objectives import Result, Trial
 from search.worker import heart, owned, room
 
 log = logging.getLogger("search")
@@ -57,7 +57,7 @@ class Worker:
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
         device: str = "cpu",
-        save_seconds: float = checkpoint.SAVE_SECONDS,
+        save_seconds: float = objectives.SAVE_SECONDS,
         slots: int = 1,
         need: Callable[[space.Params], int] = lambda _: 0,
     ) -> None:

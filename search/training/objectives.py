@@ -1,0 +1,61 @@
+"""What every objective is given and gives: a trial in, checkpoints on the way, a result."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy
+from optuna.trial import TrialState
+
+from search.space import space
+
+SAVE_SECONDS = 20.0  # of training between two checkpoints of a trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A training after a whole epoch.
+
+    Attributes:
+        epoch: how many are done.
+        weights: of the network, in the order of `models.engine.State`.
+        values: what was reported, an epoch each.
+        history: what the objective needs beside them to go on as if nothing had happened; it survives JSON.
+    """
+
+    epoch: int
+    weights: tuple[numpy.ndarray, ...]
+    values: list[float]
+    history: dict[str, Any]
+
+
+class Trial(Protocol):
+    """What an objective sees of the trial it trains."""
+
+    number: int
+    params: space.Params
+    # which training seed: 0 is the study's own
+    repeat: int
+    # set by an objective whose code does not call `tick`; called where it should have
+    interrupt: Callable[[], None] | None
+
+    # the training of an earlier owner, to go on from
+    saved: Checkpoint | None
+
+    def report(self, step: int, value: float, attrs: dict[str, Any], after: Checkpoint | None = None) -> None:
+        """Stores the value of a 1-based step, and now and then the training after it."""
+
+    def should_prune(self) -> str | None:
+        """Why the study's population pruner would end the trial after its last report, or None."""
+
+    def tick(self) -> None:
+        """Raises where the training must end: asked to stop, trial lost, epoch too long. Cheap, for every step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a trial ends: COMPLETE or PRUNED, its value, and user attributes."""
+
+    state: TrialState
+    value: float | None
+    attrs: dict[str, Any]
