@@ -15,7 +15,7 @@ from search.cli import options
 from search.exports import exported, prediction
 from search.ledger import orders, study
 from search.reports import confirmation, page, reports, reproduction
-from search.storage import store
+from search.storage import addresses, store
 from search.study import study_file
 from search.training import objective, retraining
 from search.worker import supervisor
@@ -165,7 +165,7 @@ def reproduce(
 
 
 def _open(storage: str | None) -> store.Store:
-    url = store.check_url(storage or os.environ.get("SEARCH_STORAGE", store.DEFAULT_URL))
+    url = addresses.check_url(storage or os.environ.get("SEARCH_STORAGE", addresses.DEFAULT_URL))
     return store.Store(url, options.OPEN_SECONDS)
 
 

@@ -20,7 +20,7 @@ from test_dashboard import HASH, ask_bytes
 from search import cli, errors
 from search.dashboard import dashboard
 from search.ledger import backup, checkpoint, study
-from search.storage import store, tables
+from search.storage import addresses, store, tables
 from search.study import study_file
 
 pytestmark = pytest.mark.slow
@@ -112,7 +112,7 @@ def test_storage_addresses() -> None:
     def door(url: str, at: int, new: str, gone: int) -> None:
         changed = url[:at] + new + url[at + gone :]
         try:
-            store.check_url(changed)
+            addresses.check_url(changed)
         except errors.InputError as error:
             count("storage addresses")
             one_line(error)

@@ -9,7 +9,7 @@ from test_claims import GONE, take
 
 from search import errors
 from search.ledger import presence, roster, study
-from search.storage import store, tables
+from search.storage import statements, store, tables
 
 Make = Callable[..., study.Study]
 
@@ -43,7 +43,7 @@ def test_a_silent_or_dead_worker_is_not_alive(opened: store.Store, make_study: M
     silent.show(opened)
     take(opened, of, GONE)
     assert [m.name for m in roster.call(opened, of.study_id).members] == [GONE.name]
-    opened.write(lambda c: c.execute(tables.workers.update().values(seen_at=tables.clock(c) - 31)))
+    opened.write(lambda c: c.execute(tables.workers.update().values(seen_at=statements.clock(c) - 31)))
     crew = roster.call(opened, of.study_id)
     assert (crew.members, crew.orphans) == ((), {0: GONE.name})
 
@@ -53,7 +53,7 @@ def test_the_roster_forgets_killed_workers(opened: store.Store, make_study: Make
     of = make_study()
     roster.Entry(of.study_id, GONE, "cpu", 30.0).show(opened)
     opened.write(
-        lambda c: c.execute(tables.workers.update().values(seen_at=tables.clock(c) - roster.FORGET_SECONDS - 1))
+        lambda c: c.execute(tables.workers.update().values(seen_at=statements.clock(c) - roster.FORGET_SECONDS - 1))
     )
     roster.Entry(of.study_id, presence.Worker.this(), "cpu", 30.0).show(opened)
     names = opened.read(lambda c: c.execute(tables.workers.select()).all())

@@ -10,7 +10,7 @@ from conftest import Server, quick_text
 
 from search import errors
 from search.ledger import study
-from search.storage import store, tables
+from search.storage import connections, statements, store, tables
 from search.study import study_file
 
 
@@ -195,8 +195,8 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped while it holds the study's lock, it loses the lock; the others go on, and so does it when it wakes."""
-    monkeypatch.setattr(store, "SLEEP_SECONDS", 2)
-    monkeypatch.setattr(store, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(connections, "SLEEP_SECONDS", 2)
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 1)
     url = postgres.new_database()
     sleeper, other = store.Store(url, patience_seconds=30), store.Store(url, patience_seconds=30)
     study_id = sleeper.write(
@@ -208,7 +208,7 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     tries = []
 
     def sleep_with_the_lock(connection: sqlalchemy.Connection) -> None:
-        tables.lock_study(connection, study_id)
+        statements.lock_study(connection, study_id)
         tries.append(time.monotonic())
         asleep.set()
         awake.wait(30)
@@ -217,7 +217,7 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     thread = threading.Thread(target=sleeper.write, args=(sleep_with_the_lock,))
     thread.start()
     asleep.wait(10)
-    other.write(lambda connection: tables.lock_study(connection, study_id))
+    other.write(lambda connection: statements.lock_study(connection, study_id))
     assert time.monotonic() - tries[0] < 10
     awake.set()
     thread.join(30)
@@ -285,7 +285,7 @@ def test_who_waits_to_open_a_storage_sits_in_no_transaction(postgres: Server) ->
         "AND xact_start IS NOT NULL"
     )
     with engine.connect() as holder:
-        holder.exec_driver_sql(f"SELECT pg_advisory_lock({store.SCHEMA_LOCK})")
+        holder.exec_driver_sql(f"SELECT pg_advisory_lock({connections.SCHEMA_LOCK})")
         waiting.start()
         seen = []
         for _ in range(40):

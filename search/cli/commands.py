@@ -16,7 +16,7 @@ from search import errors
 from search.cli import answers, bench, options, reporting, steering, taking, watching
 from search.cli.options import common, json_option, local_workers, study_argument, training
 from search.ledger import backup, study
-from search.storage import store
+from search.storage import addresses, store
 from search.study import study_file
 from search.worker import signals, supervisor
 
@@ -83,7 +83,7 @@ def run(name: str, force: supervisor.Workforce, as_json: bool, storage: str) -> 
       search run studies/lab.toml --workers 4 --device cuda
     """
     spec = study_file.load(options.study_path(name))
-    storage = store.check_url(storage)
+    storage = addresses.check_url(storage)
     supervisor.check_training(spec, force)
     here = store.Store(storage, options.OPEN_SECONDS)
     of = supervisor.create_or_resume(here, spec)

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from search import errors, words
 from search.ledger import presence, study
-from search.storage import store
+from search.storage import addresses, store
 from search.study import study_file
 from search.training import objectives
 from search.worker import supervisor
@@ -42,7 +42,7 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
     @click.option(
         "--storage",
         envvar="SEARCH_STORAGE",
-        default=store.DEFAULT_URL,
+        default=addresses.DEFAULT_URL,
         show_default=True,
         metavar="URL",
         help="SQLite file or Postgres database of the studies. A URL with a password belongs into SEARCH_STORAGE.",
@@ -58,7 +58,7 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(command)
     def wrapped(*args: Any, storage: str, password_file: pathlib.Path | None, **kwargs: Any) -> T:
         if password_file is not None:
-            storage = store.with_password(storage, read_secret(password_file, "--storage-password-file"))
+            storage = addresses.with_password(storage, read_secret(password_file, "--storage-password-file"))
         return command(*args, storage=storage, **kwargs)
 
     return wrapped
@@ -155,7 +155,7 @@ def local_workers(command: Callable[..., T]) -> Callable[..., T]:
 
 def open_store(url: str) -> store.Store:
     """The storage, for a command that makes none: a mistyped SQLite path must not become an empty file."""
-    file = store.sqlite_file(url)
+    file = addresses.sqlite_file(url)
     if file is not None and not file.exists():
         raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
     return store.Store(url, OPEN_SECONDS)
@@ -179,7 +179,9 @@ def find_study(here: store.Store, name: str) -> study.Study:
     found = study.find(here, wanted)
     if found is None:
         known = study.names(here)
-        raise errors.StudyNotFound(f"no study {wanted!r} in {store.hide_password(here.url)}{words.hint(wanted, known)}")
+        raise errors.StudyNotFound(
+            f"no study {wanted!r} in {addresses.hide_password(here.url)}{words.hint(wanted, known)}"
+        )
     return found
 
 

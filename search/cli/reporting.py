@@ -10,7 +10,7 @@ from search import words
 from search.cli import answers, options
 from search.cli.options import common, json_option, local_workers, study_argument
 from search.ledger import study
-from search.storage import store
+from search.storage import addresses, store
 from search.worker import display, supervisor
 
 output_option = click.option(
@@ -132,7 +132,7 @@ def reproduce(
     """
     from search.reports import reproduction
 
-    here = store.Store(store.check_url(storage), options.OPEN_SECONDS)
+    here = store.Store(addresses.check_url(storage), options.OPEN_SECONDS)
     started, studies = time.monotonic(), []
     for step in reproduction.run(here, force, seeds, trials):
         if step.code:

@@ -10,7 +10,7 @@ from search import errors
 from search.cli import answers, options
 from search.cli.options import common, json_option, study_argument
 from search.ledger import roster, study
-from search.storage import store
+from search.storage import addresses
 from search.worker import display
 
 
@@ -35,7 +35,7 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
         click.echo(json.dumps(found if name is None else found[0]))
         return
     if not summaries:
-        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+        click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
     for summary in summaries:
         answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
         answers.print_trials(summary, *display.situation(summary, roster.call(here, summary.study.study_id)))
@@ -59,7 +59,7 @@ def list_studies(as_json: bool, storage: str) -> None:
     elif summaries:
         answers.out.print(display.study_table(summaries))
     else:
-        click.echo(f"no study in {store.hide_password(here.url)}; `search run lab` makes one")
+        click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
 
 
 @click.command("replay")
@@ -147,5 +147,5 @@ def dashboard(
         door.Door(here, host_names, password_hash),
         host,
         port,
-        lambda address: click.echo(f"dashboard of {store.hide_password(here.url)} at {address} ({writing})"),
+        lambda address: click.echo(f"dashboard of {addresses.hide_password(here.url)} at {address} ({writing})"),
     )

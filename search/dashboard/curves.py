@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import errors
 from search.dashboard import plots
 from search.ledger import study
-from search.storage import tables
+from search.storage import histories
 from search.storage.store import Store
 from search.training import records
 
@@ -25,7 +25,7 @@ ENTRY = "artifacts:"  # Optuna's prefix of the system attributes that name artif
 KEPT_PICTURES = 256
 
 
-class Gallery(tables.CachedStorage):
+class Gallery(histories.CachedStorage):
     """Optuna's storage, whose finished trials have their learning curve among their artifacts."""
 
     def get_trial(self, trial_id: int) -> FrozenTrial:

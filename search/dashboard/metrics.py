@@ -11,7 +11,7 @@ from prometheus_client import core, registry
 
 from models import recipe
 from search.ledger import roster, study
-from search.storage import tables
+from search.storage import histories, tables
 from search.storage.store import Store
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
@@ -49,7 +49,7 @@ class Collector(registry.Collector):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._histories: dict[int, tables.History] = {}
+        self._histories: dict[int, histories.History] = {}
         self._rates: dict[int, Rate] = {}
         self._lock = threading.Lock()
 

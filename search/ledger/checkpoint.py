@@ -12,7 +12,7 @@ from typing import Any
 import safetensors.numpy  # not .torch: `search status` must not wait for its import
 import sqlalchemy
 
-from search.storage import tables
+from search.storage import statements, tables
 from search.training import objectives
 
 log = logging.getLogger("search")
@@ -34,7 +34,7 @@ def save(connection: sqlalchemy.Connection, trial_id: int, of: objectives.Checkp
     history = json.dumps({"values": of.values, **of.history})
     row = {"epoch": of.epoch, "history": history, "weights": safetensors.numpy.save(names)}
     row = {"trial_id": trial_id, **row, "checksum": _checksum(row)}
-    tables.put(connection, checkpoints, ("trial_id",), [row])
+    statements.put(connection, checkpoints, ("trial_id",), [row])
 
 
 def find(connection: sqlalchemy.Connection, trial_id: int) -> objectives.Checkpoint | None:

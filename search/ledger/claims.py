@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.ledger import checkpoint, orders, presence, study
 from search.space import space
-from search.storage import tables
+from search.storage import statements, tables
 from search.storage.store import Store
 from search.training import objectives, records
 
@@ -80,7 +80,7 @@ def take(
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def work(connection: sqlalchemy.Connection) -> Claim | Nothing:
-        tables.lock_study(connection, of.study_id)
+        statements.lock_study(connection, of.study_id)
         mine = claims.c.owner == owner
         if next(tries) and (unheard := connection.execute(_claim_row().where(mine)).first()) is not None:
             return _take_up(connection, of, unheard.trial_id, "answer lost")
@@ -114,8 +114,8 @@ def report(
 
     def work(connection: sqlalchemy.Connection) -> None:
         fence(connection, claim, seconds=seconds, **_progress(steps))
-        tables.put_steps(connection, claim.trial_id, steps)
-        tables.put_attributes(connection, claim.trial_id, attrs)
+        statements.put_steps(connection, claim.trial_id, steps)
+        statements.put_attributes(connection, claim.trial_id, attrs)
         if saved is not None:
             checkpoint.save(connection, claim.trial_id, saved)
 
@@ -145,7 +145,7 @@ def tell(
             if connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim))).scalar():
                 return  # by us, in a transaction whose acknowledgement was lost
             raise lost(claim)
-        tables.put_steps(connection, claim.trial_id, steps or {})
+        statements.put_steps(connection, claim.trial_id, steps or {})
         _end(connection, claim.trial_id, state, value, attrs)
 
     store.write(work)
@@ -177,8 +177,8 @@ def hand_over(
             .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
             .values(state=TrialState.WAITING, datetime_start=None)
         )
-        tables.put_steps(connection, claim.trial_id, steps or {})
-        tables.put_attributes(connection, claim.trial_id, attrs or {})
+        statements.put_steps(connection, claim.trial_id, steps or {})
+        statements.put_attributes(connection, claim.trial_id, attrs or {})
         if saved is not None:
             checkpoint.save(connection, claim.trial_id, saved)
 
@@ -254,13 +254,13 @@ def _end(
     ended = connection.execute(
         trials.update()
         .where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
-        .values(state=state, datetime_complete=tables.now())
+        .values(state=state, datetime_complete=statements.now())
     )
     if ended.rowcount != 1:
         raise errors.TrialLost("the trial was ended by another tool")
     if value is not None:
-        tables.put_value(connection, trial_id, value)
-    tables.put_attributes(connection, trial_id, attrs)
+        statements.put_value(connection, trial_id, value)
+    statements.put_attributes(connection, trial_id, attrs)
     checkpoint.delete(connection, trial_id)
 
 
@@ -289,7 +289,7 @@ def _claim(
         number=row.number,
         owner=row.owner,
         generation=row.generation,
-        params=tables.read_params(connection, row.trial_id),
+        params=statements.read_params(connection, row.trial_id),
         fixed=json.loads(fixed) if fixed else {},
         seconds=row.seconds,
         how=how,
@@ -394,7 +394,7 @@ def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str,
     moved = connection.execute(
         trials.update()
         .where(trials.c.trial_id == first, trials.c.state == TrialState.WAITING)
-        .values(state=TrialState.RUNNING, datetime_start=tables.now())
+        .values(state=TrialState.RUNNING, datetime_start=statements.now())
     )
     if first is None or moved.rowcount != 1:
         return None
@@ -406,7 +406,7 @@ def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str,
 
 
 def _create(connection: sqlalchemy.Connection, of: study.Study, number: int, mine: dict[str, Any]) -> Claim:
-    trial_id, _ = tables.insert_trial(connection, of.study_id, TrialState.RUNNING, tables.now(), number)
+    trial_id, _ = statements.insert_trial(connection, of.study_id, TrialState.RUNNING, statements.now(), number)
     connection.execute(claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
     return Claim(of.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
 

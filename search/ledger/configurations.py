@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from search import errors
 from search.ledger import claims, reservations, strategy, study
 from search.space import space, unseen
-from search.storage import tables
+from search.storage import histories, statements
 from search.storage.store import Store
 from search.training import records
 
@@ -19,7 +19,7 @@ RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
 
 
-def configure(store: Store, of: study.Study, claim: claims.Claim, history: tables.History) -> space.Params:
+def configure(store: Store, of: study.Study, claim: claims.Claim, history: histories.History) -> space.Params:
     """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
 
     Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
@@ -78,9 +78,9 @@ def assign(
         except exc.IntegrityError:  # the key is unique in the study
             connection.rollback()
             return False
-        tables.add_params(connection, claim.trial_id, params, distributions)
+        statements.add_params(connection, claim.trial_id, params, distributions)
         if refused:
-            tables.put_attributes(connection, claim.trial_id, {records.DUPLICATES_AVOIDED.name: refused})
+            statements.put_attributes(connection, claim.trial_id, {records.DUPLICATES_AVOIDED.name: refused})
         return True
 
     return params if store.write(work) else None

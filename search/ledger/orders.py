@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy
 
 from search import errors
-from search.storage import tables
+from search.storage import statements, tables
 from search.storage.store import Store
 from search.study import validation
 
@@ -49,7 +49,7 @@ def read(connection: sqlalchemy.Connection, study_id: int) -> Order:
     """
     latest = sqlalchemy.select(orders).where(orders.c.study_id == study_id).order_by(orders.c.order_id.desc()).limit(1)
     if (row := connection.execute(latest).first()) is None:
-        raise errors.StudyNotFound(tables.DELETED)
+        raise errors.StudyNotFound(statements.DELETED)
     return _order(row)
 
 
@@ -102,7 +102,7 @@ def _change(store: Store, study_id: int, changed: Callable[[Order], Order]) -> O
     token = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> Order:
-        tables.lock_study(connection, study_id)
+        statements.lock_study(connection, study_id)
         order = read(connection, study_id)
         if is_written(connection, token) is not None:
             return order

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.storage import tables
+from search.storage import statements, tables
 from search.training import records
 
 
@@ -26,7 +26,7 @@ def insert_waiting(
         request: the token of the request, so that its repetition is noticed.
         repeat: which training seed, also a user attribute unless it is the study's own.
     """
-    trial_id, number = tables.insert_trial(connection, study_id, TrialState.WAITING, start=None)
+    trial_id, number = statements.insert_trial(connection, study_id, TrialState.WAITING, start=None)
     connection.execute(
         tables.system_attributes.insert().values(
             trial_id=trial_id, key=records.FIXED_PARAMS, value_json=json.dumps(fixed)
@@ -38,7 +38,7 @@ def insert_waiting(
         )
     )
     if repeat:
-        tables.put_attributes(connection, trial_id, {records.REPEAT.name: repeat})
+        statements.put_attributes(connection, trial_id, {records.REPEAT.name: repeat})
     return number
 
 

@@ -11,7 +11,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search.ledger import presence
-from search.storage import tables
+from search.storage import statements, tables
 from search.storage.store import Store
 
 FORGET_SECONDS = 86_400.0  # rows of workers that were killed
@@ -33,8 +33,8 @@ class Entry:
         """Signs in, or shows that the worker is still there."""
 
         def work(connection: sqlalchemy.Connection) -> None:
-            tables.lock_study(connection, self.study_id)
-            now = tables.clock(connection)
+            statements.lock_study(connection, self.study_id)
+            now = statements.clock(connection)
             connection.execute(
                 workers.delete().where(workers.c.study_id == self.study_id, workers.c.seen_at < now - FORGET_SECONDS)
             )
@@ -46,7 +46,7 @@ class Entry:
                 "grace_seconds": self.grace_seconds,
                 "seen_at": now,
             }
-            tables.put(connection, workers, ("worker_id",), [row])
+            statements.put(connection, workers, ("worker_id",), [row])
 
         store.write(work)
 
@@ -86,7 +86,7 @@ def call(store: Store, study_id: int) -> Crew:
     """Who is there."""
 
     def work(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
-        age = (tables.clock(connection) - workers.c.seen_at).label("age")
+        age = (statements.clock(connection) - workers.c.seen_at).label("age")
         present = connection.execute(
             sqlalchemy.select(workers, age).where(workers.c.study_id == study_id).order_by(workers.c.name)
         ).all()

@@ -12,7 +12,7 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import orders, reservations
-from search.storage import tables
+from search.storage import histories, tables
 from search.storage.store import Store
 from search.study import note, study_file
 from search.training import records
@@ -199,7 +199,7 @@ def metric_of_trial(store: Store, trial_id: int) -> str:
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(store: Store, study: Study, history: tables.History | None = None) -> Summary:
+def summary(store: Store, study: Study, history: histories.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or store.history(study.study_id)
 

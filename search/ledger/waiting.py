@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from search import errors
 from search.ledger import orders, reservations, study
 from search.space import space
-from search.storage import tables
+from search.storage import statements, tables
 from search.storage.store import Store
 
 
@@ -27,7 +27,7 @@ def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
     request = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> int:
-        tables.lock_study(connection, of.study_id)
+        statements.lock_study(connection, of.study_id)
         number = _numbers(of)
         if (known := connection.execute(number.where(tables.claims.c.request == request)).scalar()) is not None:
             return int(known)
@@ -59,7 +59,7 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
     request = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> list[int]:
-        tables.lock_study(connection, of.study_id)
+        statements.lock_study(connection, of.study_id)
         known = _numbers(of).where(tables.claims.c.request == request).order_by(tables.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
@@ -84,7 +84,7 @@ def fill(store: Store, of: study.Study, wanted: Iterable[tuple[space.Params, int
     tree, wanted = of.spec.space, list(wanted)
 
     def work(connection: sqlalchemy.Connection) -> int:
-        tables.lock_study(connection, of.study_id)
+        statements.lock_study(connection, of.study_id)
         taken = reservations.taken(connection, of.study_id)
         missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
         for params, number in missing:

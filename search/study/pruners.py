@@ -13,7 +13,7 @@ import numpy
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.storage import tables
+from search.storage import statements, tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step
             tables.steps.c.step == step,
         )
     )
-    return [Other(row[0], row[1], tables.stored_step_value(row[2], row[3])) for row in rows]
+    return [Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
 
 
 def _percentile(question: Question, top: float, word: str) -> str | None:

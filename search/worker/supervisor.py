@@ -13,7 +13,7 @@ from rich.logging import RichHandler
 
 from search import errors
 from search.ledger import orders, presence, study
-from search.storage import store, tables
+from search.storage import histories, store
 from search.study import study_file
 from search.training import objectives
 from search.worker import display, local, signals
@@ -170,7 +170,7 @@ def _work(
     view: "display.Live | _Quiet",
     workers: local.LocalWorkers,
     stop: threading.Event,
-    history: tables.History,
+    history: histories.History,
 ) -> study.Summary:
     """Starts the workers and looks at them until they have ended, or are to stop; returns what there is then."""
     summary = study.summary(here, of, history)

@@ -1,0 +1,50 @@
+"""A study's trials as Optuna's samplers read them: read once, then answered from memory."""
+
+from collections.abc import Container
+from typing import Any
+
+import optuna
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.trial import FrozenTrial, TrialState
+
+CachedStorage = _CachedStorage
+
+
+class History(CachedStorage):
+    """One study through Optuna's cached storage, read once per `refresh` and then answered from memory.
+
+    A sampler asks for all trials several times per proposal, seven queries each; and TPE shares a half-made
+    proposal through a write of its own, which our fencing would not cover. Both stay in memory here.
+    """
+
+    def __init__(self, backend: optuna.storages.RDBStorage, study_id: int) -> None:
+        super().__init__(backend)
+        self._study_id = study_id
+
+    def refresh(self) -> None:
+        """Reads what is new and what was unfinished."""
+        self._read_trials_from_remote_storage(self._study_id)
+
+    def study(self, fresh: bool) -> optuna.Study:
+        """An Optuna study over this history, for a sampler; it asks the database for nothing but its direction.
+
+        Args:
+            fresh: refresh it before.
+        """
+        if fresh:
+            self.refresh()
+        return optuna.Study("", self, sampler=optuna.samplers.RandomSampler())
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """The one study."""
+        return self._study_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials as of the last refresh, by number."""
+        known = self._studies[study_id].trials
+        return [known[number] for number in sorted(known) if states is None or known[number].state in states]
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Nothing: a trial's parameters appear at once and fenced, by `configurations.assign`."""

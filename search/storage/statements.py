@@ -1,0 +1,128 @@
+"""Reads and writes of Optuna's tables that several rooms need, each as one statement in the caller's transaction."""
+
+import datetime
+import json
+from typing import Any
+
+import sqlalchemy
+from optuna import distributions
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.dialects import postgresql, sqlite
+
+from search import errors
+from search.storage import tables
+
+UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+DELETED = "the study was deleted while this process worked on it; nothing more is done"
+
+
+def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
+    """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock.
+
+    Raises:
+        errors.StudyNotFound: the study was deleted.
+    """
+    row = sqlalchemy.select(tables.studies.c.study_id).where(tables.studies.c.study_id == study_id).with_for_update()
+    if connection.execute(row).first() is None:
+        raise errors.StudyNotFound(DELETED)
+
+
+def insert_trial(
+    connection: sqlalchemy.Connection,
+    study_id: int,
+    state: TrialState,
+    start: datetime.datetime | None,
+    number: int | None = None,
+) -> tuple[int, int]:
+    """Adds a trial, under `lock_study`; returns `(trial_id, number)`. The number is Optuna's: how many came before."""
+    if number is None:
+        number = connection.execute(
+            sqlalchemy.select(sqlalchemy.func.count()).where(tables.trials.c.study_id == study_id)
+        ).scalar_one()
+    row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
+    trial_id = connection.execute(tables.trials.insert().values(row).returning(tables.trials.c.trial_id)).scalar_one()
+    return trial_id, number
+
+
+def now() -> datetime.datetime:
+    """The present as Optuna 5 stores it: UTC without a zone."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def clock(connection: sqlalchemy.Connection) -> sqlalchemy.ColumnElement[float]:
+    """The database's own clock, in seconds: the one clock that all workers of a study share."""
+    if connection.dialect.name == "sqlite":
+        return sqlalchemy.literal_column("(julianday('now') - 2440587.5) * 86400.0", sqlalchemy.Float)
+    return sqlalchemy.literal_column("extract(epoch FROM clock_timestamp())", sqlalchemy.Float)
+
+
+def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tuple[str, ...], rows: list[Any]) -> None:
+    """Inserts rows, replacing those with the same values in the columns `unique`."""
+    if not rows:
+        return
+    insert = UPSERTS[connection.dialect.name](table).values(rows)
+    rest = {name: insert.excluded[name] for name in rows[0] if name not in unique}
+    connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
+
+
+def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict[str, Any]) -> None:
+    """Sets user attributes of a trial."""
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+    put(connection, tables.attributes, ("trial_id", "key"), rows)
+
+
+def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int, float]) -> None:
+    """Sets intermediate values by step."""
+    rows = []
+    for step, value in found.items():
+        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+        rows.append({"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind})
+    put(connection, tables.steps, ("trial_id", "step"), rows)
+
+
+def stored_step_value(stored: float | None, kind: Any) -> float:
+    """An intermediate value as a number: Optuna stores nan and infinities apart."""
+    value = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(stored, kind)
+    return float("nan") if value is None else float(value)
+
+
+def put_value(connection: sqlalchemy.Connection, trial_id: int, value: float) -> None:
+    """Sets the value of a single-objective trial."""
+    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
+    put(connection, tables.values, ("trial_id", "objective"), [row])
+
+
+def add_params(
+    connection: sqlalchemy.Connection,
+    trial_id: int,
+    configuration: dict[str, Any],
+    space: dict[str, distributions.BaseDistribution],
+) -> None:
+    """Stores parameters of a trial, as Optuna does; what is stored already stays."""
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": space[name].to_internal_repr(value),
+            "distribution_json": distributions.distribution_to_json(space[name]),
+        }
+        for name, value in configuration.items()
+    ]
+    if rows:
+        insert = UPSERTS[connection.dialect.name](tables.params).values(rows)
+        connection.execute(insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]))
+
+
+def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:
+    """The stored parameters of a trial, in the order they were stored."""
+    rows = connection.execute(
+        sqlalchemy.select(tables.params.c.param_name, tables.params.c.param_value, tables.params.c.distribution_json)
+        .where(tables.params.c.trial_id == trial_id)
+        .order_by(tables.params.c.param_id)
+    )
+    return {
+        row.param_name: distributions.json_to_distribution(row.distribution_json).to_external_repr(row.param_value)
+        for row in rows
+    }
