@@ -35,7 +35,7 @@ def work(url: str, name: str) -> list[tuple[int, str, float]]:
     """One worker's `(trial, part, seconds)`, until the study is finished."""
     from optuna.trial import TrialState
 
-    from search.ledger import claims, configurations, presence, study
+    from search.ledger import allocations, claims, configurations, presence, study
     from search.storage import store
 
     here = store.Store(url)
@@ -46,8 +46,8 @@ def work(url: str, name: str) -> list[tuple[int, str, float]]:
     times = []
     while True:
         started = time.perf_counter()
-        claim = claims.take(here, of, me, watch)
-        if claim is claims.Nothing.WAIT:
+        claim = allocations.take(here, of, me, watch)
+        if claim is allocations.NoTrial.WAIT:
             threading.Event().wait(0.05)
             continue
         if not isinstance(claim, claims.Claim):
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=4)
     options = parser.parse_args()
-    from search.ledger import study
+    from search.ledger import study, summaries
     from search.storage import store
 
     with peer.a_postgres() as url:
@@ -79,7 +79,7 @@ def main() -> int:
         of = study.find(here, name)
         if of is None:
             raise LookupError(name)
-        trials = study.summary(here, of).trials
+        trials = summaries.summary(here, of).trials
         here.close()
     keys = collections.Counter(of.spec.space.key(trial.params) for trial in trials)
     print(f"{len(trials)} trials by {options.workers} workers in {taken:.1f} s, {len(trials) - len(keys)} duplicates")

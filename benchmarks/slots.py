@@ -23,10 +23,7 @@ from multiprocessing.synchronize import Barrier
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from search.ledger import (
-    study,
-    waiting,
-)
+from search.ledger import study, summaries, waiting
 from search.space import space
 from search.storage import store
 from search.study import study_file
@@ -104,7 +101,7 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[space.Params, int]]) -> 
         taken = time.perf_counter() - started
         for process in processes:
             process.join()
-        trials = study.summary(here, of).trials
+        trials = summaries.summary(here, of).trials
         here.close()
         if any(trial.state.name != "COMPLETE" for trial in trials):
             raise RuntimeError(f"{crew}: not every trial is complete")

@@ -11,14 +11,13 @@ import click
 import optuna
 
 from search import errors
-from search.cli import options
 from search.exports import exported, prediction
-from search.ledger import orders, study
+from search.ledger import orders, study, summaries
 from search.reports import confirmation, page, reports, reproduction
 from search.storage import addresses, store
 from search.study import study_file
 from search.training import objective, retraining
-from search.worker import supervisor
+from search.worker import supervisor, workforces
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 
@@ -43,10 +42,10 @@ def run(
         errors.SearchError: bad input, or the work failed.
         KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
     """
-    spec, force = study_file.load(options.study_path(name)), _force(workers, data_dir, device, engine, slots)
+    spec, force = study_file.load(study_file.path_of(name)), _force(workers, data_dir, device, engine, slots)
     here = _open(storage)
-    supervisor.check_training(spec, force)
-    of = supervisor.create_or_resume(here, spec)
+    workforces.check_training(spec, force)
+    of = supervisor.begin(here, spec)
     _check(supervisor.supervise(here, of, force), of)
     return load(of.name, storage=storage)
 
@@ -58,13 +57,13 @@ def load(name: str, *, storage: str | None = None) -> optuna.Study:
         errors.StudyNotFound: there is none.
     """
     here = _open(storage)
-    return optuna.load_study(study_name=options.find_study(here, name).name, storage=here.optuna)
+    return optuna.load_study(study_name=study.load(here, name).name, storage=here.optuna)
 
 
 def extend(name: str, trials: int, *, storage: str | None = None) -> int:
     """Adds to the budget of a study and returns what it is then; `run` works it off."""
     here = _open(storage)
-    return orders.extend(here, options.find_study(here, name).study_id, add=trials).trials
+    return orders.extend(here, study.load(here, name).study_id, add=trials).trials
 
 
 def replay(
@@ -82,8 +81,8 @@ def replay(
         errors.InputError: no such trial, or one without a curve.
     """
     here, force = _open(storage), _force(None, data_dir, device, engine)
-    of = options.find_study(here, name)
-    trial = options.find_trial(here, of, number)
+    of = study.load(here, name)
+    trial = summaries.load_trial(here, of, number)
     return retraining.replay(trial, objective.Objective(of.spec, force.data_dir, force.device, force.engine))
 
 
@@ -100,9 +99,10 @@ def confirm(
 ) -> confirmation.Confirmation:
     """Trains the best configurations again with fresh seeds and tests them once; see `search.confirmation`."""
     here, force = _open(storage), _force(workers, data_dir, device, engine)
-    of = options.find_study(here, name)
+    of = study.load(here, name)
     confirming = confirmation.prepare(here, of, top, seeds)
-    _check(confirmation.run(here, confirming, force), confirming)
+    workforces.check_training(confirming.spec, force)
+    _check(supervisor.supervise(here, confirming, force), confirming)
     return confirmation.expect(here, of)
 
 
@@ -124,9 +124,9 @@ def export(
         errors.InputError: nothing to export, or files that are there and may not be replaced.
     """
     here, workforce = _open(storage), _force(None, data_dir, device, engine)
-    of = options.find_study(here, name)
+    of = study.load(here, name)
     files = exported.check_path(pathlib.Path(to), onnx, force)
-    choice = exported.choose(here, of, None if trial is None else options.find_trial(here, of, trial))
+    choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
     train = objective.Objective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
     return exported.export(choice, train, files)
 
@@ -143,7 +143,7 @@ def report(
 ) -> pathlib.Path:
     """Writes the report of some studies into a folder and returns the path of its HTML page."""
     here = _open(storage)
-    experiments, more = reports.gather(here, [options.find_study(here, name) for name in names])
+    experiments, more = reports.gather(here, [study.load(here, name) for name in names])
     return page.write(reports.build(experiments, title or reports.title(experiments), more), pathlib.Path(output))[0]
 
 
@@ -158,7 +158,17 @@ def reproduce(
 ) -> pathlib.Path:
     """Repeats the whole lab and returns the path of its report's HTML page."""
     here, names = _open(storage), []
-    for step in reproduction.run(here, _force(workers, data_dir, None, None), seeds, trials):
+    force = _force(workers, data_dir, None, None)
+    for spec in reproduction.specs():
+        workforces.check_training(spec, force)
+    steps = reproduction.run(
+        here,
+        lambda spec: supervisor.begin(here, spec),
+        lambda study, label: supervisor.supervise(here, study, force, label),
+        seeds,
+        trials,
+    )
+    for step in steps:
         _check(step.code, step.of)
         names.append(step.of.name)
     return report(*names, output=output, title=reproduction.LAB_TITLE, storage=storage)
@@ -166,7 +176,7 @@ def reproduce(
 
 def _open(storage: str | None) -> store.Store:
     url = addresses.check_url(storage or os.environ.get("SEARCH_STORAGE", addresses.DEFAULT_URL))
-    return store.Store(url, options.OPEN_SECONDS)
+    return store.Store(url, store.OPEN_SECONDS)
 
 
 def _force(
@@ -175,15 +185,15 @@ def _force(
     device: str | None,
     engine: str | None,
     slots: int | None = None,
-) -> supervisor.Workforce:
+) -> workforces.Workforce:
     folder = pathlib.Path(data_dir or os.environ.get("SEARCH_DATA", "data"))
     device, engine = device or os.environ.get("SEARCH_DEVICE", "cpu"), engine or os.environ.get("SEARCH_ENGINE")
     asked = slots if slots is not None else os.environ.get("SEARCH_SLOTS", 1)
     try:
-        count = int(click.IntRange(1, options.SLOTS_LIMIT)(asked))
+        count = int(click.IntRange(1, workforces.SLOTS_LIMIT)(asked))
     except click.BadParameter as error:
         raise errors.InputError(f"slots: {error.message}") from None
-    return supervisor.Workforce(workers, folder, device, engine, slots=count)
+    return workforces.Workforce(workers, folder, device, engine, slots=count)
 
 
 def _check(code: int, of: study.Study) -> None:

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search.ledger import claims, orders, study
+from search.ledger import allocations, orders, study, summaries
 from search.storage import store, tables
 from search.study import study_file
 from search.training import objective, retraining
@@ -112,7 +112,7 @@ class Chaos:
             for _ in range(self._plan.workers):
                 self._start()
             while True:
-                summary = study.summary(self._store, self._study)
+                summary = summaries.summary(self._store, self._study)
                 tick(summary.done, summary.budget)
                 if summary.done >= summary.budget and self._is_enough:
                     break
@@ -166,16 +166,18 @@ class Chaos:
     def _kill(self) -> None:
         """SIGKILL for a worker in the middle of a trial."""
         mine = {worker.pid: worker for worker in self._workers}
-        running = self._store.read(lambda connection: claims._running(connection, self._study.study_id))
+        running = self._store.read(lambda connection: allocations._running(connection, self._study.study_id))
         # once more, and the trial would rightly count as one that kills its workers
-        doomed = sqlalchemy.select(tables.claims.c.trial_id).where(tables.claims.c.stalls >= claims.STALL_LIMIT - 1)
+        doomed = sqlalchemy.select(tables.claims.c.trial_id).where(
+            tables.claims.c.stalls >= allocations.STALL_LIMIT - 1
+        )
         last_try = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
         spared = {seen.worker.pid for seen in running if seen.trial_id in last_try}  # with all of their slots
         if victims := [seen for seen in running if seen.worker.pid in mine and seen.worker.pid not in spared]:
             victim = self._random.choice(victims)
             mine[victim.worker.pid].kill()
             mine[victim.worker.pid].wait()
-            now = self._store.read(lambda connection: claims._running(connection, self._study.study_id))
+            now = self._store.read(lambda connection: allocations._running(connection, self._study.study_id))
             # it may have ended its trial in between
             self._kills += any((s.trial_id, s.owner) == (victim.trial_id, victim.owner) for s in now)
 
@@ -192,8 +194,8 @@ class Chaos:
                 self._faults.append(f"a worker ended with code {code} on SIGTERM")
 
     def _count(self, seconds: float) -> Report:
-        summary = study.summary(self._store, self._study)
-        finished = [trial for trial in summary.trials if trial.state in study.FINISHED]
+        summary = summaries.summary(self._store, self._study)
+        finished = [trial for trial in summary.trials if trial.state in summaries.COUNTED]
         expect = self._expect
         expect(len(finished) == summary.budget, f"{len(finished)} trials finished, the budget is {summary.budget}")
         left = len(summary.trials) - len(finished)

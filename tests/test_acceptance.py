@@ -19,7 +19,7 @@ from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, orders, presence, study, waiting
+from search.ledger import allocations, orders, presence, study, summaries, waiting
 from search.storage import store, tables
 from search.study import study_file
 
@@ -44,8 +44,8 @@ def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None
 
 def in_training(here: store.Store, of: study.Study) -> list[presence.Sighting]:
     """Running trials that have their configuration: an owner that is killed now is killed inside its trial."""
-    running = here.read(lambda c: claims._running(c, of.study_id))
-    begun = {t._trial_id for t in study.summary(here, of).trials if t.state == TrialState.RUNNING and t.params}
+    running = here.read(lambda c: allocations._running(c, of.study_id))
+    begun = {t._trial_id for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING and t.params}
     return [seen for seen in running if seen.trial_id in begun]
 
 
@@ -65,7 +65,7 @@ def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECON
 
 
 def finished(here: store.Store, of: study.Study) -> int:
-    return study.summary(here, of).done
+    return summaries.summary(here, of).done
 
 
 def test_eight_workers_with_kills_end_with_exactly_the_budget(
@@ -85,10 +85,10 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
 
     def watch_and_kill(budget: int, kills: int) -> None:
         while finished(opened, of) < budget:
-            summary = study.summary(opened, of)
+            summary = summaries.summary(opened, of)
             assert summary.done + summary.count(TrialState.RUNNING) <= budget
             victims = [seen for seen in in_training(opened, of) if seen.worker.pid not in killed]
-            victims = [seen for seen in victims if hit[seen.trial_id] < claims.STALL_LIMIT - 1]
+            victims = [seen for seen in victims if hit[seen.trial_id] < allocations.STALL_LIMIT - 1]
             if victims and len(killed) < kills:
                 hit[victims[0].trial_id] += 1
                 os.kill(victims[0].worker.pid, signal.SIGKILL)
@@ -102,10 +102,10 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     codes = ends(workers)
     assert sorted(set(codes)) == [-signal.SIGKILL, 0]
     assert codes.count(-signal.SIGKILL) == len(killed) == 7
-    summary = study.summary(opened, of)
+    summary = summaries.summary(opened, of)
     assert [summary.count(state) for state in ENDS] == [40, 0, 0, 0]
     assert adoptions(opened, of) >= 5
-    keys = [of.spec.space.key(t.params) for t in summary.trials if t.state in study.FINISHED]
+    keys = [of.spec.space.key(t.params) for t in summary.trials if t.state in summaries.COUNTED]
     assert len(set(keys)) == 40
     assert all(len(t.intermediate_values) == 80 for t in summary.trials if t.state == TrialState.COMPLETE)
 
@@ -113,7 +113,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     workers = [processes.start("work", of.name) for _ in range(8)]
     watch_and_kill(60, kills=7)
     assert set(ends(workers)) == {0}
-    summary = study.summary(opened, of)
+    summary = summaries.summary(opened, of)
     assert [summary.count(state) for state in ENDS] == [60, 0, 0, 0]
 
 
@@ -146,7 +146,7 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
     assert ends([late, other]) == [0, 0]
     assert "event=lost" in (late.stdout.read() if late.stdout else "")
     assert "Traceback" not in (other.stdout.read() if other.stdout else "")
-    (trial,) = study.summary(opened, of).trials
+    (trial,) = summaries.summary(opened, of).trials
     assert trial.state == TrialState.COMPLETE
     assert len(trial.intermediate_values) == 400
     assert len(trial.user_attrs["avg_losses"]) == 400
@@ -162,15 +162,15 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
     of = make_study(trials=1, epochs=500, hopeless="false", slow=True)
     first = processes.start("work", of.name)
     until(lambda: in_training(opened, of))
-    params = study.summary(opened, of).trials[0].params
+    params = summaries.summary(opened, of).trials[0].params
     asked = time.monotonic()
     os.kill(first.pid, number)
     assert ends([first]) == [code]
     assert time.monotonic() - asked < 5
-    (waiting,) = study.summary(opened, of).trials
+    (waiting,) = summaries.summary(opened, of).trials
     assert (waiting.state, waiting.params) == (TrialState.WAITING, params)
     assert processes.run("work", of.name)[0] == 0
-    (trial,) = study.summary(opened, of).trials
+    (trial,) = summaries.summary(opened, of).trials
     assert (trial.state, trial.number, trial.params) == (TrialState.COMPLETE, 0, params)
     assert len(trial.intermediate_values) == 500
 
@@ -192,7 +192,7 @@ def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathli
         assert ends(workers) == [0, 0, 0, 0]
     finally:
         processes.end()
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     assert [summary.count(s) for s in (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)] == [24, 0, 0]
     assert adoptions(here, of) == 0
     log = "".join(worker.stdout.read() for worker in workers if worker.stdout)
@@ -223,7 +223,7 @@ def test_run_restarts_a_killed_worker(
     output, _ = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0
     assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
-    assert study.summary(opened, of).count(TrialState.COMPLETE) == 5
+    assert summaries.summary(opened, of).count(TrialState.COMPLETE) == 5
     assert adoptions(opened, of) == 1
     pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
     assert len(pids) == workers + 1
@@ -250,11 +250,11 @@ def test_ctrl_c_on_run(opened: store.Store, processes: Processes, tmp_path: path
     assert ends([running]) == [130]
     assert time.monotonic() - asked < 5
     until(lambda: all(worker.is_dead() for worker in workers), 5)
-    summary = study.summary(opened, of)
+    summary = summaries.summary(opened, of)
     assert summary.count(TrialState.RUNNING if twice else TrialState.WAITING) == 2
     code, output = processes.run("run", file, "--workers", "2")
     assert code == 0, output
-    summary = study.summary(opened, of)
+    summary = summaries.summary(opened, of)
     assert len(summary.trials) == summary.count(TrialState.COMPLETE) == 4
     assert ("event=adopted" in output) == twice
 
@@ -271,7 +271,7 @@ def test_workers_follow_their_parent(opened: store.Store, processes: Processes, 
     worker = in_training(opened, of)[0].worker
     os.kill(running.pid, signal.SIGKILL)
     until(worker.is_dead, 10)
-    assert study.summary(opened, of).count(TrialState.WAITING) == 1
+    assert summaries.summary(opened, of).count(TrialState.WAITING) == 1
 
 
 def state_of(processes: Processes, name: str) -> dict[str, Any]:
@@ -296,21 +296,21 @@ def test_verbs_on_a_study_that_eight_workers_run(opened: store.Store, make_study
     assert "is paused: " in processes.run("pause", of.name)[1]
     asked = ("depth=5", "batch_size=3", "learning_rate=0.1", "width=64", "activation=ReLU")
     until(lambda: not in_training(opened, of))
-    paused = study.summary(opened, of)
+    paused = summaries.summary(opened, of)
     assert paused.count(TrialState.WAITING) == 0  # they were finished, not handed over
     code, output = processes.run("enqueue", of.name, *asked)
     assert (code, "it is paused: `search resume quick`" in output) == (0, True)
     time.sleep(3)  # longer than any idle wait
-    assert study.summary(opened, of).done == paused.done
+    assert summaries.summary(opened, of).done == paused.done
     assert all(worker.poll() is None for worker in workers)
 
     assert "is active: " in processes.run("resume", of.name)[1]
     until(lambda: finished(opened, of) > paused.done + 3)
-    assert study.summary(opened, of).trials[len(paused.trials)].params["batch_size"] == 3
+    assert summaries.summary(opened, of).trials[len(paused.trials)].params["batch_size"] == 3
 
     processes.run("pause", of.name, "--now")
-    until(lambda: study.summary(opened, of).count(TrialState.RUNNING) == 0, 10)
-    handed = study.summary(opened, of)
+    until(lambda: summaries.summary(opened, of).count(TrialState.RUNNING) == 0, 10)
+    handed = summaries.summary(opened, of)
     assert handed.count(TrialState.WAITING) >= 1
     budget = handed.done + handed.count(TrialState.WAITING) + 8
     code, output = processes.run("extend", of.name, "--to", str(budget))
@@ -324,14 +324,14 @@ def test_verbs_on_a_study_that_eight_workers_run(opened: store.Store, make_study
     until(lambda: len(in_training(opened, of)) == 8)
     processes.run("stop", of.name, "--now")
     assert ends(workers, 20) == [0] * 8
-    stopped = study.summary(opened, of)
+    stopped = summaries.summary(opened, of)
     assert (stopped.count(TrialState.RUNNING), stopped.count(TrialState.FAIL)) == (0, 0)
     assert processes.run("work", of.name, "--stay")[0] == 0  # a stopped study takes no worker
     output = processes.run("extend", of.name, "--to", str(stopped.done + 1))[1]
     assert "it is stopped: `search resume quick` lets it go on" in output
     assert "no worker is alive" in processes.run("resume", of.name)[1]
     assert processes.run("work", of.name)[0] == 0
-    summary = study.summary(opened, of)
+    summary = summaries.summary(opened, of)
     assert summary.done == stopped.done + 1
     curves = [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE]
     assert curves == [200] * summary.done
@@ -360,7 +360,7 @@ def test_an_epoch_beyond_its_limit_fails_the_trial(opened: store.Store, make_stu
     of = make_study(trials=3, more="epoch_seconds = 1e-6\nmax_failures = 2", hopeless="false")
     code, output = processes.run("work", of.name)
     assert (code, "more trials failed than budget.max_failures allows (2)" in output) == (1, True)
-    trials = study.summary(opened, of).trials
+    trials = summaries.summary(opened, of).trials
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
     reason = "EpochTimeout: epoch 1 took longer than budget.epoch_seconds = 1e-06"
     assert {trial.user_attrs["reason"] for trial in trials} == {reason}
@@ -384,5 +384,5 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
         f"search: storage {url} stayed away for 3 s: database is locked; check that"
     )
     assert "Traceback" not in said
-    assert study.summary(here, study.Study(1, study_file.parse(quick_text(), "x"))).trials == ()
+    assert summaries.summary(here, study.Study(1, study_file.parse(quick_text(), "x"))).trials == ()
     here.close()

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from test_checkpoint import GONE, SAVED, take
 
 from search import errors
-from search.ledger import backup, claims, configurations, orders, presence, study, waiting
+from search.ledger import allocations, backup, claims, configurations, orders, presence, study, summaries, waiting
 from search.storage import store, tables
 from search.training import objectives
 
@@ -45,7 +45,7 @@ def full(opened: store.Store, make_study: Make) -> study.Study:
 
 def everything(here: store.Store, of: study.Study) -> dict[str, Any]:
     """All that Optuna knows of a study, and all of ours but ids, owners and their beats."""
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     known: dict[str, Any] = {"text": of.spec.text, "order": summary.order, "seconds": summary.seconds}
     known["direction"] = here.optuna.get_study_directions(of.study_id)
     known["attributes"] = here.optuna.get_study_user_attrs(of.study_id)
@@ -72,7 +72,7 @@ def test_a_study_survives_from_any_database_to_any(
     """States, values, steps, attributes, times, order, budget and checkpoint come back, in SQLite and in Postgres."""
     before = everything(opened, full)
     assert len(before["trials"]) == 7
-    assert {t.state for t in study.summary(opened, full).trials} == set(TrialState)
+    assert {t.state for t in summaries.summary(opened, full).trials} == set(TrialState)
     file = tmp_path / "there" / "study.db"
     backup.write(opened, full, file)
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # one file
@@ -95,15 +95,15 @@ def test_a_restored_study_goes_on(opened: store.Store, full: study.Study, tmp_pa
     of = backup.read(here, file)
     orders.set_state(here, of.study_id, orders.State.ACTIVE)
     watch = presence.Watch(0.0)
-    claims.observe(here, of, watch)
-    adopted = claims.take(here, of, GONE, watch)
+    allocations.observe(here, of, watch)
+    adopted = allocations.take(here, of, GONE, watch)
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")
     assert adopted.saved is not None
     assert isinstance(adopted.saved, objectives.Checkpoint)
     assert adopted.saved.epoch == 2
     assert take(here, of).number == 4
-    done = study.summary(here, of).trials[0].params
+    done = summaries.summary(here, of).trials[0].params
     with pytest.raises(errors.DuplicateConfiguration):
         waiting.enqueue(here, of, done)
     here.close()

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models import data, engines, network
 from search import errors
-from search.ledger import checkpoint, claims, configurations, presence, study
+from search.ledger import allocations, checkpoint, claims, configurations, presence, study
 from search.storage import store, tables
 from search.training import objective, objectives
 from search.worker import owned
@@ -27,7 +27,7 @@ SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5,
 
 
 def take(here: store.Store, of: study.Study) -> claims.Claim:
-    claim = claims.take(here, of, GONE, presence.Watch(0.3))
+    claim = allocations.take(here, of, GONE, presence.Watch(0.3))
     assert isinstance(claim, claims.Claim)
     return claim
 

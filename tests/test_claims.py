@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import claims, configurations, orders, presence, study, waiting
+from search.ledger import allocations, claims, configurations, orders, presence, study, summaries, waiting
 from search.storage import store, tables
 from search.study import study_file
 
@@ -29,18 +29,18 @@ class Clock:
 
     def __init__(self, here: store.Store, of: study.Study, grace: float = 30) -> None:
         self.watch = presence.Watch(grace)
-        running = here.read(lambda c: claims._running(c, of.study_id))
+        running = here.read(lambda c: allocations._running(c, of.study_id))
         now = time.monotonic()
         for step in range(7):
             self.watch.look(running, now - 35 + 5 * step, here.interruptions)
 
 
 def take(here: store.Store, of: study.Study, worker: presence.Worker = ME, watch: presence.Watch | None = None) -> Any:
-    return claims.take(here, of, worker, watch or presence.Watch())
+    return allocations.take(here, of, worker, watch or presence.Watch())
 
 
 def state(here: store.Store, of: study.Study, number: int) -> Any:
-    return study.summary(here, of).trials[number]
+    return summaries.summary(here, of).trials[number]
 
 
 def test_the_budget_is_given_out_exactly(opened: store.Store, make_study: Make) -> None:
@@ -60,7 +60,7 @@ def test_the_budget_is_given_out_exactly(opened: store.Store, make_study: Make) 
     claimed = [one for one in got if isinstance(one, claims.Claim)]
     assert sorted(claim.number for claim in claimed) == list(range(40))
     assert len({claim.owner for claim in claimed}) == 40
-    assert got.count(claims.Nothing.WAIT) == 40
+    assert got.count(allocations.NoTrial.WAIT) == 40
 
 
 def test_a_finished_study_says_so_until_it_is_extended(opened: store.Store, make_study: Make) -> None:
@@ -68,12 +68,12 @@ def test_a_finished_study_says_so_until_it_is_extended(opened: store.Store, make
     of = make_study(trials=2)
     for outcome in (TrialState.COMPLETE, TrialState.PRUNED):
         claims.tell(opened, take(opened, of), outcome, 0.5, {})
-    assert take(opened, of) is claims.Nothing.FINISHED
+    assert take(opened, of) is allocations.NoTrial.FINISHED
     assert orders.extend(opened, of.study_id, add=1).trials == 3
     assert take(opened, of).number == 2
-    assert take(opened, of) is claims.Nothing.WAIT
+    assert take(opened, of) is allocations.NoTrial.WAIT
     assert orders.extend(opened, of.study_id, to=2).trials == 2
-    assert take(opened, of) is claims.Nothing.WAIT
+    assert take(opened, of) is allocations.NoTrial.WAIT
 
 
 def test_a_failure_frees_its_slot_up_to_a_limit(opened: store.Store, make_study: Make) -> None:
@@ -83,7 +83,7 @@ def test_a_failure_frees_its_slot_up_to_a_limit(opened: store.Store, make_study:
         claim = take(opened, of)
         assert claim.number == number
         claims.tell(opened, claim, TrialState.FAIL, None, {"reason": "test"})
-    assert take(opened, of) is claims.Nothing.FAILURES
+    assert take(opened, of) is allocations.NoTrial.FAILURES
 
 
 def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, make_study: Make) -> None:
@@ -94,14 +94,14 @@ def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, m
     taken = [take(opened, of) for _ in range(3)]
     assert [claim.number for claim in taken] == [0, 1, 2]
     assert [claim.fixed["batch_size"] for claim in taken] == [1, 2, 3]
-    assert take(opened, of) is claims.Nothing.WAIT
+    assert take(opened, of) is allocations.NoTrial.WAIT
     for claim in taken:
         claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
-    assert take(opened, of) is claims.Nothing.FINISHED
+    assert take(opened, of) is allocations.NoTrial.FINISHED
     assert orders.extend(opened, of.study_id, add=2).trials == 5
     assert take(opened, of).number == 3
     assert take(opened, of).number == 4
-    assert take(opened, of) is claims.Nothing.WAIT
+    assert take(opened, of) is allocations.NoTrial.WAIT
 
 
 def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_study: Make) -> None:
@@ -118,7 +118,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_stu
     assert adopted.seconds == 12.0
     assert state(opened, of, 0).intermediate_values == {}
     assert take(opened, of).number == 1  # the enqueued one, then new ones
-    assert len(study.summary(opened, of).trials) == 2
+    assert len(summaries.summary(opened, of).trials) == 2
 
 
 def test_a_beat_in_time_prevents_adoption(opened: store.Store, make_study: Make) -> None:
@@ -127,7 +127,7 @@ def test_a_beat_in_time_prevents_adoption(opened: store.Store, make_study: Make)
     claim = take(opened, of, GONE)
     clock = Clock(opened, of)
     assert claims.beat(opened, [(claim, None)]) == []
-    assert take(opened, of, watch=clock.watch) is claims.Nothing.WAIT
+    assert take(opened, of, watch=clock.watch) is allocations.NoTrial.WAIT
 
 
 def test_an_orphan_is_adopted_once(opened: store.Store, make_study: Make) -> None:
@@ -136,7 +136,7 @@ def test_an_orphan_is_adopted_once(opened: store.Store, make_study: Make) -> Non
     take(opened, of, GONE)
     first, second = Clock(opened, of), Clock(opened, of)
     assert take(opened, of, watch=first.watch).how == "adopted"
-    assert take(opened, of, watch=second.watch) is claims.Nothing.WAIT
+    assert take(opened, of, watch=second.watch) is allocations.NoTrial.WAIT
 
 
 def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> None:
@@ -252,7 +252,7 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     second = lossy(lambda: take(here, of))
     third = lossy(lambda: take(here, of, GONE))
     assert [c.number for c in (first, second, third)] == [0, 1, 2]
-    assert take(here, of) is claims.Nothing.WAIT
+    assert take(here, of) is allocations.NoTrial.WAIT
     assert lossy(lambda: configurations.configure(here, of, first, here.history(of.study_id))) == PARAMS
     sampled = lossy(lambda: configurations.configure(here, of, third, here.history(of.study_id)))
     assert state(here, of, 2).params == sampled
@@ -268,7 +268,7 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     with pytest.raises(errors.TrialLost):  # which its worker takes for what it is: nothing more to do
         lossy(lambda: claims.hand_over(here, adopted))
     assert state(here, of, 2).state == TrialState.WAITING
-    assert len(study.summary(here, of).trials) == 3
+    assert len(summaries.summary(here, of).trials) == 3
 
 
 def test_a_trial_appears_whole(opened: store.Store, make_study: Make) -> None:
@@ -301,11 +301,11 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: store.Store
         thread.start()
     for thread in threads:
         thread.join()
-    trials = study.summary(opened, of).trials
+    trials = summaries.summary(opened, of).trials
     assert Counter(of.spec.space.key(t.params) for t in trials).most_common(1)[0][1] == 1
     assert len(trials) == 7
-    assert set(ends) <= {claims.Nothing.EXHAUSTED, claims.Nothing.WAIT}
-    assert take(opened, of) is claims.Nothing.EXHAUSTED
+    assert set(ends) <= {allocations.NoTrial.EXHAUSTED, allocations.NoTrial.WAIT}
+    assert take(opened, of) is allocations.NoTrial.EXHAUSTED
 
 
 def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: store.Store, make_study: Make) -> None:
@@ -315,7 +315,7 @@ def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: store.Store, mak
     waiting.enqueue(opened, of, PARAMS)
     with pytest.raises(errors.DuplicateConfiguration, match="trial 1 has this configuration already"):
         waiting.enqueue(opened, of, PARAMS)
-    assert len(study.summary(opened, of).trials) == 2
+    assert len(summaries.summary(opened, of).trials) == 2
 
 
 def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make) -> None:
@@ -346,7 +346,7 @@ def test_repeats_are_asked_for_explicitly(opened: store.Store, make_study: Make)
     assert waiting.repeat(opened, of, PARAMS, 1) == [5]
     again = take(opened, of)
     assert (again.number, again.repeat) == (5, 4)
-    assert [t.user_attrs.get("repeat") for t in study.summary(opened, of).trials] == [None, 1, 2, 3, None, 4]
+    assert [t.user_attrs.get("repeat") for t in summaries.summary(opened, of).trials] == [None, 1, 2, 3, None, 4]
     claims.hand_over(opened, again)
     assert take(opened, of).repeat == 4
     with pytest.raises(errors.InputError, match=r"a repeat needs a whole configuration, \['batch_size'\] is not given"):
@@ -365,7 +365,7 @@ def test_repeats_do_not_exhaust_a_space(opened: store.Store) -> None:
     while isinstance(claim := take(opened, of), claims.Claim):
         found.append(configurations.configure(opened, of, claim, history))
         claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
-    assert claim is claims.Nothing.EXHAUSTED
+    assert claim is allocations.NoTrial.EXHAUSTED
     assert len(found) == 5
     assert len({of.spec.space.key(params) for params in found}) == 3
 
@@ -397,7 +397,7 @@ def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
     plain = optuna.load_study(study_name=of.name, storage=url)
     plain.ask()
     assert take(opened, of).number == 1
-    assert take(opened, of) is claims.Nothing.WAIT
+    assert take(opened, of) is allocations.NoTrial.WAIT
     adopted = take(opened, of, watch=Clock(opened, of).watch)
     assert adopted.how == "adopted"
 
@@ -448,7 +448,7 @@ def test_a_second_study_of_a_name_is_refused(opened: store.Store, make_study: Ma
         make_study(trials=4)
     found = study.find(opened, "quick")
     assert found is not None
-    assert study.summary(opened, found).budget == 3
+    assert summaries.summary(opened, found).budget == 3
 
 
 def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
@@ -461,7 +461,7 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
         while isinstance(claim := take(opened, of), claims.Claim):
             params = configurations.configure(opened, of, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 1 - float(params["depth"]) / 10, {})
-        found.append([t.params for t in study.summary(opened, of).trials])
+        found.append([t.params for t in summaries.summary(opened, of).trials])
     assert found[0] == found[1] != found[2]
 
 
@@ -470,13 +470,13 @@ def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url:
     of = make_study(trials=3)
     claim = take(opened, of)
     history = opened.history(of.study_id)
-    study.summary(opened, of, history)
+    summaries.summary(opened, of, history)
     optuna.delete_study(study_name=of.name, storage=url)
     with pytest.raises(errors.TrialLost):
         claims.report(opened, claim, {1: 0.5}, 1.0, {})
     for call in (
         lambda: take(opened, of),
-        lambda: study.summary(opened, of, history),
+        lambda: summaries.summary(opened, of, history),
         lambda: orders.extend(opened, of.study_id, add=1),
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
@@ -501,9 +501,9 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: store.Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    walked = [of.spec.space.key(trial.params) for trial in study.summary(opened, of).trials]
+    walked = [of.spec.space.key(trial.params) for trial in summaries.summary(opened, of).trials]
     assert sorted(walked) == sorted(of.spec.space.key(params) for params in of.spec.space.configurations())
-    assert take(opened, of) is claims.Nothing.EXHAUSTED
+    assert take(opened, of) is allocations.NoTrial.EXHAUSTED
 
 
 def test_one_worker_walks_the_grid_in_the_files_order(opened: store.Store) -> None:

@@ -237,7 +237,7 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     """`work --stay` goes on when the study is extended, without being started again."""
     from test_acceptance import until
 
-    from search.ledger import study
+    from search.ledger import study, summaries
     from search.storage import store
 
     assert processes.run("create", quick)[0] == 0
@@ -245,10 +245,10 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     here = store.Store(processes.url)
     of = study.find(here, "quick")
     assert of is not None
-    until(lambda: study.summary(here, of).done == 4)
+    until(lambda: summaries.summary(here, of).done == 4)
     assert worker.poll() is None
     assert processes.run("extend", "quick", "--trials", "2")[0] == 0
-    until(lambda: study.summary(here, of).done == 6)
+    until(lambda: summaries.summary(here, of).done == 6)
     worker.terminate()
     assert worker.wait(10) == 0
 

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from playwright import sync_api
 
 from search.dashboard import curves, dashboard, metrics
-from search.ledger import claims, configurations, presence, study, waiting
+from search.ledger import allocations, claims, configurations, presence, study, waiting
 from search.storage import store
 from search.study import note, study_file
 
@@ -58,7 +58,7 @@ def basic(password: str) -> str:
 
 def finish(here: store.Store, of: study.Study, values: list[float], state: TrialState, reason: str = "") -> int:
     """A trial with these values, ended; returns its id."""
-    claim = claims.take(here, of, ME, presence.Watch(30.0))
+    claim = allocations.take(here, of, ME, presence.Watch(30.0))
     assert isinstance(claim, claims.Claim)
     configurations.configure(here, of, claim, here.history(of.study_id))
     attrs = {"worker": "host:1", **({"reason": reason} if reason else {})}
@@ -169,7 +169,7 @@ def test_finished_trials_have_their_learning_curve(opened: store.Store, make_stu
     finish(opened, of, [], TrialState.PRUNED, "hopeless before training")
     broken = finish(opened, of, [float("nan"), float("inf"), 0.5], TrialState.FAIL, "ValueError: $x$ | $\\frac{1$")
     door = dashboard.Door(opened)
-    running = claims.take(opened, of, ME, presence.Watch(30.0))
+    running = allocations.take(opened, of, ME, presence.Watch(30.0))
     assert isinstance(running, claims.Claim)
     claims.report(opened, running, {1: 0.5}, 1.0, {})
 
@@ -206,10 +206,10 @@ def test_metrics_count_what_happened(opened: store.Store, make_study: Make) -> N
     finish(opened, of, [], TrialState.FAIL, "raised")
     waiting.enqueue(opened, of, {"depth": 0})
     gone = presence.Worker("host:2", ME.host, 2**22 + 1, 1.0)  # no process has this pid
-    assert isinstance(claims.take(opened, of, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
+    assert isinstance(allocations.take(opened, of, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
     orphaned = samples(ask(dashboard.Door(opened), "/metrics")[1])
     assert orphaned['search_orphans{study="quick"}'] == 1
-    adopted = claims.take(opened, of, ME, presence.Watch(30.0))
+    adopted = allocations.take(opened, of, ME, presence.Watch(30.0))
     assert isinstance(adopted, claims.Claim)
     assert adopted.how == "adopted"
     found = samples(ask(dashboard.Door(opened), "/metrics")[1])

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import orders, study
+from search.ledger import orders, study, summaries
 from search.reports import evidence, takeaways
 from search.study import study_file
 from search.training import records
@@ -43,7 +43,7 @@ def experiment(
         for repeat, curve in enumerate(seeds):
             more = {key: give(value) for key, give in attrs.items()}
             trials.append(trial(spec, params, curve, repeat, **more))
-    summary = study.Summary(study.Study(1, spec), orders.Order(len(trials)), tuple(trials), 0.0, {})
+    summary = summaries.Summary(study.Study(1, spec), orders.Order(len(trials)), tuple(trials), 0.0, {})
     return evidence.Experiment.of(summary)
 
 
@@ -76,10 +76,10 @@ def test_a_space_says_what_kind_of_experiment_a_study_is() -> None:
     assert [depth.level(runs) for runs in depth.runs] == [0, 1, 7]
     assert depth.at(3) is None
     baseline = study_file.load(ROOT / "studies" / "baseline.toml")
-    single = evidence.Experiment.of(study.Summary(study.Study(1, baseline), orders.Order(1), (), 0.0, {}))
+    single = evidence.Experiment.of(summaries.Summary(study.Study(1, baseline), orders.Order(1), (), 0.0, {}))
     assert (single.factor, single.is_single, single.is_search) == (None, True, False)
     spec = study_file.load(ROOT / "studies" / "lab.toml")
-    summary = study.Summary(study.Study(1, spec), orders.Order(10), (), 0.0, {})
+    summary = summaries.Summary(study.Study(1, spec), orders.Order(10), (), 0.0, {})
     search = evidence.Experiment.of(summary)
     assert (search.is_search, search.runs, search.seeds) == (True, (), 0)
 
@@ -155,7 +155,7 @@ def test_every_takeaway_survives_a_study_that_has_only_begun() -> None:
     """Without the trials that it speaks of a takeaway is not tested, and nothing is raised."""
     empty = {
         name: evidence.Experiment.of(
-            study.Summary(
+            summaries.Summary(
                 study.Study(1, study_file.load(ROOT / "studies" / f"{name}.toml")), orders.Order(3), (), 0.0, {}
             )
         )

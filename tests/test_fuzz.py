@@ -19,7 +19,7 @@ from test_dashboard import HASH, ask_bytes
 
 from search import cli, errors
 from search.dashboard import dashboard
-from search.ledger import backup, checkpoint, study
+from search.ledger import backup, checkpoint, study, summaries
 from search.storage import addresses, store, tables
 from search.study import study_file
 
@@ -141,7 +141,7 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
 
     def content() -> Any:
-        summary = study.summary(here, of)
+        summary = summaries.summary(here, of)
         return (
             summary.order,
             [(trial.state, trial.params, trial.system_attrs) for trial in summary.trials],
@@ -227,7 +227,7 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
     door()
     here.write(lambda connection: connection.execute(tables.checkpoints.update().values(row)))
     assert here.read(lambda connection: checkpoint.find(connection, claim.trial_id)) is not None
-    assert len(study.summary(here, of).trials) == 1
+    assert len(summaries.summary(here, of).trials) == 1
     here.close()
 
 

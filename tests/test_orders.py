@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from test_claims import GONE, ME, Clock, take
 
 from search import errors
-from search.ledger import claims, orders, presence, study, waiting
+from search.ledger import allocations, claims, orders, presence, study, summaries, waiting
 from search.storage import store
 
 Make = Callable[..., study.Study]
@@ -19,10 +19,10 @@ def in_force(here: store.Store, of: study.Study) -> orders.Order:
 
 @pytest.mark.parametrize(
     ("state", "answer"),
-    [(orders.State.PAUSED, claims.Nothing.PAUSED), (orders.State.STOPPED, claims.Nothing.STOPPED)],
+    [(orders.State.PAUSED, allocations.NoTrial.PAUSED), (orders.State.STOPPED, allocations.NoTrial.STOPPED)],
 )
 def test_no_trial_begins_while_paused_or_stopped(
-    opened: store.Store, make_study: Make, state: orders.State, answer: claims.Nothing
+    opened: store.Store, make_study: Make, state: orders.State, answer: allocations.NoTrial
 ) -> None:
     """Neither a new nor a waiting nor an orphaned trial is taken; what runs may be told; then all goes on."""
     of = make_study(trials=4)
@@ -53,16 +53,16 @@ def test_hours_are_training_time_over_all_trials_and_owners(opened: store.Store,
     first, second = take(opened, of, GONE), take(opened, of)
     claims.report(opened, first, {1: 0.5}, 700.0, {})
     assert claims.beat(opened, [(second, 500.0)]) == []
-    assert study.summary(opened, of).seconds == 1200.0
+    assert summaries.summary(opened, of).seconds == 1200.0
     clock = Clock(opened, of)
     assert claims.beat(opened, [(second, 600.0)]) == []
     adopted = take(opened, of, watch=clock.watch)
     assert (adopted.number, adopted.seconds) == (0, 700.0)
     claims.tell(opened, adopted, TrialState.COMPLETE, 0.5, {}, 1200.0)
-    assert take(opened, of) is claims.Nothing.WAIT
+    assert take(opened, of) is allocations.NoTrial.WAIT
     claims.hand_over(opened, second, 650.0)
-    assert study.summary(opened, of).seconds == 1850.0
-    assert take(opened, of) is claims.Nothing.HOURS
+    assert summaries.summary(opened, of).seconds == 1850.0
+    assert take(opened, of) is allocations.NoTrial.HOURS
     assert orders.extend(opened, of.study_id, hours=0.5) == orders.Order(9, 1.0)
     assert take(opened, of).how == "waiting"
 
@@ -88,13 +88,13 @@ def test_a_trial_ended_by_another_tool_is_not_adopted(
 ) -> None:
     """An orphan that is due to fail, and is ended from outside in that moment: looked at again, not a crash."""
     of = make_study(trials=2)
-    monkeypatch.setattr(claims, "STALL_LIMIT", 1)
+    monkeypatch.setattr(allocations, "STALL_LIMIT", 1)
     claim = take(opened, of, GONE)
     clock = Clock(opened, of)
-    sightings = opened.read(lambda connection: claims._running(connection, of.study_id))
+    sightings = opened.read(lambda connection: allocations._running(connection, of.study_id))
     opened.optuna.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [0.5])
-    monkeypatch.setattr(claims, "_running", lambda *_: sightings)
+    monkeypatch.setattr(allocations, "_running", lambda *_: sightings)
     with pytest.raises(errors.TrialLost, match="ended by another tool"):
-        claims.take(opened, of, ME, clock.watch)
+        allocations.take(opened, of, ME, clock.watch)
     monkeypatch.undo()
-    assert claims.take(opened, of, ME, presence.Watch()).number == 1
+    assert allocations.take(opened, of, ME, presence.Watch()).number == 1

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from test_acceptance import ends, until
 
 from search import cli, errors
-from search.ledger import study
+from search.ledger import study, summaries
 from search.storage import store
 from search.study import study_file
 from search.training import own_objective
@@ -128,12 +128,12 @@ def text(function: str, trials: int = 1, pruning: str = "", budget: str = "max_f
     return TEXT.format(objective=f"mine_to_search:{function}", trials=trials, pruning=pruning, budget=budget)
 
 
-def searched(*settings: Any, **named: Any) -> tuple[study.Summary, list[FrozenTrial]]:
+def searched(*settings: Any, **named: Any) -> tuple[summaries.Summary, list[FrozenTrial]]:
     """A whole study by one worker in this process."""
     here = store.Store("sqlite:///own.db")
     of = study.create(here, study_file.parse(text(*settings, **named), "own.toml"))
     worker.Worker(here, of, own_objective.OwnObjective(of.spec), threading.Event()).run()
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     here.close()
     return summary, list(summary.trials)
 
@@ -238,7 +238,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
     assert of is not None
 
     def sleeping() -> bool:
-        return any(t.intermediate_values for t in study.summary(here, of).trials if t.state == TrialState.RUNNING)
+        return any(t.intermediate_values for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING)
 
     asks = (lambda pid: os.kill(pid, signal.SIGTERM), lambda _: processes.run("stop", "own", "--now"))
     for ask, function in zip(asks, ("sleeps", "swallows"), strict=True):
@@ -250,7 +250,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
         ask(process.pid)
         assert ends([process]) == [0]
         assert time.monotonic() - asked < 10
-        (trial,) = study.summary(here, of).trials
+        (trial,) = summaries.summary(here, of).trials
         assert trial.state == TrialState.WAITING
     file.write_text(text("sleeps", budget="max_failures = 0\nepoch_seconds = 1").replace('"own"', '"limited"'))
     assert processes.run("create", str(file))[0] == 0

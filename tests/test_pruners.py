@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from test_claims import take
 
 from search import errors
-from search.ledger import claims, study
+from search.ledger import claims, study, summaries
 from search.storage import store
 from search.study import pruners, study_file
 
@@ -89,7 +89,7 @@ def test_one_steps_values_are_read(opened: store.Store, make_study: Make) -> Non
     claims.tell(opened, taken[0], TrialState.PRUNED, None, {})
     claims.tell(opened, taken[1], TrialState.COMPLETE, 1.0, {})
     claims.hand_over(opened, taken[3])
-    found = opened.read(lambda c: pruners.others(c, of.study_id, taken[5].trial_id, 2))
+    found = opened.read(lambda c: summaries.others(c, of.study_id, taken[5].trial_id, 2))
     by_number = {other.number: (other.state, other.value) for other in found}
     assert sorted(by_number) == [0, 1, 2]
     assert by_number[0][0] == TrialState.PRUNED
@@ -126,7 +126,7 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     here = store.Store(f"sqlite:///{tmp_path}/search.db")
     of = study.create(here, study_file.parse(text, "x"))
     worker.Worker(here, of, objective.Objective(of.spec, tmp_path), threading.Event()).run()
-    pruned = [t for t in study.summary(here, of).trials if t.state == TrialState.PRUNED]
+    pruned = [t for t in summaries.summary(here, of).trials if t.state == TrialState.PRUNED]
     by_median = [t for t in pruned if t.user_attrs["reason"].startswith("median pruner after epoch ")]
     assert by_median
     assert len(by_median) < len(pruned)

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from playwright import sync_api
 
 from search import errors
-from search.ledger import study, waiting
+from search.ledger import study, summaries, waiting
 from search.reports import evidence, figures, page
 from search.storage import store
 from search.study import study_file
@@ -170,12 +170,14 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: store.Store, p
     assert confirming is not None
     assert confirming.spec.training is not None
     assert (confirming.spec.training.evaluate_on, confirming.spec.pruning.is_on) == ("test", False)
-    best = sorted(evidence.Experiment.of(study.summary(opened, searched)).runs, key=lambda runs: -runs.value.mean)[:3]
+    best = sorted(evidence.Experiment.of(summaries.summary(opened, searched)).runs, key=lambda runs: -runs.value.mean)[
+        :3
+    ]
     assert [entry["params"] for entry in found["configurations"]] == [runs.params for runs in best]
     for entry, runs in zip(found["configurations"], best, strict=True):
         assert entry["selected"] == runs.value.mean
         assert entry["optimism"] == pytest.approx(entry["selected"] - sum(entry["test"]) / 2)
-    trials = study.summary(opened, confirming).trials
+    trials = summaries.summary(opened, confirming).trials
     assert {trial.user_attrs[records.REPEAT.name] for trial in trials} == {1, 2}
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     seeds = {trial.user_attrs["seed"] for trial in trials}
@@ -184,10 +186,10 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: store.Store, p
 
     again = processes.run("confirm", "lab", "--top", "3", "--seeds", "2", "--json")
     assert json.loads(again[1].splitlines()[-1]) == found
-    assert len(study.summary(opened, confirming).trials) == len(trials) == 6
+    assert len(summaries.summary(opened, confirming).trials) == len(trials) == 6
     code, output = processes.run("confirm", "lab", "--top", "2", "--seeds", "2")
     assert (code, "has confirmed another choice of 'lab' already (--top 3 --seeds 2)" in output) == (2, True)
-    assert len(study.summary(opened, confirming).trials) == 6
+    assert len(summaries.summary(opened, confirming).trials) == 6
     code, output = processes.run("confirm", "lab", "--top", "1", "--seeds", "1", "--as", "second")
     assert (code, "confirmed: " in output) == (0, True), output
 
@@ -200,7 +202,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     first = processes.start(*words)
     here = store.Store(url, patience_seconds=30)
     deadline = time.monotonic() + 100
-    while (of := study.find(here, "depth")) is None or not study.summary(here, of).trials:
+    while (of := study.find(here, "depth")) is None or not summaries.summary(here, of).trials:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     first.send_signal(signal.SIGINT)
@@ -211,7 +213,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     for name, settings in (("baseline", 1), ("depth", 4), ("batch-size", 3)):
         found = study.find(here, name)
         assert found is not None
-        summary = study.summary(here, found)
+        summary = summaries.summary(here, found)
         assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE] * 2 * settings
         assert evidence.Experiment.of(summary).seeds == 2
     assert "## lab-replay: the search" in (processes.folder / "out" / "report.md").read_text()
@@ -257,7 +259,7 @@ def test_waiting_trials_fill_what_is_missing(opened: store.Store, tmp_path: path
     settings = list(of.spec.space.configurations())
     wanted = [(params, seed) for seed in range(3) for params in settings]
     assert [waiting.fill(opened, of, wanted), waiting.fill(opened, of, wanted)] == [12, 0]
-    assert study.summary(opened, of).budget == 12
+    assert summaries.summary(opened, of).budget == 12
     assert waiting.fill(opened, of, wanted[:4]) == 0
-    summary = study.summary(opened, of)
+    summary = summaries.summary(opened, of)
     assert (summary.budget, summary.count(TrialState.WAITING)) == (12, 12)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 import search
 from search import errors
-from search.ledger import claims, presence, study
+from search.ledger import allocations, claims, presence, study, summaries
 from search.storage import store
 from search.training import objective, objectives
 from search.worker import room, worker
@@ -161,10 +161,10 @@ def test_trials_are_the_same_in_slots(opened: store.Store, make_study: Make, tmp
         train = objective.Objective(of.spec, tmp_path)
         counting = Counting(train)
         working = worker.Worker(opened, of, counting, threading.Event(), slots=slots, need=train.need)
-        assert working.run() is claims.Nothing.FINISHED
+        assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
-        trials = study.summary(opened, of).trials
-        assert all(trial.state in study.FINISHED for trial in trials)
+        trials = summaries.summary(opened, of).trials
+        assert all(trial.state in summaries.COUNTED for trial in trials)
         keys = ("avg_losses", "reason", "seed", "trained")
         found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
     assert len(found[0]) == 16
@@ -187,19 +187,19 @@ def test_out_of_memory_goes_on_alone(opened: store.Store, make_study: Make) -> N
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(hungry)
-    assert worker.Worker(opened, of, counting, threading.Event(), slots=3).run() is claims.Nothing.FINISHED
+    assert worker.Worker(opened, of, counting, threading.Event(), slots=3).run() is allocations.NoTrial.FINISHED
     assert begun == {**dict.fromkeys(range(8), 1), 2: 2}
     assert counting.beside[2] == 1
     assert max(counting.beside.values()) > 1
-    assert [trial.state for trial in study.summary(opened, of).trials] == [TrialState.COMPLETE] * 8
+    assert [trial.state for trial in summaries.summary(opened, of).trials] == [TrialState.COMPLETE] * 8
 
 
 def test_the_last_try_of_a_trial_is_made_alone(opened: store.Store, make_study: Make) -> None:
     """A trial whose owners died twice without getting further takes no other with it, should it kill this one too."""
     of = make_study(trials=6)
     watch = presence.Watch(0.0)
-    for _ in range(claims.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
-        assert isinstance(claims.take(opened, of, GONE, watch), claims.Claim)
+    for _ in range(allocations.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
+        assert isinstance(allocations.take(opened, of, GONE, watch), claims.Claim)
 
     def quick(_: objectives.Trial) -> objectives.Result:
         time.sleep(0.2)
@@ -207,10 +207,10 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: store.Store, make_study: 
 
     counting = Counting(quick)
     working = worker.Worker(opened, of, counting, threading.Event(), slots=3, grace_seconds=0.3)
-    assert working.run() is claims.Nothing.FINISHED
+    assert working.run() is allocations.NoTrial.FINISHED
     assert counting.beside[0] == 1
     assert max(counting.beside.values()) > 1
-    assert [trial.state for trial in study.summary(opened, of).trials] == [TrialState.COMPLETE] * 6
+    assert [trial.state for trial in summaries.summary(opened, of).trials] == [TrialState.COMPLETE] * 6
 
 
 @pytest.mark.slow
@@ -226,7 +226,7 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     def running() -> list[int]:
         return [
             trial.number
-            for trial in study.summary(here, of).trials
+            for trial in summaries.summary(here, of).trials
             if trial.state == TrialState.RUNNING and trial.intermediate_values
         ]
 
@@ -235,12 +235,12 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     wait_until(lambda: len(running()) == 3)
     first.send_signal(how)
     assert first.wait(30) == (0 if how == signal.SIGTERM else -how)
-    assert not [t for t in study.summary(here, of).trials if t.state == TrialState.RUNNING] or how == signal.SIGKILL
+    assert not [t for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING] or how == signal.SIGKILL
     code, output = processes.run("work", "quick", *options)
     assert code == 0, output
     assert output.count("event=adopted" if how == signal.SIGKILL else "event=waiting") >= 3
     assert "event=resumed" in output
-    trials = study.summary(here, of).trials
+    trials = summaries.summary(here, of).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     assert [len(trial.intermediate_values) for trial in trials] == [150] * 6
     here.close()

@@ -12,10 +12,10 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search.ledger import claims, orders, roster, strategy, study
+from search.ledger import allocations, orders, roster, study, summaries
 from search.space import space
 from search.storage import store
-from search.study import study_file
+from search.study import samplers, study_file
 from search.training import objectives
 from search.worker import worker
 
@@ -42,13 +42,13 @@ def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[space.Para
     budget = of.spec.budget.trials
     for part in range(1, parts + 1):
         orders.extend(here, of.study_id, to=budget * part // parts)
-        assert worker.Worker(here, of, formula, threading.Event()).run() is claims.Nothing.FINISHED
-    found = [trial.params for trial in study.summary(here, of).trials]
+        assert worker.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
+    found = [trial.params for trial in summaries.summary(here, of).trials]
     here.close()
     return found
 
 
-@pytest.mark.parametrize("name", strategy.NAMES)
+@pytest.mark.parametrize("name", samplers.NAMES)
 def test_a_study_repeats_exactly(tmp_path: pathlib.Path, name: str) -> None:
     """With one worker and a seed the same configurations come in the same order, also from several workers in turn."""
     text = quick_text(sampler=name, trials=14 if name == "gp" else 24, hopeless="false")
@@ -62,7 +62,7 @@ def test_a_study_repeats_exactly(tmp_path: pathlib.Path, name: str) -> None:
     assert len(first) == (14 if name == "gp" else 24)
     assert searched(folders[1], text) == first
     assert searched(folders[2], text, parts=3) == first
-    if name != strategy.GRID:
+    if name != samplers.GRID:
         assert searched(tmp_path, text.replace("seed = 1", "seed = 2")) != first
 
 
@@ -78,7 +78,7 @@ def test_a_worker_signs_the_roster_and_out_again(opened: store.Store, make_study
         seen.append(roster.call(opened, of.study_id))
         return formula(trial)
 
-    assert worker.Worker(opened, of, looked_at, threading.Event()).run() is claims.Nothing.FINISHED
+    assert worker.Worker(opened, of, looked_at, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert [member.trials for member in seen[0].members] == [(0,)]
     assert roster.call(opened, of.study_id).members == ()
 
@@ -110,8 +110,8 @@ def test_the_time_of_every_end_is_kept(opened: store.Store, make_study: Make) ->
         threading.Event().wait(0.05)
         raise ValueError("no such thing")
 
-    assert worker.Worker(opened, of, broken, threading.Event()).run() is claims.Nothing.FAILURES
-    summary = study.summary(opened, of)
+    assert worker.Worker(opened, of, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
+    summary = summaries.summary(opened, of)
     assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
     attrs = summary.trials[0].user_attrs
     assert attrs["reason"] == "ValueError: no such thing"
@@ -137,13 +137,19 @@ max_failures = 0
 @pytest.mark.parametrize(
     ("x", "sampler", "trials", "ends", "done"),
     [
-        ("{ low = 0.0, high = 1.0 }", "gp", 16, claims.Nothing.FINISHED, 16),  # its best point is the bound, always
-        ("{ low = 0.0, high = 0.5, step = 0.1 }", "tpe", 10, claims.Nothing.EXHAUSTED, 6),
-        ("{ low = 0.1, high = 0.1 }", "random", 3, claims.Nothing.EXHAUSTED, 1),
+        (
+            "{ low = 0.0, high = 1.0 }",
+            "gp",
+            16,
+            allocations.NoTrial.FINISHED,
+            16,
+        ),  # its best point is the bound, always
+        ("{ low = 0.0, high = 0.5, step = 0.1 }", "tpe", 10, allocations.NoTrial.EXHAUSTED, 6),
+        ("{ low = 0.1, high = 0.1 }", "random", 3, allocations.NoTrial.EXHAUSTED, 1),
     ],
 )
 def test_floats_are_never_tried_twice_nor_failed_for_it(
-    tmp_path: pathlib.Path, x: str, sampler: str, trials: int, ends: claims.Nothing, done: int
+    tmp_path: pathlib.Path, x: str, sampler: str, trials: int, ends: allocations.NoTrial, done: int
 ) -> None:
     """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
     here = store.Store(f"sqlite:///{tmp_path}/search.db")
@@ -153,7 +159,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
         return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
 
     assert worker.Worker(here, of, higher, threading.Event()).run() is ends
-    found = study.summary(here, of).trials
+    found = summaries.summary(here, of).trials
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
     assert len({trial.params["x"] for trial in found}) == done
     here.close()
@@ -176,9 +182,9 @@ def test_out_of_memory_is_tried_once_more(opened: store.Store, make_study: Make,
             raise error
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
-    assert worker.Worker(opened, of, hungry, threading.Event()).run() is claims.Nothing.FINISHED
+    assert worker.Worker(opened, of, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
-    failed, *others = study.summary(opened, of).trials
+    failed, *others = summaries.summary(opened, of).trials
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["reason"].startswith(type(error).__name__)
     assert "hungry" in failed.user_attrs["traceback"]
@@ -202,9 +208,9 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> N
                 )
 
     sqlalchemy.event.listen(here.engine, "before_cursor_execute", cut)
-    assert worker.Worker(here, of, formula, threading.Event()).run() is claims.Nothing.FINISHED
+    assert worker.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert len(seen) > 15
     assert here.interruptions > 15
-    trials = study.summary(here, of).trials
+    trials = summaries.summary(here, of).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 60, [t.user_attrs.get("reason") for t in trials]
     here.close()

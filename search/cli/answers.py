@@ -1,38 +1,41 @@
 """A study as commands print it, in text or JSON, and whether anybody is there to work on it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import console
 
 from search import words
-from search.ledger import forecast, orders, roster, study
+from search.cli import tables
+from search.ledger import forecast, orders, roster, sentences, summaries
 from search.storage import store
-from search.worker import display
+
+if TYPE_CHECKING:
+    pass
 
 out = console.Console(soft_wrap=False)
 err = console.Console(stderr=True)
 
 
-def counts(summary: study.Summary) -> str:
+def counts(summary: summaries.Summary) -> str:
     """How far a study is, in a phrase."""
     states = ", ".join(f"{count} {word}" for word, count in summary.as_json()["trials"].items() if count)
     state = "" if summary.order.state is orders.State.ACTIVE else f", {summary.order.state}"
     return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'}){state}"
 
 
-def as_json(here: store.Store, summary: study.Summary) -> dict[str, Any]:
+def as_json(here: store.Store, summary: summaries.Summary) -> dict[str, Any]:
     """What `--json` prints of a study."""
     crew = roster.call(here, summary.study.study_id)
     left = forecast.seconds_left(summary, len(crew.members))
     return {
         **summary.as_json(),
         **crew.as_json(),
-        "reasons": display.reason_counts(summary),
+        "reasons": sentences.reason_counts(summary),
         "forecast_seconds": None if left is None else round(left, 1),
     }
 
 
-def who_does_it(here: store.Store, summary: study.Summary) -> str:
+def who_does_it(here: store.Store, summary: summaries.Summary) -> str:
     """Whether anybody is there to do what was ordered."""
     name, crew = summary.study.name, roster.call(here, summary.study.study_id)
     if summary.order.state is not orders.State.ACTIVE:
@@ -42,17 +45,17 @@ def who_does_it(here: store.Store, summary: study.Summary) -> str:
     return f"no worker is alive: `search run {name}` or `search work {name}` does it"
 
 
-def print_trials(summary: study.Summary, *more: str) -> None:
+def print_trials(summary: summaries.Summary, *more: str) -> None:
     """The table of trials, the reasons, more lines, the best."""
-    out.print(display.trial_table(summary))
-    for line in display.reasons(summary):
+    out.print(tables.of_trials(summary))
+    for line in sentences.reasons(summary):
         out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
     for line in more:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
-    out.print(display.best_sentence(summary), style="bold green", highlight=False, soft_wrap=True)
+    out.print(sentences.best(summary), style="bold green", highlight=False, soft_wrap=True)
 
 
-def print_end(summary: study.Summary) -> None:
+def print_end(summary: summaries.Summary) -> None:
     """What `search run` ends with."""
     print_trials(summary)
     out.print(f"{summary.study.name}: {counts(summary)}", highlight=False)

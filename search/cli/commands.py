@@ -13,12 +13,12 @@ import click
 
 from models.errors import ModelError
 from search import errors
-from search.cli import answers, bench, options, reporting, steering, taking, watching
+from search.cli import answers, bench, reporting, steering, taking, watching
 from search.cli.options import common, json_option, local_workers, study_argument, training
-from search.ledger import backup, study
+from search.ledger import backup, study, summaries
 from search.storage import addresses, store
 from search.study import study_file
-from search.worker import signals, supervisor
+from search.worker import progress, signals, supervisor, workforces
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,7 +72,7 @@ def cli() -> None:
 @local_workers
 @json_option
 @common
-def run(name: str, force: supervisor.Workforce, as_json: bool, storage: str) -> int:
+def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> int:
     """Creates or resumes a study and works on it here until it is finished.
 
     Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
@@ -82,13 +82,13 @@ def run(name: str, force: supervisor.Workforce, as_json: bool, storage: str) -> 
       search run lab
       search run studies/lab.toml --workers 4 --device cuda
     """
-    spec = study_file.load(options.study_path(name))
+    spec = study_file.load(study_file.path_of(name))
     storage = addresses.check_url(storage)
-    supervisor.check_training(spec, force)
-    here = store.Store(storage, options.OPEN_SECONDS)
-    of = supervisor.create_or_resume(here, spec)
+    workforces.check_training(spec, force)
+    here = store.Store(storage, store.OPEN_SECONDS)
+    of = supervisor.begin(here, spec)
     code = supervisor.supervise(here, of, force)
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
     elif code == 0:
@@ -112,17 +112,21 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
       search create lab --exist-ok
       search create studies/lab.toml --storage postgresql://user@host/search
     """
-    spec = study_file.load(options.study_path(name))
-    here = store.Store(storage, options.OPEN_SECONDS)
-    if exist_ok and (known := supervisor.find_same(here, spec)) is not None:
-        summary = study.summary(here, known)
-        text = f"study {known.name!r} is there: {answers.counts(summary)}"
+    spec = study_file.load(study_file.path_of(name))
+    here = store.Store(storage, store.OPEN_SECONDS)
+    if exist_ok and (known := study.find_same(here, spec)) is not None:
+        there, notes = known
+        for note in notes:
+            progress.note(note)
+        summary = summaries.summary(here, there)
+        text = f"study {there.name!r} is there: {answers.counts(summary)}"
         click.echo(json.dumps(summary.as_json()) if as_json else text)
         return
     of = study.create(here, spec)
-    supervisor.print_notes(spec)
+    for note in spec.notes:
+        progress.note(note)
     if as_json:
-        click.echo(json.dumps(study.summary(here, of).as_json()))
+        click.echo(json.dumps(summaries.summary(here, of).as_json()))
         return
     size = spec.space.size
     click.echo(
@@ -172,10 +176,10 @@ def work(
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
     here = store.Store(storage, patience, stop)
-    of = options.find_study(here, name)
-    supervisor.check_slots(of.spec, slots, device)
+    of = study.load(here, name)
+    workforces.check_slots(of.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
-    from search.ledger import claims
+    from search.ledger import allocations
     from search.worker import worker
 
     train: Any
@@ -193,7 +197,7 @@ def work(
     ended = worker.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
     if interrupted.is_set():
         return 130
-    if ended is claims.Nothing.FAILURES:
+    if ended is allocations.NoTrial.FAILURES:
         raise errors.SearchError(f"study {of.name!r}: {ended.value} ({of.spec.budget.max_failures})")
     return 0
 
@@ -209,8 +213,8 @@ def write_backup(name: str, file: pathlib.Path, storage: str) -> None:
     Example:
       search backup lab lab-monday.db
     """
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
     with answers.err.status("writing ..."):
         backup.write(here, of, file)
     click.echo(f"study {of.name!r} written to {file}; `search restore {file}` puts it into a storage")
@@ -227,10 +231,10 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
     Example:
       search restore lab-monday.db --storage postgresql://user@host/search
     """
-    here = store.Store(storage, options.OPEN_SECONDS)
+    here = store.Store(storage, store.OPEN_SECONDS)
     with answers.err.status("reading ..."):
         of = backup.read(here, file)
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     if as_json:
         click.echo(json.dumps(answers.as_json(here, summary)))
         return

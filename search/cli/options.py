@@ -1,27 +1,19 @@
 """What commands share: their options, and the study that a user means by a name."""
 
 import functools
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from optuna.trial import FrozenTrial
 
-from search import errors, words
-from search.ledger import presence, study
+from search import errors
+from search.ledger import presence
 from search.storage import addresses, store
-from search.study import study_file
 from search.training import objectives
-from search.worker import supervisor
+from search.worker import workforces
 
 T = TypeVar("T")
-
-SLOTS_LIMIT = 1_024
-OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
-STUDIES = pathlib.Path("studies")
-HERE = pathlib.Path(__file__).resolve().parent.parent.parent
 
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 data_option = click.option(
@@ -116,7 +108,7 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
     @click.option(
         "--slots",
         envvar="SEARCH_SLOTS",
-        type=click.IntRange(1, SLOTS_LIMIT),
+        type=click.IntRange(1, workforces.SLOTS_LIMIT),
         default=1,
         show_default=True,
         metavar="TRIALS",
@@ -147,51 +139,7 @@ def local_workers(command: Callable[..., T]) -> Callable[..., T]:
         slots: int,
         **kwargs: Any,
     ) -> T:
-        force = supervisor.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds, slots)
+        force = workforces.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds, slots)
         return command(*args, force=force, **kwargs)
 
     return wrapped
-
-
-def open_store(url: str) -> store.Store:
-    """The storage, for a command that makes none: a mistyped SQLite path must not become an empty file."""
-    file = addresses.sqlite_file(url)
-    if file is not None and not file.exists():
-        raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
-    return store.Store(url, OPEN_SECONDS)
-
-
-def study_path(name: str) -> pathlib.Path:
-    """The study file that a user means by a name or a path."""
-    if name.endswith(".toml") or os.sep in name:
-        return pathlib.Path(name)
-    folders = [folder for folder in (STUDIES, HERE / STUDIES) if folder.is_dir()]
-    for folder in folders:
-        if (path := folder / f"{name}.toml").is_file():
-            return path
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{words.hint(name, known)}")
-
-
-def find_study(here: store.Store, name: str) -> study.Study:
-    """The study in the storage that a user means by a name or a path."""
-    wanted = study_file.load(pathlib.Path(name)).name if name.endswith(".toml") else name
-    found = study.find(here, wanted)
-    if found is None:
-        known = study.names(here)
-        raise errors.StudyNotFound(
-            f"no study {wanted!r} in {addresses.hide_password(here.url)}{words.hint(wanted, known)}"
-        )
-    return found
-
-
-def find_trial(here: store.Store, of: study.Study, number: int) -> FrozenTrial:
-    """A trial of a study by its number.
-
-    Raises:
-        errors.InputError: there is none.
-    """
-    trials = study.summary(here, of).trials
-    if not 0 <= number < len(trials):
-        raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
-    return trials[number]

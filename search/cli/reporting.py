@@ -7,11 +7,11 @@ import time
 import click
 
 from search import words
-from search.cli import answers, options
+from search.cli import answers, tables
 from search.cli.options import common, json_option, local_workers, study_argument
-from search.ledger import study
+from search.ledger import study, summaries
 from search.storage import addresses, store
-from search.worker import display, supervisor
+from search.worker import supervisor, workforces
 
 output_option = click.option(
     "--output",
@@ -38,8 +38,8 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report lab
       search report depth width activation --output one-factor
     """
-    here = options.open_store(storage)
-    write_report(here, [options.find_study(here, name) for name in names], output, title, as_json)
+    here = store.open_existing(storage)
+    write_report(here, [study.load(here, name) for name in names], output, title, as_json)
 
 
 def write_report(
@@ -81,7 +81,7 @@ def confirm(
     top: int,
     seeds: int,
     other_name: str | None,
-    force: supervisor.Workforce,
+    force: workforces.Workforce,
     as_json: bool,
     storage: str,
 ) -> int:
@@ -95,18 +95,20 @@ def confirm(
     """
     from search.reports import confirmation
 
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
-    summary = study.summary(here, of)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
+    summary = summaries.summary(here, of)
     if summary.done < summary.budget:
         answers.err.print(f"note: {of.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
-    if code := confirmation.run(here, confirmation.prepare(here, of, top, seeds, other_name), force):
+    confirming = confirmation.prepare(here, of, top, seeds, other_name)
+    workforces.check_training(confirming.spec, force)
+    if code := supervisor.supervise(here, confirming, force):
         return code
     found = confirmation.expect(here, of, other_name)
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return 0
-    answers.out.print(display.confirmation_table(found))
+    answers.out.print(tables.of_confirmation(found))
     answers.out.print(confirmation.sentence(found), style="bold green", highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -119,7 +121,7 @@ def confirm(
 @json_option
 @common
 def reproduce(
-    seeds: int, trials: int, output: pathlib.Path, force: supervisor.Workforce, as_json: bool, storage: str
+    seeds: int, trials: int, output: pathlib.Path, force: workforces.Workforce, as_json: bool, storage: str
 ) -> int:
     """Repeats the whole lab and writes its report: baseline, five factors, the search, the published trials.
 
@@ -132,12 +134,21 @@ def reproduce(
     """
     from search.reports import reproduction
 
-    here = store.Store(addresses.check_url(storage), options.OPEN_SECONDS)
+    here = store.Store(addresses.check_url(storage), store.OPEN_SECONDS)
     started, studies = time.monotonic(), []
-    for step in reproduction.run(here, force, seeds, trials):
+    for spec in reproduction.specs():
+        workforces.check_training(spec, force)
+    steps = reproduction.run(
+        here,
+        lambda spec: supervisor.begin(here, spec),
+        lambda study, label: supervisor.supervise(here, study, force, label),
+        seeds,
+        trials,
+    )
+    for step in steps:
         if step.code:
             return step.code
-        summary = study.summary(here, step.of)
+        summary = summaries.summary(here, step.of)
         studies.append(step.of)
         answers.err.print(f"{step.of.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
     write_report(here, studies, output, reproduction.LAB_TITLE, as_json)

@@ -6,9 +6,9 @@ import click
 from optuna.trial import TrialState
 
 from search import errors, words
-from search.cli import answers, options
+from search.cli import answers
 from search.cli.options import common, json_option, study_argument
-from search.ledger import orders, study, waiting
+from search.ledger import orders, study, summaries, waiting
 from search.space import space
 from search.storage import store
 from search.training import records
@@ -33,10 +33,10 @@ def extend(name: str, trials: int | None, to: int | None, hours: float | None, a
     """
     if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
         raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
     order = orders.extend(here, of.study_id, trials, to, hours)
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     if as_json:
         click.echo(json.dumps(answers.as_json(here, summary)))
         return
@@ -95,10 +95,10 @@ def resume(name: str, as_json: bool, storage: str) -> None:
 
 
 def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json: bool) -> None:
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
     before = orders.set_state(here, of.study_id, state, now)
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     if as_json:
         click.echo(json.dumps(answers.as_json(here, summary)))
         return
@@ -139,15 +139,15 @@ def enqueue(
         raise errors.InputError("enqueue takes either PARAMETER=VALUE... or --trial N")
     if trial is not None and repeats is None:
         raise errors.InputError("enqueue --trial takes --repeats K too: a study trains no configuration twice unasked")
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
     kept, dropped = _configuration(of, settings) if trial is None else (_params_of(here, of, trial), {})
     numbers = [waiting.enqueue(here, of, kept)] if repeats is None else waiting.repeat(here, of, kept, repeats)
     if dropped:
         answers.err.print(
             f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
         )
-    summary = study.summary(here, of)
+    summary = summaries.summary(here, of)
     if as_json:
         click.echo(
             json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(here, summary)})
@@ -172,7 +172,7 @@ def _params_of(here: store.Store, of: study.Study, number: int) -> space.Params:
     Raises:
         errors.InputError: there is no such trial, or it has none yet.
     """
-    trials = study.summary(here, of).trials
+    trials = summaries.summary(here, of).trials
     params: space.Params = {}
     if number < len(trials):  # a waiting one has what was enqueued
         params = records.wanted(trials[number])

@@ -8,9 +8,10 @@ import click
 from rich import progress, table
 
 from search import errors
-from search.cli import answers, options
+from search.cli import answers, options, tables
 from search.cli.options import common, json_option, study_argument
-from search.worker import display
+from search.ledger import study, summaries
+from search.storage import store
 
 if TYPE_CHECKING:
     from search.exports import prediction
@@ -57,13 +58,13 @@ def export(
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
     """
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
     from search.exports import exported
     from search.training import objective
 
     files = exported.check_path(path, onnx, force)
-    choice = exported.choose(here, of, None if trial is None else options.find_trial(here, of, trial))
+    choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
     train = objective.Objective(choice.of.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
         task = bar.add_task(f"trial {choice.trial.number}", total=max(choice.trial.intermediate_values, default=0))
@@ -114,7 +115,7 @@ def predict(
         if as_json:
             click.echo(json.dumps(tested.as_json()))
             return
-        grid = display.plain_table("class", "recall")
+        grid = tables.plain("class", "recall")
         for name, recall in tested.recalls.items():
             grid.add_row(name, f"{recall:.3f}")
         answers.out.print(grid)
@@ -128,7 +129,7 @@ def predict(
 
 
 def _table(found: "list[prediction.Prediction]") -> table.Table:
-    grid = display.plain_table("image", "class", "probability", "else", "note")
+    grid = tables.plain("image", "class", "probability", "else", "note")
     for each in found:
         first, *others = list(each.ranked.items())[:SHOWN]
         rest = ", ".join(f"{name} {share:.3f}" for name, share in others)

@@ -7,11 +7,10 @@ import click
 from rich import progress
 
 from search import errors
-from search.cli import answers, options
+from search.cli import answers, options, tables
 from search.cli.options import common, json_option, study_argument
-from search.ledger import roster, study
-from search.storage import addresses
-from search.worker import display
+from search.ledger import roster, sentences, study, summaries
+from search.storage import addresses, store
 
 
 @click.command()
@@ -26,19 +25,18 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
       search status lab
       search status lab --json
     """
-    here = options.open_store(storage)
-    summaries = [
-        study.summary(here, options.find_study(here, each)) for each in (study.names(here) if name is None else [name])
-    ]
+    here = store.open_existing(storage)
+    names = study.names(here) if name is None else [name]
+    found = [summaries.summary(here, study.load(here, each)) for each in names]
     if as_json:
-        found = [answers.as_json(here, summary) for summary in summaries]
-        click.echo(json.dumps(found if name is None else found[0]))
+        answered = [answers.as_json(here, summary) for summary in found]
+        click.echo(json.dumps(answered if name is None else answered[0]))
         return
-    if not summaries:
+    if not found:
         click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
-    for summary in summaries:
+    for summary in found:
         answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
-        answers.print_trials(summary, *display.situation(summary, roster.call(here, summary.study.study_id)))
+        answers.print_trials(summary, *sentences.situation(summary, roster.call(here, summary.study.study_id)))
 
 
 @click.command(name="list")
@@ -52,12 +50,12 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list
       search list --json
     """
-    here = options.open_store(storage)
-    summaries = [study.summary(here, options.find_study(here, name)) for name in study.names(here)]
+    here = store.open_existing(storage)
+    found = [summaries.summary(here, study.load(here, name)) for name in study.names(here)]
     if as_json:
-        click.echo(json.dumps([summary.as_json() for summary in summaries]))
-    elif summaries:
-        answers.out.print(display.study_table(summaries))
+        click.echo(json.dumps([summary.as_json() for summary in found]))
+    elif found:
+        answers.out.print(tables.of_studies(found))
     else:
         click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
 
@@ -82,9 +80,9 @@ def replay_trial(
       search replay lab 7
       search replay lab 7 --engine reference
     """
-    here = options.open_store(storage)
-    of = options.find_study(here, name)
-    trial = options.find_trial(here, of, number)
+    here = store.open_existing(storage)
+    of = study.load(here, name)
+    trial = summaries.load_trial(here, of, number)
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")
     from search.training import objective, retraining
@@ -141,7 +139,7 @@ def dashboard(
     if password_hash_file is not None:
         text = options.read_secret(password_hash_file, "--password-hash-file")
         password_hash = door.check_hash(text, f"--password-hash-file {password_hash_file}")
-    here = options.open_store(storage)
+    here = store.open_existing(storage)
     writing = "reading only" if password_hash is None else "writing with the password"
     return door.serve(
         door.Door(here, host_names, password_hash),

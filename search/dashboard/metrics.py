@@ -1,17 +1,15 @@
 """What Prometheus scrapes: the state of every study, read from the database when asked."""
 
 import collections
-import dataclasses
 import threading
 import time
 from collections.abc import Iterator
 
-import sqlalchemy
 from prometheus_client import core, registry
 
 from models import recipe
-from search.ledger import roster, study
-from search.storage import histories, tables
+from search.ledger import roster, study, summaries
+from search.storage import histories
 from search.storage.store import Store
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
@@ -34,14 +32,6 @@ COUNTERS = {
     "search_adoptions": "Trials taken over from a worker that was gone",
     "search_cpu_hours": "Training time over all trials and workers, of one thread each, hours",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What a study's claims add up to."""
-
-    epochs: int
-    adoptions: int
 
 
 class Collector(registry.Collector):
@@ -72,7 +62,7 @@ class Collector(registry.Collector):
 
     def _add(self, of: study.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
         history = self._histories.setdefault(of.study_id, self._store.history(of.study_id))
-        summary, work = study.summary(self._store, of, history), _work(self._store, of.study_id)
+        summary, work = summaries.summary(self._store, of, history), summaries.work_done(self._store, of.study_id)
         crew = roster.call(self._store, of.study_id)
         images = _images(of)
         epochs_per_second = self._rates.setdefault(of.study_id, Rate()).after(work.epochs, time.monotonic())
@@ -110,15 +100,6 @@ class Rate:
             self._seen.popleft()
         start, first = self._seen[0]
         return max(0.0, (count - first) / (now - start)) if now > start else 0.0
-
-
-def _work(store: Store, study_id: int) -> Work:
-    claims = tables.claims
-    sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
-    row = store.read(
-        lambda connection: connection.execute(sqlalchemy.select(*sums).where(claims.c.study_id == study_id)).one()
-    )
-    return Work(*map(int, row))
 
 
 def _images(of: study.Study) -> int | None:

@@ -12,7 +12,7 @@ from models import classifier, onnx_graph
 from models import recipe as recipes
 from search import errors, whole_file
 from search.exports import model_card
-from search.ledger import study
+from search.ledger import study, summaries
 from search.reports import confirmation, evidence
 from search.storage import store
 from search.training import objective, records, retraining
@@ -77,7 +77,7 @@ def choose(here: store.Store, of: study.Study, trial: FrozenTrial | None = None)
                 f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of `{of.name}`."
             )
             return Choice(confirming, runs.trials[min(runs.trials)], how, list(runs.values.values()))
-    best = study.summary(here, of).best
+    best = summaries.summary(here, of).best
     if best is None:
         raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to export")
     return Choice(of, best, f"It has the best value of study `{of.name}`.")

@@ -13,6 +13,7 @@ from search.ledger import claims, reservations, strategy, study
 from search.space import space, unseen
 from search.storage import histories, statements
 from search.storage.store import Store
+from search.study import samplers
 from search.training import records
 
 RESAMPLE_LIMIT = 3
@@ -35,7 +36,7 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: histo
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
             return _expect(assign(store, of, claim, whole), whole)
-    if of.spec.sampler.name == strategy.GRID:
+    if of.spec.sampler.name == samplers.GRID:
         return _reserve(store, of, claim, fixed, lambda taken: unseen.next_in_grid(tree, fixed, taken))
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number

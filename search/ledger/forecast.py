@@ -4,11 +4,11 @@ import statistics
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import study
+from search.ledger import summaries
 from search.training import records
 
 
-def seconds_left(summary: study.Summary, workers: int) -> float | None:
+def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
     """Wall seconds until the budget is used up with so many workers; None while nothing is known of it.
 
     Running trials take `seconds / epochs` for each epoch that is left; trials to come take the mean of those that are
@@ -16,7 +16,7 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
     first, that is the answer.
     """
     running = [t for t in summary.trials if t.state == TrialState.RUNNING]
-    done = [t for t in summary.trials if t.state in study.FINISHED]
+    done = [t for t in summary.trials if t.state in summaries.COUNTED]
     if not workers or not (done or any(t.intermediate_values for t in running)):
         return None
     workers = max(workers, len(running))  # one with slots runs several
@@ -38,7 +38,7 @@ def seconds_left(summary: study.Summary, workers: int) -> float | None:
     return max([(sum(rest) + to_come * mean) / workers, *rest])
 
 
-def steps(summary: study.Summary) -> int | None:
+def steps(summary: summaries.Summary) -> int | None:
     """Steps of a whole trial; None where an objective of the user's own has not shown it yet."""
     if summary.study.spec.training is not None:
         return summary.study.spec.training.epochs

@@ -56,24 +56,6 @@ def propose(name: str, question: Question) -> space.Params:
     return SAMPLERS[name](question)
 
 
-def refusal(name: str, tree: space.Space, prunes: bool) -> str | None:
-    """Why a sampler cannot work on a space, or beside pruning; None where it can."""
-    endless = ", ".join(p.name for p in tree.parameters if p.values is None)
-    if name == GRID and endless:
-        return f"since {endless} is continuous; list its values as choices"
-    if name in FROM_COMPLETE_TRIALS and prunes:
-        return "while [pruning] is on: it learns from complete trials only and would propose what was pruned again"
-    if name == "cmaes":
-        chosen = [p.name for p in tree.parameters if not p.is_numeric and not p.distribution.single()]
-        if chosen:
-            return f"since it moves along numbers, and {', '.join(chosen)} has choices"
-        if branches := [p.name for p in tree.parameters if p.when]:
-            return f"since it needs the same parameters in every trial, and {', '.join(branches)} may not exist"
-        if sum(not p.distribution.single() for p in tree.parameters) < 2:
-            return "since it needs two parameters or more"
-    return None
-
-
 def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Question], space.Params]:
     """A sampler of Optuna's that stores nothing."""
 
@@ -163,9 +145,5 @@ SAMPLERS: dict[str, Callable[[Question], space.Params]] = {
     "cmaes": _cma,
     "gp": _gp,
 }
-# Optuna's GridSampler raises in the last tell and loses the point of a failed trial: the grid is ours to walk.
-GRID = "grid"
-NAMES = (*SAMPLERS, GRID)
-FROM_COMPLETE_TRIALS = ("gp", "cmaes")
 ONE_ATTEMPT = ("qmc", "gp")  # asked again, they say the same
 FROM_NO_TRIALS = ("random", "qmc")

@@ -2,24 +2,21 @@
 
 import dataclasses
 import json
+import pathlib
 import uuid
-from typing import Any
 
 import sqlalchemy
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc
 
-from search import errors
+from search import errors, words
 from search.ledger import orders, reservations
-from search.storage import histories, tables
+from search.storage import addresses, tables
 from search.storage.store import Store
 from search.study import note, study_file
-from search.training import records
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,79 +30,6 @@ class Study:
     def name(self) -> str:
         """The study's name."""
         return self.spec.name
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """A study at one moment.
-
-    Attributes:
-        order: what is in force.
-        trials: Optuna's, by number.
-        seconds: training time over all trials and owners.
-        running_seconds: the same of each running trial, by number.
-    """
-
-    study: Study
-    order: orders.Order
-    trials: tuple[FrozenTrial, ...]
-    seconds: float
-    running_seconds: dict[int, float]
-
-    @property
-    def budget(self) -> int:
-        """How many trials may finish."""
-        return self.order.trials
-
-    def count(self, state: TrialState) -> int:
-        """How many trials are in a state."""
-        return sum(trial.state == state for trial in self.trials)
-
-    @property
-    def done(self) -> int:
-        """Trials that used up budget: complete or pruned."""
-        return sum(trial.state in FINISHED for trial in self.trials)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether every configuration of a finite space has been given to a trial."""
-        size = self.study.spec.space.size
-        if size is None:
-            return False
-        tried = sum(bool(t.params) and not records.repeat_of(t) for t in self.trials)
-        return tried >= size
-
-    @property
-    def is_out_of_hours(self) -> bool:
-        """Whether the training time of `budget.hours` is used up."""
-        return self.order.hours is not None and self.seconds >= 3600 * self.order.hours
-
-    @property
-    def best(self) -> FrozenTrial | None:
-        """The complete trial with the best value, the first of equals."""
-        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]
-        sign = 1 if self.study.spec.study.direction == "maximize" else -1
-        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
-
-    def as_json(self) -> dict[str, Any]:
-        """The contract of `status --json`."""
-        best = self.best
-        states = {
-            "complete": TrialState.COMPLETE,
-            "pruned": TrialState.PRUNED,
-            "failed": TrialState.FAIL,
-            "running": TrialState.RUNNING,
-            "waiting": TrialState.WAITING,
-        }
-        return {
-            "name": self.study.name,
-            "state": str(self.order.state),
-            "budget": self.budget,
-            "budget_hours": self.order.hours,
-            "training_seconds": round(self.seconds, 3),
-            "trials": {word: self.count(state) for word, state in states.items()},
-            "best": best and {"number": best.number, "value": best.value, "params": best.params},
-        }
 
 
 def create(store: Store, spec: study_file.StudySpec) -> Study:
@@ -188,40 +112,55 @@ def names(store: Store) -> list[str]:
     return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
 
 
-def metric_of_trial(store: Store, trial_id: int) -> str:
-    """What the values of a trial measure, by Optuna's name of the metric; `value` where its study has none."""
-    row = (
-        sqlalchemy.select(tables.study_system_attributes.c.value_json)
-        .join(tables.trials, tables.trials.c.study_id == tables.study_system_attributes.c.study_id)
-        .where(tables.trials.c.trial_id == trial_id, tables.study_system_attributes.c.key == METRIC_NAMES)
-    )
-    found = store.read(lambda connection: connection.execute(row).scalar())
-    return str(json.loads(found)[0]) if found else "value"
-
-
-def summary(store: Store, study: Study, history: histories.History | None = None) -> Summary:
-    """The study now. A history that is given is refreshed, which reads only what may have changed."""
-    history = history or store.history(study.study_id)
-
-    def work(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
-        running = sqlalchemy.select(tables.trials.c.number, tables.claims.c.seconds).where(
-            tables.trials.c.trial_id == tables.claims.c.trial_id,
-            tables.trials.c.study_id == study.study_id,
-            tables.trials.c.state == TrialState.RUNNING,
+def load(here: Store, name: str) -> Study:
+    """The study in the storage that a user means by a name or a path."""
+    wanted = study_file.load(pathlib.Path(name)).name if name.endswith(".toml") else name
+    found = find(here, wanted)
+    if found is None:
+        known = names(here)
+        raise errors.StudyNotFound(
+            f"no study {wanted!r} in {addresses.hide_password(here.url)}{words.hint(wanted, known)}"
         )
-        return (
-            orders.read(connection, study.study_id),
-            spent_seconds(connection, study.study_id),
-            {row.number: row.seconds for row in connection.execute(running)},
+    return found
+
+
+def create_or_resume(store: Store, spec: study_file.StudySpec) -> tuple[Study, list[str]]:
+    """The study of a file, a new one or the one that is there already, and notes for its user.
+
+    Raises:
+        errors.StudyExists: the one that is there has another space or training.
+    """
+    known = find_same(store, spec)
+    if known is None:
+        try:
+            return create(store, spec), list(spec.notes)
+        except errors.StudyExists:  # another run made it just now
+            return create_or_resume(store, spec)
+    study, notes = known
+    order = store.read(lambda connection: orders.read(connection, study.study_id))
+    if order.state is orders.State.STOPPED:
+        orders.set_state(store, study.study_id, orders.State.ACTIVE)
+        notes.append(f"study {spec.name!r} was stopped; it goes on now")
+    return study, notes
+
+
+def find_same(store: Store, spec: study_file.StudySpec) -> tuple[Study, list[str]] | None:
+    """The study of a file where it is there already, with notes on what it keeps of its own, or None.
+
+    Raises:
+        errors.StudyExists: it is there with another space or training.
+    """
+    study = find(store, spec.name)
+    if study is None:
+        return None
+    if different := study_file.differences(study.spec, spec):
+        raise errors.StudyExists(
+            f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
+            "Give the file another [study] name, or take its old settings back"
         )
-
-    order, seconds, running_seconds = store.read(work)
-    store.call(history.refresh)
-    trials = tuple(history.get_all_trials(study.study_id, deepcopy=False))
-    return Summary(study, order, trials, seconds, running_seconds)
-
-
-def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
-    """Training time over all trials and owners, as of their last beats."""
-    spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(tables.claims.c.seconds), 0.0))
-    return float(connection.execute(spent.where(tables.claims.c.study_id == study_id)).scalar_one())
+    notes = [
+        f"[{section}] of the file differs; the study keeps {getattr(study.spec, section)}"
+        for section in ("sampler", "pruning")
+        if getattr(study.spec, section) != getattr(spec, section)
+    ]
+    return study, notes

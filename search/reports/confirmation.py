@@ -12,14 +12,13 @@ from typing import Any
 import tomli_w
 
 from search import errors, words
-from search.ledger import orders, study, waiting
+from search.ledger import orders, study, summaries, waiting
 from search.reports import evidence
 from search.reports.evidence import Experiment, Interval, Runs
 from search.space import space
 from search.storage import store
 from search.study import study_file
 from search.training import records
-from search.worker import supervisor
 
 SUFFIX = "-confirm"
 
@@ -79,7 +78,7 @@ def prepare(here: store.Store, of: study.Study, top: int, seeds: int, name: str 
         errors.InputError: nothing to confirm, or it was confirmed with another choice already.
     """
     spec = _spec(of, top * seeds, name or f"{of.name}{SUFFIX}")
-    experiment = Experiment.of(study.summary(here, of))
+    experiment = Experiment.of(summaries.summary(here, of))
     chosen = _ranked(experiment)[:top]
     if not chosen:
         raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to confirm")
@@ -101,11 +100,11 @@ def read(here: store.Store, of: study.Study, name: str | None = None) -> Confirm
     found = study.find(here, name or f"{of.name}{SUFFIX}")
     if found is None:
         return None
-    summary = study.summary(here, found)
+    summary = summaries.summary(here, found)
     if summary.done < summary.budget:
         return None
     tree = of.spec.space
-    selected = {tree.key(runs.params): runs.value.mean for runs in Experiment.of(study.summary(here, of)).runs}
+    selected = {tree.key(runs.params): runs.value.mean for runs in Experiment.of(summaries.summary(here, of)).runs}
     runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
     entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
     if not entries:
@@ -155,7 +154,7 @@ def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
 
 
 def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.Params, int]], searched: str) -> None:
-    tree, summary = found.spec.space, study.summary(here, found)
+    tree, summary = found.spec.space, summaries.summary(here, found)
     rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
     there = {tree.key(*row) for row in rows}
     if there and there != {tree.key(*row) for row in wanted}:
@@ -164,9 +163,3 @@ def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.
             f"study {found.name!r} has confirmed another choice of {searched!r} already (--top {len(rows) // seeds} "
             f"--seeds {seeds}): a second look at the test set is no confirmation. `--as NAME` makes another study of it"
         )
-
-
-def run(here: store.Store, of: study.Study, force: supervisor.Workforce) -> int:
-    """Trains what is left of a confirming study; returns the exit code."""
-    supervisor.check_training(of.spec, force)
-    return supervisor.supervise(here, of, force)

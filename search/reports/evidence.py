@@ -15,7 +15,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from search.ledger import study
+from search.ledger import summaries
 from search.space import parameters, space
 from search.training import records
 
@@ -135,12 +135,12 @@ class Experiment:
         factor: the one parameter that varies, in few values; None in a search, and where nothing varies.
     """
 
-    summary: study.Summary
+    summary: summaries.Summary
     factor: parameters.Parameter | None
     is_single: bool
 
     @classmethod
-    def of(cls, summary: study.Summary) -> "Experiment":
+    def of(cls, summary: summaries.Summary) -> "Experiment":
         """What kind of experiment the space makes of a study."""
         varying = [p for p in summary.study.spec.space.parameters if p.values is None or len(p.values) > 1]
         factor = varying[0] if len(varying) == 1 else None

@@ -8,13 +8,12 @@ from typing import Any
 import matplotlib
 from matplotlib import axes, figure, ticker
 
-from search.dashboard import plots
-
 # of Okabe and Ito, without black and yellow: told apart by colour-blind people, on white and on black
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")
 MARKERS = "osD^vPX*"
 INK = "#010101"  # in an SVG it becomes the page's own text colour
 RUNNING = 50  # losses in a running mean
+PIXELS_PER_INCH = 120
 SIZE = (5.6, 3.5)  # inches: a phone shows it at full size
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -174,7 +173,7 @@ def _picture(
 ) -> Picture:
     style: Any = {**STYLE, "svg.hashsalt": name}  # salted: the figures of one page share no ids
     with matplotlib.rc_context(style):
-        drawing = figure.Figure(figsize=(SIZE[0], height), dpi=plots.PIXELS_PER_INCH, layout="constrained")
+        drawing = figure.Figure(figsize=(SIZE[0], height), dpi=PIXELS_PER_INCH, layout="constrained")
         panel = drawing.subplots()
         draw(panel)
         for dash, mark in enumerate(marks):  # named in the legend: on the line a label would hide curves

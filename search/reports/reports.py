@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from optuna.trial import TrialState
 
 from search import words
-from search.ledger import study
+from search.ledger import study, summaries
 from search.reports import chapters, confirmation, lab, page, search_chapter, takeaways
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Table, Text
@@ -33,7 +33,7 @@ def title(experiments: Sequence[Experiment]) -> str:
 
 def gather(here: store.Store, studies: Sequence[study.Study]) -> tuple[list[Experiment], list[Chapter]]:
     """The studies as experiments, and a chapter for each that is confirmed."""
-    experiments = [Experiment.of(study.summary(here, of)) for of in studies]
+    experiments = [Experiment.of(summaries.summary(here, of)) for of in studies]
     found = [confirmation.read(here, of) for of in studies if of.spec.training is not None]
     return experiments, [confirmation_chapter(each) for each in found if each is not None]
 

@@ -2,14 +2,12 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from search.cli import options
-from search.ledger import orders, study, waiting
+from search.ledger import orders, study, summaries, waiting
 from search.reports import lab
 from search.storage import store
 from search.study import study_file
-from search.worker import supervisor
 
 SEEDS = 5
 LAB_TITLE = "The lab, reproduced"
@@ -29,25 +27,35 @@ class Step:
     code: int
 
 
-def run(here: store.Store, force: supervisor.Workforce, seeds: int = SEEDS, trials: int = 10) -> Iterator[Step]:
+def specs() -> list[study_file.StudySpec]:
+    """The lab's study files, in its order."""
+    return [study_file.load(study_file.path_of(name)) for name in lab.STUDIES]
+
+
+def run(
+    here: store.Store,
+    begin: Callable[[study_file.StudySpec], study.Study],
+    work: Callable[[study.Study, str], int],
+    seeds: int = SEEDS,
+    trials: int = 10,
+) -> Iterator[Step]:
     """Works off the lab's studies in its order; ends early where one does not end well.
 
     Args:
+        begin: creates or resumes the study of a file.
+        work: trains what is left of it, under a label, and returns the exit code.
         seeds: of each setting of the baseline and the one-factor studies.
         trials: budget of the search, at least; a study that has more keeps them.
     """
-    specs = [study_file.load(options.study_path(name)) for name in lab.STUDIES]
-    for spec in specs:
-        supervisor.check_training(spec, force)
-    for number, spec in enumerate(specs, 1):
+    for number, spec in enumerate(specs(), 1):
         started = time.monotonic()
-        of = supervisor.create_or_resume(here, spec)
+        of = begin(spec)
         if spec.name in (lab.BASELINE, *lab.FACTORS):
             settings = list(of.spec.space.configurations())
             waiting.fill(here, of, [(params, seed) for seed in range(seeds) for params in settings])
-        elif spec.name == lab.SEARCH and study.summary(here, of).budget < trials:
+        elif spec.name == lab.SEARCH and summaries.summary(here, of).budget < trials:
             orders.extend(here, of.study_id, to=trials)
-        code = supervisor.supervise(here, of, force, f"({number} of {len(specs)})")
+        code = work(of, f"({number} of {len(lab.STUDIES)})")
         yield Step(of, time.monotonic() - started, code)
         if code:
             return

@@ -10,11 +10,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
+from search.ledger import sentences
 from search.reports import chapters, figures, lab
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
 from search.training import records
-from search.worker import display
 
 TABLE_TRIALS = 60
 IMPORTANCE_TRIALS = 10  # complete ones: below that it is chance
@@ -108,7 +108,7 @@ def _over_time(experiment: Experiment) -> Drawing:
 def _bill(experiment: Experiment) -> list[str]:
     """What it cost, and what was spared."""
     trials, summary = experiment.trials, experiment.summary
-    found = [display.best_sentence(summary).replace("best:", "Best:") + "."]
+    found = [sentences.best(summary).replace("best:", "Best:") + "."]
     started = [t.datetime_start for t in trials if t.datetime_start]
     ended = [t.datetime_complete for t in trials if t.datetime_complete]
     wall = (max(ended) - min(started)).total_seconds() if started and ended else 0.0

@@ -17,6 +17,7 @@ from search.storage import addresses, connections, histories, outages
 log = logging.getLogger("search")
 T = TypeVar("T")
 PATIENCE_SECONDS = 600.0
+OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
 BACKOFF_SECONDS = 0.05
 BACKOFF_LIMIT_SECONDS = 2.0
 
@@ -131,3 +132,15 @@ class Store:
             away = time.monotonic() - self._away_since
             self._away_since = None
         log.warning("event=storage-back after_seconds=%.0f", away)
+
+
+def open_existing(url: str) -> Store:
+    """A database that is there already: a mistyped SQLite path must not become an empty file.
+
+    Raises:
+        errors.StudyNotFound: there is no such file.
+    """
+    file = addresses.sqlite_file(url)
+    if file is not None and not file.exists():
+        raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
+    return Store(url, OPEN_SECONDS)

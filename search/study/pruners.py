@@ -10,10 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy
-import sqlalchemy
 from optuna.trial import TrialState
-
-from search.storage import statements, tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,26 +54,6 @@ class Question:
 def reason(name: str, question: Question) -> str | None:
     """Why the trial should be pruned after its last step, or None."""
     return PRUNERS[name].decide(question)
-
-
-def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step: int) -> list[Other]:
-    """What the other trials of a study have stored at a step; a waiting trial's will be trained again."""
-    rows = connection.execute(
-        sqlalchemy.select(
-            tables.trials.c.number,
-            tables.trials.c.state,
-            tables.steps.c.intermediate_value,
-            tables.steps.c.intermediate_value_type,
-        )
-        .join(tables.steps, tables.steps.c.trial_id == tables.trials.c.trial_id)
-        .where(
-            tables.trials.c.study_id == study_id,
-            tables.trials.c.trial_id != trial_id,
-            tables.trials.c.state != TrialState.WAITING,
-            tables.steps.c.step == step,
-        )
-    )
-    return [Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
 
 
 def _percentile(question: Question, top: float, word: str) -> str | None:

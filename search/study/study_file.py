@@ -1,19 +1,21 @@
 """Reads a study's TOML into a frozen `StudySpec`, or says which key is wrong."""
 
 import dataclasses
+import os
 import pathlib
 import tomllib
 from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors
-from search.ledger import strategy
+from search import errors, words
 from search.space import parameters
 from search.space import space as spaces
-from search.study import pruners, space_file, validation
+from search.study import pruners, samplers, space_file, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+STUDIES = pathlib.Path("studies")
+HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
 
 
@@ -45,8 +47,8 @@ class Sampler(validation.Section):
     @pydantic.field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in strategy.NAMES:
-            raise ValueError(f"must be one of {', '.join(strategy.NAMES)}")
+        if name not in samplers.NAMES:
+            raise ValueError(f"must be one of {', '.join(samplers.NAMES)}")
         return name
 
 
@@ -128,6 +130,22 @@ class StudySpec:
         return self.study.name
 
 
+def path_of(name: str) -> pathlib.Path:
+    """The study file that a user means by a name or a path.
+
+    Raises:
+        errors.StudyNotFound: no file of that name.
+    """
+    if name.endswith(".toml") or os.sep in name:
+        return pathlib.Path(name)
+    folders = [folder for folder in (STUDIES, HOUSE / STUDIES) if folder.is_dir()]
+    for folder in folders:
+        if (path := folder / f"{name}.toml").is_file():
+            return path
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{words.hint(name, known)}")
+
+
 def load(path: pathlib.Path) -> StudySpec:
     """Reads a study file.
 
@@ -154,7 +172,7 @@ def parse(text: str, name: str) -> StudySpec:
     file = validation.validate(_File, raw, name)
     file = _settled(file, name)
     tree = space_file.read(file.space, name, networks=file.objective is None)
-    if why := strategy.refusal(file.sampler.name, tree, file.pruning.is_on):
+    if why := samplers.refusal(file.sampler.name, tree, file.pruning.is_on):
         raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
     _check_pruning(file, name)
     kept, notes = space_file.read_enqueued(file.enqueue, tree, name)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from search import errors
-from search.ledger import claims, orders, presence, roster, study
+from search.ledger import allocations, claims, orders, presence, roster, study
 from search.storage.store import Store
 from search.worker import owned
 
@@ -112,7 +112,7 @@ class Heart:
         for trial in trials:
             if trial.claim in gone:
                 trial.lost = claims.lost(trial.claim)
-        claims.observe(self._store, self._study, self._watch, {trial.claim.owner for trial in trials})
+        allocations.observe(self._store, self._study, self._watch, {trial.claim.owner for trial in trials})
         self._entry.show(self._store)
         if self._health_file is not None:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for

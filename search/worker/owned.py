@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, study
+from search.ledger import claims, study, summaries
 from search.storage.store import Store
 from search.study import pruners
 from search.training import objectives
@@ -155,7 +155,7 @@ class OwnedTrial:
         if spec.pruning.pruner is None or not self._values:
             return None
         step = max(self._values)
-        found = self._store.read(lambda c: pruners.others(c, claim.study_id, claim.trial_id, step))
+        found = self._store.read(lambda c: summaries.others(c, claim.study_id, claim.trial_id, step))
         question = pruners.Question(
             study_name=spec.name,
             maximize=spec.study.direction == "maximize",

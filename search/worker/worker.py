@@ -14,7 +14,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, configurations, presence, roster, study
+from search.ledger import allocations, claims, configurations, presence, roster, study
 from search.space import space
 from search.storage.store import Store
 from search.training import objectives, records
@@ -27,7 +27,7 @@ IDLE_SECONDS = 0.1
 IDLE_LIMIT_SECONDS = 2.0
 TRACEBACK_CHARACTERS = 4_000
 # there may be work later, whether or not the worker stays for an extension
-WAITS = (claims.Nothing.WAIT, claims.Nothing.PAUSED)
+WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.PAUSED)
 
 
 class Worker:
@@ -69,7 +69,7 @@ class Worker:
         self._history = store.history(of.study_id)
         self._slots, self._need, self._room = slots, need, room.Room(slots, room.free_bytes)
 
-    def run(self) -> claims.Nothing | None:
+    def run(self) -> allocations.NoTrial | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
 
         Raises:
@@ -82,7 +82,7 @@ class Worker:
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker
 
-    def _work(self, beating: heart.Heart) -> claims.Nothing | None:
+    def _work(self, beating: heart.Heart) -> allocations.NoTrial | None:
         idle = IDLE_SECONDS
         with room.Crew(self._slots, self._stop) as crew:
             while not self._stop.is_set():
@@ -90,14 +90,14 @@ class Worker:
                     crew.wait(IDLE_LIMIT_SECONDS)
                     continue
                 try:
-                    claim = claims.take(self._store, self._study, self._me, self._watch, beating.owners)
+                    claim = allocations.take(self._store, self._study, self._me, self._watch, beating.owners)
                 except errors.TrialLost:  # ended by another tool in the moment it was to be adopted
                     continue
                 if isinstance(claim, claims.Claim):
                     self._run_trial(claim, beating, crew)
                     idle = IDLE_SECONDS
                     continue
-                if claim not in WAITS and not (self._stay and claim is not claims.Nothing.STOPPED):
+                if claim not in WAITS and not (self._stay and claim is not allocations.NoTrial.STOPPED):
                     log.info("event=ended reason=%r worker=%s", claim.value, self._me.name)
                     return claim
                 crew.wait(random.uniform(idle / 2, idle))
@@ -144,7 +144,7 @@ class Worker:
     def _prepare(self, trial: owned.OwnedTrial, place: contextlib.ExitStack) -> None:
         params = configurations.configure(self._store, self._study, trial.claim, self._history)
         # one that has taken its workers with it takes no other trial along to its last try
-        last_try = trial.claim.stalls >= claims.STALL_LIMIT - 1
+        last_try = trial.claim.stalls >= allocations.STALL_LIMIT - 1
         place.enter_context(self._room.enter(self._need(params), trial.tick, alone=last_try))
         trial.begin(params)
         trial.tick()

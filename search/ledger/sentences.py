@@ -1,0 +1,73 @@
+"""Sentences about a study: why its trials ended, who works on it, what it has cost, which trial is best."""
+
+import collections
+
+from search import words
+from search.ledger import forecast, orders, roster, summaries
+from search.training import records
+
+
+def reasons(summary: summaries.Summary) -> list[str]:
+    """Why trials were pruned or failed, a line each."""
+    return [
+        f"trial {trial.number} {words.STATES[trial.state]}: {reason}"
+        for trial in summary.trials
+        if (reason := records.REASON.find(trial)) is not None
+    ]
+
+
+def reason_counts(summary: summaries.Summary) -> dict[str, int]:
+    """How many trials were pruned or failed for each reason, the most frequent first.
+
+    A reason's figures, behind its first colon, are left out.
+    """
+    found = (
+        f"{words.STATES[trial.state]}, {cause}"
+        for trial in summary.trials
+        if trial.state.is_finished() and (cause := records.cause(trial)) is not None
+    )
+    return dict(collections.Counter(found).most_common())
+
+
+def situation(summary: summaries.Summary, crew: roster.Crew) -> list[str]:
+    """Who works on a study, what it has cost and what is to come: a line each."""
+    lines = [note] if (note := state_note(summary)) else []
+    if summary.done < summary.budget:
+        if summary.is_exhausted:
+            lines.append(f"all {summary.study.spec.space.size} configurations of the space have been tried")
+        if summary.is_out_of_hours:
+            lines.append(f"budget.hours is used up: `search extend {summary.study.name} --hours H` adds to it")
+    lines += [f"{count} {reason}" for reason, count in reason_counts(summary).items()]
+    steps = {trial.number: len(trial.intermediate_values) for trial in summary.trials}
+    lines.append(f"workers alive: {len(crew.members)}")
+    for member in crew.members:
+        busy = ", ".join(f"trial {number}, {steps.get(number, 0)} epochs done" for number in member.trials)
+        lines.append(f"  {member.name} on {member.device}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
+    for number, owner in crew.orphans.items():
+        lines.append(f"trial {number} is an orphan: {owner} is gone, the next free worker goes on with it")
+    spent = f"training time: {words.duration(summary.seconds)}"
+    if summary.order.hours is not None:
+        spent += f" of {summary.order.hours:g} h"
+    left = forecast.seconds_left(summary, len(crew.members))
+    if left is not None and summary.done < summary.budget and summary.order.state is orders.State.ACTIVE:
+        spent += f"; about {words.duration(left)} left with {words.plural(len(crew.members), 'worker')}"
+    return [*lines, spent]
+
+
+def best(summary: summaries.Summary) -> str:
+    """The best trial with its parameters, in words."""
+    trial = summary.best
+    if trial is None or trial.value is None:
+        return "no trial is complete yet"
+    params = ", ".join(f"{name} {words.setting(value)}" for name, value in trial.params.items())
+    return f"best: trial {trial.number}, {summary.study.spec.study.metric} {words.metric(trial.value)}, {params}"
+
+
+def state_note(summary: summaries.Summary) -> str:
+    """What the user must know while no trial begins."""
+    name = summary.study.name
+    if summary.order.state is orders.State.PAUSED:
+        return f"paused: no trial begins until `search resume {name}`"
+    if summary.order.state is orders.State.STOPPED:
+        return f"stopping: no trial begins until `search resume {name}` or `search run {name}`"
+    return ""

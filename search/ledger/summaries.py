@@ -1,0 +1,173 @@
+"""What queries on a study's trials tell: its summary, one trial, what it has cost."""
+
+import dataclasses
+import json
+from typing import Any
+
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+
+from search import errors, words
+from search.ledger import orders
+from search.ledger import study as studies
+from search.storage import histories, statements, tables
+from search.storage.store import Store
+from search.study import pruners
+from search.training import records
+
+COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # what uses up budget
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A study at one moment.
+
+    Attributes:
+        order: what is in force.
+        trials: Optuna's, by number.
+        seconds: training time over all trials and owners.
+        running_seconds: the same of each running trial, by number.
+    """
+
+    study: studies.Study
+    order: orders.Order
+    trials: tuple[FrozenTrial, ...]
+    seconds: float
+    running_seconds: dict[int, float]
+
+    @property
+    def budget(self) -> int:
+        """How many trials may finish."""
+        return self.order.trials
+
+    def count(self, state: TrialState) -> int:
+        """How many trials are in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def done(self) -> int:
+        """Trials that used up budget: complete or pruned."""
+        return sum(trial.state in COUNTED for trial in self.trials)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every configuration of a finite space has been given to a trial."""
+        size = self.study.spec.space.size
+        if size is None:
+            return False
+        tried = sum(bool(t.params) and not records.repeat_of(t) for t in self.trials)
+        return tried >= size
+
+    @property
+    def is_out_of_hours(self) -> bool:
+        """Whether the training time of `budget.hours` is used up."""
+        return self.order.hours is not None and self.seconds >= 3600 * self.order.hours
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the best value, the first of equals."""
+        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]
+        sign = 1 if self.study.spec.study.direction == "maximize" else -1
+        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of `status --json`."""
+        best = self.best
+        return {
+            "name": self.study.name,
+            "state": str(self.order.state),
+            "budget": self.budget,
+            "budget_hours": self.order.hours,
+            "training_seconds": round(self.seconds, 3),
+            "trials": {word: self.count(state) for state, word in words.STATES.items()},
+            "best": best and {"number": best.number, "value": best.value, "params": best.params},
+        }
+
+
+def metric_of_trial(store: Store, trial_id: int) -> str:
+    """What the values of a trial measure, by Optuna's name of the metric; `value` where its study has none."""
+    row = (
+        sqlalchemy.select(tables.study_system_attributes.c.value_json)
+        .join(tables.trials, tables.trials.c.study_id == tables.study_system_attributes.c.study_id)
+        .where(tables.trials.c.trial_id == trial_id, tables.study_system_attributes.c.key == studies.METRIC_NAMES)
+    )
+    found = store.read(lambda connection: connection.execute(row).scalar())
+    return str(json.loads(found)[0]) if found else "value"
+
+
+def summary(store: Store, study: studies.Study, history: histories.History | None = None) -> Summary:
+    """The study now. A history that is given is refreshed, which reads only what may have changed."""
+    history = history or store.history(study.study_id)
+
+    def work(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
+        running = sqlalchemy.select(tables.trials.c.number, tables.claims.c.seconds).where(
+            tables.trials.c.trial_id == tables.claims.c.trial_id,
+            tables.trials.c.study_id == study.study_id,
+            tables.trials.c.state == TrialState.RUNNING,
+        )
+        return (
+            orders.read(connection, study.study_id),
+            spent_seconds(connection, study.study_id),
+            {row.number: row.seconds for row in connection.execute(running)},
+        )
+
+    order, seconds, running_seconds = store.read(work)
+    store.call(history.refresh)
+    trials = tuple(history.get_all_trials(study.study_id, deepcopy=False))
+    return Summary(study, order, trials, seconds, running_seconds)
+
+
+def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
+    """Training time over all trials and owners, as of their last beats."""
+    spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(tables.claims.c.seconds), 0.0))
+    return float(connection.execute(spent.where(tables.claims.c.study_id == study_id)).scalar_one())
+
+
+def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step: int) -> list[pruners.Other]:
+    """What the other trials of a study have stored at a step; a waiting trial's will be trained again."""
+    rows = connection.execute(
+        sqlalchemy.select(
+            tables.trials.c.number,
+            tables.trials.c.state,
+            tables.steps.c.intermediate_value,
+            tables.steps.c.intermediate_value_type,
+        )
+        .join(tables.steps, tables.steps.c.trial_id == tables.trials.c.trial_id)
+        .where(
+            tables.trials.c.study_id == study_id,
+            tables.trials.c.trial_id != trial_id,
+            tables.trials.c.state != TrialState.WAITING,
+            tables.steps.c.step == step,
+        )
+    )
+    return [pruners.Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
+
+
+def load_trial(here: Store, of: studies.Study, number: int) -> FrozenTrial:
+    """A trial of a study by its number.
+
+    Raises:
+        errors.InputError: there is none.
+    """
+    trials = summary(here, of).trials
+    if not 0 <= number < len(trials):
+        raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
+    return trials[number]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a study's claims add up to."""
+
+    epochs: int
+    adoptions: int
+
+
+def work_done(store: Store, study_id: int) -> Work:
+    """Over all trials and owners."""
+    claims = tables.claims
+    sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
+    row = store.read(
+        lambda connection: connection.execute(sqlalchemy.select(*sums).where(claims.c.study_id == study_id)).one()
+    )
+    return Work(*map(int, row))

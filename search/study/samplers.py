@@ -1,0 +1,25 @@
+"""The names of samplers, and what each of them cannot do; reading a file loads none of them."""
+
+from search.space import space
+
+GRID = "grid"
+NAMES = ("tpe", "random", "qmc", "cmaes", "gp", GRID)
+FROM_COMPLETE_TRIALS = ("gp", "cmaes")
+
+
+def refusal(name: str, tree: space.Space, prunes: bool) -> str | None:
+    """Why a sampler cannot work on a space, or beside pruning; None where it can."""
+    endless = ", ".join(p.name for p in tree.parameters if p.values is None)
+    if name == GRID and endless:
+        return f"since {endless} is continuous; list its values as choices"
+    if name in FROM_COMPLETE_TRIALS and prunes:
+        return "while [pruning] is on: it learns from complete trials only and would propose what was pruned again"
+    if name == "cmaes":
+        chosen = [p.name for p in tree.parameters if not p.is_numeric and not p.distribution.single()]
+        if chosen:
+            return f"since it moves along numbers, and {', '.join(chosen)} has choices"
+        if branches := [p.name for p in tree.parameters if p.when]:
+            return f"since it needs the same parameters in every trial, and {', '.join(branches)} may not exist"
+        if sum(not p.distribution.single() for p in tree.parameters) < 2:
+            return "since it needs two parameters or more"
+    return None
