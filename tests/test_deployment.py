@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from search import cli
+from search.cli import commands
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 MANIFESTS = sorted(path for path in KUBERNETES.glob("*/*.yaml") if path.name != "kustomization.yaml")
@@ -47,13 +47,13 @@ def containers(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def check_command(words: list[str]) -> None:
     """`search ...` with options that this version has."""
-    command = cli.cli.commands[words[1]]
+    command = commands.cli.commands[words[1]]
     arguments = [re.sub(r"\$\{(\w+)(:-(\w*))?\}|\$\((\w+)\)", "lab", word) for word in words[2:]]
     command.make_context("search", arguments, resilient_parsing=False)
 
 
 def known_variables() -> set[str]:
-    parameters = (each for command in cli.cli.commands.values() for each in command.params)
+    parameters = (each for command in commands.cli.commands.values() for each in command.params)
     return {str(each.envvar) for each in parameters if isinstance(each, click.Option) and each.envvar}
 
 

@@ -21,7 +21,8 @@ from models import classifier, network, onnx_graph, pictures
 from models import data as datasets
 from models import errors as model_errors
 from models import recipe as recipes
-from search import cli, errors
+from search import errors
+from search.cli import commands
 from search.exports import exported, prediction
 from search.ledger import study, waiting
 from search.storage import store
@@ -248,6 +249,6 @@ def test_python_exports_and_predicts_too(
 def test_predict_takes_images_or_the_test_set(model_file: pathlib.Path) -> None:
     """Neither and both are mistakes of the user's."""
     for words in ([], ["x.png", "--test-set"]):
-        result = CliRunner().invoke(cli.cli, ["predict", str(model_file), *words])
+        result = CliRunner().invoke(commands.cli, ["predict", str(model_file), *words])
         assert isinstance(result.exception, errors.InputError)
         assert "predict takes either IMAGE... or --test-set" in str(result.exception)
