@@ -36,9 +36,9 @@ def work(url: str, name: str) -> list[tuple[int, str, float]]:
     from optuna.trial import TrialState
 
     from search.ledger import allocations, claims, configurations, presence, study
-    from search.storage import store
+    from search.storage import databases
 
-    here = store.Store(url)
+    here = databases.Database(url)
     of = study.find(here, name)
     if of is None:
         raise LookupError(name)
@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     options = parser.parse_args()
     from search.ledger import study, summaries
-    from search.storage import store
+    from search.storage import databases
 
     with peer.a_postgres() as url:
         name = peer.new_study(url, options.trials)
@@ -75,7 +75,7 @@ def main() -> int:
         with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
             times = [one for each in pool.starmap(work, [(url, name)] * options.workers) for one in each]
         taken = time.perf_counter() - started
-        here = store.Store(url)
+        here = databases.Database(url)
         of = study.find(here, name)
         if of is None:
             raise LookupError(name)

@@ -34,7 +34,7 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
 
     from search import errors
     from search.ledger import study
-    from search.storage import store
+    from search.storage import databases
     from search.training.objectives import Result, Trial
     from search.worker import worker
 
@@ -49,7 +49,7 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
             trial.report(epoch, 0.5, {})
         return Result(TrialState.COMPLETE, 0.5, {})
 
-    here = store.Store(url)
+    here = databases.Database(url)
     of = study.find(here, name)
     if of is None:
         raise LookupError(name)
@@ -71,13 +71,13 @@ def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
 def new_study(url: str, sampler: str) -> str:
     """A study over the lab's space that does not end."""
     from search.ledger import study
-    from search.storage import store
+    from search.storage import databases
     from search.study import study_file
 
     name = f"load-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"').replace("trials = 10", "trials = 20000")
-    here = store.Store(url)
+    here = databases.Database(url)
     study.create(here, study_file.parse(text, name))
     here.close()
     return name

@@ -35,7 +35,7 @@ MARKS = (10, 30, 100)
 def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
     """`(accuracy, CPU seconds so far)` of each trial of one worker on SQLite, in the order they ended."""
     from search.ledger import study
-    from search.storage import store
+    from search.storage import databases
     from search.study import study_file
     from search.training import objective, objectives
     from search.worker import worker
@@ -52,7 +52,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
         return result
 
     with tempfile.TemporaryDirectory() as folder:
-        here = store.Store(f"sqlite:///{folder}/search.db")
+        here = databases.Database(f"sqlite:///{folder}/search.db")
         worker.Worker(here, study.create(here, spec), timed, threading.Event()).run()
         here.close()
     return ends

@@ -24,8 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from search.ledger import study, summaries, waiting
-from search.space import space
-from search.storage import store
+from search.space import spaces
+from search.storage import databases
 from search.study import study_file
 
 
@@ -49,7 +49,7 @@ class Run:
 
     seconds: float
     memory: int
-    trials: list[tuple[space.Params, float]]
+    trials: list[tuple[spaces.Params, float]]
 
 
 def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[int]") -> None:
@@ -61,7 +61,7 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
     from search.training import objective
     from search.worker import worker
 
-    here = store.Store(url)
+    here = databases.Database(url)
     of = study.find(here, name)
     if of is None:
         raise LookupError(name)
@@ -72,7 +72,7 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
     gate.wait()
 
 
-def run(crew: Crew, epochs: int, wanted: Iterable[tuple[space.Params, int]]) -> Run:
+def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) -> Run:
     """Trains configurations, each with the number of its seed, to their last epoch."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text()
@@ -87,7 +87,7 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[space.Params, int]]) -> 
         text = text.replace(old, new)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/studies.db"
-        here = store.Store(url)
+        here = databases.Database(url)
         of = study.create(here, study_file.parse(text.replace("trials = 10", "trials = 1"), name))
         waiting.fill(here, of, wanted)
         context = multiprocessing.get_context("spawn")
@@ -141,7 +141,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     crews = [parse_crew(text, options) for text in options.crews]
-    params: space.Params = {"learning_rate": 0.1, "batch_size": options.batch_size, "depth": options.depth}
+    params: spaces.Params = {"learning_rate": 0.1, "batch_size": options.batch_size, "depth": options.depth}
     if options.depth:
         params |= {"width": options.width, "activation": "ReLU"}
     rates: dict[str, list[float]] = {str(crew): [] for crew in crews}

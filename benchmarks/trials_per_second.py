@@ -53,7 +53,7 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
     from optuna.trial import TrialState
 
     from search.ledger import study
-    from search.storage import store
+    from search.storage import databases
     from search.training.objectives import Result, Trial
     from search.worker import worker
 
@@ -62,7 +62,7 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
             trial.report(epoch, 0.5, {})
         return Result(TrialState.COMPLETE, 0.5, {})
 
-    here = store.Store(url)
+    here = databases.Database(url)
     of = study.find(here, name)
     if of is None:
         raise LookupError(name)
@@ -107,13 +107,13 @@ def a_postgres() -> Iterator[str]:
 def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
     from search.ledger import study
-    from search.storage import store
+    from search.storage import databases
     from search.study import study_file
 
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"')
-    here = store.Store(url)
+    here = databases.Database(url)
     study.create(here, study_file.parse(text.replace("trials = 10", f"trials = {trials}"), name))
     here.close()
     return name

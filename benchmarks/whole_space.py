@@ -18,7 +18,7 @@ import sys
 
 from slots import ROOT, parse_crew, run, training_arguments
 
-from search.space import space
+from search.space import spaces
 from search.study import study_file
 
 LAB_EPOCHS = 10
@@ -26,7 +26,7 @@ LAB_EPOCHS = 10
 Stratum = tuple[int, int, int]
 
 
-def stratum(params: space.Params) -> Stratum:
+def stratum(params: spaces.Params) -> Stratum:
     """(depth, width or 0, octave of the batch size: 1, 2-3, 4-7, ..., 64-128)."""
     octave = min(6, int(math.log2(int(params["batch_size"]))))
     return int(params["depth"]), int(params.get("width", 0)), octave
@@ -43,7 +43,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.each < 2:
         parser.error("--each must be at least 2: one value has no spread")
-    strata: dict[Stratum, list[space.Params]] = collections.defaultdict(list)
+    strata: dict[Stratum, list[spaces.Params]] = collections.defaultdict(list)
     for params in study_file.load(ROOT / "studies" / "lab.toml").space.configurations():
         strata[stratum(params)].append(params)
     rng = random.Random(options.seed)

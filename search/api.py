@@ -14,7 +14,7 @@ from search import errors
 from search.exports import exported, prediction
 from search.ledger import orders, study, summaries
 from search.reports import confirmation, page, reports, reproduction
-from search.storage import addresses, store
+from search.storage import addresses, databases
 from search.study import study_file
 from search.training import objective, retraining
 from search.worker import supervisor, workforces
@@ -174,9 +174,9 @@ def reproduce(
     return report(*names, output=output, title=reproduction.LAB_TITLE, storage=storage)
 
 
-def _open(storage: str | None) -> store.Store:
+def _open(storage: str | None) -> databases.Database:
     url = addresses.check_url(storage or os.environ.get("SEARCH_STORAGE", addresses.DEFAULT_URL))
-    return store.Store(url, store.OPEN_SECONDS)
+    return databases.Database(url, databases.OPEN_SECONDS)
 
 
 def _force(

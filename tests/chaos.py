@@ -29,7 +29,7 @@ from rich import progress
 
 from models import data as datasets
 from search.ledger import allocations, orders, study, summaries
-from search.storage import store, tables
+from search.storage import databases, schema
 from search.study import study_file
 from search.training import objective, retraining
 
@@ -97,7 +97,7 @@ class Chaos:
         self._plan, self._server, self._data_dir, self._folder = plan, server, data_dir, folder
         self._random = random.Random(plan.seed)
         self._url = server.new_database()
-        self._store = store.Store(self._url)
+        self._store = databases.Database(self._url)
         text = STUDY.format(seed=plan.seed, trials=plan.trials)
         self._study = study.create(self._store, study_file.parse(text, "chaos.toml"))
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -168,8 +168,8 @@ class Chaos:
         mine = {worker.pid: worker for worker in self._workers}
         running = self._store.read(lambda connection: allocations._running(connection, self._study.study_id))
         # once more, and the trial would rightly count as one that kills its workers
-        doomed = sqlalchemy.select(tables.claims.c.trial_id).where(
-            tables.claims.c.stalls >= allocations.STALL_LIMIT - 1
+        doomed = sqlalchemy.select(schema.claims.c.trial_id).where(
+            schema.claims.c.stalls >= allocations.STALL_LIMIT - 1
         )
         last_try = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
         spared = {seen.worker.pid for seen in running if seen.trial_id in last_try}  # with all of their slots
@@ -243,7 +243,7 @@ class Chaos:
         return len(finished)
 
 
-LEFT_OVER = (tables.checkpoints, tables.values)
+LEFT_OVER = (schema.checkpoints, schema.values)
 
 
 @contextlib.contextmanager

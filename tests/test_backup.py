@@ -14,14 +14,14 @@ from test_checkpoint import GONE, SAVED, take
 
 from search import errors
 from search.ledger import allocations, backup, claims, configurations, orders, presence, study, summaries, waiting
-from search.storage import store, tables
+from search.storage import databases, schema
 from search.training import objectives
 
 Make = Callable[..., study.Study]
 
 
 @pytest.fixture
-def full(opened: store.Store, make_study: Make) -> study.Study:
+def full(opened: databases.Database, make_study: Make) -> study.Study:
     """A study with a trial in every state, values that are no numbers, repeats, orders and a checkpoint."""
     of = make_study(trials=30)
     history = opened.history(of.study_id)
@@ -43,7 +43,7 @@ def full(opened: store.Store, make_study: Make) -> study.Study:
     return of
 
 
-def everything(here: store.Store, of: study.Study) -> dict[str, Any]:
+def everything(here: databases.Database, of: study.Study) -> dict[str, Any]:
     """All that Optuna knows of a study, and all of ours but ids, owners and their beats."""
     summary = summaries.summary(here, of)
     known: dict[str, Any] = {"text": of.spec.text, "order": summary.order, "seconds": summary.seconds}
@@ -55,19 +55,19 @@ def everything(here: store.Store, of: study.Study) -> dict[str, Any]:
         + repr((t.datetime_start, t.datetime_complete, sorted(t.user_attrs.items()), sorted(t.system_attrs.items())))
         for t in summary.trials
     ]
-    columns = [getattr(tables.claims.c, name) for name in ("config", "repeat", "request", "stalls", "seconds", "told")]
+    columns = [getattr(schema.claims.c, name) for name in ("config", "repeat", "request", "stalls", "seconds", "told")]
     query = (
-        sqlalchemy.select(*columns).where(tables.claims.c.study_id == of.study_id).order_by(tables.claims.c.trial_id)
+        sqlalchemy.select(*columns).where(schema.claims.c.study_id == of.study_id).order_by(schema.claims.c.trial_id)
     )
     known["claims"] = [tuple(row) for row in here.read(lambda connection: connection.execute(query).all())]
-    saved = sqlalchemy.select(tables.checkpoints.c.epoch, tables.checkpoints.c.checksum, tables.checkpoints.c.weights)
+    saved = sqlalchemy.select(schema.checkpoints.c.epoch, schema.checkpoints.c.checksum, schema.checkpoints.c.weights)
     found = here.read(lambda connection: connection.execute(saved).all())
     known["checkpoints"] = [(row[0], row[1], bytes(row[2])) for row in found]
     return known
 
 
 def test_a_study_survives_from_any_database_to_any(
-    opened: store.Store, full: study.Study, tmp_path: pathlib.Path, postgres: Server
+    opened: databases.Database, full: study.Study, tmp_path: pathlib.Path, postgres: Server
 ) -> None:
     """States, values, steps, attributes, times, order, budget and checkpoint come back, in SQLite and in Postgres."""
     before = everything(opened, full)
@@ -77,7 +77,7 @@ def test_a_study_survives_from_any_database_to_any(
     backup.write(opened, full, file)
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # one file
     for url in (f"sqlite:///{tmp_path}/new.db", postgres.new_database()):
-        here = store.Store(url)
+        here = databases.Database(url)
         of = backup.read(here, file)
         assert everything(here, of) == before
         here.close()
@@ -87,11 +87,11 @@ def test_a_study_survives_from_any_database_to_any(
     assert len(optuna.load_study(study_name=full.name, storage=storage).trials) == 7
 
 
-def test_a_restored_study_goes_on(opened: store.Store, full: study.Study, tmp_path: pathlib.Path) -> None:
+def test_a_restored_study_goes_on(opened: databases.Database, full: study.Study, tmp_path: pathlib.Path) -> None:
     """Its running trial is adopted from its checkpoint, its waiting ones are taken, its configurations stay taken."""
     file = tmp_path / "study.db"
     backup.write(opened, full, file)
-    here = store.Store(f"sqlite:///{tmp_path}/new.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/new.db")
     of = backup.read(here, file)
     orders.set_state(here, of.study_id, orders.State.ACTIVE)
     watch = presence.Watch(0.0)
@@ -109,7 +109,7 @@ def test_a_restored_study_goes_on(opened: store.Store, full: study.Study, tmp_pa
     here.close()
 
 
-def test_nothing_is_replaced(opened: store.Store, full: study.Study, tmp_path: pathlib.Path) -> None:
+def test_nothing_is_replaced(opened: databases.Database, full: study.Study, tmp_path: pathlib.Path) -> None:
     """A file that is there is kept; a study that is there refuses the restore, and neither changes."""
     file = tmp_path / "study.db"
     backup.write(opened, full, file)
@@ -122,12 +122,12 @@ def test_nothing_is_replaced(opened: store.Store, full: study.Study, tmp_path: p
     assert everything(opened, full) == before
 
 
-def test_what_is_no_backup_is_refused(opened: store.Store, full: study.Study, tmp_path: pathlib.Path) -> None:
+def test_what_is_no_backup_is_refused(opened: databases.Database, full: study.Study, tmp_path: pathlib.Path) -> None:
     """Text, an empty file, a truncated or changed backup, another database: one line, and nothing restored."""
     file = tmp_path / "study.db"
     backup.write(opened, full, file)
     content = file.read_bytes()
-    target = store.Store(f"sqlite:///{tmp_path}/new.db")
+    target = databases.Database(f"sqlite:///{tmp_path}/new.db")
     broken = bytearray(content)
     broken[4096 * 3 : 4096 * 9] = b"\xff" * (4096 * 6)
     other = tmp_path / "other.db"

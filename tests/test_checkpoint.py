@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from models import data, engines, network
 from search import errors
 from search.ledger import allocations, checkpoint, claims, configurations, presence, study
-from search.storage import store, tables
+from search.storage import databases, schema
 from search.training import objective, objectives
 from search.worker import owned
 
@@ -26,27 +26,27 @@ WEIGHTS = (numpy.arange(6, dtype=numpy.float32).reshape(2, 3), numpy.float32([0.
 SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
 
 
-def take(here: store.Store, of: study.Study) -> claims.Claim:
+def take(here: databases.Database, of: study.Study) -> claims.Claim:
     claim = allocations.take(here, of, GONE, presence.Watch(0.3))
     assert isinstance(claim, claims.Claim)
     return claim
 
 
-def rows(here: store.Store) -> int:
-    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.checkpoints)
+def rows(here: databases.Database) -> int:
+    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.checkpoints)
     return int(here.read(lambda connection: connection.execute(count).scalar_one()))
 
 
-def trial(here: store.Store, of: study.Study, number: int = 0) -> FrozenTrial:
+def trial(here: databases.Database, of: study.Study, number: int = 0) -> FrozenTrial:
     return here.optuna.get_all_trials(of.study_id)[number]
 
 
-def report_two(here: store.Store, claim: claims.Claim, saved: objectives.Checkpoint | None) -> None:
+def report_two(here: databases.Database, claim: claims.Claim, saved: objectives.Checkpoint | None) -> None:
     claims.report(here, claim, {1: 0.25}, 1.0, {})
     claims.report(here, claim, {2: 0.5}, 2.0, {}, saved)
 
 
-def test_what_is_saved_is_found_again(opened: store.Store, make_study: Make) -> None:
+def test_what_is_saved_is_found_again(opened: databases.Database, make_study: Make) -> None:
     """Weights and history come back bit for bit, nan and denormals too, with the trial that was handed over."""
     of = make_study()
     claim = take(opened, of)
@@ -64,7 +64,7 @@ def test_what_is_saved_is_found_again(opened: store.Store, make_study: Make) -> 
     assert sorted(trial(opened, of).intermediate_values) == [1, 2]  # the third is trained again, and reported
 
 
-def test_only_the_owner_saves_and_the_tell_removes(opened: store.Store, make_study: Make) -> None:
+def test_only_the_owner_saves_and_the_tell_removes(opened: databases.Database, make_study: Make) -> None:
     """A late owner's checkpoint does not replace the new owner's; a finished trial has none."""
     of = make_study()
     late = take(opened, of)
@@ -83,17 +83,17 @@ def test_only_the_owner_saves_and_the_tell_removes(opened: store.Store, make_stu
 
 @pytest.mark.parametrize("column", ["weights", "history", "epoch", "checksum"])
 def test_a_damaged_checkpoint_is_set_aside(
-    opened: store.Store, make_study: Make, column: str, caplog: pytest.LogCaptureFixture
+    opened: databases.Database, make_study: Make, column: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever of it is changed is noticed: the trial starts over, without steps or checkpoint, and the log says so."""
     of = make_study()
     claim = take(opened, of)
     report_two(opened, claim, SAVED)
     claims.hand_over(opened, claim)
-    row = opened.read(lambda connection: connection.execute(tables.checkpoints.select()).mappings().one())
+    row = opened.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one())
     value = row[column]
     changed = {"epoch": 1} if column == "epoch" else {column: value[:-1] + (b"x" if column == "weights" else "x")}
-    opened.write(lambda connection: connection.execute(tables.checkpoints.update().values(**changed)))
+    opened.write(lambda connection: connection.execute(schema.checkpoints.update().values(**changed)))
     assert take(opened, of).saved is None
     assert "event=checkpoint-damaged" in caplog.text
     assert trial(opened, of).intermediate_values == {}
@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_set_aside(
 
 
 def test_a_large_network_is_left_out(
-    opened: store.Store, make_study: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Beyond the limit nothing is stored, the log says so, and the report is not lost."""
     monkeypatch.setattr(checkpoint, "LIMIT_BYTES", 8)
@@ -112,7 +112,7 @@ def test_a_large_network_is_left_out(
     assert len(trial(opened, of).intermediate_values) == 2
 
 
-def test_a_deleted_study_leaves_none(opened: store.Store, make_study: Make) -> None:
+def test_a_deleted_study_leaves_none(opened: databases.Database, make_study: Make) -> None:
     """Checkpoints go with the study, whichever tool deletes it."""
     of = make_study()
     report_two(opened, take(opened, of), SAVED)
@@ -134,7 +134,7 @@ class Interrupted(owned.OwnedTrial):
 @pytest.mark.parametrize("engine", sorted(engines.ENGINES))
 @pytest.mark.parametrize("hopeless", ["true", "false"])
 def test_an_interrupted_training_equals_one_that_was_not(
-    opened: store.Store, make_study: Make, engine: str, hopeless: str
+    opened: databases.Database, make_study: Make, engine: str, hopeless: str
 ) -> None:
     """Handed over after every epoch, a trial has the curve, losses and value of an undisturbed one, bit for bit."""
     of = make_study(epochs=5, trials=40, hopeless=hopeless)
@@ -172,7 +172,9 @@ def test_an_interrupted_training_equals_one_that_was_not(
     assert first.user_attrs["avg_losses"] == second.user_attrs["avg_losses"]
 
 
-def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(opened: store.Store, make_study: Make) -> None:
+def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
+    opened: databases.Database, make_study: Make
+) -> None:
     """After the last epoch, or after the one that showed it hopeless, the next owner only tells the result."""
     of = make_study(epochs=2)
     train = objective.Objective(of.spec, pathlib.Path("unused"), "cpu")
@@ -192,7 +194,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(opened: s
 
 @pytest.mark.slow
 def test_a_killed_worker_s_training_goes_on(
-    processes: Processes, opened: store.Store, data_dir: pathlib.Path, tmp_path: pathlib.Path
+    processes: Processes, opened: databases.Database, data_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """SIGKILL in the middle of a training: the adopter goes on from the checkpoint and ends with the same curve."""
     text = quick_text(name="long", trials=2, epochs=6, hopeless="false").replace('"synthetic"', '"fashion-mnist"')

@@ -15,7 +15,7 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import allocations, claims, configurations, orders, presence, study, summaries, waiting
-from search.storage import store, tables
+from search.storage import databases, schema
 from search.study import study_file
 
 Make = Callable[..., study.Study]
@@ -27,7 +27,7 @@ PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 0}
 class Clock:
     """Makes the grace pass without waiting for it: looks at the study as an observer in contact would."""
 
-    def __init__(self, here: store.Store, of: study.Study, grace: float = 30) -> None:
+    def __init__(self, here: databases.Database, of: study.Study, grace: float = 30) -> None:
         self.watch = presence.Watch(grace)
         running = here.read(lambda c: allocations._running(c, of.study_id))
         now = time.monotonic()
@@ -35,15 +35,17 @@ class Clock:
             self.watch.look(running, now - 35 + 5 * step, here.interruptions)
 
 
-def take(here: store.Store, of: study.Study, worker: presence.Worker = ME, watch: presence.Watch | None = None) -> Any:
+def take(
+    here: databases.Database, of: study.Study, worker: presence.Worker = ME, watch: presence.Watch | None = None
+) -> Any:
     return allocations.take(here, of, worker, watch or presence.Watch())
 
 
-def state(here: store.Store, of: study.Study, number: int) -> Any:
+def state(here: databases.Database, of: study.Study, number: int) -> Any:
     return summaries.summary(here, of).trials[number]
 
 
-def test_the_budget_is_given_out_exactly(opened: store.Store, make_study: Make) -> None:
+def test_the_budget_is_given_out_exactly(opened: databases.Database, make_study: Make) -> None:
     """Eight workers at once get the budget and not one more, with numbers 0 to N-1; then the rest wait."""
     of = make_study(trials=40)
     got: list[Any] = []
@@ -63,7 +65,7 @@ def test_the_budget_is_given_out_exactly(opened: store.Store, make_study: Make) 
     assert got.count(allocations.NoTrial.WAIT) == 40
 
 
-def test_a_finished_study_says_so_until_it_is_extended(opened: store.Store, make_study: Make) -> None:
+def test_a_finished_study_says_so_until_it_is_extended(opened: databases.Database, make_study: Make) -> None:
     """COMPLETE and PRUNED use budget up; an extension gives out exactly its trials."""
     of = make_study(trials=2)
     for outcome in (TrialState.COMPLETE, TrialState.PRUNED):
@@ -76,7 +78,7 @@ def test_a_finished_study_says_so_until_it_is_extended(opened: store.Store, make
     assert take(opened, of) is allocations.NoTrial.WAIT
 
 
-def test_a_failure_frees_its_slot_up_to_a_limit(opened: store.Store, make_study: Make) -> None:
+def test_a_failure_frees_its_slot_up_to_a_limit(opened: databases.Database, make_study: Make) -> None:
     """A FAIL is made up for by another trial; more than max_failures end the study."""
     of = make_study(trials=1, more="max_failures = 2")
     for number in range(3):
@@ -86,7 +88,7 @@ def test_a_failure_frees_its_slot_up_to_a_limit(opened: store.Store, make_study:
     assert take(opened, of) is allocations.NoTrial.FAILURES
 
 
-def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, make_study: Make) -> None:
+def test_enqueued_trials_come_first_and_within_the_budget(opened: databases.Database, make_study: Make) -> None:
     """Waiting trials are taken before new ones are made, in order, and both together never exceed the budget."""
     of = make_study(trials=3)
     numbers = [waiting.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
@@ -104,7 +106,7 @@ def test_enqueued_trials_come_first_and_within_the_budget(opened: store.Store, m
     assert take(opened, of) is allocations.NoTrial.WAIT
 
 
-def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_study: Make) -> None:
+def test_an_orphan_is_adopted_before_anything_else(opened: databases.Database, make_study: Make) -> None:
     """A trial whose owner fell silent goes on under its number, with its parameters, its stored steps cleared."""
     of = make_study(trials=5)
     claim = take(opened, of, GONE)
@@ -121,7 +123,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: store.Store, make_stu
     assert len(summaries.summary(opened, of).trials) == 2
 
 
-def test_a_beat_in_time_prevents_adoption(opened: store.Store, make_study: Make) -> None:
+def test_a_beat_in_time_prevents_adoption(opened: databases.Database, make_study: Make) -> None:
     """An owner that beats between the observer's last look and its claim keeps the trial."""
     of = make_study(trials=1)
     claim = take(opened, of, GONE)
@@ -130,7 +132,7 @@ def test_a_beat_in_time_prevents_adoption(opened: store.Store, make_study: Make)
     assert take(opened, of, watch=clock.watch) is allocations.NoTrial.WAIT
 
 
-def test_an_orphan_is_adopted_once(opened: store.Store, make_study: Make) -> None:
+def test_an_orphan_is_adopted_once(opened: databases.Database, make_study: Make) -> None:
     """Two observers that both saw it silent: one gets it, the other waits."""
     of = make_study(trials=1)
     take(opened, of, GONE)
@@ -139,7 +141,7 @@ def test_an_orphan_is_adopted_once(opened: store.Store, make_study: Make) -> Non
     assert take(opened, of, watch=second.watch) is allocations.NoTrial.WAIT
 
 
-def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> None:
+def test_a_late_owner_changes_nothing(opened: databases.Database, make_study: Make) -> None:
     """After an adoption, the former owner's beat, parameters, report, tell and hand-over are lost, not stored."""
     of = make_study(trials=1)
     late = take(opened, of, GONE)
@@ -164,7 +166,7 @@ def test_a_late_owner_changes_nothing(opened: store.Store, make_study: Make) -> 
     assert (state(opened, of, 0).state, state(opened, of, 0).value) == (TrialState.COMPLETE, 0.8)
 
 
-def test_three_dead_owners_in_a_row_fail_the_trial(opened: store.Store, make_study: Make) -> None:
+def test_three_dead_owners_in_a_row_fail_the_trial(opened: databases.Database, make_study: Make) -> None:
     """What kills its worker three times without an epoch is FAIL with its reason; the next trial is new."""
     of = make_study(trials=1)
     take(opened, of, GONE)
@@ -176,7 +178,7 @@ def test_three_dead_owners_in_a_row_fail_the_trial(opened: store.Store, make_stu
     assert "died 3 times in a row" in state(opened, of, 0).user_attrs["reason"]
 
 
-def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: store.Store, make_study: Make) -> None:
+def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: databases.Database, make_study: Make) -> None:
     """An owner that got further than any before starts the count again; nor does a hand-over count."""
     of = make_study(trials=1)
     claim = take(opened, of, GONE)
@@ -191,7 +193,9 @@ def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: store.Store,
     assert claim.number == 0
 
 
-def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(opened: store.Store, make_study: Make) -> None:
+def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(
+    opened: databases.Database, make_study: Make
+) -> None:
     """Epochs that an earlier owner had finished too are no progress: the fourth owner to die there was the last."""
     of = make_study(trials=1)
     claim = take(opened, of, GONE)
@@ -204,7 +208,7 @@ def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(opened: s
     assert "without getting further" in state(opened, of, 0).user_attrs["reason"]
 
 
-def test_a_handed_over_trial_keeps_its_parameters(opened: store.Store, make_study: Make) -> None:
+def test_a_handed_over_trial_keeps_its_parameters(opened: databases.Database, make_study: Make) -> None:
     """It waits, as Optuna means it, and the next worker goes on with the same configuration and number."""
     of = make_study(trials=2)
     claim = take(opened, of)
@@ -219,7 +223,7 @@ def test_a_handed_over_trial_keeps_its_parameters(opened: store.Store, make_stud
     assert state(opened, of, 0).datetime_start is not None
 
 
-class Forgetful(store.Store):
+class Forgetful(databases.Database):
     """A real store whose connection breaks after a commit: the work is done, and the caller does not know it."""
 
     losses = 0
@@ -271,7 +275,7 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     assert len(summaries.summary(here, of).trials) == 3
 
 
-def test_a_trial_appears_whole(opened: store.Store, make_study: Make) -> None:
+def test_a_trial_appears_whole(opened: databases.Database, make_study: Make) -> None:
     """A trial has no parameter, and then all of them: never a part."""
     of = make_study(trials=3)
     claim = take(opened, of)
@@ -281,7 +285,7 @@ def test_a_trial_appears_whole(opened: store.Store, make_study: Make) -> None:
     assert of.spec.space.is_complete(params)
 
 
-def test_no_configuration_twice_until_the_space_is_exhausted(opened: store.Store, make_study: Make) -> None:
+def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.Database, make_study: Make) -> None:
     """A space of 7 configurations gives 7 different trials to 4 workers, then says that it is exhausted."""
     text = quick_text(trials=100).replace("[1e-4, 1e-2, 1e-1]", "[0.1]").replace("low = 1, high = 128", "choices = [5]")
     text = text.replace("high = 6", "high = 2").replace("[8, 16, 32]", "[8]")
@@ -308,7 +312,7 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: store.Store
     assert take(opened, of) is allocations.NoTrial.EXHAUSTED
 
 
-def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: store.Store, make_study: Make) -> None:
+def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: databases.Database, make_study: Make) -> None:
     """The error names the trial that has the configuration, whatever became of it."""
     of = make_study(trials=3)
     waiting.enqueue(opened, of, {**PARAMS, "batch_size": 50})
@@ -318,7 +322,7 @@ def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: store.Store, mak
     assert len(summaries.summary(opened, of).trials) == 2
 
 
-def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make) -> None:
+def test_two_workers_on_one_configuration(opened: databases.Database, make_study: Make) -> None:
     """The reservation is the database's: the second of two equal proposals is refused and writes nothing."""
     of = make_study(trials=3)
     one, two = take(opened, of), take(opened, of)
@@ -328,7 +332,7 @@ def test_two_workers_on_one_configuration(opened: store.Store, make_study: Make)
     assert configurations.assign(opened, of, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
 
 
-def test_repeats_are_asked_for_explicitly(opened: store.Store, make_study: Make) -> None:
+def test_repeats_are_asked_for_explicitly(opened: databases.Database, make_study: Make) -> None:
     """The same configuration again, with training seeds it has not had, inside the budget; no other trial gets it."""
     of = make_study(trials=5)
     history = opened.history(of.study_id)
@@ -353,7 +357,7 @@ def test_repeats_are_asked_for_explicitly(opened: store.Store, make_study: Make)
         waiting.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
 
 
-def test_repeats_do_not_exhaust_a_space(opened: store.Store) -> None:
+def test_repeats_do_not_exhaust_a_space(opened: databases.Database) -> None:
     """A finite space ends when each configuration has been tried, however often some were repeated."""
     text = quick_text(trials=9, hopeless="false").replace("depth = { low = 0, high = 6 }", "depth = [0]")
     text = text.replace("batch_size = { low = 1, high = 128 }", "batch_size = [7]")
@@ -370,7 +374,7 @@ def test_repeats_do_not_exhaust_a_space(opened: store.Store) -> None:
     assert len({of.spec.space.key(params) for params in found}) == 3
 
 
-def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, url: str) -> None:
+def test_optunas_own_tools_may_enqueue(opened: databases.Database, make_study: Make, url: str) -> None:
     """`study.enqueue_trial` of plain Optuna is honoured, partial ones are completed, bad ones fail with a reason."""
     of = make_study(trials=10)
     plain = optuna.load_study(study_name=of.name, storage=url)
@@ -390,7 +394,7 @@ def test_optunas_own_tools_may_enqueue(opened: store.Store, make_study: Make, ur
 
 
 def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
-    opened: store.Store, make_study: Make, url: str
+    opened: databases.Database, make_study: Make, url: str
 ) -> None:
     """A RUNNING trial that plain Optuna left behind counts from when it was first seen."""
     of = make_study(trials=2)
@@ -402,7 +406,7 @@ def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
     assert adopted.how == "adopted"
 
 
-def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str) -> None:
+def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, url: str) -> None:
     """`optuna.load_study` on the address sees states, parameters, steps, values and attributes as its own."""
     of = make_study(trials=3)
     history = opened.history(of.study_id)
@@ -429,19 +433,19 @@ def test_optuna_reads_our_trials(opened: store.Store, make_study: Make, url: str
     optuna.trial.Trial(plain, plain.trials[2]._trial_id).report(0.5, 1)
 
 
-def test_deleting_a_study_takes_our_rows_along(opened: store.Store, make_study: Make, url: str) -> None:
+def test_deleting_a_study_takes_our_rows_along(opened: databases.Database, make_study: Make, url: str) -> None:
     """Deleted by plain Optuna (as the dashboard does), a study leaves nothing behind, and its name is free again."""
     of = make_study(trials=3)
     configurations.configure(opened, of, take(opened, of), opened.history(of.study_id))
     optuna.delete_study(study_name=of.name, storage=url)
-    for table in (tables.claims, tables.orders):
+    for table in (schema.claims, schema.orders):
         rows = opened.read(lambda c, table=table: c.execute(sqlalchemy.select(table)).all())  # type: ignore[misc]
         assert rows == []
     again = make_study(trials=2)
     assert take(opened, again).number == 0
 
 
-def test_a_second_study_of_a_name_is_refused(opened: store.Store, make_study: Make) -> None:
+def test_a_second_study_of_a_name_is_refused(opened: databases.Database, make_study: Make) -> None:
     """Creating twice is an error that says how to go on, and changes nothing."""
     make_study(trials=3)
     with pytest.raises(errors.StudyExists, match="study 'quick' exists already; `search run quick` resumes it"):
@@ -451,7 +455,7 @@ def test_a_second_study_of_a_name_is_refused(opened: store.Store, make_study: Ma
     assert summaries.summary(opened, found).budget == 3
 
 
-def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
+def test_one_worker_and_a_seed_repeat_a_study(opened: databases.Database) -> None:
     """Two studies of one seed get the same configurations, trial by trial; another seed gets others."""
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -465,7 +469,7 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: store.Store) -> None:
     assert found[0] == found[1] != found[2]
 
 
-def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url: str) -> None:
+def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Make, url: str) -> None:
     """Deleted in a dashboard under running workers, a study ends them with an error that says so."""
     of = make_study(trials=3)
     claim = take(opened, of)
@@ -483,7 +487,7 @@ def test_a_deleted_study_is_one_line(opened: store.Store, make_study: Make, url:
             call()
 
 
-def test_a_grid_is_walked_by_all_workers_in_order(opened: store.Store) -> None:
+def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) -> None:
     """Four workers walk one grid: each point once, none lost, and a budget larger than the grid ends with it."""
     text = quick_text(trials=100, sampler="grid").replace("low = 1, high = 128", "choices = [5, 9]")
     text = text.replace("high = 6", "high = 1").replace("[8, 16, 32]", "[8]")
@@ -506,7 +510,7 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: store.Store) -> None:
     assert take(opened, of) is allocations.NoTrial.EXHAUSTED
 
 
-def test_one_worker_walks_the_grid_in_the_files_order(opened: store.Store) -> None:
+def test_one_worker_walks_the_grid_in_the_files_order(opened: databases.Database) -> None:
     """The lab's values come in the order in which the study file lists them."""
     text = (
         quick_text(trials=3, sampler="grid")

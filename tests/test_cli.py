@@ -238,11 +238,11 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     from test_acceptance import until
 
     from search.ledger import study, summaries
-    from search.storage import store
+    from search.storage import databases
 
     assert processes.run("create", quick)[0] == 0
     worker = processes.start("work", "quick", "--stay")
-    here = store.Store(processes.url)
+    here = databases.Database(processes.url)
     of = study.find(here, "quick")
     assert of is not None
     until(lambda: summaries.summary(here, of).done == 4)

@@ -24,7 +24,7 @@ from playwright import sync_api
 
 from search.dashboard import curves, dashboard, metrics
 from search.ledger import allocations, claims, configurations, presence, study, waiting
-from search.storage import store
+from search.storage import databases
 from search.study import note, study_file
 
 Make = Callable[..., study.Study]
@@ -56,7 +56,7 @@ def basic(password: str) -> str:
     return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
 
 
-def finish(here: store.Store, of: study.Study, values: list[float], state: TrialState, reason: str = "") -> int:
+def finish(here: databases.Database, of: study.Study, values: list[float], state: TrialState, reason: str = "") -> int:
     """A trial with these values, ended; returns its id."""
     claim = allocations.take(here, of, ME, presence.Watch(30.0))
     assert isinstance(claim, claims.Claim)
@@ -67,7 +67,7 @@ def finish(here: store.Store, of: study.Study, values: list[float], state: Trial
     return claim.trial_id
 
 
-def test_everybody_reads(opened: store.Store, make_study: Make) -> None:
+def test_everybody_reads(opened: databases.Database, make_study: Make) -> None:
     """The dashboard's pages and its API answer; a study has its settings as note, a trial its reason and worker."""
     of = make_study()
     finish(opened, of, [0.2, 0.1], TrialState.PRUNED, "hopeless after epoch 2")
@@ -99,7 +99,7 @@ def test_a_long_note_is_read_whole() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROBNICATE"])
 @pytest.mark.parametrize("path", ["/api/studies", "/api/studies/1", "/healthz", "/metrics", "/api/artifacts/1"])
-def test_writes_are_refused(opened: store.Store, make_study: Make, method: str, path: str) -> None:
+def test_writes_are_refused(opened: databases.Database, make_study: Make, method: str, path: str) -> None:
     """Any method but GET and HEAD is answered 405, and nothing has changed."""
     of = make_study()
     body = json.dumps({"study_name": "more", "directions": ["maximize"]}).encode()
@@ -109,7 +109,7 @@ def test_writes_are_refused(opened: store.Store, make_study: Make, method: str, 
     assert [each.study_name for each in opened.optuna.get_all_studies()] == [of.name]
 
 
-def test_the_password_opens_writing(opened: store.Store, make_study: Make) -> None:
+def test_the_password_opens_writing(opened: databases.Database, make_study: Make) -> None:
     """With it the dashboard writes; without it, with another or from another origin it does not."""
     of = make_study()
     door = dashboard.Door(opened, password_hash=HASH)
@@ -132,7 +132,7 @@ def test_the_password_opens_writing(opened: store.Store, make_study: Make) -> No
     assert ask(door, "/api/artifacts/1", "POST", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 405
 
 
-def test_a_study_deleted_on_the_dashboard_is_gone(opened: store.Store, make_study: Make) -> None:
+def test_a_study_deleted_on_the_dashboard_is_gone(opened: databases.Database, make_study: Make) -> None:
     """Its pictures need no deleting, and its metrics end."""
     of = make_study()
     finish(opened, of, [0.2], TrialState.COMPLETE)
@@ -152,7 +152,7 @@ def test_a_study_deleted_on_the_dashboard_is_gone(opened: store.Store, make_stud
         ("", 400), ("[", 400), ("localhost@evil.example", 400), ("evil.example:80:80", 400),
     ],
 )  # fmt: skip
-def test_only_known_hosts(opened: store.Store, host: str, status: int) -> None:
+def test_only_known_hosts(opened: databases.Database, host: str, status: int) -> None:
     """Another Host header is refused on every page; health and metrics are exempt."""
     door = dashboard.Door(opened, hosts=["Lab.example"])
     assert ask(door, "/dashboard", HTTP_HOST=host)[0] == status
@@ -162,7 +162,7 @@ def test_only_known_hosts(opened: store.Store, host: str, status: int) -> None:
     assert ask(dashboard.Door(opened, hosts=["*"]), "/dashboard", HTTP_HOST=host)[0] == 200
 
 
-def test_finished_trials_have_their_learning_curve(opened: store.Store, make_study: Make) -> None:
+def test_finished_trials_have_their_learning_curve(opened: databases.Database, make_study: Make) -> None:
     """A PNG per finished trial that reported, none for one that runs or never trained; and nothing is stored."""
     of = make_study()
     whole = finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
@@ -198,7 +198,7 @@ def samples(text: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
-def test_metrics_count_what_happened(opened: store.Store, make_study: Make) -> None:
+def test_metrics_count_what_happened(opened: databases.Database, make_study: Make) -> None:
     """States, best, budget, epochs and images, workers, orphans, adoptions, hours; a failed scrape is a 503."""
     of = make_study(trials=9, more="hours = 2.5")
     finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
@@ -245,7 +245,7 @@ def test_rates_are_those_of_the_last_minute() -> None:
 @pytest.mark.slow
 def test_a_database_that_is_away_shows(postgres: Server) -> None:
     """Health and metrics say 503 with the reason while Postgres is stopped, and are well again after."""
-    here = store.Store(postgres.new_database(), patience_seconds=1)
+    here = databases.Database(postgres.new_database(), patience_seconds=1)
     door = dashboard.Door(here)
     assert ask(door, "/healthz")[0] == ask(door, "/metrics")[0] == 200
     postgres.control("stop", "-m", "fast")
@@ -269,7 +269,9 @@ def started(processes: Processes, *options: str, **environment: str) -> tuple[su
 
 
 @pytest.mark.slow
-def test_the_command(processes: Processes, opened: store.Store, make_study: Make, tmp_path: pathlib.Path) -> None:
+def test_the_command(
+    processes: Processes, opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
+) -> None:
     """`search dashboard` serves, takes its password hash from a file, and ends well on SIGTERM and Ctrl-C."""
     make_study()
     (tmp_path / "hash").write_text(HASH + "\n")
@@ -288,7 +290,7 @@ def test_the_command(processes: Processes, opened: store.Store, make_study: Make
 
 
 @pytest.mark.slow
-def test_mistakes_are_told_in_a_line(processes: Processes, opened: store.Store, tmp_path: pathlib.Path) -> None:
+def test_mistakes_are_told_in_a_line(processes: Processes, opened: databases.Database, tmp_path: pathlib.Path) -> None:
     """A taken port, a hash file that is missing or holds none, and an address of another machine."""
     (tmp_path / "plain").write_text("hunter2\n")
     (tmp_path / "empty").write_text("")
@@ -310,7 +312,7 @@ def test_mistakes_are_told_in_a_line(processes: Processes, opened: store.Store, 
 
 @pytest.mark.slow
 def test_a_browser_sees_a_trial_that_finished_after_the_page_was_opened(
-    browser: sync_api.Browser, processes: Processes, opened: store.Store, make_study: Make
+    browser: sync_api.Browser, processes: Processes, opened: databases.Database, make_study: Make
 ) -> None:
     """The study page follows the study by itself, shows curve, reason and note, and offers no way to write."""
     of = make_study()
@@ -339,7 +341,7 @@ def test_a_browser_sees_a_trial_that_finished_after_the_page_was_opened(
     page.close()
 
 
-def test_several_ask_at_once(opened: store.Store, make_study: Make) -> None:
+def test_several_ask_at_once(opened: databases.Database, make_study: Make) -> None:
     """Threads that read pages, pictures and metrics at the same time all get theirs."""
     of = make_study(trials=20)
     ids = [finish(opened, of, [0.1, 0.2], TrialState.COMPLETE) for _ in range(4)]

@@ -25,7 +25,7 @@ from search import errors
 from search.cli import commands
 from search.exports import exported, prediction
 from search.ledger import study, waiting
-from search.storage import store
+from search.storage import databases
 from search.training import objective
 
 Make = Callable[..., study.Study]
@@ -155,7 +155,9 @@ def test_what_is_no_image_is_refused(tmp_path: pathlib.Path) -> None:
     assert (float(pixels.mean()), notes) == (1.0, ("its first frame",))
 
 
-def test_an_exported_model_is_the_stored_trial(opened: store.Store, make_study: Make, tmp_path: pathlib.Path) -> None:
+def test_an_exported_model_is_the_stored_trial(
+    opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
+) -> None:
     """Its accuracy is the trial's value, its card says so, and the card's three lines load it."""
     of = make_study(epochs=4, hopeless="false")
     waiting.enqueue(opened, of, {**PARAMS, "activation": "GELU"})
@@ -228,7 +230,7 @@ def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
 
 
 def test_python_exports_and_predicts_too(
-    url: str, opened: store.Store, make_study: Make, tmp_path: pathlib.Path
+    url: str, opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
 ) -> None:
     """The functions of the package do what the commands do."""
     of = make_study(epochs=3, hopeless="false")

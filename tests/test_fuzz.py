@@ -20,7 +20,7 @@ from test_dashboard import HASH, ask_bytes
 from search import cli, errors
 from search.dashboard import dashboard
 from search.ledger import backup, checkpoint, study, summaries
-from search.storage import addresses, store, tables
+from search.storage import addresses, databases, schema
 from search.study import study_file
 
 pytestmark = pytest.mark.slow
@@ -137,7 +137,7 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path}/s.db"
     monkeypatch.setenv("SEARCH_STORAGE", url)
-    here = store.Store(url)
+    here = databases.Database(url)
     of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
 
     def content() -> Any:
@@ -201,11 +201,11 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
     """A changed row is set aside, wherever it was changed; the trial is there still."""
-    here = store.Store(f"sqlite:///{tmp_path}/s.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/s.db")
     of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
     claim = take(here, of)
     here.write(lambda connection: checkpoint.save(connection, claim.trial_id, SAVED))
-    row = dict(here.read(lambda connection: connection.execute(tables.checkpoints.select()).mappings().one()))
+    row = dict(here.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one()))
 
     @settings(many, max_examples=300)
     @given(st.sampled_from(["weights", "history", "checksum", "epoch"]), st.integers(0, 10**6), st.integers(1, 255))
@@ -219,13 +219,13 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
         else:
             at %= len(value)
             changed = value[:at] + chr(ord(value[at]) ^ by) + value[at + 1 :] if by % 3 else value[:at]
-        put = tables.checkpoints.update().values({**row, column: changed})
+        put = schema.checkpoints.update().values({**row, column: changed})
         here.write(lambda connection: connection.execute(put))
         count("checkpoint rows")
         assert here.read(lambda connection: checkpoint.find(connection, claim.trial_id)) is None
 
     door()
-    here.write(lambda connection: connection.execute(tables.checkpoints.update().values(row)))
+    here.write(lambda connection: connection.execute(schema.checkpoints.update().values(row)))
     assert here.read(lambda connection: checkpoint.find(connection, claim.trial_id)) is not None
     assert len(summaries.summary(here, of).trials) == 1
     here.close()
@@ -233,7 +233,7 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
 
 def test_backup_files(tmp_path: pathlib.Path) -> None:
     """A changed backup is restored whole or refused in one line, and then nothing of it is in the storage."""
-    here = store.Store(f"sqlite:///{tmp_path}/s.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/s.db")
     of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
     for _ in range(3):
         take(here, of)
@@ -242,20 +242,20 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
     here.close()
     content = file.read_bytes()
     empty = tmp_path / "empty.db"
-    store.Store(f"sqlite:///{empty}").close()
+    databases.Database(f"sqlite:///{empty}").close()
 
     @settings(many, max_examples=60)
     @given(st.integers(0, len(content) - 1), st.binary(min_size=1, max_size=300), st.booleans())
     def door(at: int, new: bytes, cut: bool) -> None:
         file.write_bytes(content[:at] if cut else content[:at] + new + content[at + len(new) :])
         shutil.copy(empty, tmp_path / "t.db")
-        target = store.Store(f"sqlite:///{tmp_path}/t.db")
+        target = databases.Database(f"sqlite:///{tmp_path}/t.db")
         try:
             backup.read(target, file)
         except errors.SearchError as error:
             count("backup files")
             one_line(error)
-            query = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.studies)
+            query = sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.studies)
             assert target.read(lambda connection: connection.execute(query).scalar_one()) == 0
         target.close()
 
@@ -265,11 +265,11 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
 
 def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
     """Odd requests are answered, those that would write refused, and none changes a row or ends the door."""
-    here = store.Store(f"sqlite:///{tmp_path}/s.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/s.db")
     of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
     trial_id = take(here, of).trial_id
     door = dashboard.Door(here, password_hash=HASH)
-    every = [*optuna_models.BaseModel.metadata.sorted_tables, *tables.ours.sorted_tables]
+    every = [*optuna_models.BaseModel.metadata.sorted_tables, *schema.ours.sorted_tables]
 
     def rows() -> list[Any]:
         return here.read(lambda connection: [connection.execute(table.select()).all() for table in every])

@@ -11,7 +11,7 @@ from conftest import ROOT, Processes, quick_text
 from optuna.trial import TrialState
 
 from search.ledger import orders, study, summaries
-from search.storage import store
+from search.storage import databases
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ POINTS = [line.split('"')[1] for line in KILLER.splitlines() if line.endswith(",
 
 
 def test_a_kill_at_any_point_costs_no_trial(
-    opened: store.Store, processes: Processes, tmp_path: pathlib.Path, url: str
+    opened: databases.Database, processes: Processes, tmp_path: pathlib.Path, url: str
 ) -> None:
     """Each point has its kill and its own trial; one more worker ends it as an undisturbed study would be."""
     assert len(POINTS) == 8
@@ -83,7 +83,7 @@ def test_a_kill_at_any_point_costs_no_trial(
     elsewhere = {"SEARCH_STORAGE": f"sqlite:///{tmp_path}/undisturbed.db"}
     (tmp_path / "killed.toml").write_text(text.replace("trials = 1", f"trials = {len(POINTS)}"))
     assert processes.run("run", "killed.toml", "--workers", "1", **elsewhere)[0] == 0
-    undisturbed = store.Store(elsewhere["SEARCH_STORAGE"])
+    undisturbed = databases.Database(elsewhere["SEARCH_STORAGE"])
     other = study.find(undisturbed, "killed")
     assert other is not None
     pairs = zip(summaries.summary(opened, of).trials, summaries.summary(undisturbed, other).trials, strict=True)

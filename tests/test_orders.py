@@ -8,12 +8,12 @@ from test_claims import GONE, ME, Clock, take
 
 from search import errors
 from search.ledger import allocations, claims, orders, presence, study, summaries, waiting
-from search.storage import store
+from search.storage import databases
 
 Make = Callable[..., study.Study]
 
 
-def in_force(here: store.Store, of: study.Study) -> orders.Order:
+def in_force(here: databases.Database, of: study.Study) -> orders.Order:
     return here.read(lambda connection: orders.read(connection, of.study_id))
 
 
@@ -22,7 +22,7 @@ def in_force(here: store.Store, of: study.Study) -> orders.Order:
     [(orders.State.PAUSED, allocations.NoTrial.PAUSED), (orders.State.STOPPED, allocations.NoTrial.STOPPED)],
 )
 def test_no_trial_begins_while_paused_or_stopped(
-    opened: store.Store, make_study: Make, state: orders.State, answer: allocations.NoTrial
+    opened: databases.Database, make_study: Make, state: orders.State, answer: allocations.NoTrial
 ) -> None:
     """Neither a new nor a waiting nor an orphaned trial is taken; what runs may be told; then all goes on."""
     of = make_study(trials=4)
@@ -39,7 +39,7 @@ def test_no_trial_begins_while_paused_or_stopped(
     assert [claim.how for claim in taken] == ["adopted", "waiting", "created"]
 
 
-def test_an_extension_keeps_the_state(opened: store.Store, make_study: Make) -> None:
+def test_an_extension_keeps_the_state(opened: databases.Database, make_study: Make) -> None:
     """A paused study that is extended stays paused, with the new budget."""
     of = make_study(trials=1)
     orders.set_state(opened, of.study_id, orders.State.PAUSED, at_once=True)
@@ -47,7 +47,7 @@ def test_an_extension_keeps_the_state(opened: store.Store, make_study: Make) -> 
     assert in_force(opened, of).trials == 3
 
 
-def test_hours_are_training_time_over_all_trials_and_owners(opened: store.Store, make_study: Make) -> None:
+def test_hours_are_training_time_over_all_trials_and_owners(opened: databases.Database, make_study: Make) -> None:
     """What every owner has spent counts, finished or not, and more hours go on; running trials are finished."""
     of = make_study(trials=9, more="hours = 0.5")
     first, second = take(opened, of, GONE), take(opened, of)
@@ -67,7 +67,7 @@ def test_hours_are_training_time_over_all_trials_and_owners(opened: store.Store,
     assert take(opened, of).how == "waiting"
 
 
-def test_hours_cannot_be_added_to_no_limit(opened: store.Store, make_study: Make) -> None:
+def test_hours_cannot_be_added_to_no_limit(opened: databases.Database, make_study: Make) -> None:
     """Nothing changes where the study file gave no hours; the message says so."""
     of = make_study(trials=2)
     with pytest.raises(errors.InputError, match="the study has no budget.hours"):
@@ -75,7 +75,7 @@ def test_hours_cannot_be_added_to_no_limit(opened: store.Store, make_study: Make
     assert in_force(opened, of) == orders.Order(2)
 
 
-def test_a_budget_must_fit_the_database(opened: store.Store, make_study: Make) -> None:
+def test_a_budget_must_fit_the_database(opened: databases.Database, make_study: Make) -> None:
     """A budget beyond what a column holds is refused with the rule, not by the database."""
     of = make_study(trials=2)
     with pytest.raises(errors.InputError, match="from 1 to 2147483647 trials, got 2147483648"):
@@ -84,7 +84,7 @@ def test_a_budget_must_fit_the_database(opened: store.Store, make_study: Make) -
 
 
 def test_a_trial_ended_by_another_tool_is_not_adopted(
-    opened: store.Store, make_study: Make, monkeypatch: pytest.MonkeyPatch
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An orphan that is due to fail, and is ended from outside in that moment: looked at again, not a crash."""
     of = make_study(trials=2)

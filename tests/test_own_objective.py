@@ -18,7 +18,7 @@ from test_acceptance import ends, until
 
 from search import cli, errors
 from search.ledger import study, summaries
-from search.storage import store
+from search.storage import databases
 from search.study import study_file
 from search.training import own_objective
 from search.worker import worker
@@ -130,7 +130,7 @@ def text(function: str, trials: int = 1, pruning: str = "", budget: str = "max_f
 
 def searched(*settings: Any, **named: Any) -> tuple[summaries.Summary, list[FrozenTrial]]:
     """A whole study by one worker in this process."""
-    here = store.Store("sqlite:///own.db")
+    here = databases.Database("sqlite:///own.db")
     of = study.create(here, study_file.parse(text(*settings, **named), "own.toml"))
     worker.Worker(here, of, own_objective.OwnObjective(of.spec), threading.Event()).run()
     summary = summaries.summary(here, of)
@@ -233,7 +233,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
     file = tmp_path / "own.toml"
     file.write_text(text("sleeps"))
     assert processes.run("create", str(file))[0] == 0
-    here = store.Store(processes.url)
+    here = databases.Database(processes.url)
     of = study.find(here, "own")
     assert of is not None
 

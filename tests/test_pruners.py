@@ -14,7 +14,7 @@ from test_claims import take
 
 from search import errors
 from search.ledger import claims, study, summaries
-from search.storage import store
+from search.storage import databases
 from search.study import pruners, study_file
 
 Make = Callable[..., study.Study]
@@ -76,7 +76,7 @@ def test_the_same_trials_are_pruned_as_by_optuna(name: str, direction: str) -> N
     assert 0.02 < numpy.mean(decisions) < 0.8
 
 
-def test_one_steps_values_are_read(opened: store.Store, make_study: Make) -> None:
+def test_one_steps_values_are_read(opened: databases.Database, make_study: Make) -> None:
     """Of the others, whatever their state, exactly the values at that step, nan and infinity included."""
     of = make_study(trials=9)
     told = {0: math.nan, 1: math.inf, 2: 0.5, 3: 0.75}
@@ -123,7 +123,7 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     from search.worker import worker
 
     text = quick_text(trials=20, epochs=6).replace("hopeless = true", 'hopeless = true\npruner = "median"')
-    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
     of = study.create(here, study_file.parse(text, "x"))
     worker.Worker(here, of, objective.Objective(of.spec, tmp_path), threading.Event()).run()
     pruned = [t for t in summaries.summary(here, of).trials if t.state == TrialState.PRUNED]

@@ -16,7 +16,7 @@ from playwright import sync_api
 from search import errors
 from search.ledger import study, summaries, waiting
 from search.reports import evidence, figures, page
-from search.storage import store
+from search.storage import databases
 from search.study import study_file
 from search.training import records
 
@@ -152,7 +152,7 @@ def test_the_page_prints(browser: sync_api.Browser, written: pathlib.Path) -> No
     context.close()
 
 
-def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: store.Store, processes: Processes) -> None:
+def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: databases.Database, processes: Processes) -> None:
     """On all images, to the last epoch, by seeds that chose nothing; asked again it trains nothing."""
     name = str(synthetic("lab", processes.folder, trials=12, evaluate_on="validation"))
     code, output = processes.run("confirm", "lab")
@@ -200,7 +200,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
         synthetic(name, processes.folder)
     words = ("reproduce", "--seeds", "2", "--workers", "2", "--output", "out")
     first = processes.start(*words)
-    here = store.Store(url, patience_seconds=30)
+    here = databases.Database(url, patience_seconds=30)
     deadline = time.monotonic() + 100
     while (of := study.find(here, "depth")) is None or not summaries.summary(here, of).trials:
         assert time.monotonic() < deadline
@@ -253,7 +253,7 @@ def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
         page.write(whole, pathlib.Path("/proc/report"))
 
 
-def test_waiting_trials_fill_what_is_missing(opened: store.Store, tmp_path: pathlib.Path) -> None:
+def test_waiting_trials_fill_what_is_missing(opened: databases.Database, tmp_path: pathlib.Path) -> None:
     """Asked twice, the second time queues nothing; the budget holds all that is wanted, and is never made smaller."""
     of = study.create(opened, study_file.load(synthetic("depth", tmp_path)))
     settings = list(of.spec.space.configurations())

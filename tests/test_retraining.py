@@ -15,7 +15,7 @@ from models import engines, provenance
 from models import recipe as recipes
 from search import errors
 from search.ledger import claims, configurations, study, waiting
-from search.storage import store
+from search.storage import databases
 from search.training import objective, records, retraining
 from search.worker import owned
 
@@ -23,7 +23,7 @@ Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
 
 
-def trained(here: store.Store, of: study.Study, engine: str = "cpu") -> FrozenTrial:
+def trained(here: databases.Database, of: study.Study, engine: str = "cpu") -> FrozenTrial:
     """The next trial, trained and told by its objective."""
     import threading
 
@@ -40,7 +40,7 @@ def train(of: study.Study, engine: str = "cpu") -> objective.Objective:
 
 
 @pytest.mark.parametrize("engine", sorted(engines.ENGINES))
-def test_the_same_engine_gives_the_same_bits(opened: store.Store, make_study: Make, engine: str) -> None:
+def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_study: Make, engine: str) -> None:
     """What is stored of a trial is enough to train it again: complete or pruned, and a repeat with its own seed."""
     of = make_study(epochs=4)
     waiting.enqueue(opened, of, PARAMS)
@@ -57,7 +57,7 @@ def test_the_same_engine_gives_the_same_bits(opened: store.Store, make_study: Ma
         assert found.sentence() == f"trial {trial.number} trained again: the same curve, to the last bit (4 epochs)"
 
 
-def test_another_engine_is_named(opened: store.Store, make_study: Make) -> None:
+def test_another_engine_is_named(opened: databases.Database, make_study: Make) -> None:
     """Where bits differ, what is recorded and different is the explanation."""
     of = make_study(epochs=3)
     waiting.enqueue(opened, of, PARAMS)
@@ -70,7 +70,7 @@ def test_another_engine_is_named(opened: store.Store, make_study: Make) -> None:
     assert "first in epoch " in found.sentence()
 
 
-def test_a_difference_without_a_reason_is_told(opened: store.Store, make_study: Make) -> None:
+def test_a_difference_without_a_reason_is_told(opened: databases.Database, make_study: Make) -> None:
     """A stored value that nothing recorded explains is said to be just that."""
     of = make_study(epochs=3)
     waiting.enqueue(opened, of, PARAMS)
@@ -81,7 +81,7 @@ def test_a_difference_without_a_reason_is_told(opened: store.Store, make_study: 
     assert "nothing that is recorded of its training is different here" in found.sentence()
 
 
-def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: store.Store, make_study: Make) -> None:
+def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: databases.Database, make_study: Make) -> None:
     """The replay of a pruned trial has as many epochs as are stored, whoever ended it."""
     of = make_study(epochs=5, hopeless="false")
     waiting.enqueue(opened, of, PARAMS)
@@ -95,7 +95,7 @@ def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: store.Store
     assert len(retraining.replay(whole, train(of)).again) == 5
 
 
-def test_an_untrained_trial_is_refused(opened: store.Store, make_study: Make) -> None:
+def test_an_untrained_trial_is_refused(opened: databases.Database, make_study: Make) -> None:
     """A trial that was pruned before training has nothing to compare, and its reason says why."""
     of = make_study()
     claim = take(opened, of)

@@ -9,12 +9,12 @@ from test_claims import GONE, take
 
 from search import errors
 from search.ledger import presence, roster, study
-from search.storage import statements, store, tables
+from search.storage import databases, schema, statements
 
 Make = Callable[..., study.Study]
 
 
-def test_busy_and_idle_workers_are_listed_until_they_sign_out(opened: store.Store, make_study: Make) -> None:
+def test_busy_and_idle_workers_are_listed_until_they_sign_out(opened: databases.Database, make_study: Make) -> None:
     """A worker is there with its trials from its first sign to its last, and only in its own study."""
     of, other = make_study(trials=3), make_study(name="other")
     here = presence.Worker.this()
@@ -34,7 +34,7 @@ def test_busy_and_idle_workers_are_listed_until_they_sign_out(opened: store.Stor
     assert crew.orphans == {0: here.name}
 
 
-def test_a_silent_or_dead_worker_is_not_alive(opened: store.Store, make_study: Make) -> None:
+def test_a_silent_or_dead_worker_is_not_alive(opened: databases.Database, make_study: Make) -> None:
     """Silence past its own grace, or a dead process of this machine: its trial is an orphan."""
     of = make_study(trials=3)
     dead = dataclasses.replace(presence.Worker.this(), name="dead", pid_started=1.0)
@@ -43,24 +43,24 @@ def test_a_silent_or_dead_worker_is_not_alive(opened: store.Store, make_study: M
     silent.show(opened)
     take(opened, of, GONE)
     assert [m.name for m in roster.call(opened, of.study_id).members] == [GONE.name]
-    opened.write(lambda c: c.execute(tables.workers.update().values(seen_at=statements.clock(c) - 31)))
+    opened.write(lambda c: c.execute(schema.workers.update().values(seen_at=statements.clock(c) - 31)))
     crew = roster.call(opened, of.study_id)
     assert (crew.members, crew.orphans) == ((), {0: GONE.name})
 
 
-def test_the_roster_forgets_killed_workers(opened: store.Store, make_study: Make) -> None:
+def test_the_roster_forgets_killed_workers(opened: databases.Database, make_study: Make) -> None:
     """Lines of workers that never signed out are gone a day later, when the next one signs in."""
     of = make_study()
     roster.Entry(of.study_id, GONE, "cpu", 30.0).show(opened)
     opened.write(
-        lambda c: c.execute(tables.workers.update().values(seen_at=statements.clock(c) - roster.FORGET_SECONDS - 1))
+        lambda c: c.execute(schema.workers.update().values(seen_at=statements.clock(c) - roster.FORGET_SECONDS - 1))
     )
     roster.Entry(of.study_id, presence.Worker.this(), "cpu", 30.0).show(opened)
-    names = opened.read(lambda c: c.execute(tables.workers.select()).all())
+    names = opened.read(lambda c: c.execute(schema.workers.select()).all())
     assert [row.pid for row in names] == [os.getpid()]
 
 
-def test_no_line_outlives_the_study(opened: store.Store, make_study: Make) -> None:
+def test_no_line_outlives_the_study(opened: databases.Database, make_study: Make) -> None:
     """A study deleted under a worker takes the roster along; the next sign says so."""
     of = make_study()
     entry = roster.Entry(of.study_id, presence.Worker.this(), "cpu", 30.0)
@@ -68,4 +68,4 @@ def test_no_line_outlives_the_study(opened: store.Store, make_study: Make) -> No
     opened.optuna.delete_study(of.study_id)
     with pytest.raises(errors.StudyNotFound, match="deleted"):
         entry.show(opened)
-    assert opened.read(lambda c: c.execute(tables.workers.select()).all()) == []
+    assert opened.read(lambda c: c.execute(schema.workers.select()).all()) == []

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 import search
 from search import errors
 from search.ledger import allocations, claims, presence, study, summaries
-from search.storage import store
+from search.storage import databases
 from search.training import objective, objectives
 from search.worker import room, worker
 
@@ -153,7 +153,7 @@ class Counting:
                 self._now.remove(trial.number)
 
 
-def test_trials_are_the_same_in_slots(opened: store.Store, make_study: Make, tmp_path: pathlib.Path) -> None:
+def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Make, tmp_path: pathlib.Path) -> None:
     """Four at once give the bits that one after another gives, and the count of the budget."""
     found = []
     for slots in (1, 4):
@@ -171,7 +171,7 @@ def test_trials_are_the_same_in_slots(opened: store.Store, make_study: Make, tmp
     assert found[0] == found[1]
 
 
-def test_out_of_memory_goes_on_alone(opened: store.Store, make_study: Make) -> None:
+def test_out_of_memory_goes_on_alone(opened: databases.Database, make_study: Make) -> None:
     """A trial that ran out of memory beside others is trained again when they have ended, and none begins meanwhile."""
     of = make_study(trials=8)
     begun: dict[int, int] = {}
@@ -194,7 +194,7 @@ def test_out_of_memory_goes_on_alone(opened: store.Store, make_study: Make) -> N
     assert [trial.state for trial in summaries.summary(opened, of).trials] == [TrialState.COMPLETE] * 8
 
 
-def test_the_last_try_of_a_trial_is_made_alone(opened: store.Store, make_study: Make) -> None:
+def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_study: Make) -> None:
     """A trial whose owners died twice without getting further takes no other with it, should it kill this one too."""
     of = make_study(trials=6)
     watch = presence.Watch(0.0)
@@ -218,7 +218,7 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: store.Store, make_study: 
 def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_path: pathlib.Path, how: int) -> None:
     """Three trials of one worker are adopted, or handed over, and the study ends with its exact count."""
     (tmp_path / "quick.toml").write_text(quick_text(trials=6, epochs=150, hopeless="false", slow=True))
-    here = store.Store(url, patience_seconds=30)
+    here = databases.Database(url, patience_seconds=30)
     assert processes.run("create", "quick.toml")[0] == 0
     of = study.find(here, "quick")
     assert of is not None

@@ -4,14 +4,14 @@ import pathlib
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.space import parameters, space
+from search.space import parameters, spaces
 from search.study import study_file
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 
 
-def tree(**parameters: parameters.Parameter) -> space.Space:
-    return space.Space.arrange(parameters)
+def tree(**parameters: parameters.Parameter) -> spaces.Space:
+    return spaces.Space.arrange(parameters)
 
 
 def parameter(name: str, choices: list[object], when: str | None = None) -> parameters.Parameter:
@@ -20,7 +20,7 @@ def parameter(name: str, choices: list[object], when: str | None = None) -> para
     )  # type: ignore[arg-type]
 
 
-def everything(of: space.Space) -> set[str]:
+def everything(of: spaces.Space) -> set[str]:
     """All configurations by brute force."""
     found = set()
     for values in itertools.product(*(p.values or () for p in of.parameters)):

@@ -10,13 +10,13 @@ from conftest import Server, quick_text
 
 from search import errors
 from search.ledger import study
-from search.storage import connections, statements, store, tables
+from search.storage import connections, databases, schema, statements
 from search.study import study_file
 
 
-def count_studies(here: store.Store) -> int:
+def count_studies(here: databases.Database) -> int:
     return int(
-        here.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(tables.studies.c.study_id)))).scalar()
+        here.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(schema.studies.c.study_id)))).scalar()
         or 0
     )
 
@@ -25,7 +25,7 @@ def count_studies(here: store.Store) -> int:
 def test_other_addresses_are_refused(url: str) -> None:
     """Only a SQLite file or a Postgres will do, and no password is shown."""
     with pytest.raises(errors.InputError) as raised:
-        store.Store(url)
+        databases.Database(url)
     assert "--storage must" in str(raised.value)
     assert "secret" not in str(raised.value)
 
@@ -34,7 +34,7 @@ def test_an_absent_database_is_one_line_after_the_patience() -> None:
     """A server that does not answer is waited for, then reported without its password."""
     started = time.monotonic()
     with pytest.raises(errors.StorageError, match="stayed away for 1 s.*Connection refused") as raised:
-        store.Store("postgresql://user:secret@127.0.0.1:1/x", patience_seconds=1)
+        databases.Database("postgresql://user:secret@127.0.0.1:1/x", patience_seconds=1)
     assert "secret" not in str(raised.value)
     assert time.monotonic() - started < 10
 
@@ -43,7 +43,7 @@ def test_what_no_wait_mends_fails_at_once(postgres: Server) -> None:
     """A database that does not exist is an error within a moment, not after the patience."""
     started = time.monotonic()
     with pytest.raises(errors.InputError, match="does not exist"):
-        store.Store(postgres.url.replace("/postgres?", "/nowhere?"), patience_seconds=60)
+        databases.Database(postgres.url.replace("/postgres?", "/nowhere?"), patience_seconds=60)
     assert time.monotonic() - started < 10
 
 
@@ -53,12 +53,12 @@ def test_a_foreign_file_is_refused(tmp_path: pathlib.Path) -> None:
     file.write_text("these are my notes, longer than a header of SQLite would be, and then some more of them")
     before = file.read_bytes()
     with pytest.raises(errors.InputError, match="file is not a database"):
-        store.Store(f"sqlite:///{file}")
+        databases.Database(f"sqlite:///{file}")
     assert file.read_bytes() == before
 
 
 def open_and_close(url: str) -> str:
-    store.Store(url, patience_seconds=30).close()
+    databases.Database(url, patience_seconds=30).close()
     return "opened"
 
 
@@ -70,7 +70,7 @@ def test_first_workers_may_start_together(url: str) -> None:
 
 def test_sqlite_is_wal_and_begins_immediately(tmp_path: pathlib.Path) -> None:
     """Readers do not wait for writers, and a write transaction owns the lock before its first read."""
-    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
     assert here.read(lambda c: c.exec_driver_sql("PRAGMA journal_mode").scalar()) == "wal"
     other = sqlite3.connect(tmp_path / "search.db", timeout=0)
 
@@ -86,13 +86,13 @@ def test_sqlite_is_wal_and_begins_immediately(tmp_path: pathlib.Path) -> None:
 
 def test_a_locked_sqlite_file_is_waited_for(tmp_path: pathlib.Path) -> None:
     """Another process holds the file for seconds: the write succeeds when it lets go, and the wait is counted."""
-    here = store.Store(f"sqlite:///{tmp_path}/search.db", patience_seconds=30)
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=30)
     other = sqlite3.connect(tmp_path / "search.db", check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(3, other.rollback)
     release.start()
     started = time.monotonic()
-    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     assert time.monotonic() - started > 2.5
     assert here.interruptions > 0
     assert count_studies(here) == 1
@@ -101,11 +101,11 @@ def test_a_locked_sqlite_file_is_waited_for(tmp_path: pathlib.Path) -> None:
 
 def test_patience_ends_with_a_clear_error(tmp_path: pathlib.Path) -> None:
     """A file that stays locked is an error after the patience, and nothing is written."""
-    here = store.Store(f"sqlite:///{tmp_path}/search.db", patience_seconds=2)
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=2)
     other = sqlite3.connect(tmp_path / "search.db")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(errors.StorageError, match="stayed away for 2 s: database is locked"):
-        here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+        here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     other.rollback()
     assert count_studies(here) == 0
 
@@ -113,23 +113,23 @@ def test_patience_ends_with_a_clear_error(tmp_path: pathlib.Path) -> None:
 def test_a_wait_ends_when_asked_to_stop(tmp_path: pathlib.Path) -> None:
     """A worker that waits for the database answers a signal at once."""
     stop = threading.Event()
-    here = store.Store(f"sqlite:///{tmp_path}/search.db", patience_seconds=60, stop=stop)
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=60, stop=stop)
     other = sqlite3.connect(tmp_path / "search.db")
     other.execute("BEGIN EXCLUSIVE")
     threading.Timer(1, stop.set).start()
     started = time.monotonic()
     with pytest.raises(errors.Interrupted):
-        here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+        here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     assert time.monotonic() - started < 4
     other.rollback()
 
 
 def test_a_restarted_postgres_is_waited_for(postgres: Server) -> None:
     """`pg_ctl restart -m immediate` under an open store: reads and writes go on, with new connections."""
-    here = store.Store(postgres.new_database(), patience_seconds=60)
-    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    here = databases.Database(postgres.new_database(), patience_seconds=60)
+    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     postgres.control("restart", "-m", "immediate")
-    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="b")))
+    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="b")))
     assert count_studies(here) == 2
     assert here.interruptions > 0
 
@@ -137,9 +137,9 @@ def test_a_restarted_postgres_is_waited_for(postgres: Server) -> None:
 def test_cut_connections_are_replaced(postgres: Server) -> None:
     """`pg_terminate_backend` between two calls costs a retry, not an error."""
     url = postgres.new_database()
-    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     for name in "abc":
-        here.write(lambda c, name=name: c.execute(tables.studies.insert().values(study_name=name)))  # type: ignore[misc]
+        here.write(lambda c, name=name: c.execute(schema.studies.insert().values(study_name=name)))  # type: ignore[misc]
         with admin.connect() as connection:
             connection.exec_driver_sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
@@ -150,7 +150,7 @@ def test_cut_connections_are_replaced(postgres: Server) -> None:
 def test_a_connection_cut_inside_a_call_of_optuna_is_replaced(postgres: Server) -> None:
     """Optuna asks again in the session whose connection is gone; what comes of that is an outage, not an error."""
     url = postgres.new_database()
-    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
     cuts = []
 
@@ -174,7 +174,10 @@ def test_a_connection_cut_inside_a_call_of_optuna_is_replaced(postgres: Server) 
 def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
     """A database that refuses writes for a while (a failover) is an outage like any other."""
     url = postgres.new_database()
-    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    here, admin = (
+        databases.Database(url, patience_seconds=30),
+        sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT"),
+    )
     name = sqlalchemy.make_url(url).database
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
 
@@ -186,7 +189,7 @@ def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
 
     switch("on")
     threading.Timer(2, switch, ["off"]).start()
-    here.write(lambda c: c.execute(tables.studies.insert().values(study_name="a")))
+    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     assert count_studies(here) == 1
     assert here.interruptions > 0
 
@@ -198,10 +201,10 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     monkeypatch.setattr(connections, "SLEEP_SECONDS", 2)
     monkeypatch.setattr(connections, "LOCK_SECONDS", 1)
     url = postgres.new_database()
-    sleeper, other = store.Store(url, patience_seconds=30), store.Store(url, patience_seconds=30)
+    sleeper, other = databases.Database(url, patience_seconds=30), databases.Database(url, patience_seconds=30)
     study_id = sleeper.write(
         lambda c: c.execute(
-            tables.studies.insert().values(study_name="a").returning(tables.studies.c.study_id)
+            schema.studies.insert().values(study_name="a").returning(schema.studies.c.study_id)
         ).scalar_one()
     )
     asleep, awake = threading.Event(), threading.Event()
@@ -212,7 +215,7 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
         tries.append(time.monotonic())
         asleep.set()
         awake.wait(30)
-        connection.execute(tables.studies.update().values(study_name=f"try {len(tries)}"))
+        connection.execute(schema.studies.update().values(study_name=f"try {len(tries)}"))
 
     thread = threading.Thread(target=sleeper.write, args=(sleep_with_the_lock,))
     thread.start()
@@ -222,36 +225,36 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     awake.set()
     thread.join(30)
     assert len(tries) == 2
-    name = other.read(lambda c: c.execute(sqlalchemy.select(tables.studies.c.study_name)).scalar_one())
+    name = other.read(lambda c: c.execute(sqlalchemy.select(schema.studies.c.study_name)).scalar_one())
     assert name == "try 2"
 
 
 def test_a_storage_of_an_older_version_is_refused(url: str) -> None:
     """Where a table of ours lacks a column, it is named, and nothing is written."""
-    here = store.Store(url)
+    here = databases.Database(url)
     with here.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE search_claims DROP COLUMN repeat")
     here.close()
     with pytest.raises(errors.InputError, match="table search_claims has no column repeat: it was made by an older"):
-        store.Store(url)
+        databases.Database(url)
 
 
 @pytest.mark.parametrize(("version", "way"), [("v0.9.0.a", "older"), ("v9.9.9.z", "newer")])
 def test_a_schema_of_another_optuna_is_refused(url: str, version: str, way: str) -> None:
     """The answer is one line with the command that upgrades the storage, or what to install; nothing is written."""
-    here = store.Store(url)
+    here = databases.Database(url)
     with here.engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
     here.close()
     with pytest.raises(errors.InputError) as refused:
-        store.Store(url)
+        databases.Database(url)
     assert "\n" not in str(refused.value)
     assert ("optuna storage upgrade" in str(refused.value)) == (way == "older"), refused.value
 
 
 def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
     """SQLite has no room: the write waits, succeeds when there is room, and wrote nothing half; later writes go on."""
-    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
     limit = {"pages": 1}
     sqlalchemy.event.listen(
         here.engine, "begin", lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {limit['pages']}")
@@ -264,12 +267,12 @@ def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
         tries.append(time.monotonic())
         for number in range(200):
             name = f"{number} " + "x" * 400
-            connection.execute(tables.studies.insert().values(study_name=name))
+            connection.execute(schema.studies.insert().values(study_name=name))
 
     here.write(work)
     assert time.monotonic() - started > 1
     assert len(tries) > 1
-    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.studies)
+    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.studies)
     assert here.read(lambda connection: connection.execute(count).scalar_one()) == 200
     here.close()
 
@@ -278,8 +281,8 @@ def test_who_waits_to_open_a_storage_sits_in_no_transaction(postgres: Server) ->
     """A pooler would never have a second connection for the process that makes the schema otherwise."""
     url = postgres.new_database()
     engine = sqlalchemy.create_engine(url)
-    opened: list[store.Store] = []
-    waiting = threading.Thread(target=lambda: opened.append(store.Store(url, 30)))
+    opened: list[databases.Database] = []
+    waiting = threading.Thread(target=lambda: opened.append(databases.Database(url, 30)))
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND xact_start IS NOT NULL"

@@ -10,12 +10,12 @@ from optuna import distributions
 
 from search import errors
 from search.ledger import strategy
-from search.space import parameters, space, unseen
-from search.storage import store
+from search.space import candidates, parameters, spaces
+from search.storage import databases
 from search.study import study_file
 
 LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
-NUMBERS = space.Space.arrange(
+NUMBERS = spaces.Space.arrange(
     {
         "learning_rate": parameters.Parameter("learning_rate", distributions.FloatDistribution(1e-4, 0.1, log=True)),
         "momentum": parameters.Parameter("momentum", distributions.FloatDistribution(0.0, 1.0)),
@@ -34,8 +34,8 @@ def trial(number: int) -> optuna.trial.FrozenTrial:
 
 
 def propose(
-    name: str, study: optuna.Study, number: int, fixed: space.Params | None = None, seed: int = 0, attempt: int = 0
-) -> space.Params:
+    name: str, study: optuna.Study, number: int, fixed: spaces.Params | None = None, seed: int = 0, attempt: int = 0
+) -> spaces.Params:
     return strategy.propose(name, strategy.Question(SPACES[name], study, trial(number), fixed or {}, seed, attempt))
 
 
@@ -43,7 +43,7 @@ def propose(
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Study]:
     """Makes studies with finished trials, better the shallower, as a worker's history of a real database."""
 
-    def fill(count: int, tree: space.Space = LAB) -> optuna.Study:
+    def fill(count: int, tree: spaces.Space = LAB) -> optuna.Study:
         url = f"sqlite:///{tmp_path_factory.mktemp('history')}/search.db"
         study = optuna.create_study(direction="maximize", storage=url)
         for number in range(count):
@@ -52,7 +52,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Stu
             dists = {p.name: p.distribution for p in tree.parameters if p.name in params}
             value = 1.0 - 0.1 * float(params["depth"])
             study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=value))
-        history = store.Store(url).history(study._study_id)
+        history = databases.Database(url).history(study._study_id)
         history.refresh()
         return history.study(fresh=False)
 
@@ -160,7 +160,7 @@ def test_fixed_values_stay(filled: Callable[[int], optuna.Study]) -> None:
 
 def test_unseen_neighbour_finds_the_last_one() -> None:
     """With all configurations taken but one, that one is found from anywhere; with all taken, none."""
-    small = space.Space.arrange(
+    small = spaces.Space.arrange(
         {
             p.name: p
             for p in (
@@ -175,6 +175,6 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
     everything |= {small.key({"a": a, "b": b}) for a in range(5, 10) for b in "xy"}
     assert len(everything) == small.size
     last = {"a": 9, "b": "y"}
-    assert unseen.unseen_neighbour(small, {"a": 0}, {}, everything - {small.key(last)}) == last
-    assert unseen.unseen_neighbour(small, {"a": 0}, {}, everything) is None
-    assert unseen.unseen_neighbour(small, {"a": 0}, {"a": 0}, {small.key({"a": 0})}) is None
+    assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything - {small.key(last)}) == last
+    assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything) is None
+    assert candidates.unseen_neighbour(small, {"a": 0}, {"a": 0}, {small.key({"a": 0})}) is None

@@ -13,8 +13,8 @@ from conftest import Server, quick_text
 from optuna.trial import TrialState
 
 from search.ledger import allocations, orders, roster, study, summaries
-from search.space import space
-from search.storage import store
+from search.space import spaces
+from search.storage import databases
 from search.study import samplers, study_file
 from search.training import objectives
 from search.worker import worker
@@ -35,9 +35,9 @@ def formula(trial: objectives.Trial) -> objectives.Result:
     return objectives.Result(TrialState.COMPLETE, value, {})
 
 
-def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[space.Params]:
+def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[spaces.Params]:
     """The configurations of a whole study, worked off by `parts` workers one after the other."""
-    here = store.Store(f"sqlite:///{folder}/search.db")
+    here = databases.Database(f"sqlite:///{folder}/search.db")
     of = study.create(here, study_file.parse(text, "x"))
     budget = of.spec.budget.trials
     for part in range(1, parts + 1):
@@ -69,7 +69,7 @@ def test_a_study_repeats_exactly(tmp_path: pathlib.Path, name: str) -> None:
 Make = Callable[..., study.Study]
 
 
-def test_a_worker_signs_the_roster_and_out_again(opened: store.Store, make_study: Make) -> None:
+def test_a_worker_signs_the_roster_and_out_again(opened: databases.Database, make_study: Make) -> None:
     """While it works it is listed with its trial; when it has ended its line is gone."""
     of = make_study(trials=1)
     seen: list[roster.Crew] = []
@@ -83,7 +83,7 @@ def test_a_worker_signs_the_roster_and_out_again(opened: store.Store, make_study
     assert roster.call(opened, of.study_id).members == ()
 
 
-def test_no_thread_outlives_the_worker(opened: store.Store, make_study: Make) -> None:
+def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: Make) -> None:
     """The heart is waited for: its trials' weights, freed while the interpreter ends, would abort the process."""
     of, stop, busy = make_study(trials=1), threading.Event(), threading.Event()
 
@@ -102,7 +102,7 @@ def test_no_thread_outlives_the_worker(opened: store.Store, make_study: Make) ->
     assert "heart" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_the_time_of_every_end_is_kept(opened: store.Store, make_study: Make) -> None:
+def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: Make) -> None:
     """Trials that raise keep their reason, their traceback and their time, which counts in the study's."""
     of = make_study(trials=1, more="max_failures = 1")
 
@@ -152,7 +152,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
     tmp_path: pathlib.Path, x: str, sampler: str, trials: int, ends: allocations.NoTrial, done: int
 ) -> None:
     """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
-    here = store.Store(f"sqlite:///{tmp_path}/search.db")
+    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
     of = study.create(here, study_file.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
 
     def higher(trial: objectives.Trial) -> objectives.Result:
@@ -168,7 +168,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")]
 )
-def test_out_of_memory_is_tried_once_more(opened: store.Store, make_study: Make, error: Exception) -> None:
+def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study: Make, error: Exception) -> None:
     """A trial that runs out of memory goes on from its last epoch, once; the second time it is FAIL with its reason."""
     of = make_study(trials=2)
     begun: list[tuple[int, int]] = []
@@ -195,7 +195,7 @@ def test_out_of_memory_is_tried_once_more(opened: store.Store, make_study: Make,
 def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> None:
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
     url = postgres.new_database()
-    here, admin = store.Store(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     of = study.create(here, study_file.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
     seen: collections.Counter[str] = collections.Counter()
 

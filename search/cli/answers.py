@@ -7,7 +7,7 @@ from rich import console
 from search import words
 from search.cli import tables
 from search.ledger import forecast, orders, roster, sentences, summaries
-from search.storage import store
+from search.storage import databases
 
 if TYPE_CHECKING:
     pass
@@ -23,7 +23,7 @@ def counts(summary: summaries.Summary) -> str:
     return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'}){state}"
 
 
-def as_json(here: store.Store, summary: summaries.Summary) -> dict[str, Any]:
+def as_json(here: databases.Database, summary: summaries.Summary) -> dict[str, Any]:
     """What `--json` prints of a study."""
     crew = roster.call(here, summary.study.study_id)
     left = forecast.seconds_left(summary, len(crew.members))
@@ -35,7 +35,7 @@ def as_json(here: store.Store, summary: summaries.Summary) -> dict[str, Any]:
     }
 
 
-def who_does_it(here: store.Store, summary: summaries.Summary) -> str:
+def who_does_it(here: databases.Database, summary: summaries.Summary) -> str:
     """Whether anybody is there to do what was ordered."""
     name, crew = summary.study.name, roster.call(here, summary.study.study_id)
     if summary.order.state is not orders.State.ACTIVE:

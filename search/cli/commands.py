@@ -16,7 +16,7 @@ from search import errors
 from search.cli import answers, bench, reporting, steering, taking, watching
 from search.cli.options import common, json_option, local_workers, study_argument, training
 from search.ledger import backup, study, summaries
-from search.storage import addresses, store
+from search.storage import addresses, databases
 from search.study import study_file
 from search.worker import progress, signals, supervisor, workforces
 
@@ -85,7 +85,7 @@ def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> 
     spec = study_file.load(study_file.path_of(name))
     storage = addresses.check_url(storage)
     workforces.check_training(spec, force)
-    here = store.Store(storage, store.OPEN_SECONDS)
+    here = databases.Database(storage, databases.OPEN_SECONDS)
     of = supervisor.begin(here, spec)
     code = supervisor.supervise(here, of, force)
     summary = summaries.summary(here, of)
@@ -113,7 +113,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
       search create studies/lab.toml --storage postgresql://user@host/search
     """
     spec = study_file.load(study_file.path_of(name))
-    here = store.Store(storage, store.OPEN_SECONDS)
+    here = databases.Database(storage, databases.OPEN_SECONDS)
     if exist_ok and (known := study.find_same(here, spec)) is not None:
         there, notes = known
         for note in notes:
@@ -175,7 +175,7 @@ def work(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
-    here = store.Store(storage, patience, stop)
+    here = databases.Database(storage, patience, stop)
     of = study.load(here, name)
     workforces.check_slots(of.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
@@ -213,7 +213,7 @@ def write_backup(name: str, file: pathlib.Path, storage: str) -> None:
     Example:
       search backup lab lab-monday.db
     """
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     with answers.err.status("writing ..."):
         backup.write(here, of, file)
@@ -231,7 +231,7 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
     Example:
       search restore lab-monday.db --storage postgresql://user@host/search
     """
-    here = store.Store(storage, store.OPEN_SECONDS)
+    here = databases.Database(storage, databases.OPEN_SECONDS)
     with answers.err.status("reading ..."):
         of = backup.read(here, file)
     summary = summaries.summary(here, of)

@@ -9,7 +9,7 @@ import click
 
 from search import errors
 from search.ledger import presence
-from search.storage import addresses, store
+from search.storage import addresses, databases
 from search.training import objectives
 from search.worker import workforces
 
@@ -91,7 +91,7 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
         "--patience",
         envvar="SEARCH_PATIENCE_SECONDS",
         type=click.FloatRange(min=0),
-        default=store.PATIENCE_SECONDS,
+        default=databases.PATIENCE_SECONDS,
         show_default=True,
         metavar="SECONDS",
         help="How long a worker waits for a database that is away, before it gives up.",

@@ -10,7 +10,7 @@ from search import words
 from search.cli import answers, tables
 from search.cli.options import common, json_option, local_workers, study_argument
 from search.ledger import study, summaries
-from search.storage import addresses, store
+from search.storage import addresses, databases
 from search.worker import supervisor, workforces
 
 output_option = click.option(
@@ -38,12 +38,12 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report lab
       search report depth width activation --output one-factor
     """
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     write_report(here, [study.load(here, name) for name in names], output, title, as_json)
 
 
 def write_report(
-    here: store.Store, studies: list[study.Study], output: pathlib.Path, title: str | None, as_json: bool
+    here: databases.Database, studies: list[study.Study], output: pathlib.Path, title: str | None, as_json: bool
 ) -> None:
     """Builds the page, writes it, and says where it is."""
     from search.reports import (
@@ -95,7 +95,7 @@ def confirm(
     """
     from search.reports import confirmation
 
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     summary = summaries.summary(here, of)
     if summary.done < summary.budget:
@@ -134,7 +134,7 @@ def reproduce(
     """
     from search.reports import reproduction
 
-    here = store.Store(addresses.check_url(storage), store.OPEN_SECONDS)
+    here = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
     started, studies = time.monotonic(), []
     for spec in reproduction.specs():
         workforces.check_training(spec, force)

@@ -9,8 +9,8 @@ from search import errors, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, study, summaries, waiting
-from search.space import space
-from search.storage import store
+from search.space import spaces
+from search.storage import databases
 from search.training import records
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
@@ -33,7 +33,7 @@ def extend(name: str, trials: int | None, to: int | None, hours: float | None, a
     """
     if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
         raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     order = orders.extend(here, of.study_id, trials, to, hours)
     summary = summaries.summary(here, of)
@@ -95,7 +95,7 @@ def resume(name: str, as_json: bool, storage: str) -> None:
 
 
 def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json: bool) -> None:
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     before = orders.set_state(here, of.study_id, state, now)
     summary = summaries.summary(here, of)
@@ -139,7 +139,7 @@ def enqueue(
         raise errors.InputError("enqueue takes either PARAMETER=VALUE... or --trial N")
     if trial is not None and repeats is None:
         raise errors.InputError("enqueue --trial takes --repeats K too: a study trains no configuration twice unasked")
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     kept, dropped = _configuration(of, settings) if trial is None else (_params_of(here, of, trial), {})
     numbers = [waiting.enqueue(here, of, kept)] if repeats is None else waiting.repeat(here, of, kept, repeats)
@@ -166,14 +166,14 @@ def enqueue(
         )
 
 
-def _params_of(here: store.Store, of: study.Study, number: int) -> space.Params:
+def _params_of(here: databases.Database, of: study.Study, number: int) -> spaces.Params:
     """The configuration of a trial of the study.
 
     Raises:
         errors.InputError: there is no such trial, or it has none yet.
     """
     trials = summaries.summary(here, of).trials
-    params: space.Params = {}
+    params: spaces.Params = {}
     if number < len(trials):  # a waiting one has what was enqueued
         params = records.wanted(trials[number])
     if not of.spec.space.is_complete(params):
@@ -183,7 +183,7 @@ def _params_of(here: store.Store, of: study.Study, number: int) -> space.Params:
     return params
 
 
-def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[space.Params, space.Params]:
+def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[spaces.Params, spaces.Params]:
     """What `PARAMETER=VALUE ...` means in a study's space: kept, and dropped.
 
     Raises:

@@ -11,7 +11,7 @@ from search import errors
 from search.cli import answers, options, tables
 from search.cli.options import common, json_option, study_argument
 from search.ledger import study, summaries
-from search.storage import store
+from search.storage import databases
 
 if TYPE_CHECKING:
     from search.exports import prediction
@@ -58,7 +58,7 @@ def export(
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
     """
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     from search.exports import exported
     from search.training import objective

@@ -10,7 +10,7 @@ from search import errors
 from search.cli import answers, options, tables
 from search.cli.options import common, json_option, study_argument
 from search.ledger import roster, sentences, study, summaries
-from search.storage import addresses, store
+from search.storage import addresses, databases
 
 
 @click.command()
@@ -25,7 +25,7 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
       search status lab
       search status lab --json
     """
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     names = study.names(here) if name is None else [name]
     found = [summaries.summary(here, study.load(here, each)) for each in names]
     if as_json:
@@ -50,7 +50,7 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list
       search list --json
     """
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     found = [summaries.summary(here, study.load(here, name)) for name in study.names(here)]
     if as_json:
         click.echo(json.dumps([summary.as_json() for summary in found]))
@@ -80,7 +80,7 @@ def replay_trial(
       search replay lab 7
       search replay lab 7 --engine reference
     """
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     of = study.load(here, name)
     trial = summaries.load_trial(here, of, number)
     if of.spec.training is None:
@@ -139,7 +139,7 @@ def dashboard(
     if password_hash_file is not None:
         text = options.read_secret(password_hash_file, "--password-hash-file")
         password_hash = door.check_hash(text, f"--password-hash-file {password_hash_file}")
-    here = store.open_existing(storage)
+    here = databases.open_existing(storage)
     writing = "reading only" if password_hash is None else "writing with the password"
     return door.serve(
         door.Door(here, host_names, password_hash),

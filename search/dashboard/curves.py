@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import errors
 from search.ledger import summaries
 from search.storage import histories
-from search.storage.store import Store
+from search.storage.databases import Database
 from search.training import records
 
 ENTRY = "artifacts:"  # Optuna's prefix of the system attributes that name artifacts
@@ -45,7 +45,7 @@ class Gallery(histories.CachedStorage):
 class Drawings:
     """An artifact store of Optuna's kind that holds nothing and draws what it is asked for."""
 
-    def __init__(self, store: Store, gallery: Gallery) -> None:
+    def __init__(self, store: Database, gallery: Gallery) -> None:
         self._store, self._gallery = store, gallery
         self._draw = functools.lru_cache(KEPT_PICTURES)(self._drawn)
 

@@ -24,7 +24,7 @@ from waitress import server as waitress_server
 
 from search import errors
 from search.dashboard import curves, metrics
-from search.storage.store import Store
+from search.storage.databases import Database
 
 log = logging.getLogger("search")
 
@@ -68,7 +68,7 @@ class Door:
         password_hash: argon2's, of the password that opens writing; None: nothing may be written.
     """
 
-    def __init__(self, store: Store, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
+    def __init__(self, store: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
         self._store, self._password_hash = store, password_hash
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
         gallery = curves.Gallery(store.optuna)

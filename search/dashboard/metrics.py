@@ -10,7 +10,7 @@ from prometheus_client import core, registry
 from models import recipe
 from search.ledger import roster, study, summaries
 from search.storage import histories
-from search.storage.store import Store
+from search.storage.databases import Database
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
 
@@ -37,7 +37,7 @@ COUNTERS = {
 class Collector(registry.Collector):
     """Reads all studies of a storage at each scrape; what did not change is not read again."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self._histories: dict[int, histories.History] = {}
         self._rates: dict[int, Rate] = {}

@@ -14,7 +14,7 @@ from search import errors, whole_file
 from search.exports import model_card
 from search.ledger import study, summaries
 from search.reports import confirmation, evidence
-from search.storage import store
+from search.storage import databases
 from search.training import objective, records, retraining
 
 
@@ -55,7 +55,7 @@ class Exported:
         }
 
 
-def choose(here: store.Store, of: study.Study, trial: FrozenTrial | None = None) -> Choice:
+def choose(here: databases.Database, of: study.Study, trial: FrozenTrial | None = None) -> Choice:
     """That trial; or of the best confirmed configuration the first, or the study's best.
 
     Raises:

@@ -18,8 +18,8 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search.ledger import checkpoint, claims, orders, presence, study, summaries
-from search.storage import statements, tables
-from search.storage.store import Store
+from search.storage import schema, statements
+from search.storage.databases import Database
 from search.training import objectives, records
 
 STALL_LIMIT = 3
@@ -38,7 +38,7 @@ class NoTrial(enum.Enum):
 
 
 def take(
-    store: Store, of: study.Study, worker: presence.Worker, watch: presence.Watch, own: Collection[str] = ()
+    store: Database, of: study.Study, worker: presence.Worker, watch: presence.Watch, own: Collection[str] = ()
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none.
 
@@ -49,7 +49,7 @@ def take(
 
     def work(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
         statements.lock_study(connection, of.study_id)
-        mine = tables.claims.c.owner == owner
+        mine = schema.claims.c.owner == owner
         if next(tries) and (unheard := connection.execute(_claim_row().where(mine)).first()) is not None:
             return _take_up(connection, of, unheard.trial_id, "answer lost")
         who = dataclasses.asdict(worker)
@@ -66,7 +66,7 @@ def take(
     return store.write(work)
 
 
-def observe(store: Store, of: study.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
+def observe(store: Database, of: study.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
     """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `take`."""
     running = store.read(lambda connection: _running(connection, of.study_id, own))
     watch.look(running, time.monotonic(), store.interruptions)
@@ -74,9 +74,9 @@ def observe(store: Store, of: study.Study, watch: presence.Watch, own: Collectio
 
 def _claim_row() -> sqlalchemy.Select[Any]:
     return sqlalchemy.select(
-        tables.trials.c.number,
-        *(tables.claims.c[name] for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls")),
-    ).join(tables.trials, tables.trials.c.trial_id == tables.claims.c.trial_id)
+        schema.trials.c.number,
+        *(schema.claims.c[name] for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls")),
+    ).join(schema.trials, schema.trials.c.trial_id == schema.claims.c.trial_id)
 
 
 def _claim(
@@ -87,8 +87,8 @@ def _claim(
     saved: objectives.Checkpoint | None = None,
 ) -> claims.Claim:
     fixed = connection.execute(
-        sqlalchemy.select(tables.system_attributes.c.value_json).where(
-            tables.system_attributes.c.trial_id == row.trial_id, tables.system_attributes.c.key == records.FIXED_PARAMS
+        sqlalchemy.select(schema.system_attributes.c.value_json).where(
+            schema.system_attributes.c.trial_id == row.trial_id, schema.system_attributes.c.key == records.FIXED_PARAMS
         )
     ).scalar()
     return claims.Claim(
@@ -111,15 +111,15 @@ def _claim(
 def _running(connection: sqlalchemy.Connection, study_id: int, own: Collection[str] = ()) -> list[presence.Sighting]:
     rows = connection.execute(
         sqlalchemy.select(
-            tables.trials.c.trial_id,
+            schema.trials.c.trial_id,
             *(
-                tables.claims.c[name]
+                schema.claims.c[name]
                 for name in ("owner", "generation", "beat", "worker", "host", "pid", "pid_started")
             ),
         )
-        .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id, isouter=True)
-        .where(tables.trials.c.study_id == study_id, tables.trials.c.state == TrialState.RUNNING)
-        .order_by(tables.trials.c.trial_id)
+        .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
+        .where(schema.trials.c.study_id == study_id, schema.trials.c.state == TrialState.RUNNING)
+        .order_by(schema.trials.c.trial_id)
     )
     return [
         presence.Sighting(
@@ -156,9 +156,9 @@ def _within_budget(
 
 def _counts(connection: sqlalchemy.Connection, study_id: int) -> dict[TrialState, int]:
     rows = connection.execute(
-        sqlalchemy.select(tables.trials.c.state, sqlalchemy.func.count())
-        .where(tables.trials.c.study_id == study_id)
-        .group_by(tables.trials.c.state)
+        sqlalchemy.select(schema.trials.c.state, sqlalchemy.func.count())
+        .where(schema.trials.c.study_id == study_id)
+        .group_by(schema.trials.c.state)
     )
     return {row[0]: row[1] for row in rows}
 
@@ -169,20 +169,20 @@ def _adopt(
     """Takes an orphan over; None if it beat in the meantime, or went through too many owners and fails for it."""
     _ensure_row(connection, of.study_id, orphan.trial_id)
     taken = connection.execute(
-        tables.claims.update()
+        schema.claims.update()
         .where(
-            tables.claims.c.trial_id == orphan.trial_id,
-            tables.claims.c.owner == orphan.owner,
-            tables.claims.c.generation == orphan.generation,
-            tables.claims.c.beat == orphan.beat,
+            schema.claims.c.trial_id == orphan.trial_id,
+            schema.claims.c.owner == orphan.owner,
+            schema.claims.c.generation == orphan.generation,
+            schema.claims.c.beat == orphan.beat,
         )
         .values(
-            generation=tables.claims.c.generation + 1,
-            stalls=tables.claims.c.stalls + 1,
-            adoptions=tables.claims.c.adoptions + 1,
+            generation=schema.claims.c.generation + 1,
+            stalls=schema.claims.c.stalls + 1,
+            adoptions=schema.claims.c.adoptions + 1,
             **mine,
         )
-        .returning(tables.claims.c.stalls)
+        .returning(schema.claims.c.stalls)
     ).scalar()
     if taken is None:
         return None
@@ -190,7 +190,7 @@ def _adopt(
         reason = f"its worker died {taken} times in a row without getting further"
         claims.end(connection, orphan.trial_id, TrialState.FAIL, None, {records.REASON.name: reason})
         connection.execute(
-            tables.claims.update().where(tables.claims.c.trial_id == orphan.trial_id).values(owner="", told=True)
+            schema.claims.update().where(schema.claims.c.trial_id == orphan.trial_id).values(owner="", told=True)
         )
         return None
     return _take_up(connection, of, orphan.trial_id, "adopted")
@@ -198,41 +198,41 @@ def _adopt(
 
 def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> claims.Claim | None:
     first = connection.execute(
-        sqlalchemy.select(tables.trials.c.trial_id)
-        .where(tables.trials.c.study_id == of.study_id, tables.trials.c.state == TrialState.WAITING)
-        .order_by(tables.trials.c.trial_id)
+        sqlalchemy.select(schema.trials.c.trial_id)
+        .where(schema.trials.c.study_id == of.study_id, schema.trials.c.state == TrialState.WAITING)
+        .order_by(schema.trials.c.trial_id)
         .limit(1)
     ).scalar()
     # a plain Optuna worker may pop it without the study's lock
     moved = connection.execute(
-        tables.trials.update()
-        .where(tables.trials.c.trial_id == first, tables.trials.c.state == TrialState.WAITING)
+        schema.trials.update()
+        .where(schema.trials.c.trial_id == first, schema.trials.c.state == TrialState.WAITING)
         .values(state=TrialState.RUNNING, datetime_start=statements.now())
     )
     if first is None or moved.rowcount != 1:
         return None
     _ensure_row(connection, of.study_id, first)
     connection.execute(
-        tables.claims.update()
-        .where(tables.claims.c.trial_id == first)
-        .values(generation=tables.claims.c.generation + 1, **mine)
+        schema.claims.update()
+        .where(schema.claims.c.trial_id == first)
+        .values(generation=schema.claims.c.generation + 1, **mine)
     )
     return _take_up(connection, of, first, "waiting")
 
 
 def _create(connection: sqlalchemy.Connection, of: study.Study, number: int, mine: dict[str, Any]) -> claims.Claim:
     trial_id, _ = statements.insert_trial(connection, of.study_id, TrialState.RUNNING, statements.now(), number)
-    connection.execute(tables.claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
+    connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
     return claims.Claim(of.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
 
 
 def _ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> None:
     """A trial made by another Optuna tool has no row of ours yet."""
     known = connection.execute(
-        sqlalchemy.select(tables.claims.c.trial_id).where(tables.claims.c.trial_id == trial_id)
+        sqlalchemy.select(schema.claims.c.trial_id).where(schema.claims.c.trial_id == trial_id)
     ).scalar()
     if known is None:
-        connection.execute(tables.claims.insert().values(trial_id=trial_id, study_id=study_id))
+        connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=study_id))
 
 
 def _take_up(connection: sqlalchemy.Connection, of: study.Study, trial_id: int, how: str) -> claims.Claim:
@@ -243,9 +243,9 @@ def _take_up(connection: sqlalchemy.Connection, of: study.Study, trial_id: int, 
     saved = checkpoint.find(connection, trial_id)
     if saved is None:
         checkpoint.delete(connection, trial_id)
-    later = tables.steps.c.step > (saved.epoch if saved else 0)
-    connection.execute(tables.steps.delete().where(tables.steps.c.trial_id == trial_id, later))
-    row = connection.execute(_claim_row().where(tables.claims.c.trial_id == trial_id)).one()
+    later = schema.steps.c.step > (saved.epoch if saved else 0)
+    connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
+    row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
     return _claim(connection, of, row, how, saved)
 
 
@@ -257,13 +257,13 @@ def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int
     reserved = connection.execute(
         sqlalchemy.select(sqlalchemy.func.count())
         .select_from(
-            tables.trials.join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id, isouter=True)
+            schema.trials.join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
         )
         .where(
-            tables.trials.c.study_id == of.study_id,
-            sqlalchemy.func.coalesce(tables.claims.c.repeat, 0) == 0,
+            schema.trials.c.study_id == of.study_id,
+            sqlalchemy.func.coalesce(schema.claims.c.repeat, 0) == 0,
             sqlalchemy.or_(
-                tables.claims.c.config.is_not(None), tables.trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING])
+                schema.claims.c.config.is_not(None), schema.trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING])
             ),
         )
     ).scalar_one()

@@ -15,25 +15,25 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import study
-from search.storage import tables
-from search.storage.store import Store
+from search.storage import schema
+from search.storage.databases import Database
 
 BATCH_ROWS = 500
 # parents before children; each with the columns that name its study or trial
-OF_STUDY = (tables.directions, tables.study_attributes, tables.study_system_attributes, tables.orders)
+OF_STUDY = (schema.directions, schema.study_attributes, schema.study_system_attributes, schema.orders)
 OF_TRIAL = (
-    tables.params,
-    tables.values,
-    tables.steps,
-    tables.attributes,
-    tables.system_attributes,
-    tables.claims,
-    tables.checkpoints,
+    schema.params,
+    schema.values,
+    schema.steps,
+    schema.attributes,
+    schema.system_attributes,
+    schema.claims,
+    schema.checkpoints,
 )
 NOBODY = {"owner": "", "worker": "", "host": "", "pid": 0, "pid_started": 0.0}
 
 
-def write(store: Store, of: study.Study, path: pathlib.Path) -> None:
+def write(store: Database, of: study.Study, path: pathlib.Path) -> None:
     """Writes a study into a new file, as it is at one moment, whole or not at all.
 
     Raises:
@@ -45,7 +45,7 @@ def write(store: Store, of: study.Study, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
             part = pathlib.Path(folder, "study.db")
-            target = Store(f"sqlite:///{part}")
+            target = Database(f"sqlite:///{part}")
             try:
                 store.read(lambda source: target.write(lambda to: _snapshot(source, to, of.study_id)))
             finally:
@@ -58,7 +58,7 @@ def write(store: Store, of: study.Study, path: pathlib.Path) -> None:
         raise errors.InputError(f"backup {path} cannot be written: {error}") from error
 
 
-def read(store: Store, path: pathlib.Path) -> study.Study:
+def read(store: Database, path: pathlib.Path) -> study.Study:
     """Puts the study of a backup into a storage, whole or not at all.
 
     Raises:
@@ -92,10 +92,10 @@ def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, in
     """Name and id of the one study in a backup, which is whole."""
     if (state := source.exec_driver_sql("PRAGMA integrity_check").scalar()) != "ok":
         raise ValueError(state)
-    found = source.execute(sqlalchemy.select(tables.studies.c.study_name, tables.studies.c.study_id)).all()
+    found = source.execute(sqlalchemy.select(schema.studies.c.study_name, schema.studies.c.study_id)).all()
     if len(found) != 1:
         raise errors.InputError(f"{path} must hold one study, as `search backup` writes it, and holds {len(found)}")
-    if source.execute(sqlalchemy.select(tables.orders.c.order_id)).first() is None:
+    if source.execute(sqlalchemy.select(schema.orders.c.order_id)).first() is None:
         raise ValueError("it holds no budget")
     return found[0].study_name, found[0].study_id
 
@@ -108,20 +108,20 @@ def _snapshot(source: sqlalchemy.Connection, target: sqlalchemy.Connection, stud
 
 def _copy(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int) -> None:
     """All rows of a study, in their order, under new ids."""
-    name = sqlalchemy.select(tables.studies.c.study_name).where(tables.studies.c.study_id == study_id)
+    name = sqlalchemy.select(schema.studies.c.study_name).where(schema.studies.c.study_id == study_id)
     row = {"study_name": source.execute(name).scalar_one()}
-    new_study = target.execute(tables.studies.insert().values(row).returning(tables.studies.c.study_id)).scalar_one()
+    new_study = target.execute(schema.studies.insert().values(row).returning(schema.studies.c.study_id)).scalar_one()
     for table in OF_STUDY:
         _insert(target, table, [{**row, "study_id": new_study} for row in _rows(source, table, "study_id", study_id)])
     new_ids = {}
-    for row in _rows(source, tables.trials, "study_id", study_id):
+    for row in _rows(source, schema.trials, "study_id", study_id):
         old = row.pop("trial_id")
         row = {**row, "study_id": new_study}
-        inserted = target.execute(tables.trials.insert().values(row).returning(tables.trials.c.trial_id))
+        inserted = target.execute(schema.trials.insert().values(row).returning(schema.trials.c.trial_id))
         new_ids[old] = inserted.scalar_one()
-    mine = sqlalchemy.select(tables.trials.c.trial_id).where(tables.trials.c.study_id == study_id)
+    mine = sqlalchemy.select(schema.trials.c.trial_id).where(schema.trials.c.study_id == study_id)
     for table in OF_TRIAL:
-        renamed: dict[str, Any] = {"study_id": new_study, **NOBODY} if table is tables.claims else {}
+        renamed: dict[str, Any] = {"study_id": new_study, **NOBODY} if table is schema.claims else {}
         query = table.select().where(table.c.trial_id.in_(mine)).order_by(*table.primary_key)
         rows = [dict(row) for row in source.execute(query).mappings()]
         _insert(target, table, [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in rows])

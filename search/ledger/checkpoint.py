@@ -12,14 +12,14 @@ from typing import Any
 import safetensors.numpy  # not .torch: `search status` must not wait for its import
 import sqlalchemy
 
-from search.storage import statements, tables
+from search.storage import schema, statements
 from search.training import objectives
 
 log = logging.getLogger("search")
 
 LIMIT_BYTES = 64 << 20  # the lab's largest network has 7 MB; a larger one than this starts over
 
-checkpoints = tables.checkpoints
+checkpoints = schema.checkpoints
 
 
 def save(connection: sqlalchemy.Connection, trial_id: int, of: objectives.Checkpoint) -> None:

@@ -13,12 +13,12 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.ledger import checkpoint
-from search.space import space
-from search.storage import statements, tables
-from search.storage.store import Store
+from search.space import spaces
+from search.storage import schema, statements
+from search.storage.databases import Database
 from search.training import objectives
 
-trials, claims = tables.trials, tables.claims
+trials, claims = schema.trials, schema.claims
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Claim:
     number: int
     owner: str
     generation: int
-    params: space.Params
-    fixed: space.Params
+    params: spaces.Params
+    fixed: spaces.Params
     seconds: float
     how: str
     repeat: int = 0
@@ -49,7 +49,7 @@ class Claim:
 
 
 def report(
-    store: Store,
+    store: Database,
     claim: Claim,
     steps: dict[int, float],
     seconds: float,
@@ -73,7 +73,7 @@ def report(
 
 
 def tell(
-    store: Store,
+    store: Database,
     claim: Claim,
     state: TrialState,
     value: float | None,
@@ -102,7 +102,7 @@ def tell(
 
 
 def hand_over(
-    store: Store,
+    store: Database,
     claim: Claim,
     seconds: float | None = None,
     saved: objectives.Checkpoint | None = None,
@@ -135,7 +135,7 @@ def hand_over(
     store.write(work)
 
 
-def beat(store: Store, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
+def beat(store: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
     """Shows that the owner of these trials lives, and how long each has trained; returns those that it has lost."""
     # in the order of `_running`: two transactions that lock several rows must not wait for one another
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)

@@ -10,9 +10,9 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import claims, reservations, strategy, study
-from search.space import space, unseen
+from search.space import candidates, spaces
 from search.storage import histories, statements
-from search.storage.store import Store
+from search.storage.databases import Database
 from search.study import samplers
 from search.training import records
 
@@ -20,7 +20,7 @@ RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
 
 
-def configure(store: Store, of: study.Study, claim: claims.Claim, history: histories.History) -> space.Params:
+def configure(store: Database, of: study.Study, claim: claims.Claim, history: histories.History) -> spaces.Params:
     """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
 
     Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
@@ -37,7 +37,7 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: histo
         if tree.is_complete(whole):
             return _expect(assign(store, of, claim, whole), whole)
     if of.spec.sampler.name == samplers.GRID:
-        return _reserve(store, of, claim, fixed, lambda taken: unseen.next_in_grid(tree, fixed, taken))
+        return _reserve(store, of, claim, fixed, lambda taken: candidates.next_in_grid(tree, fixed, taken))
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
     sampler = of.spec.sampler.name
@@ -48,8 +48,8 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: histo
         if assign(store, of, claim, params, refused=attempt) is not None:
             return params
 
-    def free(taken: set[str]) -> space.Params | None:
-        near = unseen.unseen_neighbour(tree, params, fixed, taken)
+    def free(taken: set[str]) -> spaces.Params | None:
+        near = candidates.unseen_neighbour(tree, params, fixed, taken)
         if near is None and tree.size is None:  # a continuous dimension has no next value: chance finds one
             for attempt in range(RESAMPLE_LIMIT, RESAMPLE_LIMIT + RANDOM_LIMIT):
                 drawn = strategy.propose("random", dataclasses.replace(question, attempt=attempt))
@@ -61,8 +61,8 @@ def configure(store: Store, of: study.Study, claim: claims.Claim, history: histo
 
 
 def assign(
-    store: Store, of: study.Study, claim: claims.Claim, params: space.Params, refused: int = 0
-) -> space.Params | None:
+    store: Database, of: study.Study, claim: claims.Claim, params: spaces.Params, refused: int = 0
+) -> spaces.Params | None:
     """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
 
     Args:
@@ -88,13 +88,13 @@ def assign(
 
 
 def _reserve(
-    store: Store,
+    store: Database,
     of: study.Study,
     claim: claims.Claim,
-    fixed: space.Params,
-    choose: Callable[[set[str]], space.Params | None],
+    fixed: spaces.Params,
+    choose: Callable[[set[str]], spaces.Params | None],
     refused: int = 0,
-) -> space.Params:
+) -> spaces.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
         chosen = _expect(choose(store.read(lambda connection: reservations.taken(connection, of.study_id))), fixed)
@@ -102,7 +102,7 @@ def _reserve(
             return chosen
 
 
-def _expect(params: space.Params | None, wanted: space.Params) -> space.Params:
+def _expect(params: spaces.Params | None, wanted: spaces.Params) -> spaces.Params:
     if params is None:
         raise errors.DuplicateConfiguration(f"other trials have every configuration with {wanted} already")
     return params

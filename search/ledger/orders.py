@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy
 
 from search import errors
-from search.storage import statements, tables
-from search.storage.store import Store
+from search.storage import schema, statements
+from search.storage.databases import Database
 from search.study import validation
 
-orders = tables.orders
+orders = schema.orders
 
 
 class State(enum.StrEnum):
@@ -66,7 +66,7 @@ def is_written(connection: sqlalchemy.Connection, token: str) -> int | None:
 
 
 def extend(
-    store: Store, study_id: int, add: int | None = None, to: int | None = None, hours: float | None = None
+    store: Database, study_id: int, add: int | None = None, to: int | None = None, hours: float | None = None
 ) -> Order:
     """Adds trials to the budget, or sets it; adds hours; returns what is in force then.
 
@@ -86,7 +86,7 @@ def extend(
     return _change(store, study_id, changed)
 
 
-def set_state(store: Store, study_id: int, state: State, at_once: bool = False) -> Order:
+def set_state(store: Database, study_id: int, state: State, at_once: bool = False) -> Order:
     """Pauses, stops, or lets go on; returns what was in force before."""
     before: list[Order] = []
 
@@ -98,7 +98,7 @@ def set_state(store: Store, study_id: int, state: State, at_once: bool = False) 
     return before[-1] if before else after
 
 
-def _change(store: Store, study_id: int, changed: Callable[[Order], Order]) -> Order:
+def _change(store: Database, study_id: int, changed: Callable[[Order], Order]) -> Order:
     token = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> Order:

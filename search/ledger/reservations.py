@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.storage import statements, tables
+from search.storage import schema, statements
 from search.training import records
 
 
@@ -28,12 +28,12 @@ def insert_waiting(
     """
     trial_id, number = statements.insert_trial(connection, study_id, TrialState.WAITING, start=None)
     connection.execute(
-        tables.system_attributes.insert().values(
+        schema.system_attributes.insert().values(
             trial_id=trial_id, key=records.FIXED_PARAMS, value_json=json.dumps(fixed)
         )
     )
     connection.execute(
-        tables.claims.insert().values(
+        schema.claims.insert().values(
             trial_id=trial_id, study_id=study_id, request=request, config=config, repeat=repeat
         )
     )
@@ -44,7 +44,7 @@ def insert_waiting(
 
 def taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
     """The keys of configurations and repeats that trials of a study have reserved."""
-    keys = sqlalchemy.select(tables.claims.c.config).where(
-        tables.claims.c.study_id == study_id, tables.claims.c.config.is_not(None)
+    keys = sqlalchemy.select(schema.claims.c.config).where(
+        schema.claims.c.study_id == study_id, schema.claims.c.config.is_not(None)
     )
     return set(connection.execute(keys).scalars())

@@ -11,12 +11,12 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search.ledger import presence
-from search.storage import statements, tables
-from search.storage.store import Store
+from search.storage import schema, statements
+from search.storage.databases import Database
 
 FORGET_SECONDS = 86_400.0  # rows of workers that were killed
 
-workers, claims, trials = tables.workers, tables.claims, tables.trials
+workers, claims, trials = schema.workers, schema.claims, schema.trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Entry:
     grace_seconds: float
     worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
-    def show(self, store: Store) -> None:
+    def show(self, store: Database) -> None:
         """Signs in, or shows that the worker is still there."""
 
         def work(connection: sqlalchemy.Connection) -> None:
@@ -50,7 +50,7 @@ class Entry:
 
         store.write(work)
 
-    def strike(self, store: Store) -> None:
+    def strike(self, store: Database) -> None:
         """Signs out."""
         line = workers.delete().where(workers.c.worker_id == self.worker_id)
         store.write(lambda connection: connection.execute(line))
@@ -82,7 +82,7 @@ class Crew:
         return {"workers": [dataclasses.asdict(member) for member in self.members], "orphans": list(self.orphans)}
 
 
-def call(store: Store, study_id: int) -> Crew:
+def call(store: Database, study_id: int) -> Crew:
     """Who is there."""
 
     def work(connection: sqlalchemy.Connection) -> tuple[Any, Any]:

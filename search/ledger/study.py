@@ -11,8 +11,8 @@ from sqlalchemy import exc
 
 from search import errors, words
 from search.ledger import orders, reservations
-from search.storage import addresses, tables
-from search.storage.store import Store
+from search.storage import addresses, schema
+from search.storage.databases import Database
 from search.study import note, study_file
 
 STUDY_FILE = "search:study_file"
@@ -32,7 +32,7 @@ class Study:
         return self.spec.name
 
 
-def create(store: Store, spec: study_file.StudySpec) -> Study:
+def create(store: Database, spec: study_file.StudySpec) -> Study:
     """Writes a study with its file, budget and enqueued configurations, all or nothing.
 
     Raises:
@@ -44,20 +44,20 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         if (known := orders.is_written(connection, token)) is not None:
             return known
         row = connection.execute(
-            tables.studies.insert().values(study_name=spec.name).returning(tables.studies.c.study_id)
+            schema.studies.insert().values(study_name=spec.name).returning(schema.studies.c.study_id)
         )
         study_id = int(row.scalar_one())
         connection.execute(
-            tables.directions.insert().values(
+            schema.directions.insert().values(
                 study_id=study_id, objective=0, direction=StudyDirection[spec.study.direction.upper()]
             )
         )
         connection.execute(
-            tables.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))
+            schema.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))
         )
         system = {METRIC_NAMES: [spec.study.metric], **note.attributes(spec)}
         rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in system.items()]
-        connection.execute(tables.study_system_attributes.insert(), rows)
+        connection.execute(schema.study_system_attributes.insert(), rows)
         orders.write(connection, study_id, orders.Order(spec.budget.trials, spec.budget.hours), token)
         for params in spec.enqueue:
             key = spec.space.key(params) if spec.space.is_complete(params) else None
@@ -70,7 +70,7 @@ def create(store: Store, spec: study_file.StudySpec) -> Study:
         raise errors.StudyExists(f"study {spec.name!r} exists already; `search run {spec.name}` resumes it") from error
 
 
-def find(store: Store, name: str) -> Study | None:
+def find(store: Database, name: str) -> Study | None:
     """The study of that name, or None.
 
     Raises:
@@ -79,16 +79,16 @@ def find(store: Store, name: str) -> Study | None:
 
     def work(connection: sqlalchemy.Connection) -> tuple[int, str | None] | None:
         row = connection.execute(
-            sqlalchemy.select(tables.studies.c.study_id, tables.study_attributes.c.value_json)
+            sqlalchemy.select(schema.studies.c.study_id, schema.study_attributes.c.value_json)
             .join(
-                tables.study_attributes,
+                schema.study_attributes,
                 sqlalchemy.and_(
-                    tables.study_attributes.c.study_id == tables.studies.c.study_id,
-                    tables.study_attributes.c.key == STUDY_FILE,
+                    schema.study_attributes.c.study_id == schema.studies.c.study_id,
+                    schema.study_attributes.c.key == STUDY_FILE,
                 ),
                 isouter=True,
             )
-            .where(tables.studies.c.study_name == name)
+            .where(schema.studies.c.study_name == name)
         ).first()
         return (row[0], row[1]) if row else None
 
@@ -101,18 +101,18 @@ def find(store: Store, name: str) -> Study | None:
     return Study(study_id, study_file.parse(json.loads(text), f"study {name!r} in the storage"))
 
 
-def names(store: Store) -> list[str]:
+def names(store: Database) -> list[str]:
     """The names of our studies, in the order they were created."""
     ours = (
-        sqlalchemy.select(tables.studies.c.study_name)
-        .join(tables.study_attributes, tables.study_attributes.c.study_id == tables.studies.c.study_id)
-        .where(tables.study_attributes.c.key == STUDY_FILE)
-        .order_by(tables.studies.c.study_id)
+        sqlalchemy.select(schema.studies.c.study_name)
+        .join(schema.study_attributes, schema.study_attributes.c.study_id == schema.studies.c.study_id)
+        .where(schema.study_attributes.c.key == STUDY_FILE)
+        .order_by(schema.studies.c.study_id)
     )
     return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
 
 
-def load(here: Store, name: str) -> Study:
+def load(here: Database, name: str) -> Study:
     """The study in the storage that a user means by a name or a path."""
     wanted = study_file.load(pathlib.Path(name)).name if name.endswith(".toml") else name
     found = find(here, wanted)
@@ -124,7 +124,7 @@ def load(here: Store, name: str) -> Study:
     return found
 
 
-def create_or_resume(store: Store, spec: study_file.StudySpec) -> tuple[Study, list[str]]:
+def create_or_resume(store: Database, spec: study_file.StudySpec) -> tuple[Study, list[str]]:
     """The study of a file, a new one or the one that is there already, and notes for its user.
 
     Raises:
@@ -144,7 +144,7 @@ def create_or_resume(store: Store, spec: study_file.StudySpec) -> tuple[Study, l
     return study, notes
 
 
-def find_same(store: Store, spec: study_file.StudySpec) -> tuple[Study, list[str]] | None:
+def find_same(store: Database, spec: study_file.StudySpec) -> tuple[Study, list[str]] | None:
     """The study of a file where it is there already, with notes on what it keeps of its own, or None.
 
     Raises:

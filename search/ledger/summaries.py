@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search import errors, words
 from search.ledger import orders
 from search.ledger import study as studies
-from search.storage import histories, statements, tables
-from search.storage.store import Store
+from search.storage import histories, schema, statements
+from search.storage.databases import Database
 from search.study import pruners
 from search.training import records
 
@@ -84,26 +84,26 @@ class Summary:
         }
 
 
-def metric_of_trial(store: Store, trial_id: int) -> str:
+def metric_of_trial(store: Database, trial_id: int) -> str:
     """What the values of a trial measure, by Optuna's name of the metric; `value` where its study has none."""
     row = (
-        sqlalchemy.select(tables.study_system_attributes.c.value_json)
-        .join(tables.trials, tables.trials.c.study_id == tables.study_system_attributes.c.study_id)
-        .where(tables.trials.c.trial_id == trial_id, tables.study_system_attributes.c.key == studies.METRIC_NAMES)
+        sqlalchemy.select(schema.study_system_attributes.c.value_json)
+        .join(schema.trials, schema.trials.c.study_id == schema.study_system_attributes.c.study_id)
+        .where(schema.trials.c.trial_id == trial_id, schema.study_system_attributes.c.key == studies.METRIC_NAMES)
     )
     found = store.read(lambda connection: connection.execute(row).scalar())
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(store: Store, study: studies.Study, history: histories.History | None = None) -> Summary:
+def summary(store: Database, study: studies.Study, history: histories.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or store.history(study.study_id)
 
     def work(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
-        running = sqlalchemy.select(tables.trials.c.number, tables.claims.c.seconds).where(
-            tables.trials.c.trial_id == tables.claims.c.trial_id,
-            tables.trials.c.study_id == study.study_id,
-            tables.trials.c.state == TrialState.RUNNING,
+        running = sqlalchemy.select(schema.trials.c.number, schema.claims.c.seconds).where(
+            schema.trials.c.trial_id == schema.claims.c.trial_id,
+            schema.trials.c.study_id == study.study_id,
+            schema.trials.c.state == TrialState.RUNNING,
         )
         return (
             orders.read(connection, study.study_id),
@@ -119,31 +119,31 @@ def summary(store: Store, study: studies.Study, history: histories.History | Non
 
 def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
     """Training time over all trials and owners, as of their last beats."""
-    spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(tables.claims.c.seconds), 0.0))
-    return float(connection.execute(spent.where(tables.claims.c.study_id == study_id)).scalar_one())
+    spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(schema.claims.c.seconds), 0.0))
+    return float(connection.execute(spent.where(schema.claims.c.study_id == study_id)).scalar_one())
 
 
 def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step: int) -> list[pruners.Other]:
     """What the other trials of a study have stored at a step; a waiting trial's will be trained again."""
     rows = connection.execute(
         sqlalchemy.select(
-            tables.trials.c.number,
-            tables.trials.c.state,
-            tables.steps.c.intermediate_value,
-            tables.steps.c.intermediate_value_type,
+            schema.trials.c.number,
+            schema.trials.c.state,
+            schema.steps.c.intermediate_value,
+            schema.steps.c.intermediate_value_type,
         )
-        .join(tables.steps, tables.steps.c.trial_id == tables.trials.c.trial_id)
+        .join(schema.steps, schema.steps.c.trial_id == schema.trials.c.trial_id)
         .where(
-            tables.trials.c.study_id == study_id,
-            tables.trials.c.trial_id != trial_id,
-            tables.trials.c.state != TrialState.WAITING,
-            tables.steps.c.step == step,
+            schema.trials.c.study_id == study_id,
+            schema.trials.c.trial_id != trial_id,
+            schema.trials.c.state != TrialState.WAITING,
+            schema.steps.c.step == step,
         )
     )
     return [pruners.Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
 
 
-def load_trial(here: Store, of: studies.Study, number: int) -> FrozenTrial:
+def load_trial(here: Database, of: studies.Study, number: int) -> FrozenTrial:
     """A trial of a study by its number.
 
     Raises:
@@ -163,9 +163,9 @@ class Work:
     adoptions: int
 
 
-def work_done(store: Store, study_id: int) -> Work:
+def work_done(store: Database, study_id: int) -> Work:
     """Over all trials and owners."""
-    claims = tables.claims
+    claims = schema.claims
     sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
     row = store.read(
         lambda connection: connection.execute(sqlalchemy.select(*sums).where(claims.c.study_id == study_id)).one()

@@ -10,12 +10,12 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import orders, reservations, study
-from search.space import space
-from search.storage import statements, tables
-from search.storage.store import Store
+from search.space import spaces
+from search.storage import schema, statements
+from search.storage.databases import Database
 
 
-def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
+def enqueue(store: Database, of: study.Study, params: spaces.Params) -> int:
     """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
 
     Args:
@@ -29,10 +29,10 @@ def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
     def work(connection: sqlalchemy.Connection) -> int:
         statements.lock_study(connection, of.study_id)
         number = _numbers(of)
-        if (known := connection.execute(number.where(tables.claims.c.request == request)).scalar()) is not None:
+        if (known := connection.execute(number.where(schema.claims.c.request == request)).scalar()) is not None:
             return int(known)
         key = of.spec.space.key(params)
-        if (other := connection.execute(number.where(tables.claims.c.config == key)).scalar()) is not None:
+        if (other := connection.execute(number.where(schema.claims.c.config == key)).scalar()) is not None:
             raise errors.DuplicateConfiguration(
                 f"study {of.name!r}: trial {other} has this configuration already: {params}"
             )
@@ -46,7 +46,7 @@ def enqueue(store: Store, of: study.Study, params: space.Params) -> int:
         return store.write(work)
 
 
-def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> list[int]:
+def repeat(store: Database, of: study.Study, params: spaces.Params, count: int) -> list[int]:
     """Queues a configuration `count` times, with training seeds that no trial of it has had; returns the numbers.
 
     Raises:
@@ -60,7 +60,7 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
 
     def work(connection: sqlalchemy.Connection) -> list[int]:
         statements.lock_study(connection, of.study_id)
-        known = _numbers(of).where(tables.claims.c.request == request).order_by(tables.trials.c.number)
+        known = _numbers(of).where(schema.claims.c.request == request).order_by(schema.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
         keys = reservations.taken(connection, of.study_id)
@@ -76,7 +76,7 @@ def repeat(store: Store, of: study.Study, params: space.Params, count: int) -> l
         return store.write(work)
 
 
-def fill(store: Store, of: study.Study, wanted: Iterable[tuple[space.Params, int]]) -> int:
+def fill(store: Database, of: study.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
     """Queues those whole configurations with a repeat that no trial has yet, in their order; returns how many.
 
     The budget grows to hold all that are wanted.
@@ -103,7 +103,7 @@ def fill(store: Store, of: study.Study, wanted: Iterable[tuple[space.Params, int
 
 def _numbers(of: study.Study) -> sqlalchemy.Select[tuple[int]]:
     return (
-        sqlalchemy.select(tables.trials.c.number)
-        .join(tables.claims, tables.claims.c.trial_id == tables.trials.c.trial_id)
-        .where(tables.claims.c.study_id == of.study_id)
+        sqlalchemy.select(schema.trials.c.number)
+        .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id)
+        .where(schema.claims.c.study_id == of.study_id)
     )

@@ -15,8 +15,8 @@ from search import errors, words
 from search.ledger import orders, study, summaries, waiting
 from search.reports import evidence
 from search.reports.evidence import Experiment, Interval, Runs
-from search.space import space
-from search.storage import store
+from search.space import spaces
+from search.storage import databases
 from search.study import study_file
 from search.training import records
 
@@ -71,7 +71,7 @@ class Confirmation:
         return {"study": self.searched, "confirmed_by": self.name, "seeds": self.seeds, "configurations": rows}
 
 
-def prepare(here: store.Store, of: study.Study, top: int, seeds: int, name: str | None = None) -> study.Study:
+def prepare(here: databases.Database, of: study.Study, top: int, seeds: int, name: str | None = None) -> study.Study:
     """The study that confirms the best `top` configurations over `seeds` seeds: a new one, or the one that began it.
 
     Raises:
@@ -95,7 +95,7 @@ def prepare(here: store.Store, of: study.Study, top: int, seeds: int, name: str 
     return found
 
 
-def read(here: store.Store, of: study.Study, name: str | None = None) -> Confirmation | None:
+def read(here: databases.Database, of: study.Study, name: str | None = None) -> Confirmation | None:
     """What confirms a study, where all of it is complete; None otherwise."""
     found = study.find(here, name or f"{of.name}{SUFFIX}")
     if found is None:
@@ -112,7 +112,7 @@ def read(here: store.Store, of: study.Study, name: str | None = None) -> Confirm
     return Confirmation(of.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
 
 
-def expect(here: store.Store, of: study.Study, name: str | None = None) -> Confirmation:
+def expect(here: databases.Database, of: study.Study, name: str | None = None) -> Confirmation:
     """The same, of a confirming study that was worked off.
 
     Raises:
@@ -153,7 +153,9 @@ def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
     return study_file.parse(text, f"confirmation of {of.name!r}")
 
 
-def _check_same(here: store.Store, found: study.Study, wanted: list[tuple[space.Params, int]], searched: str) -> None:
+def _check_same(
+    here: databases.Database, found: study.Study, wanted: list[tuple[spaces.Params, int]], searched: str
+) -> None:
     tree, summary = found.spec.space, summaries.summary(here, found)
     rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
     there = {tree.key(*row) for row in rows}

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from search.ledger import summaries
-from search.space import parameters, space
+from search.space import parameters, spaces
 from search.training import records
 
 LEVEL = 0.95
@@ -65,7 +65,7 @@ def interval(values: Sequence[float], tests: int = 1) -> Interval:
 class Runs:
     """A configuration, and its complete trials by repeat: 0 has the study's own training seed."""
 
-    params: space.Params
+    params: spaces.Params
     trials: Mapping[int, FrozenTrial]
 
     @property

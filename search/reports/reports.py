@@ -11,7 +11,7 @@ from search.reports import chapters, confirmation, lab, page, search_chapter, ta
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Table, Text
 from search.reports.takeaways import Verdict
-from search.storage import store
+from search.storage import databases
 from search.training import records
 
 RULES = (
@@ -31,7 +31,7 @@ def title(experiments: Sequence[Experiment]) -> str:
     return f"Report on {', '.join(experiment.name for experiment in experiments)}"
 
 
-def gather(here: store.Store, studies: Sequence[study.Study]) -> tuple[list[Experiment], list[Chapter]]:
+def gather(here: databases.Database, studies: Sequence[study.Study]) -> tuple[list[Experiment], list[Chapter]]:
     """The studies as experiments, and a chapter for each that is confirmed."""
     experiments = [Experiment.of(summaries.summary(here, of)) for of in studies]
     found = [confirmation.read(here, of) for of in studies if of.spec.training is not None]

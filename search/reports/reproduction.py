@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from search.ledger import orders, study, summaries, waiting
 from search.reports import lab
-from search.storage import store
+from search.storage import databases
 from search.study import study_file
 
 SEEDS = 5
@@ -33,7 +33,7 @@ def specs() -> list[study_file.StudySpec]:
 
 
 def run(
-    here: store.Store,
+    here: databases.Database,
     begin: Callable[[study_file.StudySpec], study.Study],
     work: Callable[[study.Study, str], int],
     seeds: int = SEEDS,

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, outages, tables
+from search.storage import addresses, outages, schema
 
 BUSY_SECONDS = 1.0  # SQLite waits in C, deaf to signals; longer waits are ours, between tries
 SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema share it
@@ -59,7 +59,7 @@ def connect(url: str) -> optuna.storages.RDBStorage:
                 _make_exact(storage.engine)
             else:
                 _limit_locks(storage.engine)
-            tables.ours.create_all(storage.engine)
+            schema.ours.create_all(storage.engine)
             _check_columns(url, storage.engine)
     except RuntimeError as error:  # Optuna's word for a schema of another version
         raise errors.InputError(f"--storage {addresses.hide_password(url)}: {error}") from error
@@ -75,7 +75,7 @@ def connect(url: str) -> optuna.storages.RDBStorage:
 def _check_columns(url: str, engine: sqlalchemy.Engine) -> None:
     """`create_all` leaves a table alone that an older version of this project has made."""
     inspector = sqlalchemy.inspect(engine)
-    for table in tables.ours.tables.values():
+    for table in schema.ours.tables.values():
         there = {column["name"] for column in inspector.get_columns(table.name)}
         if missing := [column.name for column in table.columns if column.name not in there]:
             raise errors.InputError(

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 from search import errors
-from search.storage import tables
+from search.storage import schema
 
 UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
@@ -23,7 +23,7 @@ def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
     Raises:
         errors.StudyNotFound: the study was deleted.
     """
-    row = sqlalchemy.select(tables.studies.c.study_id).where(tables.studies.c.study_id == study_id).with_for_update()
+    row = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == study_id).with_for_update()
     if connection.execute(row).first() is None:
         raise errors.StudyNotFound(DELETED)
 
@@ -38,10 +38,10 @@ def insert_trial(
     """Adds a trial, under `lock_study`; returns `(trial_id, number)`. The number is Optuna's: how many came before."""
     if number is None:
         number = connection.execute(
-            sqlalchemy.select(sqlalchemy.func.count()).where(tables.trials.c.study_id == study_id)
+            sqlalchemy.select(sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)
         ).scalar_one()
     row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
-    trial_id = connection.execute(tables.trials.insert().values(row).returning(tables.trials.c.trial_id)).scalar_one()
+    trial_id = connection.execute(schema.trials.insert().values(row).returning(schema.trials.c.trial_id)).scalar_one()
     return trial_id, number
 
 
@@ -69,7 +69,7 @@ def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tupl
 def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict[str, Any]) -> None:
     """Sets user attributes of a trial."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
-    put(connection, tables.attributes, ("trial_id", "key"), rows)
+    put(connection, schema.attributes, ("trial_id", "key"), rows)
 
 
 def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int, float]) -> None:
@@ -78,7 +78,7 @@ def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int,
     for step, value in found.items():
         stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
         rows.append({"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind})
-    put(connection, tables.steps, ("trial_id", "step"), rows)
+    put(connection, schema.steps, ("trial_id", "step"), rows)
 
 
 def stored_step_value(stored: float | None, kind: Any) -> float:
@@ -91,7 +91,7 @@ def put_value(connection: sqlalchemy.Connection, trial_id: int, value: float) ->
     """Sets the value of a single-objective trial."""
     stored, kind = models.TrialValueModel.value_to_stored_repr(value)
     row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-    put(connection, tables.values, ("trial_id", "objective"), [row])
+    put(connection, schema.values, ("trial_id", "objective"), [row])
 
 
 def add_params(
@@ -111,16 +111,16 @@ def add_params(
         for name, value in configuration.items()
     ]
     if rows:
-        insert = UPSERTS[connection.dialect.name](tables.params).values(rows)
+        insert = UPSERTS[connection.dialect.name](schema.params).values(rows)
         connection.execute(insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]))
 
 
 def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:
     """The stored parameters of a trial, in the order they were stored."""
     rows = connection.execute(
-        sqlalchemy.select(tables.params.c.param_name, tables.params.c.param_value, tables.params.c.distribution_json)
-        .where(tables.params.c.trial_id == trial_id)
-        .order_by(tables.params.c.param_id)
+        sqlalchemy.select(schema.params.c.param_name, schema.params.c.param_value, schema.params.c.distribution_json)
+        .where(schema.params.c.trial_id == trial_id)
+        .order_by(schema.params.c.param_id)
     )
     return {
         row.param_name: distributions.json_to_distribution(row.distribution_json).to_external_repr(row.param_value)

@@ -1,13 +1,13 @@
 """The names of samplers, and what each of them cannot do; reading a file loads none of them."""
 
-from search.space import space
+from search.space import spaces
 
 GRID = "grid"
 NAMES = ("tpe", "random", "qmc", "cmaes", "gp", GRID)
 FROM_COMPLETE_TRIALS = ("gp", "cmaes")
 
 
-def refusal(name: str, tree: space.Space, prunes: bool) -> str | None:
+def refusal(name: str, tree: spaces.Space, prunes: bool) -> str | None:
     """Why a sampler cannot work on a space, or beside pruning; None where it can."""
     endless = ", ".join(p.name for p in tree.parameters if p.values is None)
     if name == GRID and endless:

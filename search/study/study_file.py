@@ -10,7 +10,7 @@ import pydantic
 
 from search import errors, words
 from search.space import parameters
-from search.space import space as spaces
+from search.space import spaces
 from search.study import pruners, samplers, space_file, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"

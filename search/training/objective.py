@@ -10,7 +10,7 @@ from models import data as datasets
 from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
-from search.space import space
+from search.space import spaces
 from search.study import study_file
 from search.training import hopeless, objectives, records
 
@@ -71,12 +71,12 @@ class Objective:
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
         return objectives.Result(state, record.values[-1] if record.values else None, attrs)
 
-    def need(self, params: space.Params) -> int:
+    def need(self, params: spaces.Params) -> int:
         """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""
         recipe = self.recipe(params)
         return self._engine.footprint(recipe) + (hopeless.footprint(recipe) if self._spec.pruning.hopeless else 0)
 
-    def recipe(self, params: space.Params, repeat: int = 0) -> recipes.Recipe:
+    def recipe(self, params: spaces.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.
 
         So studies of one factor compare like with like. A repeat has a seed of its own, the same in every study of

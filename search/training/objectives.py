@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy
 from optuna.trial import TrialState
 
-from search.space import space
+from search.space import spaces
 
 SAVE_SECONDS = 20.0  # of training between two checkpoints of a trial
 
@@ -33,7 +33,7 @@ class Trial(Protocol):
     """What an objective sees of the trial it trains."""
 
     number: int
-    params: space.Params
+    params: spaces.Params
     # which training seed: 0 is the study's own
     repeat: int
     # set by an objective whose code does not call `tick`; called where it should have

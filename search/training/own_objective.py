@@ -17,7 +17,7 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
-from search.space import space
+from search.space import spaces
 from search.study import study_file, validation
 from search.training import records
 from search.training.objectives import Result, Trial
@@ -133,7 +133,7 @@ class _View(optuna.trial.FixedTrial):
     def __init__(
         self,
         trial: Trial,
-        tree: space.Space,
+        tree: spaces.Space,
         outside: Callable[[], contextlib.AbstractContextManager[None]],
         tick: Callable[[], None],
     ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy
 from optuna.trial import FrozenTrial
 
-from search.space.space import Params
+from search.space.spaces import Params
 
 if TYPE_CHECKING:
     from models import engine  # imports torch

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from search import errors
 from search.ledger import allocations, claims, orders, presence, roster, study
-from search.storage.store import Store
+from search.storage.databases import Database
 from search.worker import owned
 
 TICK_SECONDS = 1.0
@@ -28,7 +28,7 @@ class Heart:
 
     def __init__(
         self,
-        store: Store,
+        store: Database,
         of: study.Study,
         watch: presence.Watch,
         entry: roster.Entry,

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.ledger import claims, study, summaries
-from search.storage.store import Store
+from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
 
@@ -32,7 +32,7 @@ class OwnedTrial:
 
     def __init__(
         self,
-        store: Store,
+        store: Database,
         of: study.Study,
         claim: claims.Claim,
         stop: threading.Event,

@@ -4,7 +4,7 @@ import threading
 
 from search import errors
 from search.ledger import orders, study, summaries
-from search.storage import histories, store
+from search.storage import databases, histories
 from search.study import study_file
 from search.worker import local, progress, signals, workforces
 
@@ -13,7 +13,7 @@ STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 
 
-def begin(here: store.Store, spec: study_file.StudySpec) -> study.Study:
+def begin(here: databases.Database, spec: study_file.StudySpec) -> study.Study:
     """The study of a file, a new one or the one that is there, with notes for its user.
 
     Raises:
@@ -25,7 +25,7 @@ def begin(here: store.Store, spec: study_file.StudySpec) -> study.Study:
     return found
 
 
-def supervise(here: store.Store, of: study.Study, force: workforces.Workforce, label: str = "") -> int:
+def supervise(here: databases.Database, of: study.Study, force: workforces.Workforce, label: str = "") -> int:
     """Runs local workers until the study is finished; returns the exit code.
 
     Args:
@@ -54,7 +54,7 @@ def supervise(here: store.Store, of: study.Study, force: workforces.Workforce, l
 
 
 def _work(
-    here: store.Store,
+    here: databases.Database,
     of: study.Study,
     force: workforces.Workforce,
     view: progress.Live | progress.Quiet,

@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.ledger import allocations, claims, configurations, presence, roster, study
-from search.space import space
-from search.storage.store import Store
+from search.space import spaces
+from search.storage.databases import Database
 from search.training import objectives, records
 from search.training.objectives import Result, Trial
 from search.worker import heart, owned, room
@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(
         self,
-        store: Store,
+        store: Database,
         of: study.Study,
         objective: Callable[[Trial], Result],
         stop: threading.Event,
@@ -59,7 +59,7 @@ class Worker:
         device: str = "cpu",
         save_seconds: float = objectives.SAVE_SECONDS,
         slots: int = 1,
-        need: Callable[[space.Params], int] = lambda _: 0,
+        need: Callable[[spaces.Params], int] = lambda _: 0,
     ) -> None:
         self._store, self._study, self._objective, self._save_seconds = store, of, objective, save_seconds
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file

@@ -6,7 +6,7 @@ import pathlib
 
 from search import errors
 from search.ledger import presence
-from search.storage import store
+from search.storage import databases
 from search.study import study_file
 from search.training import objectives
 from search.worker import progress
@@ -29,7 +29,7 @@ class Workforce:
     device: str = "cpu"
     engine: str | None = None
     grace_seconds: float = presence.GRACE_SECONDS
-    patience_seconds: float = store.PATIENCE_SECONDS
+    patience_seconds: float = databases.PATIENCE_SECONDS
     save_seconds: float = objectives.SAVE_SECONDS
     slots: int = 1
 

@@ -8,7 +8,7 @@ study, whichever tool deletes it.
 import sqlalchemy
 from optuna.storages._rdb import models
 
-from search.space import space
+from search.space import spaces
 
 studies = models.StudyModel.__table__
 directions = models.StudyDirectionModel.__table__
@@ -36,7 +36,7 @@ claims = sqlalchemy.Table(
     ),
     _study_id(),
     # the reservation of a configuration and repeat: NULL until it is sampled
-    sqlalchemy.Column("config", sqlalchemy.String(space.KEY_CHARACTERS)),
+    sqlalchemy.Column("config", sqlalchemy.String(spaces.KEY_CHARACTERS)),
     # which training seed: 0 is the study's own, others are asked for
     sqlalchemy.Column("repeat", sqlalchemy.Integer, nullable=False, default=0),
     # the request that enqueued the trial, so that its repetition is noticed

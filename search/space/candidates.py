@@ -3,12 +3,12 @@
 import collections
 from collections.abc import Container
 
-from search.space import space
+from search.space import spaces
 
 NEIGHBOUR_LIMIT = 100_000
 
 
-def next_in_grid(tree: space.Space, fixed: space.Params, taken: Container[str]) -> space.Params | None:
+def next_in_grid(tree: spaces.Space, fixed: spaces.Params, taken: Container[str]) -> spaces.Params | None:
     """The first configuration of the grid, in the study file's order, that no trial has; None where all are taken."""
     for params in tree.configurations():
         if tree.key(params) not in taken and all(params.get(name, value) == value for name, value in fixed.items()):
@@ -17,8 +17,8 @@ def next_in_grid(tree: space.Space, fixed: space.Params, taken: Container[str]) 
 
 
 def unseen_neighbour(
-    tree: space.Space, params: space.Params, fixed: space.Params, taken: Container[str]
-) -> space.Params | None:
+    tree: spaces.Space, params: spaces.Params, fixed: spaces.Params, taken: Container[str]
+) -> spaces.Params | None:
     """The nearest configuration whose key is not taken, breadth first from `params`; None where there is none.
 
     Values in `fixed` stay as they are.

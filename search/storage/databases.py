@@ -22,7 +22,7 @@ BACKOFF_SECONDS = 0.05
 BACKOFF_LIMIT_SECONDS = 2.0
 
 
-class Store:
+class Database:
     """A database of studies.
 
     Every call goes through `write` or `read`: one transaction, run again with jittered back-off while the database is
@@ -134,7 +134,7 @@ class Store:
         log.warning("event=storage-back after_seconds=%.0f", away)
 
 
-def open_existing(url: str) -> Store:
+def open_existing(url: str) -> Database:
     """A database that is there already: a mistyped SQLite path must not become an empty file.
 
     Raises:
@@ -143,4 +143,4 @@ def open_existing(url: str) -> Store:
     file = addresses.sqlite_file(url)
     if file is not None and not file.exists():
         raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
-    return Store(url, OPEN_SECONDS)
+    return Database(url, OPEN_SECONDS)
