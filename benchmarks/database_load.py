@@ -72,13 +72,13 @@ def new_study(url: str, sampler: str) -> str:
     """A study over the lab's space that does not end."""
     from search.ledger import study
     from search.storage import databases
-    from search.study import study_file
+    from search.study import specs
 
     name = f"load-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"').replace("trials = 10", "trials = 20000")
     here = databases.Database(url)
-    study.create(here, study_file.parse(text, name))
+    study.create(here, specs.parse(text, name))
     here.close()
     return name
 

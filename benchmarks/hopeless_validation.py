@@ -197,7 +197,7 @@ def pruned_by(name: str, runs: list[dict[str, Any]]) -> list[int | None]:
     for run in runs:
         curve, stop = run["accuracies"], None
         for step in range(1, EPOCHS + 1):
-            question = pruners.Question(
+            question = pruners.Standing(
                 study_name="lab",
                 maximize=True,
                 number=len(others),

@@ -22,14 +22,14 @@ from rich import progress
 from models import network, speed
 from models.engines import reference
 from models.recipe import Recipe
-from search.study import study_file
+from search.study import specs
 
 STUDY = pathlib.Path(__file__).resolve().parent.parent / "studies" / "lab-replay.toml"
 
 
 def recipes() -> list[Recipe]:
     """The ten published configurations."""
-    spec = study_file.load(STUDY)
+    spec = specs.load(STUDY)
     assert spec.training is not None
     return [Recipe(**params, epochs=spec.training.epochs) for params in spec.enqueue]
 

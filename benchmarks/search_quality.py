@@ -36,13 +36,13 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
     """`(accuracy, CPU seconds so far)` of each trial of one worker on SQLite, in the order they ended."""
     from search.ledger import study
     from search.storage import databases
-    from search.study import study_file
-    from search.training import objective, objectives
+    from search.study import specs
+    from search.training import networks, objectives
     from search.worker import worker
 
     text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")
-    spec = study_file.parse(text.replace("trials = 10", f"trials = {trials}"), "lab.toml")
-    train = objective.Objective(spec, data_dir, engine="auto")
+    spec = specs.parse(text.replace("trials = 10", f"trials = {trials}"), "lab.toml")
+    train = networks.NetworkObjective(spec, data_dir, engine="auto")
     ends = []
     started = time.process_time()
 

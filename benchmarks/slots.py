@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from search.ledger import study, summaries, waiting
 from search.space import spaces
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +58,14 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
 
     import psutil
 
-    from search.training import objective
+    from search.training import networks
     from search.worker import worker
 
     here = databases.Database(url)
     of = study.find(here, name)
     if of is None:
         raise LookupError(name)
-    train = objective.Objective(of.spec, crew.data_dir, crew.device, crew.engine)
+    train = networks.NetworkObjective(of.spec, crew.data_dir, crew.device, crew.engine)
     gate.wait()
     worker.Worker(here, of, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
     memory.put(psutil.Process().memory_full_info().uss)
@@ -88,7 +88,7 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/studies.db"
         here = databases.Database(url)
-        of = study.create(here, study_file.parse(text.replace("trials = 10", "trials = 1"), name))
+        of = study.create(here, specs.parse(text.replace("trials = 10", "trials = 1"), name))
         waiting.fill(here, of, wanted)
         context = multiprocessing.get_context("spawn")
         gate, memory = context.Barrier(crew.workers + 1), context.SimpleQueue()

@@ -108,13 +108,13 @@ def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
     from search.ledger import study
     from search.storage import databases
-    from search.study import study_file
+    from search.study import specs
 
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"')
     here = databases.Database(url)
-    study.create(here, study_file.parse(text.replace("trials = 10", f"trials = {trials}"), name))
+    study.create(here, specs.parse(text.replace("trials = 10", f"trials = {trials}"), name))
     here.close()
     return name
 

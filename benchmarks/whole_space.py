@@ -19,7 +19,7 @@ import sys
 from slots import ROOT, parse_crew, run, training_arguments
 
 from search.space import spaces
-from search.study import study_file
+from search.study import specs
 
 LAB_EPOCHS = 10
 
@@ -44,7 +44,7 @@ def main() -> int:
     if options.each < 2:
         parser.error("--each must be at least 2: one value has no spread")
     strata: dict[Stratum, list[spaces.Params]] = collections.defaultdict(list)
-    for params in study_file.load(ROOT / "studies" / "lab.toml").space.configurations():
+    for params in specs.load(ROOT / "studies" / "lab.toml").space.configurations():
         strata[stratum(params)].append(params)
     rng = random.Random(options.seed)
     drawn = [params for members in strata.values() for params in rng.sample(members, min(options.each, len(members)))]

@@ -15,8 +15,8 @@ from search.exports import exported, prediction
 from search.ledger import orders, study, summaries
 from search.reports import confirmation, page, reports, reproduction
 from search.storage import addresses, databases
-from search.study import study_file
-from search.training import objective, retraining
+from search.study import specs
+from search.training import networks, replays
 from search.worker import supervisor, workforces
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
@@ -42,7 +42,7 @@ def run(
         errors.SearchError: bad input, or the work failed.
         KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
     """
-    spec, force = study_file.load(study_file.path_of(name)), _force(workers, data_dir, device, engine, slots)
+    spec, force = specs.load(specs.path_of(name)), _force(workers, data_dir, device, engine, slots)
     here = _open(storage)
     workforces.check_training(spec, force)
     of = supervisor.begin(here, spec)
@@ -74,7 +74,7 @@ def replay(
     data_dir: str | os.PathLike[str] | None = None,
     device: str | None = None,
     engine: str | None = None,
-) -> retraining.Replay:
+) -> replays.Replay:
     """Trains a stored trial again, here, and compares the curves; see `search.retraining`.
 
     Raises:
@@ -83,7 +83,7 @@ def replay(
     here, force = _open(storage), _force(None, data_dir, device, engine)
     of = study.load(here, name)
     trial = summaries.load_trial(here, of, number)
-    return retraining.replay(trial, objective.Objective(of.spec, force.data_dir, force.device, force.engine))
+    return replays.replay(trial, networks.NetworkObjective(of.spec, force.data_dir, force.device, force.engine))
 
 
 def confirm(
@@ -127,7 +127,7 @@ def export(
     of = study.load(here, name)
     files = exported.check_path(pathlib.Path(to), onnx, force)
     choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
-    train = objective.Objective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
+    train = networks.NetworkObjective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
     return exported.export(choice, train, files)
 
 

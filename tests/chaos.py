@@ -30,8 +30,8 @@ from rich import progress
 from models import data as datasets
 from search.ledger import allocations, orders, study, summaries
 from search.storage import databases, schema
-from search.study import study_file
-from search.training import objective, retraining
+from search.study import specs
+from search.training import networks, replays
 
 STUDY = """
 [study]
@@ -99,7 +99,7 @@ class Chaos:
         self._url = server.new_database()
         self._store = databases.Database(self._url)
         text = STUDY.format(seed=plan.seed, trials=plan.trials)
-        self._study = study.create(self._store, study_file.parse(text, "chaos.toml"))
+        self._study = study.create(self._store, specs.parse(text, "chaos.toml"))
         self._workers: list[subprocess.Popen[bytes]] = []
         self._started = 0
         self._faults: list[str] = []
@@ -234,9 +234,9 @@ class Chaos:
 
     def _replay(self, finished: list[FrozenTrial]) -> int:
         """Trains every trial again, undisturbed: its curve must be the same, bit for bit."""
-        train = objective.Objective(self._study.spec, self._data_dir)
+        train = networks.NetworkObjective(self._study.spec, self._data_dir)
         for trial in progress.track(finished, "training every trial again", disable=not sys.stderr.isatty()):
-            again = retraining.Undisturbed(trial)
+            again = replays.ReplayedTrial(trial)
             result = train(again)
             same = (result.state, result.value, again.values) == (trial.state, trial.value, trial.intermediate_values)
             self._expect(same, f"trial {trial.number} is not the one of an undisturbed training")

@@ -18,7 +18,7 @@ from playwright import sync_api
 
 from search.ledger import study
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -144,7 +144,7 @@ def make_study(opened: databases.Database) -> Callable[..., study.Study]:
     """Creates a quick study in the opened store."""
 
     def make(**settings: object) -> study.Study:
-        return study.create(opened, study_file.parse(quick_text(**settings), "quick.toml"))  # type: ignore[arg-type]
+        return study.create(opened, specs.parse(quick_text(**settings), "quick.toml"))  # type: ignore[arg-type]
 
     return make
 

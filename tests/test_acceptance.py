@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.ledger import allocations, orders, presence, study, summaries, waiting
 from search.storage import databases, schema
-from search.study import study_file
+from search.study import specs
 
 pytestmark = pytest.mark.slow
 
@@ -179,7 +179,7 @@ def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathli
     """`restart -m immediate` and a stop of some seconds under four workers: all end well, the count is exact."""
     url = postgres.new_database()
     here = databases.Database(url)
-    of = study.create(here, study_file.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
+    of = study.create(here, specs.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
     processes = Processes(url, tmp_path)
     workers = [processes.start("work", of.name, SEARCH_GRACE_SECONDS="6") for _ in range(4)]
     try:
@@ -374,7 +374,7 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
     """A database that stays locked ends a worker after `--patience`, with code 1 and one clear line."""
     url = f"sqlite:///{tmp_path}/search.db"
     here = databases.Database(url)
-    study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    study.create(here, specs.parse(quick_text(), "quick.toml"))
     processes = Processes(url, tmp_path)
     locker = sqlite3.connect(tmp_path / "search.db", isolation_level=None)
     locker.execute("BEGIN IMMEDIATE")
@@ -388,5 +388,5 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
         f"search: storage {url} stayed away for 3 s: database is locked; check that"
     )
     assert "Traceback" not in said
-    assert summaries.summary(here, study.Study(1, study_file.parse(quick_text(), "x"))).trials == ()
+    assert summaries.summary(here, study.Study(1, specs.parse(quick_text(), "x"))).trials == ()
     here.close()

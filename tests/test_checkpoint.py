@@ -17,7 +17,7 @@ from models import data, engines, network
 from search import errors
 from search.ledger import allocations, checkpoint, claims, configurations, presence, study
 from search.storage import databases, schema
-from search.training import objective, objectives
+from search.training import networks, objectives
 from search.worker import owned
 
 Make = Callable[..., study.Study]
@@ -138,7 +138,7 @@ def test_an_interrupted_training_equals_one_that_was_not(
 ) -> None:
     """Handed over after every epoch, a trial has the curve, losses and value of an undisturbed one, bit for bit."""
     of = make_study(epochs=5, trials=40, hopeless=hopeless)
-    train = objective.Objective(of.spec, pathlib.Path("unused"), "cpu", engine)
+    train = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)
     params = {"learning_rate": 0.1, "batch_size": 7, "depth": 4, "width": 16, "activation": "GELU"}
 
     def run(claim: claims.Claim, after_epoch: int) -> objectives.Result | None:
@@ -177,7 +177,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
 ) -> None:
     """After the last epoch, or after the one that showed it hopeless, the next owner only tells the result."""
     of = make_study(epochs=2)
-    train = objective.Objective(of.spec, pathlib.Path("unused"), "cpu")
+    train = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu")
     for reason, state in ((None, TrialState.COMPLETE), ("hopeless after epoch 2: told", TrialState.PRUNED)):
         claim = take(opened, of)
         params = configurations.configure(opened, of, claim, opened.history(of.study_id))
@@ -218,7 +218,7 @@ def test_a_killed_worker_s_training_goes_on(
     first = trial(opened, of)
     assert "event=adopted" in log
     assert first.state == TrialState.COMPLETE
-    train = objective.Objective(of.spec, data_dir, "cpu")
+    train = networks.NetworkObjective(of.spec, data_dir, "cpu")
     recipe = train.recipe(first.params)
     values = [epoch.accuracy for epoch in engines.load().train(recipe, data.fashion_mnist(data_dir))]
     assert [first.intermediate_values[step] for step in sorted(first.intermediate_values)] == values

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from search import errors
 from search.ledger import allocations, claims, configurations, orders, presence, study, summaries, waiting
 from search.storage import databases, schema
-from search.study import study_file
+from search.study import specs
 
 Make = Callable[..., study.Study]
 GONE = presence.Worker("gone:1", "another-host", 1, 0.0)
@@ -246,7 +246,7 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
         assert here.losses == 0
         return result
 
-    of = lossy(lambda: study.create(here, study_file.parse(quick_text(trials=2), "x")))
+    of = lossy(lambda: study.create(here, specs.parse(quick_text(trials=2), "x")))
     assert study.names(here) == ["quick"]
     assert lossy(lambda: orders.extend(here, of.study_id, add=3)).trials == 5
     assert lossy(lambda: orders.extend(here, of.study_id, to=3)).trials == 3
@@ -289,7 +289,7 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.D
     """A space of 7 configurations gives 7 different trials to 4 workers, then says that it is exhausted."""
     text = quick_text(trials=100).replace("[1e-4, 1e-2, 1e-1]", "[0.1]").replace("low = 1, high = 128", "choices = [5]")
     text = text.replace("high = 6", "high = 2").replace("[8, 16, 32]", "[8]")
-    of = study.create(opened, study_file.parse(text, "x"))
+    of = study.create(opened, specs.parse(text, "x"))
     assert of.spec.space.size == 1 + 2 * 3
     ends: list[Any] = []
 
@@ -361,7 +361,7 @@ def test_repeats_do_not_exhaust_a_space(opened: databases.Database) -> None:
     """A finite space ends when each configuration has been tried, however often some were repeated."""
     text = quick_text(trials=9, hopeless="false").replace("depth = { low = 0, high = 6 }", "depth = [0]")
     text = text.replace("batch_size = { low = 1, high = 128 }", "batch_size = [7]")
-    of = study.create(opened, study_file.parse(text, "x"))
+    of = study.create(opened, specs.parse(text, "x"))
     assert of.spec.space.size == 3
     waiting.repeat(opened, of, PARAMS, 3)
     history = opened.history(of.study_id)
@@ -460,7 +460,7 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: databases.Database) -> Non
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         text = quick_text(name=name, sampler="tpe", trials=15).replace("seed = 1", f"seed = {seed}")
-        of = study.create(opened, study_file.parse(text, "x"))
+        of = study.create(opened, specs.parse(text, "x"))
         history = opened.history(of.study_id)
         while isinstance(claim := take(opened, of), claims.Claim):
             params = configurations.configure(opened, of, claim, history)
@@ -491,7 +491,7 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) ->
     """Four workers walk one grid: each point once, none lost, and a budget larger than the grid ends with it."""
     text = quick_text(trials=100, sampler="grid").replace("low = 1, high = 128", "choices = [5, 9]")
     text = text.replace("high = 6", "high = 1").replace("[8, 16, 32]", "[8]")
-    of = study.create(opened, study_file.parse(text, "x"))
+    of = study.create(opened, specs.parse(text, "x"))
     assert of.spec.space.size == 3 * 2 * (1 + 3)
 
     def walk() -> None:
@@ -517,7 +517,7 @@ def test_one_worker_walks_the_grid_in_the_files_order(opened: databases.Database
         .replace("low = 1, high = 128", "choices = [9, 5]")
         .replace("low = 0", "low = 3")
     )
-    of = study.create(opened, study_file.parse(text, "x"))
+    of = study.create(opened, specs.parse(text, "x"))
     history = opened.history(of.study_id)
     got = [configurations.configure(opened, of, take(opened, of), history) for _ in range(3)]
     assert [p["activation"] for p in got] == ["ReLU", "Sigmoid", "GELU"]

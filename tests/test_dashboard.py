@@ -25,7 +25,7 @@ from playwright import sync_api
 from search.dashboard import curves, dashboard, metrics
 from search.ledger import allocations, claims, configurations, presence, study, waiting
 from search.storage import databases
-from search.study import note, study_file
+from search.study import notes, specs
 
 Make = Callable[..., study.Study]
 PASSWORD = "to write"  # noqa: S105
@@ -81,7 +81,7 @@ def test_everybody_reads(opened: databases.Database, make_study: Make) -> None:
     attrs = {each["key"]: each["value"] for each in trial["user_attrs"]}
     assert (status, trial["state"]) == (200, "Pruned")
     assert attrs == {"reason": "hopeless after epoch 2", "worker": "host:1"}
-    assert detail["note"]["body"] == note.markdown(of.spec)
+    assert detail["note"]["body"] == notes.markdown(of.spec)
     assert "| `width` | `8, 16, 32` | `depth > 0` |" in detail["note"]["body"]
     assert of.spec.text.strip() in detail["note"]["body"]
     assert ask(door, "/csv/1")[0] == 200
@@ -89,12 +89,12 @@ def test_everybody_reads(opened: databases.Database, make_study: Make) -> None:
 
 def test_a_long_note_is_read_whole() -> None:
     """A note is stored in pieces, and optuna-dashboard reads the same text from them."""
-    spec = study_file.parse(quick_text() + "# " + "x" * 9_000, "x")
-    attributes = note.attributes(spec)
+    spec = specs.parse(quick_text() + "# " + "x" * 9_000, "x")
+    attributes = notes.attributes(spec)
     assert len(attributes) == 6
     from optuna_dashboard._note import get_note_from_system_attrs
 
-    assert get_note_from_system_attrs(attributes, None) == {"version": 1, "body": note.markdown(spec)}
+    assert get_note_from_system_attrs(attributes, None) == {"version": 1, "body": notes.markdown(spec)}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROBNICATE"])
@@ -128,7 +128,7 @@ def test_the_password_opens_writing(opened: databases.Database, make_study: Make
     assert "changed" not in str(opened.optuna.get_study_system_attrs(of.study_id))
     origin = "http://localhost:8080"
     assert ask(door, path, "PUT", body, HTTP_AUTHORIZATION=basic(PASSWORD), HTTP_ORIGIN=origin)[0] == 204
-    assert opened.optuna.get_study_system_attrs(of.study_id)[note.PIECE + "0"] == "changed"
+    assert opened.optuna.get_study_system_attrs(of.study_id)[notes.PIECE + "0"] == "changed"
     assert ask(door, "/api/artifacts/1", "POST", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 405
 
 

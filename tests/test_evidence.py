@@ -11,15 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger import orders, study, summaries
 from search.reports import evidence, takeaways
-from search.study import study_file
+from search.study import specs
 from search.training import records
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def trial(
-    of: study_file.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any
-) -> FrozenTrial:
+def trial(of: specs.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any) -> FrozenTrial:
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE,
         value=curve[-1],
@@ -34,7 +32,7 @@ def experiment(
     name: str, curves: dict[Any, list[list[float]]], of: str | None = None, **attrs: Callable[[Any], Any]
 ) -> evidence.Experiment:
     """A study of the lab with these curves: by value of its factor, a curve per seed."""
-    spec = study_file.load(ROOT / "studies" / f"{of or name}.toml")
+    spec = specs.load(ROOT / "studies" / f"{of or name}.toml")
     factor = name.replace("-", "_")
     base = {"learning_rate": 1e-3, "batch_size": 64, "depth": 3, "width": 128, "activation": "ReLU"}
     trials = []
@@ -75,10 +73,10 @@ def test_a_space_says_what_kind_of_experiment_a_study_is() -> None:
     assert (depth.factor and depth.factor.name, depth.is_single, depth.is_search) == ("depth", False, False)
     assert [depth.level(runs) for runs in depth.runs] == [0, 1, 7]
     assert depth.at(3) is None
-    baseline = study_file.load(ROOT / "studies" / "baseline.toml")
+    baseline = specs.load(ROOT / "studies" / "baseline.toml")
     single = evidence.Experiment.of(summaries.Summary(study.Study(1, baseline), orders.Order(1), (), 0.0, {}))
     assert (single.factor, single.is_single, single.is_search) == (None, True, False)
-    spec = study_file.load(ROOT / "studies" / "lab.toml")
+    spec = specs.load(ROOT / "studies" / "lab.toml")
     summary = summaries.Summary(study.Study(1, spec), orders.Order(10), (), 0.0, {})
     search = evidence.Experiment.of(summary)
     assert (search.is_search, search.runs, search.seeds) == (True, (), 0)
@@ -156,7 +154,7 @@ def test_every_takeaway_survives_a_study_that_has_only_begun() -> None:
     empty = {
         name: evidence.Experiment.of(
             summaries.Summary(
-                study.Study(1, study_file.load(ROOT / "studies" / f"{name}.toml")), orders.Order(3), (), 0.0, {}
+                study.Study(1, specs.load(ROOT / "studies" / f"{name}.toml")), orders.Order(3), (), 0.0, {}
             )
         )
         for name in {each.study for each in takeaways.TAKEAWAYS}

@@ -26,7 +26,7 @@ from search.cli import commands
 from search.exports import exported, prediction
 from search.ledger import study, waiting
 from search.storage import databases
-from search.training import objective
+from search.training import networks
 
 Make = Callable[..., study.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 2, "width": 16}
@@ -163,7 +163,7 @@ def test_an_exported_model_is_the_stored_trial(
     waiting.enqueue(opened, of, {**PARAMS, "activation": "GELU"})
     trial = trained(opened, of)
     path = tmp_path / "model.safetensors"
-    train = objective.Objective(of.spec, pathlib.Path("unused"))
+    train = networks.NetworkObjective(of.spec, pathlib.Path("unused"))
     choice = exported.choose(opened, of)
     found = exported.export(choice, train, exported.check_path(path, onnx=False, force=False))
     assert (found.accuracy, found.replay.is_same) == (pytest.approx(trial.value, abs=1e-6), True)

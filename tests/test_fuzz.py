@@ -21,7 +21,7 @@ from search import cli, errors
 from search.dashboard import dashboard
 from search.ledger import backup, checkpoint, study, summaries
 from search.storage import addresses, databases, schema
-from search.study import study_file
+from search.study import specs
 
 pytestmark = pytest.mark.slow
 
@@ -87,14 +87,14 @@ def test_study_files() -> None:
     @given(nearly())
     def door(text: str) -> None:
         try:
-            spec = study_file.parse(text, "x.toml")
+            spec = specs.parse(text, "x.toml")
         except errors.StudyFileError as error:
             count("study files")
             one_line(error)
             assert str(error).startswith("x.toml: ")
             refused.add(str(error)[8:].split(" ")[0])
         else:
-            assert study_file.parse(spec.text, "again") == spec
+            assert specs.parse(spec.text, "again") == spec
             assert tomllib.loads(text)["study"]["name"] == spec.name
 
     door()
@@ -138,7 +138,7 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     url = f"sqlite:///{tmp_path}/s.db"
     monkeypatch.setenv("SEARCH_STORAGE", url)
     here = databases.Database(url)
-    of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
 
     def content() -> Any:
         summary = summaries.summary(here, of)
@@ -202,7 +202,7 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
 def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
     """A changed row is set aside, wherever it was changed; the trial is there still."""
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
     claim = take(here, of)
     here.write(lambda connection: checkpoint.save(connection, claim.trial_id, SAVED))
     row = dict(here.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one()))
@@ -234,7 +234,7 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
 def test_backup_files(tmp_path: pathlib.Path) -> None:
     """A changed backup is restored whole or refused in one line, and then nothing of it is in the storage."""
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
     for _ in range(3):
         take(here, of)
     file = tmp_path / "b.db"
@@ -266,7 +266,7 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
 def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
     """Odd requests are answered, those that would write refused, and none changes a row or ends the door."""
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = study.create(here, study_file.parse(quick_text(), "quick.toml"))
+    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
     trial_id = take(here, of).trial_id
     door = dashboard.Door(here, password_hash=HASH)
     every = [*optuna_models.BaseModel.metadata.sorted_tables, *schema.ours.sorted_tables]

@@ -19,8 +19,8 @@ from test_acceptance import ends, until
 from search import cli, errors
 from search.ledger import study, summaries
 from search.storage import databases
-from search.study import study_file
-from search.training import own_objective
+from search.study import specs
+from search.training import functions
 from search.worker import worker
 
 TEXT = """
@@ -131,8 +131,8 @@ def text(function: str, trials: int = 1, pruning: str = "", budget: str = "max_f
 def searched(*settings: Any, **named: Any) -> tuple[summaries.Summary, list[FrozenTrial]]:
     """A whole study by one worker in this process."""
     here = databases.Database("sqlite:///own.db")
-    of = study.create(here, study_file.parse(text(*settings, **named), "own.toml"))
-    worker.Worker(here, of, own_objective.OwnObjective(of.spec), threading.Event()).run()
+    of = study.create(here, specs.parse(text(*settings, **named), "own.toml"))
+    worker.Worker(here, of, functions.FunctionObjective(of.spec), threading.Event()).run()
     summary = summaries.summary(here, of)
     here.close()
     return summary, list(summary.trials)
@@ -224,7 +224,7 @@ def test_a_function_that_is_not_to_be_had(
     assert printed.count("\n") == 1
     assert not (tmp_path / "none.db").exists()
     with pytest.raises(errors.InputError):
-        own_objective.load(name)
+        functions.load(name)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from test_claims import take
 from search import errors
 from search.ledger import claims, study, summaries
 from search.storage import databases
-from search.study import pruners, study_file
+from search.study import pruners, specs
 
 Make = Callable[..., study.Study]
 EPOCHS = 10
@@ -50,7 +50,7 @@ def test_the_same_trials_are_pruned_as_by_optuna(name: str, direction: str) -> N
                 value = float(step * drift[slot] + rng.normal(0, 0.03))
                 trial.report(math.nan if rng.random() < 0.02 else value, step)
                 trials = optuna_study.get_trials(deepcopy=False)
-                question = pruners.Question(
+                question = pruners.Standing(
                     study_name="s",
                     maximize=direction == "maximize",
                     number=trial.number,
@@ -111,7 +111,7 @@ def test_wrong_options_are_refused(more: str, message: str) -> None:
     """An unknown pruner, or an option that it does not take, is named with what would be right."""
     text = quick_text().replace("hopeless = true", f"hopeless = true\n{more}")
     with pytest.raises(errors.StudyFileError) as caught:
-        study_file.parse(text, "quick.toml")
+        specs.parse(text, "quick.toml")
     assert message in str(caught.value)
 
 
@@ -119,13 +119,13 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     """Named in the study file it prunes, with its reason on the trial, beside the rule for hopeless ones."""
     import threading
 
-    from search.training import objective
+    from search.training import networks
     from search.worker import worker
 
     text = quick_text(trials=20, epochs=6).replace("hopeless = true", 'hopeless = true\npruner = "median"')
     here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    of = study.create(here, study_file.parse(text, "x"))
-    worker.Worker(here, of, objective.Objective(of.spec, tmp_path), threading.Event()).run()
+    of = study.create(here, specs.parse(text, "x"))
+    worker.Worker(here, of, networks.NetworkObjective(of.spec, tmp_path), threading.Event()).run()
     pruned = [t for t in summaries.summary(here, of).trials if t.state == TrialState.PRUNED]
     by_median = [t for t in pruned if t.user_attrs["reason"].startswith("median pruner after epoch ")]
     assert by_median

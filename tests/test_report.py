@@ -17,7 +17,7 @@ from search import errors
 from search.ledger import study, summaries, waiting
 from search.reports import evidence, figures, page
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 from search.training import records
 
 pytestmark = pytest.mark.slow
@@ -255,7 +255,7 @@ def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
 
 def test_waiting_trials_fill_what_is_missing(opened: databases.Database, tmp_path: pathlib.Path) -> None:
     """Asked twice, the second time queues nothing; the budget holds all that is wanted, and is never made smaller."""
-    of = study.create(opened, study_file.load(synthetic("depth", tmp_path)))
+    of = study.create(opened, specs.load(synthetic("depth", tmp_path)))
     settings = list(of.spec.space.configurations())
     wanted = [(params, seed) for seed in range(3) for params in settings]
     assert [waiting.fill(opened, of, wanted), waiting.fill(opened, of, wanted)] == [12, 0]

@@ -16,7 +16,7 @@ from models import recipe as recipes
 from search import errors
 from search.ledger import claims, configurations, study, waiting
 from search.storage import databases
-from search.training import objective, records, retraining
+from search.training import networks, records, replays
 from search.worker import owned
 
 Make = Callable[..., study.Study]
@@ -30,13 +30,13 @@ def trained(here: databases.Database, of: study.Study, engine: str = "cpu") -> F
     claim = take(here, of)
     trial = owned.OwnedTrial(here, of, claim, threading.Event())
     trial.begin(configurations.configure(here, of, claim, here.history(of.study_id)))
-    result = objective.Objective(of.spec, pathlib.Path("unused"), "cpu", engine)(trial)
+    result = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)(trial)
     trial.tell(result.state, result.value, result.attrs)
     return here.optuna.get_trial(claim.trial_id)
 
 
-def train(of: study.Study, engine: str = "cpu") -> objective.Objective:
-    return objective.Objective(of.spec, pathlib.Path("unused"), "cpu", engine)
+def train(of: study.Study, engine: str = "cpu") -> networks.NetworkObjective:
+    return networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)
 
 
 @pytest.mark.parametrize("engine", sorted(engines.ENGINES))
@@ -51,7 +51,7 @@ def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_st
     assert first.intermediate_values != second.intermediate_values
     for trial in (first, second):
         epochs: list[int] = []
-        found = retraining.replay(trial, train(of, engine), epochs.append)
+        found = replays.replay(trial, train(of, engine), epochs.append)
         assert (found.is_same, found.why, found.stored) == (True, (), trial.intermediate_values)
         assert epochs == [1, 2, 3, 4]
         assert found.sentence() == f"trial {trial.number} trained again: the same curve, to the last bit (4 epochs)"
@@ -63,7 +63,7 @@ def test_another_engine_is_named(opened: databases.Database, make_study: Make) -
     waiting.enqueue(opened, of, PARAMS)
     trial = trained(opened, of, "cpu")
     trial.intermediate_values[2] += 0.25
-    found = retraining.replay(trial, train(of, "reference"))
+    found = replays.replay(trial, train(of, "reference"))
     assert "engine was cpu and is reference here" in found.why
     assert not found.is_same
     assert found.as_json()["largest_difference"] == pytest.approx(0.25, abs=0.05)
@@ -76,7 +76,7 @@ def test_a_difference_without_a_reason_is_told(opened: databases.Database, make_
     waiting.enqueue(opened, of, PARAMS)
     trial = trained(opened, of)
     trial.intermediate_values[3] = float("nan")
-    found = retraining.replay(trial, train(of))
+    found = replays.replay(trial, train(of))
     assert (found.is_same, found.why, list(found.differences)) == (False, (), [3])
     assert "nothing that is recorded of its training is different here" in found.sentence()
 
@@ -90,9 +90,9 @@ def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: databases.D
     configurations.assign(opened, of, claim, {**PARAMS, "batch_size": 9})
     values = {1: 0.5, 2: 0.6}
     claims.tell(opened, claim, TrialState.PRUNED, 0.6, {"reason": "median"}, 1.0, values)
-    found = retraining.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+    found = replays.replay(opened.optuna.get_trial(claim.trial_id), train(of))
     assert (len(found.again), found.why) == (2, ("nothing is recorded of how it was trained",))
-    assert len(retraining.replay(whole, train(of)).again) == 5
+    assert len(replays.replay(whole, train(of)).again) == 5
 
 
 def test_an_untrained_trial_is_refused(opened: databases.Database, make_study: Make) -> None:
@@ -102,7 +102,7 @@ def test_an_untrained_trial_is_refused(opened: databases.Database, make_study: M
     configurations.assign(opened, of, claim, PARAMS)
     claims.tell(opened, claim, TrialState.PRUNED, None, {"reason": "hopeless before training"}, 0.0)
     with pytest.raises(errors.InputError, match="was not trained, so there is nothing to replay: hopeless before"):
-        retraining.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+        replays.replay(opened.optuna.get_trial(claim.trial_id), train(of))
 
 
 def test_owners_of_one_kind_make_one_range() -> None:

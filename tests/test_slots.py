@@ -15,7 +15,7 @@ import search
 from search import errors
 from search.ledger import allocations, claims, presence, study, summaries
 from search.storage import databases
-from search.training import objective, objectives
+from search.training import networks, objectives
 from search.worker import room, worker
 
 Make = Callable[..., study.Study]
@@ -158,7 +158,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
     found = []
     for slots in (1, 4):
         of = make_study(name=f"slots-{slots}", trials=16, epochs=30)
-        train = objective.Objective(of.spec, tmp_path)
+        train = networks.NetworkObjective(of.spec, tmp_path)
         counting = Counting(train)
         working = worker.Worker(opened, of, counting, threading.Event(), slots=slots, need=train.need)
         assert working.run() is allocations.NoTrial.FINISHED

@@ -5,9 +5,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.space import parameters, spaces
-from search.study import study_file
+from search.study import specs
 
-LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
+LAB = specs.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 
 
 def tree(**parameters: parameters.Parameter) -> spaces.Space:

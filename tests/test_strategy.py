@@ -12,9 +12,9 @@ from search import errors
 from search.ledger import strategy
 from search.space import candidates, parameters, spaces
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 
-LAB = study_file.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
+LAB = specs.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
 NUMBERS = spaces.Space.arrange(
     {
         "learning_rate": parameters.Parameter("learning_rate", distributions.FloatDistribution(1e-4, 0.1, log=True)),
@@ -119,13 +119,13 @@ def test_qmc_covers_the_space_evenly(filled: Callable[..., optuna.Study]) -> Non
 def test_samplers_that_cannot_work_are_refused(settings: dict[str, str], message: str) -> None:
     """A study file with a sampler that its space or pruning defeats is refused, with the reason."""
     with pytest.raises(errors.StudyFileError, match=re.escape(message)):
-        study_file.parse(quick_text(**settings), "quick.toml")
+        specs.parse(quick_text(**settings), "quick.toml")
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "qmc", "gp"])
 def test_the_samplers_that_can_work_are_taken(name: str) -> None:
     """Every other combination with the lab's space is accepted."""
-    spec = study_file.parse(quick_text(sampler=name, hopeless=str(name != "gp").lower()), "quick.toml")
+    spec = specs.parse(quick_text(sampler=name, hopeless=str(name != "gp").lower()), "quick.toml")
     assert spec.sampler.name == name
 
 

@@ -4,7 +4,7 @@ import optuna
 import pytest
 
 from search import errors
-from search.study import study_file
+from search.study import specs
 
 STUDIES = pathlib.Path(__file__).parent.parent / "studies"
 LAB = (STUDIES / "lab.toml").read_text()
@@ -14,7 +14,7 @@ ENQUEUE = "trials = 10\n[[enqueue]]\n"
 
 def test_the_lab_is_read() -> None:
     """The shipped search is the lab's."""
-    spec = study_file.load(STUDIES / "lab.toml")
+    spec = specs.load(STUDIES / "lab.toml")
     assert (spec.name, spec.budget.trials, spec.training.epochs) == ("lab", 10, 10)
     assert (spec.sampler.name, spec.pruning.hopeless, spec.training.evaluate_on) == ("tpe", True, "test")
     assert spec.text == LAB
@@ -22,7 +22,7 @@ def test_the_lab_is_read() -> None:
 
 def test_the_replay_has_the_published_configurations() -> None:
     """The replay enqueues the ten published trials, in order, over the same space as the search."""
-    replay, lab = study_file.load(STUDIES / "lab-replay.toml"), study_file.load(STUDIES / "lab.toml")
+    replay, lab = specs.load(STUDIES / "lab-replay.toml"), specs.load(STUDIES / "lab.toml")
     assert replay.space == lab.space
     assert [(p["learning_rate"], p["batch_size"], p["depth"]) for p in replay.enqueue] == [
         (0.01, 127, 0), (0.1, 41, 3), (0.01, 104, 6), (1e-4, 35, 3), (0.01, 65, 1),
@@ -45,7 +45,7 @@ def test_the_replay_has_the_published_configurations() -> None:
 )
 def test_the_labs_one_factor_studies(name: str, factor: str, values: tuple[object, ...]) -> None:
     """Each varies its factor over the lab's values, all else as in the baseline, and trains all of them to the end."""
-    spec = study_file.load(STUDIES / f"{name}.toml")
+    spec = specs.load(STUDIES / f"{name}.toml")
     assert spec.name == name
     baseline = {"learning_rate": 1e-3, "batch_size": 64, "depth": 3, "width": 128, "activation": "ReLU"}
     expected = []
@@ -60,7 +60,7 @@ def test_a_grid_needs_a_finite_space() -> None:
     """A grid over a continuous dimension is refused with the name of the dimension."""
     text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1e-1 }").replace('"tpe"', '"grid"')
     with pytest.raises(errors.StudyFileError, match="must not be 'grid' since learning_rate is continuous"):
-        study_file.parse(text, "lab.toml")
+        specs.parse(text, "lab.toml")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_wrong_file_is_refused(old: str, new: str, message: str) -> None:
     """A wrong study file is refused with file, key, rule and value."""
     assert old in LAB
     with pytest.raises(errors.StudyFileError) as raised:
-        study_file.parse(LAB.replace(old, new, 1), "lab.toml")
+        specs.parse(LAB.replace(old, new, 1), "lab.toml")
     assert str(raised.value).startswith("lab.toml: ")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -149,7 +149,7 @@ trials = 10
 
 def test_an_own_objective_takes_any_space() -> None:
     """With an objective of one's own: any names, floats where a bound is one, booleans, minimize, nothing hopeless."""
-    spec = study_file.parse(OWN + "[[enqueue]]\nratio = 1\nearly = false\n", "own.toml")
+    spec = specs.parse(OWN + "[[enqueue]]\nratio = 1\nearly = false\n", "own.toml")
     assert (spec.objective, spec.training, spec.pruning.is_on) == ("mine:objective", None, False)
     by_name = {p.name: p.distribution for p in spec.space.parameters}
     assert by_name["alpha"] == optuna.distributions.FloatDistribution(1e-6, 1.0, log=True)
@@ -180,7 +180,7 @@ def test_a_wrong_file_of_an_own_objective_is_refused(old: str, new: str, message
     """What an objective of one's own does not allow is named in the same form."""
     assert old in OWN
     with pytest.raises(errors.StudyFileError) as raised:
-        study_file.parse(OWN.replace(old, new, 1), "own.toml")
+        specs.parse(OWN.replace(old, new, 1), "own.toml")
     assert message in str(raised.value)
 
 
@@ -189,7 +189,7 @@ def test_a_circle_of_branches_is_refused() -> None:
     text = LAB.replace('512], when = "depth > 0"', "512], when = \"activation == 'ReLU'\"")
     text = text.replace('"GELU"], when = "depth > 0"', '"GELU"], when = "width > 32"')
     with pytest.raises(errors.StudyFileError) as raised:
-        study_file.parse(text, "lab.toml")
+        specs.parse(text, "lab.toml")
     assert str(raised.value) == (
         "lab.toml: space.width.when must not form a circle, "
         "got width (when activation == 'ReLU') -> activation (when width > 32)"
@@ -199,7 +199,7 @@ def test_a_circle_of_branches_is_refused() -> None:
 def test_width_at_depth_zero_is_dropped_and_said() -> None:
     """An enqueued configuration of depth 0 loses its width and activation, with a note that names them."""
     text = LAB + '[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 72\ndepth = 0\nwidth = 128\nactivation = "ReLU"\n'
-    spec = study_file.parse(text, "lab.toml")
+    spec = specs.parse(text, "lab.toml")
     assert spec.enqueue == ({"learning_rate": 0.1, "batch_size": 72, "depth": 0},)
     assert spec.notes == ("enqueue[0]: width and activation dropped: they do not exist at depth 0",)
 
@@ -208,26 +208,26 @@ def test_enqueued_twice_is_refused() -> None:
     """The same configuration twice in a file is refused, also where only a dropped value differs."""
     one = "[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 72\ndepth = 0\n"
     with pytest.raises(errors.StudyFileError, match=r"enqueue\[1\] must differ from enqueue\[0\]"):
-        study_file.parse(LAB + one + one + "width = 32\n", "lab.toml")
+        specs.parse(LAB + one + one + "width = 32\n", "lab.toml")
 
 
 def test_an_unreadable_file_is_one_line(tmp_path: pathlib.Path) -> None:
     """A missing or binary file is an error that names it."""
     with pytest.raises(errors.StudyFileError, match="nothing.toml: cannot be read"):
-        study_file.load(tmp_path / "nothing.toml")
+        specs.load(tmp_path / "nothing.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(errors.StudyFileError, match="binary.toml: cannot be read"):
-        study_file.load(binary)
+        specs.load(binary)
 
 
 def test_differences_name_what_cannot_change() -> None:
     """Space and training are compared key by key; budget, sampler and pruning may differ."""
-    one = study_file.parse(LAB, "a")
+    one = specs.parse(LAB, "a")
     same = LAB.replace("trials = 10", "trials = 99").replace("hopeless = true", "hopeless = false")
-    assert study_file.differences(one, study_file.parse(same, "b")) == []
+    assert specs.differences(one, specs.parse(same, "b")) == []
     other = LAB.replace("epochs = 10", "epochs = 3").replace("high = 128", "high = 64")
-    found = study_file.differences(one, study_file.parse(other, "b"))
+    found = specs.differences(one, specs.parse(other, "b"))
     assert found[0] == "training.epochs is 10, the file says 3"
     assert found[1].startswith("space.batch_size is IntDistribution(high=128")
     assert len(found) == 2
@@ -238,6 +238,6 @@ def test_ranges_and_constants() -> None:
     text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1, log = true }").replace(
         "{ low = 1, high = 128 }", "[64]"
     )
-    spec = study_file.parse(text, "lab.toml")
+    spec = specs.parse(text, "lab.toml")
     assert spec.space.size is None
-    assert study_file.parse(LAB.replace("[1e-4, 1e-2, 1e-1]", "[1]"), "lab.toml").space.size == 128 * 55
+    assert specs.parse(LAB.replace("[1e-4, 1e-2, 1e-1]", "[1]"), "lab.toml").space.size == 128 * 55

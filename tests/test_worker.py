@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from search.ledger import allocations, orders, roster, study, summaries
 from search.space import spaces
 from search.storage import databases
-from search.study import samplers, study_file
+from search.study import samplers, specs
 from search.training import objectives
 from search.worker import worker
 
@@ -38,7 +38,7 @@ def formula(trial: objectives.Trial) -> objectives.Result:
 def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[spaces.Params]:
     """The configurations of a whole study, worked off by `parts` workers one after the other."""
     here = databases.Database(f"sqlite:///{folder}/search.db")
-    of = study.create(here, study_file.parse(text, "x"))
+    of = study.create(here, specs.parse(text, "x"))
     budget = of.spec.budget.trials
     for part in range(1, parts + 1):
         orders.extend(here, of.study_id, to=budget * part // parts)
@@ -153,7 +153,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
 ) -> None:
     """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
     here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    of = study.create(here, study_file.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
+    of = study.create(here, specs.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
 
     def higher(trial: objectives.Trial) -> objectives.Result:
         return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
@@ -196,7 +196,7 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> N
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
     url = postgres.new_database()
     here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
-    of = study.create(here, study_file.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
+    of = study.create(here, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
     seen: collections.Counter[str] = collections.Counter()
 
     def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:

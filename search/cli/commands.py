@@ -17,7 +17,7 @@ from search.cli import answers, bench, reporting, steering, taking, watching
 from search.cli.options import common, json_option, local_workers, study_argument, training
 from search.ledger import backup, study, summaries
 from search.storage import addresses, databases
-from search.study import study_file
+from search.study import specs
 from search.worker import progress, signals, supervisor, workforces
 
 
@@ -82,7 +82,7 @@ def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> 
       search run lab
       search run studies/lab.toml --workers 4 --device cuda
     """
-    spec = study_file.load(study_file.path_of(name))
+    spec = specs.load(specs.path_of(name))
     storage = addresses.check_url(storage)
     workforces.check_training(spec, force)
     here = databases.Database(storage, databases.OPEN_SECONDS)
@@ -112,7 +112,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
       search create lab --exist-ok
       search create studies/lab.toml --storage postgresql://user@host/search
     """
-    spec = study_file.load(study_file.path_of(name))
+    spec = specs.load(specs.path_of(name))
     here = databases.Database(storage, databases.OPEN_SECONDS)
     if exist_ok and (known := study.find_same(here, spec)) is not None:
         there, notes = known
@@ -185,14 +185,14 @@ def work(
     train: Any
     limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}
     if of.spec.objective is None:
-        from search.training import objective
+        from search.training import networks
 
-        train = objective.Objective(of.spec, data_dir, device, engine)
+        train = networks.NetworkObjective(of.spec, data_dir, device, engine)
         limits["need"] = train.need
     else:
-        from search.training import own_objective
+        from search.training import functions
 
-        train = own_objective.OwnObjective(of.spec)
+        train = functions.FunctionObjective(of.spec)
     beats: dict[str, Any] = {"parent": parent, "health_file": health_file}
     ended = worker.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
     if interrupted.is_set():

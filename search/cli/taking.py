@@ -61,11 +61,11 @@ def export(
     here = databases.open_existing(storage)
     of = study.load(here, name)
     from search.exports import exported
-    from search.training import objective
+    from search.training import networks
 
     files = exported.check_path(path, onnx, force)
     choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
-    train = objective.Objective(choice.of.spec, data_dir, device, engine)
+    train = networks.NetworkObjective(choice.of.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
         task = bar.add_task(f"trial {choice.trial.number}", total=max(choice.trial.intermediate_values, default=0))
         found = exported.export(choice, train, files, lambda epoch: bar.update(task, completed=epoch))

@@ -85,12 +85,12 @@ def replay_trial(
     trial = summaries.load_trial(here, of, number)
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")
-    from search.training import objective, retraining
+    from search.training import networks, replays
 
-    train = objective.Objective(of.spec, data_dir, device, engine)
+    train = networks.NetworkObjective(of.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
         task = bar.add_task(f"trial {number}", total=max(trial.intermediate_values, default=0))
-        found = retraining.replay(trial, train, lambda epoch: bar.update(task, completed=epoch))
+        found = replays.replay(trial, train, lambda epoch: bar.update(task, completed=epoch))
     click.echo(json.dumps(found.as_json()) if as_json else found.sentence())
     return 0 if found.is_same or found.why else 1
 

@@ -15,7 +15,7 @@ from search.exports import model_card
 from search.ledger import study, summaries
 from search.reports import confirmation, evidence
 from search.storage import databases
-from search.training import objective, records, retraining
+from search.training import networks, records, replays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Exported:
     choice: Choice
     files: tuple[pathlib.Path, ...]
     accuracy: float
-    replay: retraining.Replay
+    replay: replays.Replay
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -103,7 +103,7 @@ def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Pat
 
 def export(
     choice: Choice,
-    train: objective.Objective,
+    train: networks.NetworkObjective,
     files: Sequence[pathlib.Path],
     tick: Callable[[int], None] = lambda epoch: None,
 ) -> Exported:
@@ -112,7 +112,7 @@ def export(
     Raises:
         errors.InputError: the files cannot be written.
     """
-    replay, weights = retraining.retrain(choice.trial, train, tick)
+    replay, weights = replays.retrain(choice.trial, train, tick)
     recipe, data = train.recipe(choice.trial.params, records.repeat_of(choice.trial)), train.whole
     about = {"study": choice.of.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)

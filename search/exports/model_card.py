@@ -9,7 +9,7 @@ from torch import nn
 from models.classifier import Classifier
 from search.reports import evidence, figures, takeaways
 from search.reports.page import Table, table_markdown
-from search.training import retraining
+from search.training import replays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Facts:
     accuracies: Sequence[float]
     matrix: torch.Tensor
     loss: float
-    replay: retraining.Replay
+    replay: replays.Replay
     provenance: dict[str, str]
 
     @property

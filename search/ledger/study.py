@@ -13,7 +13,7 @@ from search import errors, words
 from search.ledger import orders, reservations
 from search.storage import addresses, schema
 from search.storage.databases import Database
-from search.study import note, study_file
+from search.study import notes, specs
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
@@ -24,7 +24,7 @@ class Study:
     """A study of ours: its row, and its file as it was when it was created."""
 
     study_id: int
-    spec: study_file.StudySpec
+    spec: specs.StudySpec
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Study:
         return self.spec.name
 
 
-def create(store: Database, spec: study_file.StudySpec) -> Study:
+def create(store: Database, spec: specs.StudySpec) -> Study:
     """Writes a study with its file, budget and enqueued configurations, all or nothing.
 
     Raises:
@@ -55,7 +55,7 @@ def create(store: Database, spec: study_file.StudySpec) -> Study:
         connection.execute(
             schema.study_attributes.insert().values(study_id=study_id, key=STUDY_FILE, value_json=json.dumps(spec.text))
         )
-        system = {METRIC_NAMES: [spec.study.metric], **note.attributes(spec)}
+        system = {METRIC_NAMES: [spec.study.metric], **notes.attributes(spec)}
         rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in system.items()]
         connection.execute(schema.study_system_attributes.insert(), rows)
         orders.write(connection, study_id, orders.Order(spec.budget.trials, spec.budget.hours), token)
@@ -98,7 +98,7 @@ def find(store: Database, name: str) -> Study | None:
     study_id, text = found
     if text is None:
         raise errors.InputError(f"study {name!r} was not made by `search create`: it holds no study file")
-    return Study(study_id, study_file.parse(json.loads(text), f"study {name!r} in the storage"))
+    return Study(study_id, specs.parse(json.loads(text), f"study {name!r} in the storage"))
 
 
 def names(store: Database) -> list[str]:
@@ -114,7 +114,7 @@ def names(store: Database) -> list[str]:
 
 def load(here: Database, name: str) -> Study:
     """The study in the storage that a user means by a name or a path."""
-    wanted = study_file.load(pathlib.Path(name)).name if name.endswith(".toml") else name
+    wanted = specs.load(pathlib.Path(name)).name if name.endswith(".toml") else name
     found = find(here, wanted)
     if found is None:
         known = names(here)
@@ -124,7 +124,7 @@ def load(here: Database, name: str) -> Study:
     return found
 
 
-def create_or_resume(store: Database, spec: study_file.StudySpec) -> tuple[Study, list[str]]:
+def create_or_resume(store: Database, spec: specs.StudySpec) -> tuple[Study, list[str]]:
     """The study of a file, a new one or the one that is there already, and notes for its user.
 
     Raises:
@@ -144,7 +144,7 @@ def create_or_resume(store: Database, spec: study_file.StudySpec) -> tuple[Study
     return study, notes
 
 
-def find_same(store: Database, spec: study_file.StudySpec) -> tuple[Study, list[str]] | None:
+def find_same(store: Database, spec: specs.StudySpec) -> tuple[Study, list[str]] | None:
     """The study of a file where it is there already, with notes on what it keeps of its own, or None.
 
     Raises:
@@ -153,7 +153,7 @@ def find_same(store: Database, spec: study_file.StudySpec) -> tuple[Study, list[
     study = find(store, spec.name)
     if study is None:
         return None
-    if different := study_file.differences(study.spec, spec):
+    if different := specs.differences(study.spec, spec):
         raise errors.StudyExists(
             f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
             "Give the file another [study] name, or take its old settings back"

@@ -17,7 +17,7 @@ from search.reports import evidence
 from search.reports.evidence import Experiment, Interval, Runs
 from search.space import spaces
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 from search.training import records
 
 SUFFIX = "-confirm"
@@ -140,7 +140,7 @@ def _ranked(experiment: Experiment) -> list[Runs]:
     return sorted(experiment.runs, key=lambda runs: -runs.value.mean)  # accuracies: the larger, the better
 
 
-def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
+def _spec(of: study.Study, trials: int, name: str) -> specs.StudySpec:
     """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which confirm cannot train")
@@ -150,7 +150,7 @@ def _spec(of: study.Study, trials: int, name: str) -> study_file.StudySpec:
     raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": {"trials": trials}}
     raw.pop("enqueue", None)
     text = f"# The best of study {of.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
-    return study_file.parse(text, f"confirmation of {of.name!r}")
+    return specs.parse(text, f"confirmation of {of.name!r}")
 
 
 def _check_same(

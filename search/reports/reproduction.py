@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from search.ledger import orders, study, summaries, waiting
 from search.reports import lab
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 
 SEEDS = 5
 LAB_TITLE = "The lab, reproduced"
@@ -27,14 +27,14 @@ class Step:
     code: int
 
 
-def specs() -> list[study_file.StudySpec]:
+def specs() -> list[specs.StudySpec]:
     """The lab's study files, in its order."""
-    return [study_file.load(study_file.path_of(name)) for name in lab.STUDIES]
+    return [specs.load(specs.path_of(name)) for name in lab.STUDIES]
 
 
 def run(
     here: databases.Database,
-    begin: Callable[[study_file.StudySpec], study.Study],
+    begin: Callable[[specs.StudySpec], study.Study],
     work: Callable[[study.Study, str], int],
     seeds: int = SEEDS,
     trials: int = 10,

@@ -23,7 +23,7 @@ class Other:
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class Standing:
     """A trial that has just reported.
 
     Attributes:
@@ -51,12 +51,12 @@ class Question:
         return self.settings.get(name, DEFAULTS[name])
 
 
-def reason(name: str, question: Question) -> str | None:
+def reason(name: str, question: Standing) -> str | None:
     """Why the trial should be pruned after its last step, or None."""
     return PRUNERS[name].decide(question)
 
 
-def _percentile(question: Question, top: float, word: str) -> str | None:
+def _percentile(question: Standing, top: float, word: str) -> str | None:
     complete = [other.value for other in question.others if other.state == TrialState.COMPLETE]
     if not complete or len(complete) < question.option("startup_trials"):
         return None
@@ -75,7 +75,7 @@ def _percentile(question: Question, top: float, word: str) -> str | None:
     )
 
 
-def _halving(question: Question, factor: int, rate: int, competing: list[float]) -> str | None:
+def _halving(question: Standing, factor: int, rate: int, competing: list[float]) -> str | None:
     """Rungs at steps factor^rate, factor^(rate + 1), ...: the best 1/factor at a rung go on."""
     rung = factor**rate
     while rung < question.step:
@@ -93,7 +93,7 @@ def _halving(question: Question, factor: int, rate: int, competing: list[float])
     return f"halving after epoch {rung}: {value:.4f} is not among the best 1/{factor} of {len(ranked)} trials"
 
 
-def _hyperband(question: Question) -> str | None:
+def _hyperband(question: Standing) -> str | None:
     factor = int(question.settings.get("reduction_factor", 3))
     brackets = math.floor(math.log(question.epochs or 1, factor)) + 1
     shares = [math.ceil(brackets * factor ** (brackets - 1 - b) / (brackets - b)) for b in range(brackets)]
@@ -113,7 +113,7 @@ def _hyperband(question: Question) -> str | None:
 class Pruner:
     """How one decides, and which options of [pruning] it takes."""
 
-    decide: Callable[[Question], str | None]
+    decide: Callable[[Standing], str | None]
     options: tuple[str, ...]
 
 

@@ -156,7 +156,7 @@ class OwnedTrial:
             return None
         step = max(self._values)
         found = self._store.read(lambda c: summaries.others(c, claim.study_id, claim.trial_id, step))
-        question = pruners.Question(
+        question = pruners.Standing(
             study_name=spec.name,
             maximize=spec.study.direction == "maximize",
             number=self.number,

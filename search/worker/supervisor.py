@@ -5,7 +5,7 @@ import threading
 from search import errors
 from search.ledger import orders, study, summaries
 from search.storage import databases, histories
-from search.study import study_file
+from search.study import specs
 from search.worker import local, progress, signals, workforces
 
 POLL_SECONDS = 0.5
@@ -13,7 +13,7 @@ STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 
 
-def begin(here: databases.Database, spec: study_file.StudySpec) -> study.Study:
+def begin(here: databases.Database, spec: specs.StudySpec) -> study.Study:
     """The study of a file, a new one or the one that is there, with notes for its user.
 
     Raises:

@@ -7,7 +7,7 @@ import pathlib
 from search import errors
 from search.ledger import presence
 from search.storage import databases
-from search.study import study_file
+from search.study import specs
 from search.training import objectives
 from search.worker import progress
 
@@ -47,7 +47,7 @@ class Workforce:
         return [*found, "--engine", self.engine] if self.engine else found
 
 
-def check_training(spec: study_file.StudySpec, force: Workforce) -> None:
+def check_training(spec: specs.StudySpec, force: Workforce) -> None:
     """What all workers need is looked for once, before any of them starts.
 
     Raises:
@@ -56,9 +56,9 @@ def check_training(spec: study_file.StudySpec, force: Workforce) -> None:
     """
     check_slots(spec, force.slots, force.device)
     if spec.training is None:
-        from search.training import own_objective
+        from search.training import functions
 
-        own_objective.load(spec.objective or "")
+        functions.load(spec.objective or "")
         return
     if spec.training.dataset == "fashion-mnist":
         from models import sources
@@ -73,7 +73,7 @@ def check_training(spec: study_file.StudySpec, force: Workforce) -> None:
         engines.load(engine, force.device)
 
 
-def check_slots(spec: study_file.StudySpec, slots: int, device: str) -> None:
+def check_slots(spec: specs.StudySpec, slots: int, device: str) -> None:
     """Where several trials can train in one process.
 
     Raises:

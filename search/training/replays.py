@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models import network
 from search import errors, words
-from search.training import objective, objectives, records
+from search.training import networks, objectives, records
 
 ENOUGH = "as many epochs as are stored"
 
@@ -67,7 +67,9 @@ class Replay:
         }
 
 
-def replay(trial: FrozenTrial, train: objective.Objective, tick: Callable[[int], None] = lambda epoch: None) -> Replay:
+def replay(
+    trial: FrozenTrial, train: networks.NetworkObjective, tick: Callable[[int], None] = lambda epoch: None
+) -> Replay:
     """Trains the configuration of a trial for as many epochs as are stored; `tick` is told each.
 
     Raises:
@@ -77,19 +79,19 @@ def replay(trial: FrozenTrial, train: objective.Objective, tick: Callable[[int],
 
 
 def retrain(
-    trial: FrozenTrial, train: objective.Objective, tick: Callable[[int], None] = lambda epoch: None
+    trial: FrozenTrial, train: networks.NetworkObjective, tick: Callable[[int], None] = lambda epoch: None
 ) -> tuple[Replay, network.Weights]:
     """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
         reason = records.REASON.read(trial, f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
-    again = Undisturbed(trial, tick)
+    again = ReplayedTrial(trial, tick)
     train(again)
     found = Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, train.provenance))
     return found, tuple(map(torch.from_numpy, again.weights))
 
 
-class Undisturbed:
+class ReplayedTrial:
     """A trial that is trained again and stored nowhere: the objective's view of it."""
 
     def __init__(self, trial: FrozenTrial, tick: Callable[[int], None] = lambda epoch: None) -> None:

@@ -9,8 +9,7 @@ from optuna import distributions
 
 from models.recipe import ACTIVATIONS
 from search import errors
-from search.space import parameters
-from search.space import spaces
+from search.space import parameters, spaces
 from search.study import validation
 
 # per parameter: type, lowest and highest value (learning_rate must be above its lowest)

@@ -11,11 +11,11 @@ from models import engine as interface
 from models import engines, provenance
 from models import recipe as recipes
 from search.space import spaces
-from search.study import study_file
+from search.study import specs
 from search.training import hopeless, objectives, records
 
 
-class Objective:
+class NetworkObjective:
     """Trains the configurations of one study on one engine and device.
 
     Attributes:
@@ -27,7 +27,7 @@ class Objective:
     """
 
     def __init__(
-        self, spec: study_file.StudySpec, data_dir: pathlib.Path, device: str = "cpu", engine: str | None = None
+        self, spec: specs.StudySpec, data_dir: pathlib.Path, device: str = "cpu", engine: str | None = None
     ) -> None:
         if spec.training is None:
             raise ValueError(f"study {spec.name!r} has no [training]")

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.space import spaces
-from search.study import study_file, validation
+from search.study import specs, validation
 from search.training import records
 from search.training.objectives import Result, Trial
 
@@ -26,7 +26,7 @@ NUDGE = signal.SIGUSR1
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
 
 
-class OwnObjective:
+class FunctionObjective:
     """Calls `objective = "package.module:function"` of a study file with an Optuna trial.
 
     A generator function yields the metric after each epoch; a plain function returns it at the end, and may use
@@ -36,7 +36,7 @@ class OwnObjective:
         errors.InputError: the function is not to be had.
     """
 
-    def __init__(self, spec: study_file.StudySpec) -> None:
+    def __init__(self, spec: specs.StudySpec) -> None:
         self._space = spec.space
         self._function = load(spec.objective or "")
         self._trial: Trial | None = None

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from search import errors, words
-from search.space import parameters
-from search.space import spaces
-from search.study import pruners, samplers, space_file, validation
+from search.space import parameters, spaces
+from search.study import pruners, samplers, space_sections, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 STUDIES = pathlib.Path("studies")
@@ -171,11 +170,11 @@ def parse(text: str, name: str) -> StudySpec:
         raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
     file = validation.validate(_File, raw, name)
     file = _settled(file, name)
-    tree = space_file.read(file.space, name, networks=file.objective is None)
+    tree = space_sections.read(file.space, name, networks=file.objective is None)
     if why := samplers.refusal(file.sampler.name, tree, file.pruning.is_on):
         raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
     _check_pruning(file, name)
-    kept, notes = space_file.read_enqueued(file.enqueue, tree, name)
+    kept, notes = space_sections.read_enqueued(file.enqueue, tree, name)
     return StudySpec(
         text=text,
         study=file.study,

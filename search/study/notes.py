@@ -1,7 +1,7 @@
 """What optuna-dashboard shows beside a study's plots: its settings, as Markdown."""
 
 from search.space.parameters import Parameter
-from search.study.study_file import StudySpec
+from search.study.specs import StudySpec
 
 # Optuna-dashboard keeps a note in system attributes of a study, in pieces of at most this length
 VERSION, PIECE = "dashboard:note_ver", "dashboard:note_str:"
