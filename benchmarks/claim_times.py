@@ -35,14 +35,14 @@ def work(url: str, name: str) -> list[tuple[int, str, float]]:
     """One worker's `(trial, part, seconds)`, until the study is finished."""
     from optuna.trial import TrialState
 
-    from search.ledger import allocations, claims, configurations, presence, study
+    from search.ledger import allocations, claims, configurations, presence, studies
     from search.storage import databases
 
     here = databases.Database(url)
-    of = study.find(here, name)
+    of = studies.find(here, name)
     if of is None:
         raise LookupError(name)
-    me, watch, history = presence.Worker.this(), presence.Watch(), here.history(of.study_id)
+    me, watch, history = presence.Identity.this(), presence.Watch(), here.history(of.study_id)
     times = []
     while True:
         started = time.perf_counter()
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=4)
     options = parser.parse_args()
-    from search.ledger import study, summaries
+    from search.ledger import studies, summaries
     from search.storage import databases
 
     with peer.a_postgres() as url:
@@ -76,7 +76,7 @@ def main() -> int:
             times = [one for each in pool.starmap(work, [(url, name)] * options.workers) for one in each]
         taken = time.perf_counter() - started
         here = databases.Database(url)
-        of = study.find(here, name)
+        of = studies.find(here, name)
         if of is None:
             raise LookupError(name)
         trials = summaries.summary(here, of).trials

@@ -33,10 +33,10 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
     from optuna.trial import TrialState
 
     from search import errors
-    from search.ledger import study
+    from search.ledger import studies
     from search.storage import databases
     from search.training.objectives import Result, Trial
-    from search.worker import worker
+    from search.worker import loops
 
     stop = threading.Event()
 
@@ -50,11 +50,11 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
         return Result(TrialState.COMPLETE, 0.5, {})
 
     here = databases.Database(url)
-    of = study.find(here, name)
+    of = studies.find(here, name)
     if of is None:
         raise LookupError(name)
     begun.wait()
-    worker.Worker(here, of, objective, stop).run()
+    loops.Worker(here, of, objective, stop).run()
 
 
 def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
@@ -70,7 +70,7 @@ def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
 
 def new_study(url: str, sampler: str) -> str:
     """A study over the lab's space that does not end."""
-    from search.ledger import study
+    from search.ledger import studies
     from search.storage import databases
     from search.study import specs
 
@@ -78,7 +78,7 @@ def new_study(url: str, sampler: str) -> str:
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"').replace("trials = 10", "trials = 20000")
     here = databases.Database(url)
-    study.create(here, specs.parse(text, name))
+    studies.create(here, specs.parse(text, name))
     here.close()
     return name
 

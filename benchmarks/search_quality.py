@@ -34,11 +34,11 @@ MARKS = (10, 30, 100)
 
 def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
     """`(accuracy, CPU seconds so far)` of each trial of one worker on SQLite, in the order they ended."""
-    from search.ledger import study
+    from search.ledger import studies
     from search.storage import databases
     from search.study import specs
     from search.training import networks, objectives
-    from search.worker import worker
+    from search.worker import loops
 
     text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")
     spec = specs.parse(text.replace("trials = 10", f"trials = {trials}"), "lab.toml")
@@ -53,7 +53,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
 
     with tempfile.TemporaryDirectory() as folder:
         here = databases.Database(f"sqlite:///{folder}/search.db")
-        worker.Worker(here, study.create(here, spec), timed, threading.Event()).run()
+        loops.Worker(here, studies.create(here, spec), timed, threading.Event()).run()
         here.close()
     return ends
 

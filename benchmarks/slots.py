@@ -23,7 +23,7 @@ from multiprocessing.synchronize import Barrier
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from search.ledger import study, summaries, waiting
+from search.ledger import queues, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.study import specs
@@ -59,15 +59,15 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
     import psutil
 
     from search.training import networks
-    from search.worker import worker
+    from search.worker import loops
 
     here = databases.Database(url)
-    of = study.find(here, name)
+    of = studies.find(here, name)
     if of is None:
         raise LookupError(name)
     train = networks.NetworkObjective(of.spec, crew.data_dir, crew.device, crew.engine)
     gate.wait()
-    worker.Worker(here, of, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
+    loops.Worker(here, of, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
     memory.put(psutil.Process().memory_full_info().uss)
     gate.wait()
 
@@ -88,8 +88,8 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/studies.db"
         here = databases.Database(url)
-        of = study.create(here, specs.parse(text.replace("trials = 10", "trials = 1"), name))
-        waiting.fill(here, of, wanted)
+        of = studies.create(here, specs.parse(text.replace("trials = 10", "trials = 1"), name))
+        queues.fill(here, of, wanted)
         context = multiprocessing.get_context("spawn")
         gate, memory = context.Barrier(crew.workers + 1), context.SimpleQueue()
         processes = [context.Process(target=work, args=(url, name, crew, gate, memory)) for _ in range(crew.workers)]

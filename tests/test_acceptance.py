@@ -19,13 +19,13 @@ from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import allocations, orders, presence, study, summaries, waiting
+from search.ledger import allocations, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
 pytestmark = pytest.mark.slow
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 PATIENCE_SECONDS = 150
 EXPECTED_CODES = (0, 130, -signal.SIGKILL)
 
@@ -42,14 +42,14 @@ def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None
         time.sleep(0.05)
 
 
-def in_training(here: databases.Database, of: study.Study) -> list[presence.Sighting]:
+def in_training(here: databases.Database, of: studies.Study) -> list[presence.Sighting]:
     """Running trials that have their configuration: an owner that is killed now is killed inside its trial."""
     running = here.read(lambda c: allocations._running(c, of.study_id))
     begun = {t._trial_id for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING and t.params}
     return [seen for seen in running if seen.trial_id in begun]
 
 
-def adoptions(here: databases.Database, of: study.Study) -> int:
+def adoptions(here: databases.Database, of: studies.Study) -> int:
     rows = here.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.generation)).scalars().all())
     return sum(generation - 1 for generation in rows)
 
@@ -64,7 +64,7 @@ def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECON
     return codes
 
 
-def finished(here: databases.Database, of: study.Study) -> int:
+def finished(here: databases.Database, of: studies.Study) -> int:
     return summaries.summary(here, of).done
 
 
@@ -78,7 +78,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     of = make_study(trials=40, epochs=80, hopeless="false", slow=True)
     deep = {"depth": 5, "width": 64, "activation": "ReLU"}
     for size in (3, 5, 7):
-        waiting.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": size, **deep})
+        queues.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": size, **deep})
     workers = [processes.start("work", of.name) for _ in range(8)]
     killed: set[int] = set()
     hit: collections.Counter[int] = collections.Counter()  # a trial whose workers die three times in a row is FAIL
@@ -94,7 +94,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
                 os.kill(victims[0].worker.pid, signal.SIGKILL)
                 killed.add(victims[0].worker.pid)
                 workers.append(processes.start("work", of.name))
-                waiting.enqueue(opened, of, {"learning_rate": 0.01, "batch_size": len(killed), **deep})
+                queues.enqueue(opened, of, {"learning_rate": 0.01, "batch_size": len(killed), **deep})
             assert any(worker.poll() is None for worker in workers)
             time.sleep(0.05)
 
@@ -179,7 +179,7 @@ def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathli
     """`restart -m immediate` and a stop of some seconds under four workers: all end well, the count is exact."""
     url = postgres.new_database()
     here = databases.Database(url)
-    of = study.create(here, specs.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
+    of = studies.create(here, specs.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
     processes = Processes(url, tmp_path)
     workers = [processes.start("work", of.name, SEARCH_GRACE_SECONDS="6") for _ in range(4)]
     try:
@@ -214,8 +214,8 @@ def test_run_restarts_a_killed_worker(
     """`search run` starts a local worker again that was killed, the only one too, and ends with exactly the budget."""
     file = quick_file(tmp_path, trials=5, epochs=250, hopeless="false", slow=True)
     running = processes.start("run", file, "--workers", str(workers))
-    until(lambda: study.names(opened))
-    of = study.find(opened, "quick")
+    until(lambda: studies.names(opened))
+    of = studies.find(opened, "quick")
     assert of is not None
     until(lambda: in_training(opened, of))
     victim = in_training(opened, of)[0].worker.pid
@@ -234,8 +234,8 @@ def test_ctrl_c_on_run(opened: databases.Database, processes: Processes, tmp_pat
     """Ctrl-C hands the running trials over; Ctrl-C twice ends at once; either way the next run goes on with them."""
     file = quick_file(tmp_path, trials=4, epochs=250, hopeless="false", slow=True)  # seconds each: none ends unseen
     running = processes.start("run", file, "--workers", "2")
-    until(lambda: study.names(opened))
-    of = study.find(opened, "quick")
+    until(lambda: studies.names(opened))
+    of = studies.find(opened, "quick")
     assert of is not None
     until(lambda: len(in_training(opened, of)) == 2)
     asked = time.monotonic()
@@ -264,8 +264,8 @@ def test_workers_follow_their_parent(opened: databases.Database, processes: Proc
     running = processes.start(
         "run", quick_file(tmp_path, trials=2, epochs=1000, hopeless="false", slow=True), "--workers", "1"
     )
-    until(lambda: study.names(opened))
-    of = study.find(opened, "quick")
+    until(lambda: studies.names(opened))
+    of = studies.find(opened, "quick")
     assert of is not None
     until(lambda: in_training(opened, of))
     worker = in_training(opened, of)[0].worker
@@ -374,7 +374,7 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
     """A database that stays locked ends a worker after `--patience`, with code 1 and one clear line."""
     url = f"sqlite:///{tmp_path}/search.db"
     here = databases.Database(url)
-    study.create(here, specs.parse(quick_text(), "quick.toml"))
+    studies.create(here, specs.parse(quick_text(), "quick.toml"))
     processes = Processes(url, tmp_path)
     locker = sqlite3.connect(tmp_path / "search.db", isolation_level=None)
     locker.execute("BEGIN IMMEDIATE")
@@ -388,5 +388,5 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
         f"search: storage {url} stayed away for 3 s: database is locked; check that"
     )
     assert "Traceback" not in said
-    assert summaries.summary(here, study.Study(1, specs.parse(quick_text(), "x"))).trials == ()
+    assert summaries.summary(here, studies.Study(1, specs.parse(quick_text(), "x"))).trials == ()
     here.close()

@@ -13,15 +13,15 @@ from optuna.trial import TrialState
 from test_checkpoint import GONE, SAVED, take
 
 from search import errors
-from search.ledger import allocations, backup, claims, configurations, orders, presence, study, summaries, waiting
+from search.ledger import allocations, backups, claims, configurations, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.training import objectives
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 
 
 @pytest.fixture
-def full(opened: databases.Database, make_study: Make) -> study.Study:
+def full(opened: databases.Database, make_study: Make) -> studies.Study:
     """A study with a trial in every state, values that are no numbers, repeats, orders and a checkpoint."""
     of = make_study(trials=30)
     history = opened.history(of.study_id)
@@ -36,14 +36,14 @@ def full(opened: databases.Database, make_study: Make) -> study.Study:
     configurations.configure(opened, of, claim, history)
     claims.report(opened, claim, {1: 0.25}, 1.0, {})
     claims.report(opened, claim, {2: 0.5}, 2.0, {}, SAVED)
-    waiting.enqueue(opened, of, {"depth": 0})
-    waiting.repeat(opened, of, opened.optuna.get_all_trials(of.study_id)[0].params, 2)
+    queues.enqueue(opened, of, {"depth": 0})
+    queues.repeat(opened, of, opened.optuna.get_all_trials(of.study_id)[0].params, 2)
     orders.extend(opened, of.study_id, add=5)
-    orders.set_state(opened, of.study_id, orders.State.PAUSED)
+    orders.set_state(opened, of.study_id, orders.StudyState.PAUSED)
     return of
 
 
-def everything(here: databases.Database, of: study.Study) -> dict[str, Any]:
+def everything(here: databases.Database, of: studies.Study) -> dict[str, Any]:
     """All that Optuna knows of a study, and all of ours but ids, owners and their beats."""
     summary = summaries.summary(here, of)
     known: dict[str, Any] = {"text": of.spec.text, "order": summary.order, "seconds": summary.seconds}
@@ -67,18 +67,18 @@ def everything(here: databases.Database, of: study.Study) -> dict[str, Any]:
 
 
 def test_a_study_survives_from_any_database_to_any(
-    opened: databases.Database, full: study.Study, tmp_path: pathlib.Path, postgres: Server
+    opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path, postgres: Server
 ) -> None:
     """States, values, steps, attributes, times, order, budget and checkpoint come back, in SQLite and in Postgres."""
     before = everything(opened, full)
     assert len(before["trials"]) == 7
     assert {t.state for t in summaries.summary(opened, full).trials} == set(TrialState)
     file = tmp_path / "there" / "study.db"
-    backup.write(opened, full, file)
+    backups.write(opened, full, file)
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # one file
     for url in (f"sqlite:///{tmp_path}/new.db", postgres.new_database()):
         here = databases.Database(url)
-        of = backup.read(here, file)
+        of = backups.read(here, file)
         assert everything(here, of) == before
         here.close()
     assert everything(opened, full) == before
@@ -87,13 +87,13 @@ def test_a_study_survives_from_any_database_to_any(
     assert len(optuna.load_study(study_name=full.name, storage=storage).trials) == 7
 
 
-def test_a_restored_study_goes_on(opened: databases.Database, full: study.Study, tmp_path: pathlib.Path) -> None:
+def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path) -> None:
     """Its running trial is adopted from its checkpoint, its waiting ones are taken, its configurations stay taken."""
     file = tmp_path / "study.db"
-    backup.write(opened, full, file)
+    backups.write(opened, full, file)
     here = databases.Database(f"sqlite:///{tmp_path}/new.db")
-    of = backup.read(here, file)
-    orders.set_state(here, of.study_id, orders.State.ACTIVE)
+    of = backups.read(here, file)
+    orders.set_state(here, of.study_id, orders.StudyState.ACTIVE)
     watch = presence.Watch(0.0)
     allocations.observe(here, of, watch)
     adopted = allocations.take(here, of, GONE, watch)
@@ -105,27 +105,27 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: study.Study,
     assert take(here, of).number == 4
     done = summaries.summary(here, of).trials[0].params
     with pytest.raises(errors.DuplicateConfiguration):
-        waiting.enqueue(here, of, done)
+        queues.enqueue(here, of, done)
     here.close()
 
 
-def test_nothing_is_replaced(opened: databases.Database, full: study.Study, tmp_path: pathlib.Path) -> None:
+def test_nothing_is_replaced(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path) -> None:
     """A file that is there is kept; a study that is there refuses the restore, and neither changes."""
     file = tmp_path / "study.db"
-    backup.write(opened, full, file)
+    backups.write(opened, full, file)
     content, before = file.read_bytes(), everything(opened, full)
     with pytest.raises(errors.InputError, match=r"study.db exists already"):
-        backup.write(opened, full, file)
+        backups.write(opened, full, file)
     with pytest.raises(errors.StudyExists, match="study 'quick' exists already in this storage; nothing was restored"):
-        backup.read(opened, file)
+        backups.read(opened, file)
     assert file.read_bytes() == content
     assert everything(opened, full) == before
 
 
-def test_what_is_no_backup_is_refused(opened: databases.Database, full: study.Study, tmp_path: pathlib.Path) -> None:
+def test_what_is_no_backup_is_refused(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path) -> None:
     """Text, an empty file, a truncated or changed backup, another database: one line, and nothing restored."""
     file = tmp_path / "study.db"
-    backup.write(opened, full, file)
+    backups.write(opened, full, file)
     content = file.read_bytes()
     target = databases.Database(f"sqlite:///{tmp_path}/new.db")
     broken = bytearray(content)
@@ -137,10 +137,10 @@ def test_what_is_no_backup_is_refused(opened: databases.Database, full: study.St
         with pytest.raises(
             errors.InputError, match=r"study.db (is no backup of a study, or damaged|must hold one study)"
         ):
-            backup.read(target, file)
-        assert study.names(target) == []
+            backups.read(target, file)
+        assert studies.names(target) == []
     with pytest.raises(errors.InputError, match="no backup at"):
-        backup.read(target, tmp_path / "missing.db")
+        backups.read(target, tmp_path / "missing.db")
     target.close()
 
 

@@ -15,18 +15,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models import data, engines, network
 from search import errors
-from search.ledger import allocations, checkpoint, claims, configurations, presence, study
+from search.ledger import allocations, checkpoints, claims, configurations, presence, studies
 from search.storage import databases, schema
 from search.training import networks, objectives
-from search.worker import owned
+from search.worker import ownership
 
-Make = Callable[..., study.Study]
-GONE = presence.Worker("gone", "elsewhere", 1, 1.0)
+Make = Callable[..., studies.Study]
+GONE = presence.Identity("gone", "elsewhere", 1, 1.0)
 WEIGHTS = (numpy.arange(6, dtype=numpy.float32).reshape(2, 3), numpy.float32([0.5, -0.0, 1e-40]))
 SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
 
 
-def take(here: databases.Database, of: study.Study) -> claims.Claim:
+def take(here: databases.Database, of: studies.Study) -> claims.Claim:
     claim = allocations.take(here, of, GONE, presence.Watch(0.3))
     assert isinstance(claim, claims.Claim)
     return claim
@@ -37,7 +37,7 @@ def rows(here: databases.Database) -> int:
     return int(here.read(lambda connection: connection.execute(count).scalar_one()))
 
 
-def trial(here: databases.Database, of: study.Study, number: int = 0) -> FrozenTrial:
+def trial(here: databases.Database, of: studies.Study, number: int = 0) -> FrozenTrial:
     return here.optuna.get_all_trials(of.study_id)[number]
 
 
@@ -73,7 +73,7 @@ def test_only_the_owner_saves_and_the_tell_removes(opened: databases.Database, m
     report_two(opened, owner, SAVED)
     with pytest.raises(errors.TrialLost):
         claims.report(opened, late, {1: 0.1}, 1.0, {}, objectives.Checkpoint(1, WEIGHTS, [0.1], {}))
-    found = opened.read(lambda connection: checkpoint.find(connection, owner.trial_id))
+    found = opened.read(lambda connection: checkpoints.find(connection, owner.trial_id))
     assert found is not None
     assert found.epoch == 2
     assert rows(opened) == 1
@@ -104,7 +104,7 @@ def test_a_large_network_is_left_out(
     opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Beyond the limit nothing is stored, the log says so, and the report is not lost."""
-    monkeypatch.setattr(checkpoint, "LIMIT_BYTES", 8)
+    monkeypatch.setattr(checkpoints, "LIMIT_BYTES", 8)
     of = make_study()
     report_two(opened, take(opened, of), SAVED)
     assert rows(opened) == 0
@@ -120,7 +120,7 @@ def test_a_deleted_study_leaves_none(opened: databases.Database, make_study: Mak
     assert rows(opened) == 0
 
 
-class Interrupted(owned.OwnedTrial):
+class Interrupted(ownership.OwnedTrial):
     """Asked to stop within the epoch after a given one."""
 
     after_epoch = 10**9
@@ -185,7 +185,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
         history: dict[str, Any] = {"losses": [2.0, 1.0], "reason": reason, "memory": None}
         report_two(opened, claim, objectives.Checkpoint(2, weights, [0.25, 0.5], history))
         claims.hand_over(opened, claim)
-        again = owned.OwnedTrial(opened, of, take(opened, of), threading.Event())
+        again = ownership.OwnedTrial(opened, of, take(opened, of), threading.Event())
         again.begin(again.claim.params)
         result = train(again)
         assert (result.state, result.value, result.attrs["avg_loss"]) == (state, 0.5, 1.0)
@@ -202,7 +202,7 @@ def test_a_killed_worker_s_training_goes_on(
     (tmp_path / "long.toml").write_text(text + f"\n[[enqueue]]\n{params}")
     common = ("--data-dir", str(data_dir), "--grace", "2", "--checkpoint-seconds", "0")
     assert processes.run("create", "long.toml")[0] == 0
-    of = study.find(opened, "long")
+    of = studies.find(opened, "long")
     assert of is not None
     processes.run("enqueue", "long", *params.replace(" = ", "=").replace('"', "").split(), "--repeats", "1")
     worker = processes.start("work", "long", *common)

@@ -14,20 +14,20 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import allocations, claims, configurations, orders, presence, study, summaries, waiting
+from search.ledger import allocations, claims, configurations, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
-Make = Callable[..., study.Study]
-GONE = presence.Worker("gone:1", "another-host", 1, 0.0)
-ME = presence.Worker("me:2", "another-host", 2, 0.0)
+Make = Callable[..., studies.Study]
+GONE = presence.Identity("gone:1", "another-host", 1, 0.0)
+ME = presence.Identity("me:2", "another-host", 2, 0.0)
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 0}
 
 
 class Clock:
     """Makes the grace pass without waiting for it: looks at the study as an observer in contact would."""
 
-    def __init__(self, here: databases.Database, of: study.Study, grace: float = 30) -> None:
+    def __init__(self, here: databases.Database, of: studies.Study, grace: float = 30) -> None:
         self.watch = presence.Watch(grace)
         running = here.read(lambda c: allocations._running(c, of.study_id))
         now = time.monotonic()
@@ -36,12 +36,12 @@ class Clock:
 
 
 def take(
-    here: databases.Database, of: study.Study, worker: presence.Worker = ME, watch: presence.Watch | None = None
+    here: databases.Database, of: studies.Study, worker: presence.Identity = ME, watch: presence.Watch | None = None
 ) -> Any:
     return allocations.take(here, of, worker, watch or presence.Watch())
 
 
-def state(here: databases.Database, of: study.Study, number: int) -> Any:
+def state(here: databases.Database, of: studies.Study, number: int) -> Any:
     return summaries.summary(here, of).trials[number]
 
 
@@ -91,7 +91,7 @@ def test_a_failure_frees_its_slot_up_to_a_limit(opened: databases.Database, make
 def test_enqueued_trials_come_first_and_within_the_budget(opened: databases.Database, make_study: Make) -> None:
     """Waiting trials are taken before new ones are made, in order, and both together never exceed the budget."""
     of = make_study(trials=3)
-    numbers = [waiting.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
+    numbers = [queues.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
     assert numbers == [0, 1, 2, 3]
     taken = [take(opened, of) for _ in range(3)]
     assert [claim.number for claim in taken] == [0, 1, 2]
@@ -112,7 +112,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: databases.Database, m
     claim = take(opened, of, GONE)
     params = configurations.configure(opened, of, claim, opened.history(of.study_id))
     claims.report(opened, claim, {1: 0.3}, 12.0, {})
-    waiting.enqueue(opened, of, {**PARAMS, "batch_size": 99})
+    queues.enqueue(opened, of, {**PARAMS, "batch_size": 99})
     adopted = take(opened, of, watch=Clock(opened, of).watch)
     assert (adopted.number, adopted.how) == (claim.number, "adopted")
     assert adopted.params == params
@@ -246,12 +246,12 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
         assert here.losses == 0
         return result
 
-    of = lossy(lambda: study.create(here, specs.parse(quick_text(trials=2), "x")))
-    assert study.names(here) == ["quick"]
+    of = lossy(lambda: studies.create(here, specs.parse(quick_text(trials=2), "x")))
+    assert studies.names(here) == ["quick"]
     assert lossy(lambda: orders.extend(here, of.study_id, add=3)).trials == 5
     assert lossy(lambda: orders.extend(here, of.study_id, to=3)).trials == 3
-    assert lossy(lambda: waiting.enqueue(here, of, PARAMS)) == 0
-    assert lossy(lambda: waiting.enqueue(here, of, {"depth": 1})) == 1
+    assert lossy(lambda: queues.enqueue(here, of, PARAMS)) == 0
+    assert lossy(lambda: queues.enqueue(here, of, {"depth": 1})) == 1
     first = lossy(lambda: take(here, of))
     second = lossy(lambda: take(here, of))
     third = lossy(lambda: take(here, of, GONE))
@@ -289,7 +289,7 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.D
     """A space of 7 configurations gives 7 different trials to 4 workers, then says that it is exhausted."""
     text = quick_text(trials=100).replace("[1e-4, 1e-2, 1e-1]", "[0.1]").replace("low = 1, high = 128", "choices = [5]")
     text = text.replace("high = 6", "high = 2").replace("[8, 16, 32]", "[8]")
-    of = study.create(opened, specs.parse(text, "x"))
+    of = studies.create(opened, specs.parse(text, "x"))
     assert of.spec.space.size == 1 + 2 * 3
     ends: list[Any] = []
 
@@ -315,10 +315,10 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.D
 def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: databases.Database, make_study: Make) -> None:
     """The error names the trial that has the configuration, whatever became of it."""
     of = make_study(trials=3)
-    waiting.enqueue(opened, of, {**PARAMS, "batch_size": 50})
-    waiting.enqueue(opened, of, PARAMS)
+    queues.enqueue(opened, of, {**PARAMS, "batch_size": 50})
+    queues.enqueue(opened, of, PARAMS)
     with pytest.raises(errors.DuplicateConfiguration, match="trial 1 has this configuration already"):
-        waiting.enqueue(opened, of, PARAMS)
+        queues.enqueue(opened, of, PARAMS)
     assert len(summaries.summary(opened, of).trials) == 2
 
 
@@ -336,34 +336,34 @@ def test_repeats_are_asked_for_explicitly(opened: databases.Database, make_study
     """The same configuration again, with training seeds it has not had, inside the budget; no other trial gets it."""
     of = make_study(trials=5)
     history = opened.history(of.study_id)
-    assert waiting.enqueue(opened, of, PARAMS) == 0
-    assert waiting.repeat(opened, of, PARAMS, 2) == [1, 2]
-    assert waiting.repeat(opened, of, PARAMS, 1) == [3]
+    assert queues.enqueue(opened, of, PARAMS) == 0
+    assert queues.repeat(opened, of, PARAMS, 2) == [1, 2]
+    assert queues.repeat(opened, of, PARAMS, 1) == [3]
     with pytest.raises(errors.DuplicateConfiguration):
-        waiting.enqueue(opened, of, PARAMS)
+        queues.enqueue(opened, of, PARAMS)
     taken = [take(opened, of) for _ in range(5)]
     assert [claim.repeat for claim in taken] == [0, 1, 2, 3, 0]
     params = [configurations.configure(opened, of, claim, history) for claim in taken]
     assert params[:4] == [PARAMS] * 4
     assert params[4] != PARAMS
     claims.tell(opened, taken[1], TrialState.FAIL, None, {})
-    assert waiting.repeat(opened, of, PARAMS, 1) == [5]
+    assert queues.repeat(opened, of, PARAMS, 1) == [5]
     again = take(opened, of)
     assert (again.number, again.repeat) == (5, 4)
     assert [t.user_attrs.get("repeat") for t in summaries.summary(opened, of).trials] == [None, 1, 2, 3, None, 4]
     claims.hand_over(opened, again)
     assert take(opened, of).repeat == 4
     with pytest.raises(errors.InputError, match=r"a repeat needs a whole configuration, \['batch_size'\] is not given"):
-        waiting.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
+        queues.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
 
 
 def test_repeats_do_not_exhaust_a_space(opened: databases.Database) -> None:
     """A finite space ends when each configuration has been tried, however often some were repeated."""
     text = quick_text(trials=9, hopeless="false").replace("depth = { low = 0, high = 6 }", "depth = [0]")
     text = text.replace("batch_size = { low = 1, high = 128 }", "batch_size = [7]")
-    of = study.create(opened, specs.parse(text, "x"))
+    of = studies.create(opened, specs.parse(text, "x"))
     assert of.spec.space.size == 3
-    waiting.repeat(opened, of, PARAMS, 3)
+    queues.repeat(opened, of, PARAMS, 3)
     history = opened.history(of.study_id)
     found = []
     while isinstance(claim := take(opened, of), claims.Claim):
@@ -450,7 +450,7 @@ def test_a_second_study_of_a_name_is_refused(opened: databases.Database, make_st
     make_study(trials=3)
     with pytest.raises(errors.StudyExists, match="study 'quick' exists already; `search run quick` resumes it"):
         make_study(trials=4)
-    found = study.find(opened, "quick")
+    found = studies.find(opened, "quick")
     assert found is not None
     assert summaries.summary(opened, found).budget == 3
 
@@ -460,7 +460,7 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: databases.Database) -> Non
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         text = quick_text(name=name, sampler="tpe", trials=15).replace("seed = 1", f"seed = {seed}")
-        of = study.create(opened, specs.parse(text, "x"))
+        of = studies.create(opened, specs.parse(text, "x"))
         history = opened.history(of.study_id)
         while isinstance(claim := take(opened, of), claims.Claim):
             params = configurations.configure(opened, of, claim, history)
@@ -491,7 +491,7 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) ->
     """Four workers walk one grid: each point once, none lost, and a budget larger than the grid ends with it."""
     text = quick_text(trials=100, sampler="grid").replace("low = 1, high = 128", "choices = [5, 9]")
     text = text.replace("high = 6", "high = 1").replace("[8, 16, 32]", "[8]")
-    of = study.create(opened, specs.parse(text, "x"))
+    of = studies.create(opened, specs.parse(text, "x"))
     assert of.spec.space.size == 3 * 2 * (1 + 3)
 
     def walk() -> None:
@@ -517,7 +517,7 @@ def test_one_worker_walks_the_grid_in_the_files_order(opened: databases.Database
         .replace("low = 1, high = 128", "choices = [9, 5]")
         .replace("low = 0", "low = 3")
     )
-    of = study.create(opened, specs.parse(text, "x"))
+    of = studies.create(opened, specs.parse(text, "x"))
     history = opened.history(of.study_id)
     got = [configurations.configure(opened, of, take(opened, of), history) for _ in range(3)]
     assert [p["activation"] for p in got] == ["ReLU", "Sigmoid", "GELU"]

@@ -237,13 +237,13 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     """`work --stay` goes on when the study is extended, without being started again."""
     from test_acceptance import until
 
-    from search.ledger import study, summaries
+    from search.ledger import studies, summaries
     from search.storage import databases
 
     assert processes.run("create", quick)[0] == 0
     worker = processes.start("work", "quick", "--stay")
     here = databases.Database(processes.url)
-    of = study.find(here, "quick")
+    of = studies.find(here, "quick")
     assert of is not None
     until(lambda: summaries.summary(here, of).done == 4)
     assert worker.poll() is None

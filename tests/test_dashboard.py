@@ -23,14 +23,14 @@ from optuna.trial import TrialState
 from playwright import sync_api
 
 from search.dashboard import curves, dashboard, metrics
-from search.ledger import allocations, claims, configurations, presence, study, waiting
+from search.ledger import allocations, claims, configurations, presence, queues, studies
 from search.storage import databases
 from search.study import notes, specs
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 PASSWORD = "to write"  # noqa: S105
 HASH = dashboard.hash_password(PASSWORD)
-ME = presence.Worker.this()
+ME = presence.Identity.this()
 
 
 def ask(door: dashboard.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, str]:
@@ -56,7 +56,9 @@ def basic(password: str) -> str:
     return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
 
 
-def finish(here: databases.Database, of: study.Study, values: list[float], state: TrialState, reason: str = "") -> int:
+def finish(
+    here: databases.Database, of: studies.Study, values: list[float], state: TrialState, reason: str = ""
+) -> int:
     """A trial with these values, ended; returns its id."""
     claim = allocations.take(here, of, ME, presence.Watch(30.0))
     assert isinstance(claim, claims.Claim)
@@ -105,7 +107,7 @@ def test_writes_are_refused(opened: databases.Database, make_study: Make, method
     body = json.dumps({"study_name": "more", "directions": ["maximize"]}).encode()
     status, text = ask(dashboard.Door(opened), path, method, body, HTTP_AUTHORIZATION=basic(PASSWORD))
     assert (status, text) == (405, "this dashboard only reads\n")
-    assert study.names(opened) == [of.name]
+    assert studies.names(opened) == [of.name]
     assert [each.study_name for each in opened.optuna.get_all_studies()] == [of.name]
 
 
@@ -139,7 +141,7 @@ def test_a_study_deleted_on_the_dashboard_is_gone(opened: databases.Database, ma
     door = dashboard.Door(opened, password_hash=HASH)
     assert of.name in ask(door, "/metrics")[1]
     assert ask(door, f"/api/studies/{of.study_id}", "DELETE", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 204
-    assert study.names(opened) == []
+    assert studies.names(opened) == []
     status, text = ask(door, "/metrics")
     assert (status, of.name in text) == (200, False)
 
@@ -204,8 +206,8 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
     finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
     finish(opened, of, [0.1], TrialState.PRUNED, "hopeless")
     finish(opened, of, [], TrialState.FAIL, "raised")
-    waiting.enqueue(opened, of, {"depth": 0})
-    gone = presence.Worker("host:2", ME.host, 2**22 + 1, 1.0)  # no process has this pid
+    queues.enqueue(opened, of, {"depth": 0})
+    gone = presence.Identity("host:2", ME.host, 2**22 + 1, 1.0)  # no process has this pid
     assert isinstance(allocations.take(opened, of, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
     orphaned = samples(ask(dashboard.Door(opened), "/metrics")[1])
     assert orphaned['search_orphans{study="quick"}'] == 1

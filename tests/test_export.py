@@ -24,11 +24,11 @@ from models import recipe as recipes
 from search import errors
 from search.cli import commands
 from search.exports import exported, prediction
-from search.ledger import study, waiting
+from search.ledger import queues, studies
 from search.storage import databases
 from search.training import networks
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 2, "width": 16}
 PROTOTYPES = recipes.CLASS_NAMES["synthetic"]
 
@@ -160,7 +160,7 @@ def test_an_exported_model_is_the_stored_trial(
 ) -> None:
     """Its accuracy is the trial's value, its card says so, and the card's three lines load it."""
     of = make_study(epochs=4, hopeless="false")
-    waiting.enqueue(opened, of, {**PARAMS, "activation": "GELU"})
+    queues.enqueue(opened, of, {**PARAMS, "activation": "GELU"})
     trial = trained(opened, of)
     path = tmp_path / "model.safetensors"
     train = networks.NetworkObjective(of.spec, pathlib.Path("unused"))
@@ -234,7 +234,7 @@ def test_python_exports_and_predicts_too(
 ) -> None:
     """The functions of the package do what the commands do."""
     of = make_study(epochs=3, hopeless="false")
-    waiting.enqueue(opened, of, {**PARAMS, "activation": "ReLU"})
+    queues.enqueue(opened, of, {**PARAMS, "activation": "ReLU"})
     trial = trained(opened, of)
     found = search.export("quick", tmp_path / "model.safetensors", trial=trial.number, storage=url)
     assert found.accuracy == pytest.approx(trial.value, abs=1e-6)

@@ -19,7 +19,7 @@ from test_dashboard import HASH, ask_bytes
 
 from search import cli, errors
 from search.dashboard import dashboard
-from search.ledger import backup, checkpoint, study, summaries
+from search.ledger import backups, checkpoints, studies, summaries
 from search.storage import addresses, databases, schema
 from search.study import specs
 
@@ -138,14 +138,14 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     url = f"sqlite:///{tmp_path}/s.db"
     monkeypatch.setenv("SEARCH_STORAGE", url)
     here = databases.Database(url)
-    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
+    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
 
     def content() -> Any:
         summary = summaries.summary(here, of)
         return (
             summary.order,
             [(trial.state, trial.params, trial.system_attrs) for trial in summary.trials],
-            study.names(here),
+            studies.names(here),
         )
 
     before = content()
@@ -202,9 +202,9 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
 def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
     """A changed row is set aside, wherever it was changed; the trial is there still."""
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
+    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
     claim = take(here, of)
-    here.write(lambda connection: checkpoint.save(connection, claim.trial_id, SAVED))
+    here.write(lambda connection: checkpoints.save(connection, claim.trial_id, SAVED))
     row = dict(here.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one()))
 
     @settings(many, max_examples=300)
@@ -222,11 +222,11 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
         put = schema.checkpoints.update().values({**row, column: changed})
         here.write(lambda connection: connection.execute(put))
         count("checkpoint rows")
-        assert here.read(lambda connection: checkpoint.find(connection, claim.trial_id)) is None
+        assert here.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is None
 
     door()
     here.write(lambda connection: connection.execute(schema.checkpoints.update().values(row)))
-    assert here.read(lambda connection: checkpoint.find(connection, claim.trial_id)) is not None
+    assert here.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is not None
     assert len(summaries.summary(here, of).trials) == 1
     here.close()
 
@@ -234,11 +234,11 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
 def test_backup_files(tmp_path: pathlib.Path) -> None:
     """A changed backup is restored whole or refused in one line, and then nothing of it is in the storage."""
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
+    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
     for _ in range(3):
         take(here, of)
     file = tmp_path / "b.db"
-    backup.write(here, of, file)
+    backups.write(here, of, file)
     here.close()
     content = file.read_bytes()
     empty = tmp_path / "empty.db"
@@ -251,7 +251,7 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
         shutil.copy(empty, tmp_path / "t.db")
         target = databases.Database(f"sqlite:///{tmp_path}/t.db")
         try:
-            backup.read(target, file)
+            backups.read(target, file)
         except errors.SearchError as error:
             count("backup files")
             one_line(error)
@@ -266,7 +266,7 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
 def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
     """Odd requests are answered, those that would write refused, and none changes a row or ends the door."""
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
+    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
     trial_id = take(here, of).trial_id
     door = dashboard.Door(here, password_hash=HASH)
     every = [*optuna_models.BaseModel.metadata.sorted_tables, *schema.ours.sorted_tables]

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, Processes, quick_text
 from optuna.trial import TrialState
 
-from search.ledger import orders, study, summaries
+from search.ledger import orders, studies, summaries
 from search.storage import databases
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def test_a_kill_at_any_point_costs_no_trial(
     text = quick_text(name="killed", trials=1, epochs=4, hopeless="false")
     (tmp_path / "killed.toml").write_text(text)
     assert processes.run("create", "killed.toml")[0] == 0
-    of = study.find(opened, "killed")
+    of = studies.find(opened, "killed")
     assert of is not None
     common = ["work", "killed", "--checkpoint-seconds", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": url}
@@ -84,7 +84,7 @@ def test_a_kill_at_any_point_costs_no_trial(
     (tmp_path / "killed.toml").write_text(text.replace("trials = 1", f"trials = {len(POINTS)}"))
     assert processes.run("run", "killed.toml", "--workers", "1", **elsewhere)[0] == 0
     undisturbed = databases.Database(elsewhere["SEARCH_STORAGE"])
-    other = study.find(undisturbed, "killed")
+    other = studies.find(undisturbed, "killed")
     assert other is not None
     pairs = zip(summaries.summary(opened, of).trials, summaries.summary(undisturbed, other).trials, strict=True)
     for one, two in pairs:

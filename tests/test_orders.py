@@ -7,33 +7,33 @@ from optuna.trial import TrialState
 from test_claims import GONE, ME, Clock, take
 
 from search import errors
-from search.ledger import allocations, claims, orders, presence, study, summaries, waiting
+from search.ledger import allocations, claims, orders, presence, queues, studies, summaries
 from search.storage import databases
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 
 
-def in_force(here: databases.Database, of: study.Study) -> orders.Order:
+def in_force(here: databases.Database, of: studies.Study) -> orders.Order:
     return here.read(lambda connection: orders.read(connection, of.study_id))
 
 
 @pytest.mark.parametrize(
     ("state", "answer"),
-    [(orders.State.PAUSED, allocations.NoTrial.PAUSED), (orders.State.STOPPED, allocations.NoTrial.STOPPED)],
+    [(orders.StudyState.PAUSED, allocations.NoTrial.PAUSED), (orders.StudyState.STOPPED, allocations.NoTrial.STOPPED)],
 )
 def test_no_trial_begins_while_paused_or_stopped(
-    opened: databases.Database, make_study: Make, state: orders.State, answer: allocations.NoTrial
+    opened: databases.Database, make_study: Make, state: orders.StudyState, answer: allocations.NoTrial
 ) -> None:
     """Neither a new nor a waiting nor an orphaned trial is taken; what runs may be told; then all goes on."""
     of = make_study(trials=4)
     lost, kept = take(opened, of, GONE), take(opened, of)
-    waiting.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": 7, "depth": 0})
+    queues.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": 7, "depth": 0})
     clock = Clock(opened, of)
     assert claims.beat(opened, [(kept, None)]) == []
-    assert orders.set_state(opened, of.study_id, state).state is orders.State.ACTIVE
+    assert orders.set_state(opened, of.study_id, state).state is orders.StudyState.ACTIVE
     assert take(opened, of, watch=clock.watch) is answer
     claims.tell(opened, kept, TrialState.COMPLETE, 0.5, {})
-    assert orders.set_state(opened, of.study_id, orders.State.ACTIVE).state is state
+    assert orders.set_state(opened, of.study_id, orders.StudyState.ACTIVE).state is state
     taken = [take(opened, of, watch=clock.watch) for _ in range(3)]
     assert [claim.number for claim in taken] == [lost.number, 2, 3]
     assert [claim.how for claim in taken] == ["adopted", "waiting", "created"]
@@ -42,8 +42,8 @@ def test_no_trial_begins_while_paused_or_stopped(
 def test_an_extension_keeps_the_state(opened: databases.Database, make_study: Make) -> None:
     """A paused study that is extended stays paused, with the new budget."""
     of = make_study(trials=1)
-    orders.set_state(opened, of.study_id, orders.State.PAUSED, at_once=True)
-    assert orders.extend(opened, of.study_id, add=2) == orders.Order(3, None, orders.State.PAUSED, True)
+    orders.set_state(opened, of.study_id, orders.StudyState.PAUSED, at_once=True)
+    assert orders.extend(opened, of.study_id, add=2) == orders.Order(3, None, orders.StudyState.PAUSED, True)
     assert in_force(opened, of).trials == 3
 
 

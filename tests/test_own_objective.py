@@ -17,11 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from test_acceptance import ends, until
 
 from search import cli, errors
-from search.ledger import study, summaries
+from search.ledger import studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.training import functions
-from search.worker import worker
+from search.worker import loops
 
 TEXT = """
 objective = "{objective}"
@@ -131,8 +131,8 @@ def text(function: str, trials: int = 1, pruning: str = "", budget: str = "max_f
 def searched(*settings: Any, **named: Any) -> tuple[summaries.Summary, list[FrozenTrial]]:
     """A whole study by one worker in this process."""
     here = databases.Database("sqlite:///own.db")
-    of = study.create(here, specs.parse(text(*settings, **named), "own.toml"))
-    worker.Worker(here, of, functions.FunctionObjective(of.spec), threading.Event()).run()
+    of = studies.create(here, specs.parse(text(*settings, **named), "own.toml"))
+    loops.Worker(here, of, functions.FunctionObjective(of.spec), threading.Event()).run()
     summary = summaries.summary(here, of)
     here.close()
     return summary, list(summary.trials)
@@ -234,7 +234,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
     file.write_text(text("sleeps"))
     assert processes.run("create", str(file))[0] == 0
     here = databases.Database(processes.url)
-    of = study.find(here, "own")
+    of = studies.find(here, "own")
     assert of is not None
 
     def sleeping() -> bool:

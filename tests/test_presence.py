@@ -5,10 +5,10 @@ import sys
 
 from search.ledger import presence
 
-ELSEWHERE = presence.Worker("far:1", "another-host", 1, 0.0)
+ELSEWHERE = presence.Identity("far:1", "another-host", 1, 0.0)
 
 
-def sighting(beat: int = 1, worker: presence.Worker = ELSEWHERE, generation: int = 1) -> presence.Sighting:
+def sighting(beat: int = 1, worker: presence.Identity = ELSEWHERE, generation: int = 1) -> presence.Sighting:
     return presence.Sighting(7, "owner", generation, beat, worker)
 
 
@@ -55,7 +55,7 @@ def test_a_paused_observer_accuses_nobody() -> None:
 def test_a_dead_process_of_this_host_is_an_orphan_at_once() -> None:
     """A pid that is gone, a zombie, or a pid given to another process: no grace is needed."""
     watch = presence.Watch(30)
-    this = presence.Worker.this()
+    this = presence.Identity.this()
     assert not watch.look([sighting(worker=this)], 0)
     reused = dataclasses.replace(this, pid_started=this.pid_started - 100)
     assert watch.look([sighting(worker=reused)], 1)

@@ -13,11 +13,11 @@ from optuna.trial import TrialState
 from test_claims import take
 
 from search import errors
-from search.ledger import claims, study, summaries
+from search.ledger import claims, studies, summaries
 from search.storage import databases
 from search.study import pruners, specs
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 EPOCHS = 10
 OPTUNA: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
@@ -120,12 +120,12 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     import threading
 
     from search.training import networks
-    from search.worker import worker
+    from search.worker import loops
 
     text = quick_text(trials=20, epochs=6).replace("hopeless = true", 'hopeless = true\npruner = "median"')
     here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    of = study.create(here, specs.parse(text, "x"))
-    worker.Worker(here, of, networks.NetworkObjective(of.spec, tmp_path), threading.Event()).run()
+    of = studies.create(here, specs.parse(text, "x"))
+    loops.Worker(here, of, networks.NetworkObjective(of.spec, tmp_path), threading.Event()).run()
     pruned = [t for t in summaries.summary(here, of).trials if t.state == TrialState.PRUNED]
     by_median = [t for t in pruned if t.user_attrs["reason"].startswith("median pruner after epoch ")]
     assert by_median

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from playwright import sync_api
 
 from search import errors
-from search.ledger import study, summaries, waiting
+from search.ledger import queues, studies, summaries
 from search.reports import evidence, figures, page
 from search.storage import databases
 from search.study import specs
@@ -165,7 +165,7 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: databases.Data
     assert code == 0, output
     found = json.loads(output.splitlines()[-1])
     assert (found["confirmed_by"], found["seeds"], len(found["configurations"])) == ("lab-confirm", 2, 3)
-    searched, confirming = study.find(opened, "lab"), study.find(opened, "lab-confirm")
+    searched, confirming = studies.find(opened, "lab"), studies.find(opened, "lab-confirm")
     assert searched is not None
     assert confirming is not None
     assert confirming.spec.training is not None
@@ -202,7 +202,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     first = processes.start(*words)
     here = databases.Database(url, patience_seconds=30)
     deadline = time.monotonic() + 100
-    while (of := study.find(here, "depth")) is None or not summaries.summary(here, of).trials:
+    while (of := studies.find(here, "depth")) is None or not summaries.summary(here, of).trials:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     first.send_signal(signal.SIGINT)
@@ -211,7 +211,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     code, output = processes.run(*words)
     assert code == 0, output
     for name, settings in (("baseline", 1), ("depth", 4), ("batch-size", 3)):
-        found = study.find(here, name)
+        found = studies.find(here, name)
         assert found is not None
         summary = summaries.summary(here, found)
         assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE] * 2 * settings
@@ -255,11 +255,11 @@ def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
 
 def test_waiting_trials_fill_what_is_missing(opened: databases.Database, tmp_path: pathlib.Path) -> None:
     """Asked twice, the second time queues nothing; the budget holds all that is wanted, and is never made smaller."""
-    of = study.create(opened, specs.load(synthetic("depth", tmp_path)))
+    of = studies.create(opened, specs.load(synthetic("depth", tmp_path)))
     settings = list(of.spec.space.configurations())
     wanted = [(params, seed) for seed in range(3) for params in settings]
-    assert [waiting.fill(opened, of, wanted), waiting.fill(opened, of, wanted)] == [12, 0]
+    assert [queues.fill(opened, of, wanted), queues.fill(opened, of, wanted)] == [12, 0]
     assert summaries.summary(opened, of).budget == 12
-    assert waiting.fill(opened, of, wanted[:4]) == 0
+    assert queues.fill(opened, of, wanted[:4]) == 0
     summary = summaries.summary(opened, of)
     assert (summary.budget, summary.count(TrialState.WAITING)) == (12, 12)

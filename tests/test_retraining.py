@@ -14,28 +14,28 @@ from models import data as datasets
 from models import engines, provenance
 from models import recipe as recipes
 from search import errors
-from search.ledger import claims, configurations, study, waiting
+from search.ledger import claims, configurations, queues, studies
 from search.storage import databases
 from search.training import networks, records, replays
-from search.worker import owned
+from search.worker import ownership
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
 
 
-def trained(here: databases.Database, of: study.Study, engine: str = "cpu") -> FrozenTrial:
+def trained(here: databases.Database, of: studies.Study, engine: str = "cpu") -> FrozenTrial:
     """The next trial, trained and told by its objective."""
     import threading
 
     claim = take(here, of)
-    trial = owned.OwnedTrial(here, of, claim, threading.Event())
+    trial = ownership.OwnedTrial(here, of, claim, threading.Event())
     trial.begin(configurations.configure(here, of, claim, here.history(of.study_id)))
     result = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)(trial)
     trial.tell(result.state, result.value, result.attrs)
     return here.optuna.get_trial(claim.trial_id)
 
 
-def train(of: study.Study, engine: str = "cpu") -> networks.NetworkObjective:
+def train(of: studies.Study, engine: str = "cpu") -> networks.NetworkObjective:
     return networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)
 
 
@@ -43,9 +43,9 @@ def train(of: study.Study, engine: str = "cpu") -> networks.NetworkObjective:
 def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_study: Make, engine: str) -> None:
     """What is stored of a trial is enough to train it again: complete or pruned, and a repeat with its own seed."""
     of = make_study(epochs=4)
-    waiting.enqueue(opened, of, PARAMS)
+    queues.enqueue(opened, of, PARAMS)
     first = trained(opened, of, engine)
-    waiting.repeat(opened, of, PARAMS, 1)
+    queues.repeat(opened, of, PARAMS, 1)
     second = trained(opened, of, engine)
     assert first.user_attrs["seed"] != second.user_attrs["seed"]
     assert first.intermediate_values != second.intermediate_values
@@ -60,7 +60,7 @@ def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_st
 def test_another_engine_is_named(opened: databases.Database, make_study: Make) -> None:
     """Where bits differ, what is recorded and different is the explanation."""
     of = make_study(epochs=3)
-    waiting.enqueue(opened, of, PARAMS)
+    queues.enqueue(opened, of, PARAMS)
     trial = trained(opened, of, "cpu")
     trial.intermediate_values[2] += 0.25
     found = replays.replay(trial, train(of, "reference"))
@@ -73,7 +73,7 @@ def test_another_engine_is_named(opened: databases.Database, make_study: Make) -
 def test_a_difference_without_a_reason_is_told(opened: databases.Database, make_study: Make) -> None:
     """A stored value that nothing recorded explains is said to be just that."""
     of = make_study(epochs=3)
-    waiting.enqueue(opened, of, PARAMS)
+    queues.enqueue(opened, of, PARAMS)
     trial = trained(opened, of)
     trial.intermediate_values[3] = float("nan")
     found = replays.replay(trial, train(of))
@@ -84,7 +84,7 @@ def test_a_difference_without_a_reason_is_told(opened: databases.Database, make_
 def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: databases.Database, make_study: Make) -> None:
     """The replay of a pruned trial has as many epochs as are stored, whoever ended it."""
     of = make_study(epochs=5, hopeless="false")
-    waiting.enqueue(opened, of, PARAMS)
+    queues.enqueue(opened, of, PARAMS)
     whole = trained(opened, of)
     claim = take(opened, of)
     configurations.assign(opened, of, claim, {**PARAMS, "batch_size": 9})

@@ -13,13 +13,13 @@ from optuna.trial import TrialState
 
 import search
 from search import errors
-from search.ledger import allocations, claims, presence, study, summaries
+from search.ledger import allocations, claims, presence, studies, summaries
 from search.storage import databases
 from search.training import networks, objectives
-from search.worker import room, worker
+from search.worker import loops, threads
 
-Make = Callable[..., study.Study]
-GONE = presence.Worker("gone:1", "elsewhere", 1, 0.0)
+Make = Callable[..., studies.Study]
+GONE = presence.Identity("gone:1", "elsewhere", 1, 0.0)
 LIMIT_SECONDS = 60.0
 
 
@@ -37,12 +37,12 @@ def nothing() -> None:
 class Visitor:
     """A thread that enters a room and stays until it is told to leave."""
 
-    def __init__(self, of: room.Room, need: int, alone: bool = False) -> None:
+    def __init__(self, of: threads.Admission, need: int, alone: bool = False) -> None:
         self.is_inside, self._leave = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._visit, args=(of, need, alone))
         self._thread.start()
 
-    def _visit(self, of: room.Room, need: int, alone: bool) -> None:
+    def _visit(self, of: threads.Admission, need: int, alone: bool) -> None:
         with of.enter(need, nothing, alone):
             self.is_inside.set()
             self._leave.wait(LIMIT_SECONDS)
@@ -54,7 +54,7 @@ class Visitor:
 
 def test_memory_admits_in_turn() -> None:
     """What does not fit beside the others waits, and whoever comes later waits behind it; alone everything fits."""
-    here = room.Room(4, lambda: 100)
+    here = threads.Admission(4, lambda: 100)
     first = Visitor(here, 500)
     assert first.is_inside.wait(LIMIT_SECONDS)
     large = Visitor(here, 90)
@@ -78,7 +78,7 @@ def test_memory_admits_in_turn() -> None:
 
 def test_one_that_waits_is_told_to_stop() -> None:
     """What `check` raises ends the wait, and leaves the room to others."""
-    here = room.Room(2, lambda: 0)
+    here = threads.Admission(2, lambda: 0)
     first = Visitor(here, 1)
     assert first.is_inside.wait(LIMIT_SECONDS)
 
@@ -93,7 +93,7 @@ def test_one_that_waits_is_told_to_stop() -> None:
 
 def test_memory_that_ran_out_is_learned_from() -> None:
     """One slot fewer than trained then, never none; slots come back one by one."""
-    here = room.Room(4, lambda: 100)
+    here = threads.Admission(4, lambda: 100)
     with contextlib.ExitStack() as inside:
         for _ in range(3):
             inside.enter_context(here.enter(1, nothing))
@@ -122,7 +122,7 @@ def test_what_a_job_raises_ends_the_others() -> None:
         raise LookupError("first")
 
     def work() -> None:
-        with room.Crew(2, stop) as crew:
+        with threads.Threads(2, stop) as crew:
             crew.start(waits)
             crew.start(broken)
             wait_until(stop.is_set)
@@ -160,7 +160,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         of = make_study(name=f"slots-{slots}", trials=16, epochs=30)
         train = networks.NetworkObjective(of.spec, tmp_path)
         counting = Counting(train)
-        working = worker.Worker(opened, of, counting, threading.Event(), slots=slots, need=train.need)
+        working = loops.Worker(opened, of, counting, threading.Event(), slots=slots, need=train.need)
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.summary(opened, of).trials
@@ -187,7 +187,7 @@ def test_out_of_memory_goes_on_alone(opened: databases.Database, make_study: Mak
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(hungry)
-    assert worker.Worker(opened, of, counting, threading.Event(), slots=3).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(opened, of, counting, threading.Event(), slots=3).run() is allocations.NoTrial.FINISHED
     assert begun == {**dict.fromkeys(range(8), 1), 2: 2}
     assert counting.beside[2] == 1
     assert max(counting.beside.values()) > 1
@@ -206,7 +206,7 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(quick)
-    working = worker.Worker(opened, of, counting, threading.Event(), slots=3, grace_seconds=0.3)
+    working = loops.Worker(opened, of, counting, threading.Event(), slots=3, grace_seconds=0.3)
     assert working.run() is allocations.NoTrial.FINISHED
     assert counting.beside[0] == 1
     assert max(counting.beside.values()) > 1
@@ -220,7 +220,7 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     (tmp_path / "quick.toml").write_text(quick_text(trials=6, epochs=150, hopeless="false", slow=True))
     here = databases.Database(url, patience_seconds=30)
     assert processes.run("create", "quick.toml")[0] == 0
-    of = study.find(here, "quick")
+    of = studies.find(here, "quick")
     assert of is not None
 
     def running() -> list[int]:

@@ -9,7 +9,7 @@ import sqlalchemy
 from conftest import Server, quick_text
 
 from search import errors
-from search.ledger import study
+from search.ledger import studies
 from search.storage import connections, databases, schema, statements
 from search.study import specs
 
@@ -151,7 +151,7 @@ def test_a_connection_cut_inside_a_call_of_optuna_is_replaced(postgres: Server) 
     """Optuna asks again in the session whose connection is gone; what comes of that is an outage, not an error."""
     url = postgres.new_database()
     here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
-    of = study.create(here, specs.parse(quick_text(), "quick.toml"))
+    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
     cuts = []
 
     def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:

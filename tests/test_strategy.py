@@ -9,7 +9,7 @@ from conftest import quick_text
 from optuna import distributions
 
 from search import errors
-from search.ledger import strategy
+from search.ledger import proposals
 from search.space import candidates, parameters, spaces
 from search.storage import databases
 from search.study import specs
@@ -24,7 +24,7 @@ NUMBERS = spaces.Space.arrange(
         "activation": parameters.Parameter("activation", distributions.CategoricalDistribution(["ReLU"])),
     }
 )
-SPACES = {name: NUMBERS if name == "cmaes" else LAB for name in strategy.SAMPLERS}
+SPACES = {name: NUMBERS if name == "cmaes" else LAB for name in proposals.SAMPLERS}
 
 
 def trial(number: int) -> optuna.trial.FrozenTrial:
@@ -36,7 +36,7 @@ def trial(number: int) -> optuna.trial.FrozenTrial:
 def propose(
     name: str, study: optuna.Study, number: int, fixed: spaces.Params | None = None, seed: int = 0, attempt: int = 0
 ) -> spaces.Params:
-    return strategy.propose(name, strategy.Question(SPACES[name], study, trial(number), fixed or {}, seed, attempt))
+    return proposals.propose(name, proposals.Ask(SPACES[name], study, trial(number), fixed or {}, seed, attempt))
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Stu
         url = f"sqlite:///{tmp_path_factory.mktemp('history')}/search.db"
         study = optuna.create_study(direction="maximize", storage=url)
         for number in range(count):
-            question = strategy.Question(tree, study, trial(number), {}, seed=5)
-            params = strategy.propose("random", question)
+            question = proposals.Ask(tree, study, trial(number), {}, seed=5)
+            params = proposals.propose("random", question)
             dists = {p.name: p.distribution for p in tree.parameters if p.name in params}
             value = 1.0 - 0.1 * float(params["depth"])
             study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=value))
@@ -59,7 +59,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Stu
     return fill
 
 
-@pytest.mark.parametrize("name", sorted(strategy.SAMPLERS))
+@pytest.mark.parametrize("name", sorted(proposals.SAMPLERS))
 def test_proposals_are_whole_and_inside(name: str, filled: Callable[..., optuna.Study]) -> None:
     """Every sampler proposes complete configurations of the space, with depth 0 having no branches."""
     tree = SPACES[name]
@@ -70,7 +70,7 @@ def test_proposals_are_whole_and_inside(name: str, filled: Callable[..., optuna.
         assert tree.trim(params) == (params, {})
 
 
-@pytest.mark.parametrize("name", sorted(strategy.SAMPLERS))
+@pytest.mark.parametrize("name", sorted(proposals.SAMPLERS))
 def test_a_trial_is_sampled_the_same_by_any_worker(name: str, filled: Callable[..., optuna.Study]) -> None:
     """The proposal follows from history, seed, number and attempt: not from who asks, nor from what it asked before."""
     study = filled(20, SPACES[name])
@@ -78,7 +78,7 @@ def test_a_trial_is_sampled_the_same_by_any_worker(name: str, filled: Callable[.
     others = [propose(name, study, n) for n in range(21, 24)]
     assert propose(name, study, 20) == one
     if name != "gp":  # its best point is one point, whatever the seed
-        again = [propose(name, study, 20, attempt=n) for n in range(1, 4) if name not in strategy.ONE_ATTEMPT]
+        again = [propose(name, study, 20, attempt=n) for n in range(1, 4) if name not in proposals.ONE_ATTEMPT]
         assert len({LAB.key(p) for p in [one, *others, *again]}) > 3
         assert propose(name, study, 20, seed=1) != one
 

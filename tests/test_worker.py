@@ -12,12 +12,12 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
-from search.ledger import allocations, orders, roster, study, summaries
+from search.ledger import allocations, orders, rosters, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.study import samplers, specs
 from search.training import objectives
-from search.worker import worker
+from search.worker import loops
 
 LINE = """
 learning_rate = {low = 1e-4, high = 0.1, log = true}
@@ -38,11 +38,11 @@ def formula(trial: objectives.Trial) -> objectives.Result:
 def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[spaces.Params]:
     """The configurations of a whole study, worked off by `parts` workers one after the other."""
     here = databases.Database(f"sqlite:///{folder}/search.db")
-    of = study.create(here, specs.parse(text, "x"))
+    of = studies.create(here, specs.parse(text, "x"))
     budget = of.spec.budget.trials
     for part in range(1, parts + 1):
         orders.extend(here, of.study_id, to=budget * part // parts)
-        assert worker.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
+        assert loops.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
     found = [trial.params for trial in summaries.summary(here, of).trials]
     here.close()
     return found
@@ -66,21 +66,21 @@ def test_a_study_repeats_exactly(tmp_path: pathlib.Path, name: str) -> None:
         assert searched(tmp_path, text.replace("seed = 1", "seed = 2")) != first
 
 
-Make = Callable[..., study.Study]
+Make = Callable[..., studies.Study]
 
 
 def test_a_worker_signs_the_roster_and_out_again(opened: databases.Database, make_study: Make) -> None:
     """While it works it is listed with its trial; when it has ended its line is gone."""
     of = make_study(trials=1)
-    seen: list[roster.Crew] = []
+    seen: list[rosters.Roster] = []
 
     def looked_at(trial: objectives.Trial) -> objectives.Result:
-        seen.append(roster.call(opened, of.study_id))
+        seen.append(rosters.read(opened, of.study_id))
         return formula(trial)
 
-    assert worker.Worker(opened, of, looked_at, threading.Event()).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(opened, of, looked_at, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert [member.trials for member in seen[0].members] == [(0,)]
-    assert roster.call(opened, of.study_id).members == ()
+    assert rosters.read(opened, of.study_id).members == ()
 
 
 def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: Make) -> None:
@@ -98,7 +98,7 @@ def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: M
         trial.tick()
         raise AssertionError("it goes on")
 
-    assert worker.Worker(opened, of, ends, stop).run() is None
+    assert loops.Worker(opened, of, ends, stop).run() is None
     assert "heart" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -110,7 +110,7 @@ def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: M
         threading.Event().wait(0.05)
         raise ValueError("no such thing")
 
-    assert worker.Worker(opened, of, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
+    assert loops.Worker(opened, of, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
     summary = summaries.summary(opened, of)
     assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
     attrs = summary.trials[0].user_attrs
@@ -153,12 +153,12 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
 ) -> None:
     """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
     here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    of = study.create(here, specs.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
+    of = studies.create(here, specs.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
 
     def higher(trial: objectives.Trial) -> objectives.Result:
         return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
 
-    assert worker.Worker(here, of, higher, threading.Event()).run() is ends
+    assert loops.Worker(here, of, higher, threading.Event()).run() is ends
     found = summaries.summary(here, of).trials
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
     assert len({trial.params["x"] for trial in found}) == done
@@ -182,7 +182,7 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
             raise error
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
-    assert worker.Worker(opened, of, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(opened, of, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
     failed, *others = summaries.summary(opened, of).trials
     assert failed.state == TrialState.FAIL
@@ -196,7 +196,7 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> N
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
     url = postgres.new_database()
     here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
-    of = study.create(here, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
+    of = studies.create(here, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
     seen: collections.Counter[str] = collections.Counter()
 
     def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:
@@ -208,7 +208,7 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> N
                 )
 
     sqlalchemy.event.listen(here.engine, "before_cursor_execute", cut)
-    assert worker.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert len(seen) > 15
     assert here.interruptions > 15
     trials = summaries.summary(here, of).trials

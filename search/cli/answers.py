@@ -6,7 +6,7 @@ from rich import console
 
 from search import words
 from search.cli import tables
-from search.ledger import forecast, orders, roster, sentences, summaries
+from search.ledger import forecasts, orders, rosters, sentences, summaries
 from search.storage import databases
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ err = console.Console(stderr=True)
 def counts(summary: summaries.Summary) -> str:
     """How far a study is, in a phrase."""
     states = ", ".join(f"{count} {word}" for word, count in summary.as_json()["trials"].items() if count)
-    state = "" if summary.order.state is orders.State.ACTIVE else f", {summary.order.state}"
+    state = "" if summary.order.state is orders.StudyState.ACTIVE else f", {summary.order.state}"
     return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'}){state}"
 
 
 def as_json(here: databases.Database, summary: summaries.Summary) -> dict[str, Any]:
     """What `--json` prints of a study."""
-    crew = roster.call(here, summary.study.study_id)
-    left = forecast.seconds_left(summary, len(crew.members))
+    crew = rosters.read(here, summary.study.study_id)
+    left = forecasts.seconds_left(summary, len(crew.members))
     return {
         **summary.as_json(),
         **crew.as_json(),
@@ -37,8 +37,8 @@ def as_json(here: databases.Database, summary: summaries.Summary) -> dict[str, A
 
 def who_does_it(here: databases.Database, summary: summaries.Summary) -> str:
     """Whether anybody is there to do what was ordered."""
-    name, crew = summary.study.name, roster.call(here, summary.study.study_id)
-    if summary.order.state is not orders.State.ACTIVE:
+    name, crew = summary.study.name, rosters.read(here, summary.study.study_id)
+    if summary.order.state is not orders.StudyState.ACTIVE:
         return f"it is {summary.order.state}: `search resume {name}` lets it go on"
     if crew.members:
         return f"{words.plural(len(crew.members), 'worker')} alive"
@@ -61,7 +61,7 @@ def print_end(summary: summaries.Summary) -> None:
     out.print(f"{summary.study.name}: {counts(summary)}", highlight=False)
     name = summary.study.name
     more = f"`search extend {name} --trials 10` then `search run {name}` for more"
-    if summary.order.state is orders.State.STOPPED:
+    if summary.order.state is orders.StudyState.STOPPED:
         more = f"`search run {name}` goes on"
     elif summary.is_exhausted:
         more = f"all {summary.study.spec.space.size} configurations of the space have been tried"

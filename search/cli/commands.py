@@ -15,10 +15,10 @@ from models.errors import ModelError
 from search import errors
 from search.cli import answers, bench, reporting, steering, taking, watching
 from search.cli.options import common, json_option, local_workers, study_argument, training
-from search.ledger import backup, study, summaries
+from search.ledger import backups, studies, summaries
 from search.storage import addresses, databases
 from search.study import specs
-from search.worker import progress, signals, supervisor, workforces
+from search.worker import progress, signals, supervision, workforces
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,8 +86,8 @@ def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> 
     storage = addresses.check_url(storage)
     workforces.check_training(spec, force)
     here = databases.Database(storage, databases.OPEN_SECONDS)
-    of = supervisor.begin(here, spec)
-    code = supervisor.supervise(here, of, force)
+    of = supervision.begin(here, spec)
+    code = supervision.supervise(here, of, force)
     summary = summaries.summary(here, of)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
@@ -114,7 +114,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
     """
     spec = specs.load(specs.path_of(name))
     here = databases.Database(storage, databases.OPEN_SECONDS)
-    if exist_ok and (known := study.find_same(here, spec)) is not None:
+    if exist_ok and (known := studies.find_same(here, spec)) is not None:
         there, notes = known
         for note in notes:
             progress.note(note)
@@ -122,7 +122,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
         text = f"study {there.name!r} is there: {answers.counts(summary)}"
         click.echo(json.dumps(summary.as_json()) if as_json else text)
         return
-    of = study.create(here, spec)
+    of = studies.create(here, spec)
     for note in spec.notes:
         progress.note(note)
     if as_json:
@@ -176,11 +176,11 @@ def work(
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
     here = databases.Database(storage, patience, stop)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     workforces.check_slots(of.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
     from search.ledger import allocations
-    from search.worker import worker
+    from search.worker import loops
 
     train: Any
     limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}
@@ -194,7 +194,7 @@ def work(
 
         train = functions.FunctionObjective(of.spec)
     beats: dict[str, Any] = {"parent": parent, "health_file": health_file}
-    ended = worker.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
+    ended = loops.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
     if interrupted.is_set():
         return 130
     if ended is allocations.NoTrial.FAILURES:
@@ -214,9 +214,9 @@ def write_backup(name: str, file: pathlib.Path, storage: str) -> None:
       search backup lab lab-monday.db
     """
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     with answers.err.status("writing ..."):
-        backup.write(here, of, file)
+        backups.write(here, of, file)
     click.echo(f"study {of.name!r} written to {file}; `search restore {file}` puts it into a storage")
 
 
@@ -233,7 +233,7 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
     """
     here = databases.Database(storage, databases.OPEN_SECONDS)
     with answers.err.status("reading ..."):
-        of = backup.read(here, file)
+        of = backups.read(here, file)
     summary = summaries.summary(here, of)
     if as_json:
         click.echo(json.dumps(answers.as_json(here, summary)))

@@ -9,9 +9,9 @@ import click
 from search import words
 from search.cli import answers, tables
 from search.cli.options import common, json_option, local_workers, study_argument
-from search.ledger import study, summaries
+from search.ledger import studies, summaries
 from search.storage import addresses, databases
-from search.worker import supervisor, workforces
+from search.worker import supervision, workforces
 
 output_option = click.option(
     "--output",
@@ -39,11 +39,11 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report depth width activation --output one-factor
     """
     here = databases.open_existing(storage)
-    write_report(here, [study.load(here, name) for name in names], output, title, as_json)
+    write_report(here, [studies.load(here, name) for name in names], output, title, as_json)
 
 
 def write_report(
-    here: databases.Database, studies: list[study.Study], output: pathlib.Path, title: str | None, as_json: bool
+    here: databases.Database, studies: list[studies.Study], output: pathlib.Path, title: str | None, as_json: bool
 ) -> None:
     """Builds the page, writes it, and says where it is."""
     from search.reports import (
@@ -96,13 +96,13 @@ def confirm(
     from search.reports import confirmation
 
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     summary = summaries.summary(here, of)
     if summary.done < summary.budget:
         answers.err.print(f"note: {of.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
     confirming = confirmation.prepare(here, of, top, seeds, other_name)
     workforces.check_training(confirming.spec, force)
-    if code := supervisor.supervise(here, confirming, force):
+    if code := supervision.supervise(here, confirming, force):
         return code
     found = confirmation.expect(here, of, other_name)
     if as_json:
@@ -136,12 +136,12 @@ def reproduce(
 
     here = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
     started, studies = time.monotonic(), []
-    for spec in reproduction.specs():
+    for spec in reproduction.lab_specs():
         workforces.check_training(spec, force)
     steps = reproduction.run(
         here,
-        lambda spec: supervisor.begin(here, spec),
-        lambda study, label: supervisor.supervise(here, study, force, label),
+        lambda spec: supervision.begin(here, spec),
+        lambda study, label: supervision.supervise(here, study, force, label),
         seeds,
         trials,
     )

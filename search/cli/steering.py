@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from search import errors, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
-from search.ledger import orders, study, summaries, waiting
+from search.ledger import orders, queues, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.training import records
@@ -34,7 +34,7 @@ def extend(name: str, trials: int | None, to: int | None, hours: float | None, a
     if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
         raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     order = orders.extend(here, of.study_id, trials, to, hours)
     summary = summaries.summary(here, of)
     if as_json:
@@ -59,7 +59,7 @@ def pause(name: str, now: bool, as_json: bool, storage: str) -> None:
       search pause lab
       search pause lab --now
     """
-    _set_state(name, storage, orders.State.PAUSED, now, as_json)
+    _set_state(name, storage, orders.StudyState.PAUSED, now, as_json)
 
 
 @click.command()
@@ -77,7 +77,7 @@ def stop(name: str, now: bool, as_json: bool, storage: str) -> None:
       search stop lab
       search stop lab --now
     """
-    _set_state(name, storage, orders.State.STOPPED, now, as_json)
+    _set_state(name, storage, orders.StudyState.STOPPED, now, as_json)
 
 
 @click.command()
@@ -91,12 +91,12 @@ def resume(name: str, as_json: bool, storage: str) -> None:
     Example:
       search resume lab
     """
-    _set_state(name, storage, orders.State.ACTIVE, False, as_json)
+    _set_state(name, storage, orders.StudyState.ACTIVE, False, as_json)
 
 
-def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json: bool) -> None:
+def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_json: bool) -> None:
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     before = orders.set_state(here, of.study_id, state, now)
     summary = summaries.summary(here, of)
     if as_json:
@@ -109,7 +109,7 @@ def _set_state(name: str, storage: str, state: orders.State, now: bool, as_json:
     then = "no trial was running"
     if count:
         then = f"{words.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
-    if state is orders.State.ACTIVE:
+    if state is orders.StudyState.ACTIVE:
         then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(here, summary)}"
     click.echo(f"study {of.name!r} is {state}: {then}")
 
@@ -140,9 +140,9 @@ def enqueue(
     if trial is not None and repeats is None:
         raise errors.InputError("enqueue --trial takes --repeats K too: a study trains no configuration twice unasked")
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     kept, dropped = _configuration(of, settings) if trial is None else (_params_of(here, of, trial), {})
-    numbers = [waiting.enqueue(here, of, kept)] if repeats is None else waiting.repeat(here, of, kept, repeats)
+    numbers = [queues.enqueue(here, of, kept)] if repeats is None else queues.repeat(here, of, kept, repeats)
     if dropped:
         answers.err.print(
             f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
@@ -166,7 +166,7 @@ def enqueue(
         )
 
 
-def _params_of(here: databases.Database, of: study.Study, number: int) -> spaces.Params:
+def _params_of(here: databases.Database, of: studies.Study, number: int) -> spaces.Params:
     """The configuration of a trial of the study.
 
     Raises:
@@ -183,7 +183,7 @@ def _params_of(here: databases.Database, of: study.Study, number: int) -> spaces
     return params
 
 
-def _configuration(of: study.Study, settings: tuple[str, ...]) -> tuple[spaces.Params, spaces.Params]:
+def _configuration(of: studies.Study, settings: tuple[str, ...]) -> tuple[spaces.Params, spaces.Params]:
     """What `PARAMETER=VALUE ...` means in a study's space: kept, and dropped.
 
     Raises:

@@ -10,7 +10,7 @@ from rich import progress, table
 from search import errors
 from search.cli import answers, options, tables
 from search.cli.options import common, json_option, study_argument
-from search.ledger import study, summaries
+from search.ledger import studies, summaries
 from search.storage import databases
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def export(
       search export lab --trial 7 --to seven.safetensors --onnx
     """
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     from search.exports import exported
     from search.training import networks
 

@@ -9,7 +9,7 @@ from rich import progress
 from search import errors
 from search.cli import answers, options, tables
 from search.cli.options import common, json_option, study_argument
-from search.ledger import roster, sentences, study, summaries
+from search.ledger import rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 
 
@@ -26,8 +26,8 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
       search status lab --json
     """
     here = databases.open_existing(storage)
-    names = study.names(here) if name is None else [name]
-    found = [summaries.summary(here, study.load(here, each)) for each in names]
+    names = studies.names(here) if name is None else [name]
+    found = [summaries.summary(here, studies.load(here, each)) for each in names]
     if as_json:
         answered = [answers.as_json(here, summary) for summary in found]
         click.echo(json.dumps(answered if name is None else answered[0]))
@@ -36,7 +36,7 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
         click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
     for summary in found:
         answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
-        answers.print_trials(summary, *sentences.situation(summary, roster.call(here, summary.study.study_id)))
+        answers.print_trials(summary, *sentences.situation(summary, rosters.read(here, summary.study.study_id)))
 
 
 @click.command(name="list")
@@ -51,7 +51,7 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list --json
     """
     here = databases.open_existing(storage)
-    found = [summaries.summary(here, study.load(here, name)) for name in study.names(here)]
+    found = [summaries.summary(here, studies.load(here, name)) for name in studies.names(here)]
     if as_json:
         click.echo(json.dumps([summary.as_json() for summary in found]))
     elif found:
@@ -81,7 +81,7 @@ def replay_trial(
       search replay lab 7 --engine reference
     """
     here = databases.open_existing(storage)
-    of = study.load(here, name)
+    of = studies.load(here, name)
     trial = summaries.load_trial(here, of, number)
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from prometheus_client import core, registry
 
 from models import recipe
-from search.ledger import roster, study, summaries
+from search.ledger import rosters, studies, summaries
 from search.storage import histories
 from search.storage.databases import Database
 
@@ -55,15 +55,15 @@ class Collector(registry.Collector):
         }
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
         with self._lock:  # two scrapers at once would share a history
-            for name in study.names(self._store):
-                if (of := study.find(self._store, name)) is not None:
+            for name in studies.names(self._store):
+                if (of := studies.find(self._store, name)) is not None:
                     self._add(of, families, trials)
         yield from (trials, *families.values())
 
-    def _add(self, of: study.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
+    def _add(self, of: studies.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
         history = self._histories.setdefault(of.study_id, self._store.history(of.study_id))
         summary, work = summaries.summary(self._store, of, history), summaries.work_done(self._store, of.study_id)
-        crew = roster.call(self._store, of.study_id)
+        crew = rosters.read(self._store, of.study_id)
         images = _images(of)
         epochs_per_second = self._rates.setdefault(of.study_id, Rate()).after(work.epochs, time.monotonic())
         for state, count in summary.as_json()["trials"].items():
@@ -102,7 +102,7 @@ class Rate:
         return max(0.0, (count - first) / (now - start)) if now > start else 0.0
 
 
-def _images(of: study.Study) -> int | None:
+def _images(of: studies.Study) -> int | None:
     """How many images an epoch sees; None with an objective of the user's own."""
     training = of.spec.training
     if training is None:

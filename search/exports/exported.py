@@ -12,7 +12,7 @@ from models import classifier, onnx_graph
 from models import recipe as recipes
 from search import errors, whole_file
 from search.exports import model_card
-from search.ledger import study, summaries
+from search.ledger import studies, summaries
 from search.reports import confirmation, evidence
 from search.storage import databases
 from search.training import networks, records, replays
@@ -26,7 +26,7 @@ class Choice:
         accuracies: see `model_card.Facts`.
     """
 
-    of: study.Study
+    of: studies.Study
     trial: FrozenTrial
     how: str
     accuracies: Sequence[float] = ()
@@ -55,7 +55,7 @@ class Exported:
         }
 
 
-def choose(here: databases.Database, of: study.Study, trial: FrozenTrial | None = None) -> Choice:
+def choose(here: databases.Database, of: studies.Study, trial: FrozenTrial | None = None) -> Choice:
     """That trial; or of the best confirmed configuration the first, or the study's best.
 
     Raises:
@@ -71,7 +71,7 @@ def choose(here: databases.Database, of: study.Study, trial: FrozenTrial | None 
         return Choice(of, trial, "It was asked for by its number.")
     found = confirmation.read(here, of)
     if found is not None:
-        confirming, runs = study.find(here, found.name), found.best.runs
+        confirming, runs = studies.find(here, found.name), found.best.runs
         if confirming is not None:
             how = (
                 f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of `{of.name}`."

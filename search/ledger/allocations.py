@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import checkpoint, claims, orders, presence, study, summaries
+from search.ledger import checkpoints, claims, orders, presence, studies, summaries
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import objectives, records
@@ -38,7 +38,7 @@ class NoTrial(enum.Enum):
 
 
 def take(
-    store: Database, of: study.Study, worker: presence.Worker, watch: presence.Watch, own: Collection[str] = ()
+    store: Database, of: studies.Study, worker: presence.Identity, watch: presence.Watch, own: Collection[str] = ()
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none.
 
@@ -56,8 +56,8 @@ def take(
         sign = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
         orphans = watch.look(_running(connection, of.study_id, own), time.monotonic(), store.interruptions)
         order = orders.read(connection, of.study_id)
-        if order.state is not orders.State.ACTIVE:
-            return NoTrial.PAUSED if order.state is orders.State.PAUSED else NoTrial.STOPPED
+        if order.state is not orders.StudyState.ACTIVE:
+            return NoTrial.PAUSED if order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         for orphan in orphans:
             if (adopted := _adopt(connection, of, orphan, sign)) is not None:
                 return adopted
@@ -66,7 +66,7 @@ def take(
     return store.write(work)
 
 
-def observe(store: Database, of: study.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
+def observe(store: Database, of: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
     """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `take`."""
     running = store.read(lambda connection: _running(connection, of.study_id, own))
     watch.look(running, time.monotonic(), store.interruptions)
@@ -81,7 +81,7 @@ def _claim_row() -> sqlalchemy.Select[Any]:
 
 def _claim(
     connection: sqlalchemy.Connection,
-    of: study.Study,
+    of: studies.Study,
     row: Any,
     how: str,
     saved: objectives.Checkpoint | None = None,
@@ -127,7 +127,7 @@ def _running(connection: sqlalchemy.Connection, study_id: int, own: Collection[s
             row.owner or "",
             row.generation or 0,
             row.beat or 0,
-            presence.Worker(row.worker or "", row.host or "", row.pid or 0, row.pid_started or 0.0),
+            presence.Identity(row.worker or "", row.host or "", row.pid or 0, row.pid_started or 0.0),
         )
         for row in rows
         if not row.owner or row.owner not in own
@@ -135,7 +135,7 @@ def _running(connection: sqlalchemy.Connection, study_id: int, own: Collection[s
 
 
 def _within_budget(
-    connection: sqlalchemy.Connection, of: study.Study, order: orders.Order, mine: dict[str, Any]
+    connection: sqlalchemy.Connection, of: studies.Study, order: orders.Order, mine: dict[str, Any]
 ) -> claims.Claim | NoTrial:
     """A waiting trial or a new one, where the budget has room for it."""
     counts = _counts(connection, of.study_id)
@@ -164,7 +164,7 @@ def _counts(connection: sqlalchemy.Connection, study_id: int) -> dict[TrialState
 
 
 def _adopt(
-    connection: sqlalchemy.Connection, of: study.Study, orphan: presence.Sighting, mine: dict[str, Any]
+    connection: sqlalchemy.Connection, of: studies.Study, orphan: presence.Sighting, mine: dict[str, Any]
 ) -> claims.Claim | None:
     """Takes an orphan over; None if it beat in the meantime, or went through too many owners and fails for it."""
     _ensure_row(connection, of.study_id, orphan.trial_id)
@@ -196,7 +196,7 @@ def _adopt(
     return _take_up(connection, of, orphan.trial_id, "adopted")
 
 
-def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str, Any]) -> claims.Claim | None:
+def _dequeue(connection: sqlalchemy.Connection, of: studies.Study, mine: dict[str, Any]) -> claims.Claim | None:
     first = connection.execute(
         sqlalchemy.select(schema.trials.c.trial_id)
         .where(schema.trials.c.study_id == of.study_id, schema.trials.c.state == TrialState.WAITING)
@@ -220,7 +220,7 @@ def _dequeue(connection: sqlalchemy.Connection, of: study.Study, mine: dict[str,
     return _take_up(connection, of, first, "waiting")
 
 
-def _create(connection: sqlalchemy.Connection, of: study.Study, number: int, mine: dict[str, Any]) -> claims.Claim:
+def _create(connection: sqlalchemy.Connection, of: studies.Study, number: int, mine: dict[str, Any]) -> claims.Claim:
     trial_id, _ = statements.insert_trial(connection, of.study_id, TrialState.RUNNING, statements.now(), number)
     connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
     return claims.Claim(of.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
@@ -235,21 +235,21 @@ def _ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int)
         connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=study_id))
 
 
-def _take_up(connection: sqlalchemy.Connection, of: study.Study, trial_id: int, how: str) -> claims.Claim:
+def _take_up(connection: sqlalchemy.Connection, of: studies.Study, trial_id: int, how: str) -> claims.Claim:
     """Goes on from the checkpoint, or clears it all where there is none.
 
     Steps after it go: a stored step would hide the new owner's report of it.
     """
-    saved = checkpoint.find(connection, trial_id)
+    saved = checkpoints.find(connection, trial_id)
     if saved is None:
-        checkpoint.delete(connection, trial_id)
+        checkpoints.delete(connection, trial_id)
     later = schema.steps.c.step > (saved.epoch if saved else 0)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
     return _claim(connection, of, row, how, saved)
 
 
-def _is_exhausted(connection: sqlalchemy.Connection, of: study.Study, total: int) -> bool:
+def _is_exhausted(connection: sqlalchemy.Connection, of: studies.Study, total: int) -> bool:
     size = of.spec.space.size
     if size is None or total < size:
         return False

@@ -12,7 +12,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoint
+from search.ledger import checkpoints
 from search.space import spaces
 from search.storage import schema, statements
 from search.storage.databases import Database
@@ -67,7 +67,7 @@ def report(
         statements.put_steps(connection, claim.trial_id, steps)
         statements.put_attributes(connection, claim.trial_id, attrs)
         if saved is not None:
-            checkpoint.save(connection, claim.trial_id, saved)
+            checkpoints.save(connection, claim.trial_id, saved)
 
     store.write(work)
 
@@ -130,7 +130,7 @@ def hand_over(
         statements.put_steps(connection, claim.trial_id, steps or {})
         statements.put_attributes(connection, claim.trial_id, attrs or {})
         if saved is not None:
-            checkpoint.save(connection, claim.trial_id, saved)
+            checkpoints.save(connection, claim.trial_id, saved)
 
     store.write(work)
 
@@ -210,4 +210,4 @@ def end(
     if value is not None:
         statements.put_value(connection, trial_id, value)
     statements.put_attributes(connection, trial_id, attrs)
-    checkpoint.delete(connection, trial_id)
+    checkpoints.delete(connection, trial_id)

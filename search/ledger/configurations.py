@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import claims, reservations, strategy, study
+from search.ledger import claims, proposals, reservations, studies
 from search.space import candidates, spaces
 from search.storage import histories, statements
 from search.storage.databases import Database
@@ -20,7 +20,7 @@ RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
 
 
-def configure(store: Database, of: study.Study, claim: claims.Claim, history: histories.History) -> spaces.Params:
+def configure(store: Database, of: studies.Study, claim: claims.Claim, history: histories.History) -> spaces.Params:
     """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
 
     Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
@@ -41,10 +41,10 @@ def configure(store: Database, of: study.Study, claim: claims.Claim, history: hi
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
     sampler = of.spec.sampler.name
-    for attempt in range(1 if sampler in strategy.ONE_ATTEMPT else RESAMPLE_LIMIT):
-        known = store.call(lambda: history.study(fresh=sampler not in strategy.FROM_NO_TRIALS))
-        question = strategy.Question(tree, known, trial, fixed, of.spec.study.seed, attempt=attempt)
-        params = strategy.propose(sampler, question)
+    for attempt in range(1 if sampler in proposals.ONE_ATTEMPT else RESAMPLE_LIMIT):
+        known = store.call(lambda: history.study(fresh=sampler not in proposals.FROM_NO_TRIALS))
+        question = proposals.Ask(tree, known, trial, fixed, of.spec.study.seed, attempt=attempt)
+        params = proposals.propose(sampler, question)
         if assign(store, of, claim, params, refused=attempt) is not None:
             return params
 
@@ -52,7 +52,7 @@ def configure(store: Database, of: study.Study, claim: claims.Claim, history: hi
         near = candidates.unseen_neighbour(tree, params, fixed, taken)
         if near is None and tree.size is None:  # a continuous dimension has no next value: chance finds one
             for attempt in range(RESAMPLE_LIMIT, RESAMPLE_LIMIT + RANDOM_LIMIT):
-                drawn = strategy.propose("random", dataclasses.replace(question, attempt=attempt))
+                drawn = proposals.propose("random", dataclasses.replace(question, attempt=attempt))
                 if tree.key(drawn) not in taken:
                     return drawn
         return near
@@ -61,7 +61,7 @@ def configure(store: Database, of: study.Study, claim: claims.Claim, history: hi
 
 
 def assign(
-    store: Database, of: study.Study, claim: claims.Claim, params: spaces.Params, refused: int = 0
+    store: Database, of: studies.Study, claim: claims.Claim, params: spaces.Params, refused: int = 0
 ) -> spaces.Params | None:
     """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
 
@@ -89,7 +89,7 @@ def assign(
 
 def _reserve(
     store: Database,
-    of: study.Study,
+    of: studies.Study,
     claim: claims.Claim,
     fixed: spaces.Params,
     choose: Callable[[set[str]], spaces.Params | None],

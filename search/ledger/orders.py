@@ -16,7 +16,7 @@ from search.study import validation
 orders = schema.orders
 
 
-class State(enum.StrEnum):
+class StudyState(enum.StrEnum):
     """Whether trials begin. Finished studies are active: what is used up is the budget."""
 
     ACTIVE = "active"
@@ -37,7 +37,7 @@ class Order:
 
     trials: int
     hours: float | None = None
-    state: State = State.ACTIVE
+    state: StudyState = StudyState.ACTIVE
     at_once: bool = False
 
 
@@ -86,7 +86,7 @@ def extend(
     return _change(store, study_id, changed)
 
 
-def set_state(store: Database, study_id: int, state: State, at_once: bool = False) -> Order:
+def set_state(store: Database, study_id: int, state: StudyState, at_once: bool = False) -> Order:
     """Pauses, stops, or lets go on; returns what was in force before."""
     before: list[Order] = []
 
@@ -114,4 +114,4 @@ def _change(store: Database, study_id: int, changed: Callable[[Order], Order]) -
 
 
 def _order(row: Any) -> Order:
-    return Order(row.trials, row.hours, State(row.state), row.at_once)
+    return Order(row.trials, row.hours, StudyState(row.state), row.at_once)

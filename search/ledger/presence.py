@@ -16,7 +16,7 @@ START_TOLERANCE_SECONDS = 2.0  # psutil derives the start from the wall clock, w
 
 
 @dataclasses.dataclass(frozen=True)
-class Worker:
+class Identity:
     """A process that owns trials; `host` is the machine and process namespace in which `pid` means something."""
 
     name: str
@@ -25,7 +25,7 @@ class Worker:
     pid_started: float
 
     @classmethod
-    def this(cls) -> "Worker":
+    def this(cls) -> "Identity":
         """The present process."""
         pid = os.getpid()
         return cls(f"{socket.gethostname()}:{pid}", _host(), pid, psutil.Process(pid).create_time())
@@ -53,7 +53,7 @@ class Sighting:
     owner: str
     generation: int
     beat: int
-    worker: Worker
+    worker: Identity
 
 
 class Watch:

@@ -3,7 +3,7 @@
 import collections
 
 from search import words
-from search.ledger import forecast, orders, roster, summaries
+from search.ledger import forecasts, orders, rosters, summaries
 from search.training import records
 
 
@@ -29,7 +29,7 @@ def reason_counts(summary: summaries.Summary) -> dict[str, int]:
     return dict(collections.Counter(found).most_common())
 
 
-def situation(summary: summaries.Summary, crew: roster.Crew) -> list[str]:
+def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
     """Who works on a study, what it has cost and what is to come: a line each."""
     lines = [note] if (note := state_note(summary)) else []
     if summary.done < summary.budget:
@@ -48,8 +48,8 @@ def situation(summary: summaries.Summary, crew: roster.Crew) -> list[str]:
     spent = f"training time: {words.duration(summary.seconds)}"
     if summary.order.hours is not None:
         spent += f" of {summary.order.hours:g} h"
-    left = forecast.seconds_left(summary, len(crew.members))
-    if left is not None and summary.done < summary.budget and summary.order.state is orders.State.ACTIVE:
+    left = forecasts.seconds_left(summary, len(crew.members))
+    if left is not None and summary.done < summary.budget and summary.order.state is orders.StudyState.ACTIVE:
         spent += f"; about {words.duration(left)} left with {words.plural(len(crew.members), 'worker')}"
     return [*lines, spent]
 
@@ -66,8 +66,8 @@ def best(summary: summaries.Summary) -> str:
 def state_note(summary: summaries.Summary) -> str:
     """What the user must know while no trial begins."""
     name = summary.study.name
-    if summary.order.state is orders.State.PAUSED:
+    if summary.order.state is orders.StudyState.PAUSED:
         return f"paused: no trial begins until `search resume {name}`"
-    if summary.order.state is orders.State.STOPPED:
+    if summary.order.state is orders.StudyState.STOPPED:
         return f"stopping: no trial begins until `search resume {name}` or `search run {name}`"
     return ""

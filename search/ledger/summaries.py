@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import errors, words
 from search.ledger import orders
-from search.ledger import study as studies
+from search.ledger import studies as studies
 from search.storage import histories, schema, statements
 from search.storage.databases import Database
 from search.study import pruners

@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from search import errors, words
-from search.ledger import orders, study, summaries, waiting
+from search.ledger import orders, queues, studies, summaries
 from search.reports import evidence
 from search.reports.evidence import Experiment, Interval, Runs
 from search.space import spaces
@@ -71,7 +71,9 @@ class Confirmation:
         return {"study": self.searched, "confirmed_by": self.name, "seeds": self.seeds, "configurations": rows}
 
 
-def prepare(here: databases.Database, of: study.Study, top: int, seeds: int, name: str | None = None) -> study.Study:
+def prepare(
+    here: databases.Database, of: studies.Study, top: int, seeds: int, name: str | None = None
+) -> studies.Study:
     """The study that confirms the best `top` configurations over `seeds` seeds: a new one, or the one that began it.
 
     Raises:
@@ -84,20 +86,20 @@ def prepare(here: databases.Database, of: study.Study, top: int, seeds: int, nam
         raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to confirm")
     first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
     wanted = [(runs.params, first + seed) for seed in range(seeds) for runs in chosen]
-    found = study.find(here, spec.name)
+    found = studies.find(here, spec.name)
     if found is None:
-        found = study.create(here, spec)
+        found = studies.create(here, spec)
     else:
         _check_same(here, found, wanted, of.name)
-    waiting.fill(here, found, wanted)
+    queues.fill(here, found, wanted)
     if len(wanted) < top * seeds:  # the search has fewer configurations
         orders.extend(here, found.study_id, to=len(wanted))
     return found
 
 
-def read(here: databases.Database, of: study.Study, name: str | None = None) -> Confirmation | None:
+def read(here: databases.Database, of: studies.Study, name: str | None = None) -> Confirmation | None:
     """What confirms a study, where all of it is complete; None otherwise."""
-    found = study.find(here, name or f"{of.name}{SUFFIX}")
+    found = studies.find(here, name or f"{of.name}{SUFFIX}")
     if found is None:
         return None
     summary = summaries.summary(here, found)
@@ -112,7 +114,7 @@ def read(here: databases.Database, of: study.Study, name: str | None = None) -> 
     return Confirmation(of.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
 
 
-def expect(here: databases.Database, of: study.Study, name: str | None = None) -> Confirmation:
+def expect(here: databases.Database, of: studies.Study, name: str | None = None) -> Confirmation:
     """The same, of a confirming study that was worked off.
 
     Raises:
@@ -140,7 +142,7 @@ def _ranked(experiment: Experiment) -> list[Runs]:
     return sorted(experiment.runs, key=lambda runs: -runs.value.mean)  # accuracies: the larger, the better
 
 
-def _spec(of: study.Study, trials: int, name: str) -> specs.StudySpec:
+def _spec(of: studies.Study, trials: int, name: str) -> specs.StudySpec:
     """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
     if of.spec.training is None:
         raise errors.InputError(f"study {of.name!r} has an objective of its own, which confirm cannot train")
@@ -154,7 +156,7 @@ def _spec(of: study.Study, trials: int, name: str) -> specs.StudySpec:
 
 
 def _check_same(
-    here: databases.Database, found: study.Study, wanted: list[tuple[spaces.Params, int]], searched: str
+    here: databases.Database, found: studies.Study, wanted: list[tuple[spaces.Params, int]], searched: str
 ) -> None:
     tree, summary = found.spec.space, summaries.summary(here, found)
     rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from optuna.trial import TrialState
 
 from search import words
-from search.ledger import study, summaries
+from search.ledger import studies, summaries
 from search.reports import chapters, confirmation, lab, page, search_chapter, takeaways
 from search.reports.evidence import Experiment
 from search.reports.page import Block, Bullets, Chapter, Table, Text
@@ -31,7 +31,7 @@ def title(experiments: Sequence[Experiment]) -> str:
     return f"Report on {', '.join(experiment.name for experiment in experiments)}"
 
 
-def gather(here: databases.Database, studies: Sequence[study.Study]) -> tuple[list[Experiment], list[Chapter]]:
+def gather(here: databases.Database, studies: Sequence[studies.Study]) -> tuple[list[Experiment], list[Chapter]]:
     """The studies as experiments, and a chapter for each that is confirmed."""
     experiments = [Experiment.of(summaries.summary(here, of)) for of in studies]
     found = [confirmation.read(here, of) for of in studies if of.spec.training is not None]

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 
-from search.ledger import orders, study, summaries, waiting
+from search.ledger import orders, queues, studies, summaries
 from search.reports import lab
 from search.storage import databases
 from search.study import specs
@@ -22,20 +22,20 @@ class Step:
         code: exit code of its work.
     """
 
-    of: study.Study
+    of: studies.Study
     seconds: float
     code: int
 
 
-def specs() -> list[specs.StudySpec]:
+def lab_specs() -> list[specs.StudySpec]:
     """The lab's study files, in its order."""
     return [specs.load(specs.path_of(name)) for name in lab.STUDIES]
 
 
 def run(
     here: databases.Database,
-    begin: Callable[[specs.StudySpec], study.Study],
-    work: Callable[[study.Study, str], int],
+    begin: Callable[[specs.StudySpec], studies.Study],
+    work: Callable[[studies.Study, str], int],
     seeds: int = SEEDS,
     trials: int = 10,
 ) -> Iterator[Step]:
@@ -47,12 +47,12 @@ def run(
         seeds: of each setting of the baseline and the one-factor studies.
         trials: budget of the search, at least; a study that has more keeps them.
     """
-    for number, spec in enumerate(specs(), 1):
+    for number, spec in enumerate(lab_specs(), 1):
         started = time.monotonic()
         of = begin(spec)
         if spec.name in (lab.BASELINE, *lab.FACTORS):
             settings = list(of.spec.space.configurations())
-            waiting.fill(here, of, [(params, seed) for seed in range(seeds) for params in settings])
+            queues.fill(here, of, [(params, seed) for seed in range(seeds) for params in settings])
         elif spec.name == lab.SEARCH and summaries.summary(here, of).budget < trials:
             orders.extend(here, of.study_id, to=trials)
         code = work(of, f"({number} of {len(lab.STUDIES)})")

@@ -12,7 +12,7 @@ from rich import console, live, progress, progress_bar, table, text
 from rich.logging import RichHandler
 
 from search import words
-from search.ledger import forecast, sentences, study, summaries
+from search.ledger import forecasts, sentences, studies, summaries
 from search.training import records
 
 err = console.Console(stderr=True)
@@ -66,7 +66,7 @@ class Live:
                 self._shown.add(trial.number)
                 self._out.print(_line(trial), highlight=False)
         self._summary, self._note = summary, note or sentences.state_note(summary)
-        left = forecast.seconds_left(summary, workers)
+        left = forecasts.seconds_left(summary, workers)
         self._bar.update(
             self._task,
             description=f"{summary.study.name} {self._label}".strip(),
@@ -93,7 +93,7 @@ class Live:
         return console.Group(*rows)
 
     def _running_row(self, summary: summaries.Summary, trial: FrozenTrial) -> tuple[console.RenderableType, ...]:
-        done, epochs = len(trial.intermediate_values), forecast.steps(summary)
+        done, epochs = len(trial.intermediate_values), forecasts.steps(summary)
         value = words.metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
         return (
             text.Text(f"trial {trial.number}", style="cyan"),
@@ -129,7 +129,7 @@ class Quiet:
         self._bar.set_postfix_str(note or (f"best {best.value:.4f}" if best else ""))
 
 
-def screen(of: study.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
+def screen(of: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
     """What shows the progress here, and where the workers' log goes meanwhile; None: to stderr."""
     if not (err.is_terminal or err.is_jupyter):
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import study
+from search.ledger import studies
 from search.storage import schema
 from search.storage.databases import Database
 
@@ -33,7 +33,7 @@ OF_TRIAL = (
 NOBODY = {"owner": "", "worker": "", "host": "", "pid": 0, "pid_started": 0.0}
 
 
-def write(store: Database, of: study.Study, path: pathlib.Path) -> None:
+def write(store: Database, of: studies.Study, path: pathlib.Path) -> None:
     """Writes a study into a new file, as it is at one moment, whole or not at all.
 
     Raises:
@@ -58,7 +58,7 @@ def write(store: Database, of: study.Study, path: pathlib.Path) -> None:
         raise errors.InputError(f"backup {path} cannot be written: {error}") from error
 
 
-def read(store: Database, path: pathlib.Path) -> study.Study:
+def read(store: Database, path: pathlib.Path) -> studies.Study:
     """Puts the study of a backup into a storage, whole or not at all.
 
     Raises:
@@ -72,7 +72,7 @@ def read(store: Database, path: pathlib.Path) -> study.Study:
     try:
         with engine.connect() as source:
             name, study_id = _content(source, path)
-            if study.find(store, name) is not None:
+            if studies.find(store, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
             store.write(lambda target: _copy(source, target, study_id))
     except exc.IntegrityError as error:
@@ -83,7 +83,7 @@ def read(store: Database, path: pathlib.Path) -> study.Study:
         raise errors.InputError(f"{path} is no backup of a study, or damaged: {_first_line(error)}") from error
     finally:
         engine.dispose()
-    restored = study.find(store, name)
+    restored = studies.find(store, name)
     assert restored is not None
     return restored
 

@@ -26,7 +26,7 @@ class _Ticket:
     since: float = 0.0
 
 
-class Room:
+class Admission:
     """Who may train now. First come, first served, so that a large training is not passed over for ever.
 
     A training enters where a slot is free and the memory holds it beside those that have entered just now; one that
@@ -107,7 +107,7 @@ class Room:
         return ticket.need + sum(other.need for other in self._inside if other.since > young) <= self._free()
 
 
-class Crew:
+class Threads:
     """Runs jobs in as many threads as there are slots; with one slot, in the caller's.
 
     Args:
@@ -120,7 +120,7 @@ class Crew:
         self._error: BaseException | None = None
         self._ended = threading.Event()
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "Threads":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

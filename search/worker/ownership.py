@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, study, summaries
+from search.ledger import claims, studies, summaries
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
@@ -33,7 +33,7 @@ class OwnedTrial:
     def __init__(
         self,
         store: Database,
-        of: study.Study,
+        of: studies.Study,
         claim: claims.Claim,
         stop: threading.Event,
         save_seconds: float = objectives.SAVE_SECONDS,

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from search import errors
-from search.ledger import allocations, claims, orders, presence, roster, study
+from search.ledger import allocations, claims, orders, presence, rosters, studies
 from search.storage.databases import Database
-from search.worker import owned
+from search.worker import ownership
 
 TICK_SECONDS = 1.0
 ORDER_SECONDS = 3.0  # how soon a busy worker hears of `search stop --now`
@@ -29,16 +29,16 @@ class Heart:
     def __init__(
         self,
         store: Database,
-        of: study.Study,
+        of: studies.Study,
         watch: presence.Watch,
-        entry: roster.Entry,
+        entry: rosters.Entry,
         stop: threading.Event,
         parent: int | None,
         health_file: pathlib.Path | None = None,
     ) -> None:
         self._store, self._study, self._watch, self._entry = store, of, watch, entry
         self._stop, self._parent, self._health_file = stop, parent, health_file
-        self._trials: tuple[owned.OwnedTrial, ...] = ()
+        self._trials: tuple[ownership.OwnedTrial, ...] = ()
         self._changing = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
@@ -57,7 +57,7 @@ class Heart:
         self._thread.join(JOIN_SECONDS)
 
     @contextlib.contextmanager
-    def of(self, trial: owned.OwnedTrial) -> Iterator[None]:
+    def of(self, trial: ownership.OwnedTrial) -> Iterator[None]:
         """Beats for a trial as long as the context lasts."""
         with self._changing:
             self._trials = (*self._trials, trial)
@@ -94,7 +94,7 @@ class Heart:
             for trial in trials:
                 self._tend(trial)
 
-    def _tend(self, trial: owned.OwnedTrial) -> None:
+    def _tend(self, trial: ownership.OwnedTrial) -> None:
         """Writes what was reported, since the next report may be long in coming; ends what must end."""
         if trial.lost is None:
             try:
@@ -107,7 +107,7 @@ class Heart:
         if interrupt is not None and trial.ending() is not None:
             interrupt()
 
-    def _beat(self, trials: Sequence[owned.OwnedTrial]) -> None:
+    def _beat(self, trials: Sequence[ownership.OwnedTrial]) -> None:
         gone = claims.beat(self._store, [(trial.claim, trial.seconds) for trial in trials]) if trials else []
         for trial in trials:
             if trial.claim in gone:
@@ -118,8 +118,8 @@ class Heart:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for
                 self._health_file.touch()
 
-    def _listen(self, trials: Sequence[owned.OwnedTrial]) -> None:
+    def _listen(self, trials: Sequence[ownership.OwnedTrial]) -> None:
         order = self._store.read(lambda connection: orders.read(connection, self._study.study_id))
-        if order.at_once and order.state is not orders.State.ACTIVE:
+        if order.at_once and order.state is not orders.StudyState.ACTIVE:
             for trial in trials:
                 trial.released = True

@@ -21,14 +21,14 @@ FIRST_BYTES = 20_000
 
 
 @dataclasses.dataclass
-class _Slot:
+class _Process:
     process: subprocess.Popen[bytes]
     started: float
     quick_deaths: int = 0
     restart_at: float | None = None
 
 
-class LocalWorkers:
+class Processes:
     """Processes of `search work`, each in a session of its own, so that Ctrl-C reaches the parent alone.
 
     A worker that a signal killed is started again; one that ended by itself, with or without an error, is not.
@@ -44,13 +44,13 @@ class LocalWorkers:
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file and log_file.exists() else 0
-        self._slots: list[_Slot] = []
+        self._slots: list[_Process] = []
         self._restarts = True
 
     def start(self, count: int) -> None:
         """Starts so many."""
         for _ in range(count):
-            self._slots.append(_Slot(self._start(), time.monotonic()))
+            self._slots.append(_Process(self._start(), time.monotonic()))
 
     @property
     def alive(self) -> int:

@@ -138,8 +138,8 @@ def create_or_resume(store: Database, spec: specs.StudySpec) -> tuple[Study, lis
             return create_or_resume(store, spec)
     study, notes = known
     order = store.read(lambda connection: orders.read(connection, study.study_id))
-    if order.state is orders.State.STOPPED:
-        orders.set_state(store, study.study_id, orders.State.ACTIVE)
+    if order.state is orders.StudyState.STOPPED:
+        orders.set_state(store, study.study_id, orders.StudyState.ACTIVE)
         notes.append(f"study {spec.name!r} was stopped; it goes on now")
     return study, notes
 

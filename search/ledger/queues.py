@@ -9,13 +9,13 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import orders, reservations, study
+from search.ledger import orders, reservations, studies
 from search.space import spaces
 from search.storage import schema, statements
 from search.storage.databases import Database
 
 
-def enqueue(store: Database, of: study.Study, params: spaces.Params) -> int:
+def enqueue(store: Database, of: studies.Study, params: spaces.Params) -> int:
     """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
 
     Args:
@@ -46,7 +46,7 @@ def enqueue(store: Database, of: study.Study, params: spaces.Params) -> int:
         return store.write(work)
 
 
-def repeat(store: Database, of: study.Study, params: spaces.Params, count: int) -> list[int]:
+def repeat(store: Database, of: studies.Study, params: spaces.Params, count: int) -> list[int]:
     """Queues a configuration `count` times, with training seeds that no trial of it has had; returns the numbers.
 
     Raises:
@@ -76,7 +76,7 @@ def repeat(store: Database, of: study.Study, params: spaces.Params, count: int) 
         return store.write(work)
 
 
-def fill(store: Database, of: study.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
+def fill(store: Database, of: studies.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
     """Queues those whole configurations with a repeat that no trial has yet, in their order; returns how many.
 
     The budget grows to hold all that are wanted.
@@ -101,7 +101,7 @@ def fill(store: Database, of: study.Study, wanted: Iterable[tuple[spaces.Params,
         return store.write(work)
 
 
-def _numbers(of: study.Study) -> sqlalchemy.Select[tuple[int]]:
+def _numbers(of: studies.Study) -> sqlalchemy.Select[tuple[int]]:
     return (
         sqlalchemy.select(schema.trials.c.number)
         .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id)

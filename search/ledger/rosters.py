@@ -24,7 +24,7 @@ class Entry:
     """A worker's line in the roster; it writes it, and strikes it out when it ends."""
 
     study_id: int
-    worker: presence.Worker
+    worker: presence.Identity
     device: str
     grace_seconds: float
     worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
@@ -67,7 +67,7 @@ class Member:
 
 
 @dataclasses.dataclass(frozen=True)
-class Crew:
+class Roster:
     """A study's workers at one moment.
 
     Attributes:
@@ -82,7 +82,7 @@ class Crew:
         return {"workers": [dataclasses.asdict(member) for member in self.members], "orphans": list(self.orphans)}
 
 
-def call(store: Database, study_id: int) -> Crew:
+def read(store: Database, study_id: int) -> Roster:
     """Who is there."""
 
     def work(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
@@ -101,11 +101,11 @@ def call(store: Database, study_id: int) -> Crew:
     present, running = store.read(work)
     alive = {}
     for row in present:
-        worker = presence.Worker(row.name, row.host, row.pid, row.pid_started)
+        worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)
         if row.age < row.grace_seconds and not worker.is_dead():
             alive[worker] = row
     owners = [
-        (row.number, presence.Worker(row.worker, row.host, row.pid, row.pid_started)) for row in running if row.worker
+        (row.number, presence.Identity(row.worker, row.host, row.pid, row.pid_started)) for row in running if row.worker
     ]
     members = [
         Member(
@@ -116,4 +116,4 @@ def call(store: Database, study_id: int) -> Crew:
         )
         for worker, row in alive.items()
     ]
-    return Crew(tuple(members), {number: owner.name for number, owner in owners if owner not in alive})
+    return Roster(tuple(members), {number: owner.name for number, owner in owners if owner not in alive})

@@ -3,29 +3,29 @@
 import threading
 
 from search import errors
-from search.ledger import orders, study, summaries
+from search.ledger import orders, studies, summaries
 from search.storage import databases, histories
 from search.study import specs
-from search.worker import local, progress, signals, workforces
+from search.worker import processes, progress, signals, workforces
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 
 
-def begin(here: databases.Database, spec: specs.StudySpec) -> study.Study:
+def begin(here: databases.Database, spec: specs.StudySpec) -> studies.Study:
     """The study of a file, a new one or the one that is there, with notes for its user.
 
     Raises:
         errors.StudyExists: the one that is there has another space or training.
     """
-    found, notes = study.create_or_resume(here, spec)
+    found, notes = studies.create_or_resume(here, spec)
     for note in notes:
         progress.note(note)
     return found
 
 
-def supervise(here: databases.Database, of: study.Study, force: workforces.Workforce, label: str = "") -> int:
+def supervise(here: databases.Database, of: studies.Study, force: workforces.Workforce, label: str = "") -> int:
     """Runs local workers until the study is finished; returns the exit code.
 
     Args:
@@ -39,7 +39,7 @@ def supervise(here: databases.Database, of: study.Study, force: workforces.Workf
     view, log_file = progress.screen(of, label)
     stop = threading.Event()
     here.stop = stop
-    workers = local.LocalWorkers(force.arguments(of.name), {"SEARCH_STORAGE": here.url}, log_file)
+    workers = processes.Processes(force.arguments(of.name), {"SEARCH_STORAGE": here.url}, log_file)
     with signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(here, of, force, view, workers, stop, history)
     if stop.is_set():
@@ -47,7 +47,7 @@ def supervise(here: databases.Database, of: study.Study, force: workforces.Workf
         return 130 if interrupted.is_set() else 0
     if workers.exit_code and log_file:
         progress.err.print(workers.last_words(), highlight=False, markup=False)
-    if summary.order.state is orders.State.STOPPED:
+    if summary.order.state is orders.StudyState.STOPPED:
         progress.err.print(f"study {of.name!r} was stopped; `search run {of.name}` goes on", highlight=False)
     # a worker may have failed, and the others have done its share
     return 0 if summary.done >= summary.budget else workers.exit_code
@@ -55,10 +55,10 @@ def supervise(here: databases.Database, of: study.Study, force: workforces.Workf
 
 def _work(
     here: databases.Database,
-    of: study.Study,
+    of: studies.Study,
     force: workforces.Workforce,
     view: progress.Live | progress.Quiet,
-    workers: local.LocalWorkers,
+    workers: processes.Processes,
     stop: threading.Event,
     history: histories.History,
 ) -> summaries.Summary:

@@ -14,12 +14,12 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import allocations, claims, configurations, presence, roster, study
+from search.ledger import allocations, claims, configurations, presence, rosters, studies
 from search.space import spaces
 from search.storage.databases import Database
 from search.training import objectives, records
 from search.training.objectives import Result, Trial
-from search.worker import heart, owned, room
+from search.worker import hearts, ownership, threads
 
 log = logging.getLogger("search")
 
@@ -48,7 +48,7 @@ class Worker:
     def __init__(
         self,
         store: Database,
-        of: study.Study,
+        of: studies.Study,
         objective: Callable[[Trial], Result],
         stop: threading.Event,
         *,
@@ -63,11 +63,11 @@ class Worker:
     ) -> None:
         self._store, self._study, self._objective, self._save_seconds = store, of, objective, save_seconds
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
-        self._me = presence.Worker.this()
+        self._me = presence.Identity.this()
         self._watch = presence.Watch(grace_seconds)
-        self._entry = roster.Entry(of.study_id, self._me, device, grace_seconds)
+        self._entry = rosters.Entry(of.study_id, self._me, device, grace_seconds)
         self._history = store.history(of.study_id)
-        self._slots, self._need, self._room = slots, need, room.Room(slots, room.free_bytes)
+        self._slots, self._need, self._room = slots, need, threads.Admission(slots, threads.free_bytes)
 
     def run(self) -> allocations.NoTrial | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
@@ -77,14 +77,14 @@ class Worker:
         """
         try:
             watched = self._store, self._study, self._watch, self._entry, self._stop
-            with heart.Heart(*watched, self._parent, self._health_file) as beating:
+            with hearts.Heart(*watched, self._parent, self._health_file) as beating:
                 return self._work(beating)
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker
 
-    def _work(self, beating: heart.Heart) -> allocations.NoTrial | None:
+    def _work(self, beating: hearts.Heart) -> allocations.NoTrial | None:
         idle = IDLE_SECONDS
-        with room.Crew(self._slots, self._stop) as crew:
+        with threads.Threads(self._slots, self._stop) as crew:
             while not self._stop.is_set():
                 if not self._room.is_open:
                     crew.wait(IDLE_LIMIT_SECONDS)
@@ -104,12 +104,12 @@ class Worker:
                 idle = min(2 * idle, IDLE_LIMIT_SECONDS)
         return None
 
-    def _run_trial(self, claim: claims.Claim, beating: heart.Heart, crew: room.Crew) -> None:
+    def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, crew: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        trial = owned.OwnedTrial(self._store, self._study, claim, self._stop, self._save_seconds)
+        trial = ownership.OwnedTrial(self._store, self._study, claim, self._stop, self._save_seconds)
         with contextlib.ExitStack() as life:
             life.enter_context(beating.of(trial))
             place = life.enter_context(contextlib.ExitStack())
@@ -122,7 +122,7 @@ class Worker:
 
                 crew.start(train)
 
-    def _go_through(self, trial: owned.OwnedTrial, step: Callable[[], None]) -> bool:
+    def _go_through(self, trial: ownership.OwnedTrial, step: Callable[[], None]) -> bool:
         """Whether the step came to its end; else the trial was handed over, failed, or is lost."""
         try:
             try:
@@ -141,7 +141,7 @@ class Worker:
             log.info("trial=%d event=lost reason=%r worker=%s", trial.number, str(lost), self._me.name)
         return False
 
-    def _prepare(self, trial: owned.OwnedTrial, place: contextlib.ExitStack) -> None:
+    def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         params = configurations.configure(self._store, self._study, trial.claim, self._history)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= allocations.STALL_LIMIT - 1
@@ -149,7 +149,7 @@ class Worker:
         trial.begin(params)
         trial.tick()
 
-    def _train(self, trial: owned.OwnedTrial, place: contextlib.ExitStack) -> None:
+    def _train(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         try:
             result = self._objective(trial)
         except Exception as error:
@@ -169,12 +169,12 @@ class Worker:
             self._room.went_well()
         self._tell(trial, result.state, result.value, result.attrs)
 
-    def _fail(self, trial: owned.OwnedTrial, error: BaseException) -> None:
+    def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
         self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
 
-    def _tell(self, trial: owned.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
+    def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})

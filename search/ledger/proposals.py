@@ -23,7 +23,7 @@ STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class Ask:
     """What a sampler is asked.
 
     Attributes:
@@ -51,15 +51,15 @@ class Question:
         return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.snap(choose(p)))
 
 
-def propose(name: str, question: Question) -> spaces.Params:
+def propose(name: str, question: Ask) -> spaces.Params:
     """A whole configuration from the sampler of that name; nothing is written."""
     return SAMPLERS[name](question)
 
 
-def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Question], spaces.Params]:
+def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Ask], spaces.Params]:
     """A sampler of Optuna's that stores nothing."""
 
-    def sample(question: Question) -> spaces.Params:
+    def sample(question: Ask) -> spaces.Params:
         study, trial, sampler = question.study, question.trial, make(question.mixed_seed)
         sampler.before_trial(study, trial)
         relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
@@ -78,7 +78,7 @@ def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Question],
     return sample
 
 
-def _sobol(question: Question) -> spaces.Params:
+def _sobol(question: Ask) -> spaces.Params:
     """The trial's own point of one scrambled Sobol sequence over all parameters; those that do not exist skip theirs.
 
     Optuna's QMCSampler keeps its position in the study's attributes, where workers race for it, and leaves choices to
@@ -92,7 +92,7 @@ def _sobol(question: Question) -> spaces.Params:
     return question.complete(lambda parameter: parameter.at(float(point[parameter.name])))
 
 
-def _cma(question: Question) -> spaces.Params:
+def _cma(question: Ask) -> spaces.Params:
     """CMA-ES on the unit cube, told the complete trials generation by generation.
 
     Optuna's CmaEsSampler hands its state on as a pickle in a trial's attributes; here it is computed from the trials.
@@ -117,7 +117,7 @@ def _cma(question: Question) -> spaces.Params:
     return question.complete(lambda p: p.at(float(point[p.name])) if p.name in point else p.at(0.0))
 
 
-def _gp(question: Question) -> spaces.Params:
+def _gp(question: Ask) -> spaces.Params:
     """Optuna's Gaussian process over all parameters at once.
 
     It drops a parameter that some trial lacks: here such a trial is shown to it with the first value in its place,
@@ -137,7 +137,7 @@ def _gp(question: Question) -> spaces.Params:
     return _optuna(lambda _: samplers.GPSampler(seed=seed))(question)
 
 
-SAMPLERS: dict[str, Callable[[Question], spaces.Params]] = {
+SAMPLERS: dict[str, Callable[[Ask], spaces.Params]] = {
     # grouped: with plain TPE, width and activation leave the joint space after the first trial of depth 0
     "tpe": _optuna(lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed)),
     "random": _optuna(lambda seed: samplers.RandomSampler(seed=seed)),
