@@ -11,9 +11,9 @@ import click
 import optuna
 
 from search import errors
-from search.exports import exported, prediction
+from search.exports import model_files, predictions
 from search.ledger import orders, studies, summaries
-from search.reports import confirmation, page, reports, reproduction
+from search.reports import confirmations, contents, pages, reproductions
 from search.storage import addresses, databases
 from search.study import specs
 from search.training import networks, replays
@@ -96,14 +96,14 @@ def confirm(
     data_dir: str | os.PathLike[str] | None = None,
     device: str | None = None,
     engine: str | None = None,
-) -> confirmation.Confirmation:
+) -> confirmations.Confirmation:
     """Trains the best configurations again with fresh seeds and tests them once; see `search.confirmation`."""
     here, force = _open(storage), _force(workers, data_dir, device, engine)
     of = studies.load(here, name)
-    confirming = confirmation.prepare(here, of, top, seeds)
+    confirming = confirmations.prepare(here, of, top, seeds)
     workforces.check_training(confirming.spec, force)
     _check(supervision.supervise(here, confirming, force), confirming)
-    return confirmation.expect(here, of)
+    return confirmations.expect(here, of)
 
 
 def export(
@@ -117,7 +117,7 @@ def export(
     data_dir: str | os.PathLike[str] | None = None,
     device: str | None = None,
     engine: str | None = None,
-) -> exported.Exported:
+) -> model_files.Exported:
     """Writes the network of the best (confirmed) trial, or of one, as safetensors with its card beside it.
 
     Raises:
@@ -125,17 +125,17 @@ def export(
     """
     here, workforce = _open(storage), _force(None, data_dir, device, engine)
     of = studies.load(here, name)
-    files = exported.check_path(pathlib.Path(to), onnx, force)
-    choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
+    files = model_files.check_path(pathlib.Path(to), onnx, force)
+    choice = model_files.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
     train = networks.NetworkObjective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
-    return exported.export(choice, train, files)
+    return model_files.export(choice, train, files)
 
 
 def predict(
     model: str | os.PathLike[str], *images: str | os.PathLike[str], resize: bool = False, invert: bool = False
-) -> list[prediction.Prediction]:
+) -> list[predictions.Prediction]:
     """What an exported model takes PNG or JPEG files for; see `search.prediction`."""
-    return prediction.of_images(pathlib.Path(model), [pathlib.Path(path) for path in images], resize, invert)
+    return predictions.of_images(pathlib.Path(model), [pathlib.Path(path) for path in images], resize, invert)
 
 
 def report(
@@ -143,12 +143,12 @@ def report(
 ) -> pathlib.Path:
     """Writes the report of some studies into a folder and returns the path of its HTML page."""
     here = _open(storage)
-    experiments, more = reports.gather(here, [studies.load(here, name) for name in names])
-    return page.write(reports.build(experiments, title or reports.title(experiments), more), pathlib.Path(output))[0]
+    experiments, more = contents.gather(here, [studies.load(here, name) for name in names])
+    return pages.write(contents.build(experiments, title or contents.title(experiments), more), pathlib.Path(output))[0]
 
 
 def reproduce(
-    seeds: int = reproduction.SEEDS,
+    seeds: int = reproductions.SEEDS,
     trials: int = 10,
     *,
     output: str | os.PathLike[str] = "report",
@@ -159,9 +159,9 @@ def reproduce(
     """Repeats the whole lab and returns the path of its report's HTML page."""
     here, names = _open(storage), []
     force = _force(workers, data_dir, None, None)
-    for spec in reproduction.lab_specs():
+    for spec in reproductions.lab_specs():
         workforces.check_training(spec, force)
-    steps = reproduction.run(
+    steps = reproductions.run(
         here,
         lambda spec: supervision.begin(here, spec),
         lambda study, label: supervision.supervise(here, study, force, label),
@@ -171,7 +171,7 @@ def reproduce(
     for step in steps:
         _check(step.code, step.of)
         names.append(step.of.name)
-    return report(*names, output=output, title=reproduction.LAB_TITLE, storage=storage)
+    return report(*names, output=output, title=reproductions.LAB_TITLE, storage=storage)
 
 
 def _open(storage: str | None) -> databases.Database:

@@ -22,25 +22,25 @@ from matplotlib import image
 from optuna.trial import TrialState
 from playwright import sync_api
 
-from search.dashboard import curves, dashboard, metrics
+from search.dashboard import curves, metrics, servers
 from search.ledger import allocations, claims, configurations, presence, queues, studies
 from search.storage import databases
 from search.study import notes, specs
 
 Make = Callable[..., studies.Study]
 PASSWORD = "to write"  # noqa: S105
-HASH = dashboard.hash_password(PASSWORD)
+HASH = servers.hash_password(PASSWORD)
 ME = presence.Identity.this()
 
 
-def ask(door: dashboard.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, str]:
+def ask(door: servers.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, str]:
     """The door's answer to a request: status and text."""
     status, out = ask_bytes(door, path, method, body, **headers)
     return status, out.decode()
 
 
 def ask_bytes(
-    door: dashboard.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str
+    door: servers.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str
 ) -> tuple[int, bytes]:
     path, _, query = path.partition("?")
     environ: dict[str, Any] = {"HTTP_HOST": "localhost:8080", "REQUEST_METHOD": method, "PATH_INFO": path}
@@ -73,7 +73,7 @@ def test_everybody_reads(opened: databases.Database, make_study: Make) -> None:
     """The dashboard's pages and its API answer; a study has its settings as note, a trial its reason and worker."""
     of = make_study()
     finish(opened, of, [0.2, 0.1], TrialState.PRUNED, "hopeless after epoch 2")
-    door = dashboard.Door(opened)
+    door = servers.Door(opened)
     assert ask(door, "/")[0] == 302
     assert "<html" in ask(door, "/dashboard")[1]
     assert ask(door, f"/dashboard/studies/{of.study_id}")[0] == 200
@@ -105,7 +105,7 @@ def test_writes_are_refused(opened: databases.Database, make_study: Make, method
     """Any method but GET and HEAD is answered 405, and nothing has changed."""
     of = make_study()
     body = json.dumps({"study_name": "more", "directions": ["maximize"]}).encode()
-    status, text = ask(dashboard.Door(opened), path, method, body, HTTP_AUTHORIZATION=basic(PASSWORD))
+    status, text = ask(servers.Door(opened), path, method, body, HTTP_AUTHORIZATION=basic(PASSWORD))
     assert (status, text) == (405, "this dashboard only reads\n")
     assert studies.names(opened) == [of.name]
     assert [each.study_name for each in opened.optuna.get_all_studies()] == [of.name]
@@ -114,7 +114,7 @@ def test_writes_are_refused(opened: databases.Database, make_study: Make, method
 def test_the_password_opens_writing(opened: databases.Database, make_study: Make) -> None:
     """With it the dashboard writes; without it, with another or from another origin it does not."""
     of = make_study()
-    door = dashboard.Door(opened, password_hash=HASH)
+    door = servers.Door(opened, password_hash=HASH)
     path, body = f"/api/studies/{of.study_id}/note", json.dumps({"body": "changed", "version": 2}).encode()
     assert ask(door, path, "PUT", body)[0] == 401
     for wrong in (
@@ -138,7 +138,7 @@ def test_a_study_deleted_on_the_dashboard_is_gone(opened: databases.Database, ma
     """Its pictures need no deleting, and its metrics end."""
     of = make_study()
     finish(opened, of, [0.2], TrialState.COMPLETE)
-    door = dashboard.Door(opened, password_hash=HASH)
+    door = servers.Door(opened, password_hash=HASH)
     assert of.name in ask(door, "/metrics")[1]
     assert ask(door, f"/api/studies/{of.study_id}", "DELETE", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 204
     assert studies.names(opened) == []
@@ -156,12 +156,12 @@ def test_a_study_deleted_on_the_dashboard_is_gone(opened: databases.Database, ma
 )  # fmt: skip
 def test_only_known_hosts(opened: databases.Database, host: str, status: int) -> None:
     """Another Host header is refused on every page; health and metrics are exempt."""
-    door = dashboard.Door(opened, hosts=["Lab.example"])
+    door = servers.Door(opened, hosts=["Lab.example"])
     assert ask(door, "/dashboard", HTTP_HOST=host)[0] == status
     assert ask(door, "/api/studies", HTTP_HOST=host)[0] == status
     assert ask(door, "/healthz", HTTP_HOST=host) == (200, "ok\n")
     assert ask(door, "/metrics", HTTP_HOST=host)[0] == 200
-    assert ask(dashboard.Door(opened, hosts=["*"]), "/dashboard", HTTP_HOST=host)[0] == 200
+    assert ask(servers.Door(opened, hosts=["*"]), "/dashboard", HTTP_HOST=host)[0] == 200
 
 
 def test_finished_trials_have_their_learning_curve(opened: databases.Database, make_study: Make) -> None:
@@ -170,7 +170,7 @@ def test_finished_trials_have_their_learning_curve(opened: databases.Database, m
     whole = finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
     finish(opened, of, [], TrialState.PRUNED, "hopeless before training")
     broken = finish(opened, of, [float("nan"), float("inf"), 0.5], TrialState.FAIL, "ValueError: $x$ | $\\frac{1$")
-    door = dashboard.Door(opened)
+    door = servers.Door(opened)
     running = allocations.take(opened, of, ME, presence.Watch(30.0))
     assert isinstance(running, claims.Claim)
     claims.report(opened, running, {1: 0.5}, 1.0, {})
@@ -209,12 +209,12 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
     queues.enqueue(opened, of, {"depth": 0})
     gone = presence.Identity("host:2", ME.host, 2**22 + 1, 1.0)  # no process has this pid
     assert isinstance(allocations.take(opened, of, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
-    orphaned = samples(ask(dashboard.Door(opened), "/metrics")[1])
+    orphaned = samples(ask(servers.Door(opened), "/metrics")[1])
     assert orphaned['search_orphans{study="quick"}'] == 1
     adopted = allocations.take(opened, of, ME, presence.Watch(30.0))
     assert isinstance(adopted, claims.Claim)
     assert adopted.how == "adopted"
-    found = samples(ask(dashboard.Door(opened), "/metrics")[1])
+    found = samples(ask(servers.Door(opened), "/metrics")[1])
     assert found == {
         'search_trials{state="complete",study="quick"}': 1,
         'search_trials{state="pruned",study="quick"}': 1,
@@ -248,7 +248,7 @@ def test_rates_are_those_of_the_last_minute() -> None:
 def test_a_database_that_is_away_shows(postgres: Server) -> None:
     """Health and metrics say 503 with the reason while Postgres is stopped, and are well again after."""
     here = databases.Database(postgres.new_database(), patience_seconds=1)
-    door = dashboard.Door(here)
+    door = servers.Door(here)
     assert ask(door, "/healthz")[0] == ask(door, "/metrics")[0] == 200
     postgres.control("stop", "-m", "fast")
     try:
@@ -347,7 +347,7 @@ def test_several_ask_at_once(opened: databases.Database, make_study: Make) -> No
     """Threads that read pages, pictures and metrics at the same time all get theirs."""
     of = make_study(trials=20)
     ids = [finish(opened, of, [0.1, 0.2], TrialState.COMPLETE) for _ in range(4)]
-    door = dashboard.Door(opened)
+    door = servers.Door(opened)
     artifact = "/artifacts/{}/{}/00000000-0000-0000-0000-{:012x}"
     paths = [artifact.format(of.study_id, each, each) for each in ids]
     paths += ["/metrics", f"/api/studies/{of.study_id}?after=0", "/healthz"]

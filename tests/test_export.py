@@ -23,7 +23,7 @@ from models import errors as model_errors
 from models import recipe as recipes
 from search import errors
 from search.cli import commands
-from search.exports import exported, prediction
+from search.exports import model_files, predictions
 from search.ledger import queues, studies
 from search.storage import databases
 from search.training import networks
@@ -164,10 +164,10 @@ def test_an_exported_model_is_the_stored_trial(
     trial = trained(opened, of)
     path = tmp_path / "model.safetensors"
     train = networks.NetworkObjective(of.spec, pathlib.Path("unused"))
-    choice = exported.choose(opened, of)
-    found = exported.export(choice, train, exported.check_path(path, onnx=False, force=False))
+    choice = model_files.choose(opened, of)
+    found = model_files.export(choice, train, model_files.check_path(path, onnx=False, force=False))
     assert (found.accuracy, found.replay.is_same) == (pytest.approx(trial.value, abs=1e-6), True)
-    tested = prediction.of_test_set(path, pathlib.Path("unused"))
+    tested = predictions.of_test_set(path, pathlib.Path("unused"))
     assert (tested.accuracy, tested.images) == (pytest.approx(trial.value, abs=1e-6), 200)
     card = (tmp_path / "model.md").read_text()
     assert f"**{trial.value:.4f}** of the 200 test images" in card
@@ -183,11 +183,11 @@ def test_an_exported_model_is_the_stored_trial(
     assert isinstance(classes, torch.Tensor)
     assert torch.equal(classes, classifier.load(path).logits(images).argmax(dim=1))
     with pytest.raises(errors.InputError, match="model.safetensors exists already; --force replaces it"):
-        exported.check_path(path, onnx=False, force=False)
+        model_files.check_path(path, onnx=False, force=False)
     with pytest.raises(errors.InputError, match="must lie in a folder that exists"):
-        exported.check_path(tmp_path / "none" / "model.safetensors", onnx=False, force=False)
+        model_files.check_path(tmp_path / "none" / "model.safetensors", onnx=False, force=False)
     with pytest.raises(errors.InputError, match="must end in .safetensors"):
-        exported.check_path(tmp_path / "model.pt", onnx=False, force=False)
+        model_files.check_path(tmp_path / "model.pt", onnx=False, force=False)
 
 
 @pytest.mark.slow

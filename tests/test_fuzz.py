@@ -18,7 +18,7 @@ from test_checkpoint import SAVED, take
 from test_dashboard import HASH, ask_bytes
 
 from search import cli, errors
-from search.dashboard import dashboard
+from search.dashboard import servers
 from search.ledger import backups, checkpoints, studies, summaries
 from search.storage import addresses, databases, schema
 from search.study import specs
@@ -268,7 +268,7 @@ def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
     here = databases.Database(f"sqlite:///{tmp_path}/s.db")
     of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
     trial_id = take(here, of).trial_id
-    door = dashboard.Door(here, password_hash=HASH)
+    door = servers.Door(here, password_hash=HASH)
     every = [*optuna_models.BaseModel.metadata.sorted_tables, *schema.ours.sorted_tables]
 
     def rows() -> list[Any]:

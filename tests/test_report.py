@@ -15,7 +15,7 @@ from playwright import sync_api
 
 from search import errors
 from search.ledger import queues, studies, summaries
-from search.reports import evidence, figures, page
+from search.reports import evidence, figures, pages
 from search.storage import databases
 from search.study import specs
 from search.training import records
@@ -243,14 +243,19 @@ def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
     """Reasons and names come from anywhere: the page shows them and runs nothing."""
     evil = "<script>alert(1)</script> | `<b>`"
     picture = figures.bars("bars", evil, {evil: 0.5}, "share")
-    blocks = [page.Text(evil), page.Bullets([evil]), page.Table([evil], [[evil]], evil), page.Drawing(picture, evil)]
-    whole = page.Page(evil, evil, [(evil, evil)], [page.Chapter(evil, blocks)])
-    html = page.html(whole)
+    blocks = [
+        pages.Text(evil),
+        pages.Bullets([evil]),
+        pages.Table([evil], [[evil]], evil),
+        pages.Drawing(picture, evil),
+    ]
+    whole = pages.Page(evil, evil, [(evil, evil)], [pages.Chapter(evil, blocks)])
+    html = pages.html(whole)
     assert "<script" not in html
     assert "<b>" not in html
-    assert "\\|" in page.markdown(whole)
+    assert "\\|" in pages.markdown(whole)
     with pytest.raises(errors.InputError, match="must be a folder"):
-        page.write(whole, pathlib.Path("/proc/report"))
+        pages.write(whole, pathlib.Path("/proc/report"))
 
 
 def test_waiting_trials_fill_what_is_missing(opened: databases.Database, tmp_path: pathlib.Path) -> None:

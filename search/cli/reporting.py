@@ -46,16 +46,13 @@ def write_report(
     here: databases.Database, studies: list[studies.Study], output: pathlib.Path, title: str | None, as_json: bool
 ) -> None:
     """Builds the page, writes it, and says where it is."""
-    from search.reports import (
-        page,  # figures take a second to import
-        reports,  # figures take a second to import
-    )
+    from search.reports import contents, pages
 
     with answers.err.status("drawing ..."):
-        experiments, confirmations = reports.gather(here, studies)
-        heading = title or reports.title(experiments)
-        html, markdown = page.write(reports.build(experiments, heading, confirmations), output)
-    judged = reports.verdicts(experiments)
+        experiments, confirmations = contents.gather(here, studies)
+        heading = title or contents.title(experiments)
+        html, markdown = pages.write(contents.build(experiments, heading, confirmations), output)
+    judged = contents.verdicts(experiments)
     if as_json:
         found = [
             {"study": each.study, "claim": each.claim, "verdict": str(finding.verdict), "evidence": finding.evidence}
@@ -93,23 +90,23 @@ def confirm(
     Example:
       search confirm lab --top 5 --seeds 3
     """
-    from search.reports import confirmation
+    from search.reports import confirmations
 
     here = databases.open_existing(storage)
     of = studies.load(here, name)
     summary = summaries.summary(here, of)
     if summary.done < summary.budget:
         answers.err.print(f"note: {of.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
-    confirming = confirmation.prepare(here, of, top, seeds, other_name)
+    confirming = confirmations.prepare(here, of, top, seeds, other_name)
     workforces.check_training(confirming.spec, force)
     if code := supervision.supervise(here, confirming, force):
         return code
-    found = confirmation.expect(here, of, other_name)
+    found = confirmations.expect(here, of, other_name)
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return 0
     answers.out.print(tables.of_confirmation(found))
-    answers.out.print(confirmation.sentence(found), style="bold green", highlight=False, markup=False, soft_wrap=True)
+    answers.out.print(confirmations.sentence(found), style="bold green", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -132,13 +129,13 @@ def reproduce(
       search reproduce
       search reproduce --seeds 3 --trials 100 --output lab-report
     """
-    from search.reports import reproduction
+    from search.reports import reproductions
 
     here = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
     started, studies = time.monotonic(), []
-    for spec in reproduction.lab_specs():
+    for spec in reproductions.lab_specs():
         workforces.check_training(spec, force)
-    steps = reproduction.run(
+    steps = reproductions.run(
         here,
         lambda spec: supervision.begin(here, spec),
         lambda study, label: supervision.supervise(here, study, force, label),
@@ -151,7 +148,7 @@ def reproduce(
         summary = summaries.summary(here, step.of)
         studies.append(step.of)
         answers.err.print(f"{step.of.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
-    write_report(here, studies, output, reproduction.LAB_TITLE, as_json)
+    write_report(here, studies, output, reproductions.LAB_TITLE, as_json)
     if not as_json:
         answers.out.print(f"the whole lab took {words.duration(time.monotonic() - started)}", highlight=False)
     return 0

@@ -12,7 +12,7 @@ from search.training import records
 from search.worker import progress
 
 if TYPE_CHECKING:
-    from search.reports import confirmation
+    from search.reports import confirmations
 
 
 def of_trials(summary: summaries.Summary) -> table.Table:
@@ -69,7 +69,7 @@ def plain(*names: str) -> table.Table:
     return grid
 
 
-def of_confirmation(found: "confirmation.Confirmation") -> table.Table:
+def of_confirmation(found: "confirmations.Confirmation") -> table.Table:
     """Confirmed configurations, a row each."""
     grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in ("configuration", "search", "test", "±", "optimism"):

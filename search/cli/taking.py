@@ -14,7 +14,7 @@ from search.ledger import studies, summaries
 from search.storage import databases
 
 if TYPE_CHECKING:
-    from search.exports import prediction
+    from search.exports import predictions
 
 SHOWN = 3  # most probable classes of an image
 
@@ -60,15 +60,15 @@ def export(
     """
     here = databases.open_existing(storage)
     of = studies.load(here, name)
-    from search.exports import exported
+    from search.exports import model_files
     from search.training import networks
 
-    files = exported.check_path(path, onnx, force)
-    choice = exported.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
+    files = model_files.check_path(path, onnx, force)
+    choice = model_files.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
     train = networks.NetworkObjective(choice.of.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
         task = bar.add_task(f"trial {choice.trial.number}", total=max(choice.trial.intermediate_values, default=0))
-        found = exported.export(choice, train, files, lambda epoch: bar.update(task, completed=epoch))
+        found = model_files.export(choice, train, files, lambda epoch: bar.update(task, completed=epoch))
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return
@@ -108,10 +108,10 @@ def predict(
     """
     if bool(images) == test_set:
         raise errors.InputError("predict takes either IMAGE... or --test-set")
-    from search.exports import prediction  # torch takes seconds
+    from search.exports import predictions  # torch takes seconds
 
     if test_set:
-        tested = prediction.of_test_set(model, data_dir)
+        tested = predictions.of_test_set(model, data_dir)
         if as_json:
             click.echo(json.dumps(tested.as_json()))
             return
@@ -121,14 +121,14 @@ def predict(
         answers.out.print(grid)
         click.echo(f"accuracy {tested.accuracy:.4f} on {tested.images:,} test images, mean loss {tested.loss:.4f} nats")
         return
-    found = prediction.of_images(model, images, resize, invert)
+    found = predictions.of_images(model, images, resize, invert)
     if as_json:
         click.echo(json.dumps([each.as_json() for each in found]))
         return
     answers.out.print(_table(found))
 
 
-def _table(found: "list[prediction.Prediction]") -> table.Table:
+def _table(found: "list[predictions.Prediction]") -> table.Table:
     grid = tables.plain("image", "class", "probability", "else", "note")
     for each in found:
         first, *others = list(each.ranked.items())[:SHOWN]

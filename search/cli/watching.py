@@ -130,7 +130,7 @@ def dashboard(
       search dashboard --port 9000
       search dashboard --hash-password > dashboard-password-hash
     """
-    from search.dashboard import dashboard as door  # plots and a web server: `search status` must not wait for them
+    from search.dashboard import servers as door  # plots and a web server: `search status` must not wait for them
 
     if hash_password:
         click.echo(door.hash_password(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))

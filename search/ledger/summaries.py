@@ -8,8 +8,7 @@ import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from search import errors, words
-from search.ledger import orders
-from search.ledger import studies as studies
+from search.ledger import orders, studies
 from search.storage import histories, schema, statements
 from search.storage.databases import Database
 from search.study import pruners

@@ -18,7 +18,7 @@ BASELINE_LOSSES = (2.2677, 2.2252, 2.1474, 2.0236, 1.8273, 1.5340, 1.2899, 1.136
 
 
 @dataclasses.dataclass(frozen=True)
-class Trial:
+class PublishedTrial:
     """A trial of the published search: its configuration, and its accuracy and average loss after ten epochs."""
 
     params: dict[str, Any]
@@ -28,11 +28,11 @@ class Trial:
 
 def _trial(
     learning_rate: float, batch_size: int, depth: int, width: int, activation: str, accuracy: float, loss: float
-) -> Trial:
+) -> PublishedTrial:
     params: dict[str, Any] = {"learning_rate": learning_rate, "batch_size": batch_size, "depth": depth}
     if depth:  # the lab printed width and activation at depth 0 too, where they mean nothing
         params |= {"width": width, "activation": activation}
-    return Trial(params, accuracy, loss)
+    return PublishedTrial(params, accuracy, loss)
 
 
 TRIALS = (

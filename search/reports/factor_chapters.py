@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from search import words
 from search.reports import evidence, figures, lab
 from search.reports.evidence import Experiment, Runs
-from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
+from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 from search.reports.takeaways import LEARNS, show
 from search.training import records
 

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from models import classifier, onnx_graph
 from models import recipe as recipes
-from search import errors, whole_file
-from search.exports import model_card
+from search import errors, files
+from search.exports import cards
 from search.ledger import studies, summaries
-from search.reports import confirmation, evidence
+from search.reports import confirmations, evidence
 from search.storage import databases
 from search.training import networks, records, replays
 
@@ -69,7 +69,7 @@ def choose(here: databases.Database, of: studies.Study, trial: FrozenTrial | Non
                 f"--trial must name a complete trial of study {of.name!r}: trial {trial.number} is {trial.state.name}"
             )
         return Choice(of, trial, "It was asked for by its number.")
-    found = confirmation.read(here, of)
+    found = confirmations.read(here, of)
     if found is not None:
         confirming, runs = studies.find(here, found.name), found.best.runs
         if confirming is not None:
@@ -89,22 +89,22 @@ def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Pat
     Raises:
         errors.InputError: one is there already and may not be replaced, or its folder is not there.
     """
-    files = [path, path.with_suffix(".md"), path.with_name(f"{path.stem}-confusion.png")]
-    files += [path.with_suffix(".onnx")] if onnx else []
+    paths = [path, path.with_suffix(".md"), path.with_name(f"{path.stem}-confusion.png")]
+    paths += [path.with_suffix(".onnx")] if onnx else []
     if not path.parent.is_dir():
         raise errors.InputError(f"--to {path} must lie in a folder that exists, got {path.parent}")
     if path.suffix != ".safetensors":
         raise errors.InputError(f"--to must end in .safetensors, got {path}")
-    for each in files:
+    for each in paths:
         if each.is_dir() or (each.exists() and not force):
             raise errors.InputError(f"--to {path}: {each} exists already; --force replaces it")
-    return tuple(files)
+    return tuple(paths)
 
 
 def export(
     choice: Choice,
     train: networks.NetworkObjective,
-    files: Sequence[pathlib.Path],
+    paths: Sequence[pathlib.Path],
     tick: Callable[[int], None] = lambda epoch: None,
 ) -> Exported:
     """Trains the trial again, and writes what `check_path` named.
@@ -117,7 +117,7 @@ def export(
     about = {"study": choice.of.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
     logits = model.logits(data.test_images)
-    facts = model_card.Facts(
+    facts = cards.Facts(
         study=choice.of.name,
         trial=choice.trial.number,
         dataset=data.name,
@@ -128,16 +128,16 @@ def export(
         replay=replay,
         provenance=train.provenance,
     )
-    path, card, picture, *graph = files
+    path, card, picture, *graph = paths
     written = {
         path: classifier.dump(model),
-        card: model_card.markdown(model, facts, path.name, picture.name).encode(),
-        picture: model_card.picture(model, facts).png,
+        card: cards.markdown(model, facts, path.name, picture.name).encode(),
+        picture: cards.picture(model, facts).png,
         **{each: onnx_graph.dump(model) for each in graph},
     }
     for each, content in written.items():
         try:
-            whole_file.write(each, content)
+            files.write(each, content)
         except OSError as error:
             raise errors.InputError(f"{each} cannot be written: {error.strerror}") from error
-    return Exported(choice, tuple(files), facts.accuracy, replay)
+    return Exported(choice, tuple(paths), facts.accuracy, replay)

@@ -7,9 +7,9 @@ from optuna.trial import TrialState
 
 from search import words
 from search.ledger import studies, summaries
-from search.reports import chapters, confirmation, lab, page, search_chapter, takeaways
+from search.reports import confirmations, factor_chapters, lab, pages, search_chapters, takeaways
 from search.reports.evidence import Experiment
-from search.reports.page import Block, Bullets, Chapter, Table, Text
+from search.reports.pages import Block, Bullets, Chapter, Table, Text
 from search.reports.takeaways import Verdict
 from search.storage import databases
 from search.training import records
@@ -34,32 +34,32 @@ def title(experiments: Sequence[Experiment]) -> str:
 def gather(here: databases.Database, studies: Sequence[studies.Study]) -> tuple[list[Experiment], list[Chapter]]:
     """The studies as experiments, and a chapter for each that is confirmed."""
     experiments = [Experiment.of(summaries.summary(here, of)) for of in studies]
-    found = [confirmation.read(here, of) for of in studies if of.spec.training is not None]
+    found = [confirmations.read(here, of) for of in studies if of.spec.training is not None]
     return experiments, [confirmation_chapter(each) for each in found if each is not None]
 
 
-def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapter] = ()) -> page.Page:
+def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapter] = ()) -> pages.Page:
     """The whole report.
 
     Args:
         more: chapters that follow the experiments' own.
     """
-    colours = chapters.palette(experiments)
+    colours = factor_chapters.palette(experiments)
     found = []
     if judged := verdicts(experiments):
         found.append(_judgement(judged))
     for experiment in experiments:
-        of = search_chapter.chapter if experiment.is_search else lambda e: chapters.chapter(e, colours)
+        of = search_chapters.chapter if experiment.is_search else lambda e: factor_chapters.chapter(e, colours)
         found.append(of(experiment))
     found += [*more, Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)])]
     names = ", ".join(f"`{experiment.name}`" for experiment in experiments)
     noun = "Studies" if len(experiments) > 1 else "Study"
-    return page.Page(heading, f"{noun} {names}.", _facts(experiments), found)
+    return pages.Page(heading, f"{noun} {names}.", _facts(experiments), found)
 
 
 def verdicts(experiments: Sequence[Experiment]) -> list[tuple[takeaways.Takeaway, takeaways.Finding]]:
     """The takeaways of the lab's studies that are there, each with what the trials say of it."""
-    known = {experiment.name: experiment for experiment in experiments if chapters.has_accuracy(experiment)}
+    known = {experiment.name: experiment for experiment in experiments if factor_chapters.has_accuracy(experiment)}
     return [(each, each.find(known)) for each in takeaways.TAKEAWAYS if each.study in known]
 
 
@@ -75,7 +75,7 @@ def _judgement(judged: Sequence[tuple[takeaways.Takeaway, takeaways.Finding]]) -
     return Chapter("The lab's takeaways", [Text(text), Table(headings, rows, "Verdicts on the lab's takeaways.")])
 
 
-def confirmation_chapter(found: confirmation.Confirmation) -> Chapter:
+def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
     """What the chosen configurations are worth on images and seeds by which they were not chosen."""
     rows = []
     for entry in found.entries:
@@ -83,7 +83,7 @@ def confirmation_chapter(found: confirmation.Confirmation) -> Chapter:
         rows.append([words.configuration(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
     caption = f"The best of `{found.searched}`, trained on all images with {found.seeds} fresh seeds."
-    sentence = confirmation.sentence(found)
+    sentence = confirmations.sentence(found)
     optimism = f"Optimism over the configurations: {takeaways.show(found.optimism, signed=True)}."
     blocks: list[Block] = [
         Text(f"{sentence[0].upper()}{sentence[1:]}."),
@@ -101,7 +101,7 @@ def _facts(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
     if search is not None and search.summary.best is not None:
         metric = search.summary.study.spec.study.metric
         facts.append((f"best {metric} of `{search.name}`".replace("`", ""), f"{search.summary.best.value:.4f}"))
-        if chapters.has_accuracy(search):
+        if factor_chapters.has_accuracy(search):
             facts.append(("the lab's best", f"{lab.BEST_ACCURACY:.4f}"))
     facts.append(("training time", words.duration(sum(experiment.summary.seconds for experiment in experiments))))
     if pruned := sum(trial.state == TrialState.PRUNED for trial in trials):

@@ -8,7 +8,7 @@ from torch import nn
 
 from models.classifier import Classifier
 from search.reports import evidence, figures, takeaways
-from search.reports.page import Table, table_markdown
+from search.reports.pages import Table, table_markdown
 from search.training import replays
 
 

@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import words
 from search.ledger import sentences
-from search.reports import chapters, figures, lab
+from search.reports import factor_chapters, figures, lab
 from search.reports.evidence import Experiment
-from search.reports.page import Block, Bullets, Chapter, Drawing, Table, Text
+from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 from search.training import records
 
 TABLE_TRIALS = 60
@@ -36,7 +36,7 @@ def chapter(experiment: Experiment) -> Chapter:
     if any(trial.state == TrialState.PRUNED for trial in ended):
         blocks += [_pruned(experiment), _shares(experiment)]
     blocks.append(_trials(experiment))
-    if chapters.has_accuracy(experiment) and (published := _published(experiment)):
+    if factor_chapters.has_accuracy(experiment) and (published := _published(experiment)):
         blocks.append(published)
     return Chapter(f"{experiment.name}: the search", blocks)
 
@@ -59,9 +59,9 @@ def _setting(experiment: Experiment) -> str:
 
 
 def _marks(experiment: Experiment) -> list[figures.Mark]:
-    if not chapters.has_accuracy(experiment):
+    if not factor_chapters.has_accuracy(experiment):
         return []
-    return [chapters.HUMAN, figures.Mark("the lab's best 0.8607", lab.BEST_ACCURACY)]
+    return [factor_chapters.HUMAN, figures.Mark("the lab's best 0.8607", lab.BEST_ACCURACY)]
 
 
 def _best_so_far(experiment: Experiment, trials: Sequence[FrozenTrial]) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jinja2
 import markupsafe
 
-from search import errors, whole_file
+from search import errors, files
 from search.reports import figures
 
 TEMPLATES = jinja2.PackageLoader("search.reports", "templates")
@@ -97,16 +97,16 @@ def write(page: Page, folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]
     Raises:
         errors.InputError: the folder cannot be made or written.
     """
-    files = {folder / "report.html": html(page).encode(), folder / "report.md": markdown(page).encode()}
+    texts = {folder / "report.html": html(page).encode(), folder / "report.md": markdown(page).encode()}
     drawings = [block for chapter in page.chapters for block in chapter.blocks if isinstance(block, Drawing)]
     pictures = {folder / FIGURES / f"{each.picture.name}.png": each.picture.png for each in drawings}
     try:
-        for path, content in {**pictures, **files}.items():
+        for path, content in {**pictures, **texts}.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole_file.write(path, content)
+            files.write(path, content)
     except OSError as error:
         raise errors.InputError(f"--output {folder} must be a folder that can be written: {error.strerror}") from error
-    html_path, markdown_path = files
+    html_path, markdown_path = texts
     return html_path, markdown_path
 
 
