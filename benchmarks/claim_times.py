@@ -38,24 +38,24 @@ def work(url: str, name: str) -> list[tuple[int, str, float]]:
     from search.ledger import allocations, claims, configurations, presence, studies
     from search.storage import databases
 
-    here = databases.Database(url)
-    of = studies.find(here, name)
-    if of is None:
+    database = databases.Database(url)
+    study = studies.find(database, name)
+    if study is None:
         raise LookupError(name)
-    me, watch, history = presence.Identity.this(), presence.Watch(), here.history(of.study_id)
+    me, watch, history = presence.Identity.this(), presence.Watch(), database.history(study.study_id)
     times = []
     while True:
         started = time.perf_counter()
-        claim = allocations.take(here, of, me, watch)
+        claim = allocations.take(database, study, me, watch)
         if claim is allocations.NoTrial.WAIT:
             threading.Event().wait(0.05)
             continue
         if not isinstance(claim, claims.Claim):
             return times
         claimed = time.perf_counter()
-        params = configurations.configure(here, of, claim, history)
+        params = configurations.configure(database, study, claim, history)
         configured = time.perf_counter()
-        claims.tell(here, claim, TrialState.COMPLETE, formula(params), {})
+        claims.tell(database, claim, TrialState.COMPLETE, formula(params), {})
         times.append((claim.number, "claim", claimed - started))
         times.append((claim.number, "configure", configured - claimed))
 
@@ -75,13 +75,13 @@ def main() -> int:
         with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
             times = [one for each in pool.starmap(work, [(url, name)] * options.workers) for one in each]
         taken = time.perf_counter() - started
-        here = databases.Database(url)
-        of = studies.find(here, name)
-        if of is None:
+        database = databases.Database(url)
+        study = studies.find(database, name)
+        if study is None:
             raise LookupError(name)
-        trials = summaries.summary(here, of).trials
-        here.close()
-    keys = collections.Counter(of.spec.space.key(trial.params) for trial in trials)
+        trials = summaries.summary(database, study).trials
+        database.close()
+    keys = collections.Counter(study.spec.space.key(trial.params) for trial in trials)
     print(f"{len(trials)} trials by {options.workers} workers in {taken:.1f} s, {len(trials) - len(keys)} duplicates")
     for low, high in WINDOWS:
         for part in ("claim", "configure"):

@@ -49,12 +49,12 @@ def work(url: str, name: str, trial_seconds: float, begun: Barrier, ended: Event
             trial.report(epoch, 0.5, {})
         return Result(TrialState.COMPLETE, 0.5, {})
 
-    here = databases.Database(url)
-    of = studies.find(here, name)
-    if of is None:
+    database = databases.Database(url)
+    study = studies.find(database, name)
+    if study is None:
         raise LookupError(name)
     begun.wait()
-    loops.Worker(here, of, objective, stop).run()
+    loops.Worker(database, study, objective, stop).run()
 
 
 def server_seconds(postmaster: psutil.Process, gone: dict[int, float]) -> float:
@@ -77,9 +77,9 @@ def new_study(url: str, sampler: str) -> str:
     name = f"load-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"').replace("trials = 10", "trials = 20000")
-    here = databases.Database(url)
-    studies.create(here, specs.parse(text, name))
-    here.close()
+    database = databases.Database(url)
+    studies.create(database, specs.parse(text, name))
+    database.close()
     return name
 
 

@@ -52,9 +52,9 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
         return result
 
     with tempfile.TemporaryDirectory() as folder:
-        here = databases.Database(f"sqlite:///{folder}/search.db")
-        loops.Worker(here, studies.create(here, spec), timed, threading.Event()).run()
-        here.close()
+        database = databases.Database(f"sqlite:///{folder}/search.db")
+        loops.Worker(database, studies.create(database, spec), timed, threading.Event()).run()
+        database.close()
     return ends
 
 

@@ -61,13 +61,13 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
     from search.training import networks
     from search.worker import loops
 
-    here = databases.Database(url)
-    of = studies.find(here, name)
-    if of is None:
+    database = databases.Database(url)
+    study = studies.find(database, name)
+    if study is None:
         raise LookupError(name)
-    train = networks.NetworkObjective(of.spec, crew.data_dir, crew.device, crew.engine)
+    train = networks.NetworkObjective(study.spec, crew.data_dir, crew.device, crew.engine)
     gate.wait()
-    loops.Worker(here, of, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
+    loops.Worker(database, study, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
     memory.put(psutil.Process().memory_full_info().uss)
     gate.wait()
 
@@ -87,9 +87,9 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
         text = text.replace(old, new)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/studies.db"
-        here = databases.Database(url)
-        of = studies.create(here, specs.parse(text.replace("trials = 10", "trials = 1"), name))
-        queues.fill(here, of, wanted)
+        database = databases.Database(url)
+        study = studies.create(database, specs.parse(text.replace("trials = 10", "trials = 1"), name))
+        queues.fill(database, study, wanted)
         context = multiprocessing.get_context("spawn")
         gate, memory = context.Barrier(crew.workers + 1), context.SimpleQueue()
         processes = [context.Process(target=work, args=(url, name, crew, gate, memory)) for _ in range(crew.workers)]
@@ -101,8 +101,8 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
         taken = time.perf_counter() - started
         for process in processes:
             process.join()
-        trials = summaries.summary(here, of).trials
-        here.close()
+        trials = summaries.summary(database, study).trials
+        database.close()
         if any(trial.state.name != "COMPLETE" for trial in trials):
             raise RuntimeError(f"{crew}: not every trial is complete")
         return Run(

@@ -62,11 +62,11 @@ def ours(url: str, name: str, _: int, epochs: int, gate: Barrier) -> None:
             trial.report(epoch, 0.5, {})
         return Result(TrialState.COMPLETE, 0.5, {})
 
-    here = databases.Database(url)
-    of = studies.find(here, name)
-    if of is None:
+    database = databases.Database(url)
+    study = studies.find(database, name)
+    if study is None:
         raise LookupError(name)
-    one = loops.Worker(here, of, objective, threading.Event())
+    one = loops.Worker(database, study, objective, threading.Event())
     gate.wait()
     one.run()
     gate.wait()
@@ -113,9 +113,9 @@ def new_study(url: str, trials: int, sampler: str) -> str:
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace('name = "tpe"', f'name = "{sampler}"')
-    here = databases.Database(url)
-    studies.create(here, specs.parse(text.replace("trials = 10", f"trials = {trials}"), name))
-    here.close()
+    database = databases.Database(url)
+    studies.create(database, specs.parse(text.replace("trials = 10", f"trials = {trials}"), name))
+    database.close()
     return name
 
 

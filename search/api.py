@@ -43,11 +43,11 @@ def run(
         KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
     """
     spec, force = specs.load(specs.path_of(name)), _force(workers, data_dir, device, engine, slots)
-    here = _open(storage)
+    database = _open(storage)
     workforces.check_training(spec, force)
-    of = supervision.begin(here, spec)
-    _check(supervision.supervise(here, of, force), of)
-    return load(of.name, storage=storage)
+    study = supervision.begin(database, spec)
+    _check(supervision.supervise(database, study, force), study)
+    return load(study.name, storage=storage)
 
 
 def load(name: str, *, storage: str | None = None) -> optuna.Study:
@@ -56,14 +56,14 @@ def load(name: str, *, storage: str | None = None) -> optuna.Study:
     Raises:
         errors.StudyNotFound: there is none.
     """
-    here = _open(storage)
-    return optuna.load_study(study_name=studies.load(here, name).name, storage=here.optuna)
+    database = _open(storage)
+    return optuna.load_study(study_name=studies.load(database, name).name, storage=database.optuna)
 
 
 def extend(name: str, trials: int, *, storage: str | None = None) -> int:
     """Adds to the budget of a study and returns what it is then; `run` works it off."""
-    here = _open(storage)
-    return orders.extend(here, studies.load(here, name).study_id, add=trials).trials
+    database = _open(storage)
+    return orders.extend(database, studies.load(database, name).study_id, add=trials).trials
 
 
 def replay(
@@ -80,10 +80,10 @@ def replay(
     Raises:
         errors.InputError: no such trial, or one without a curve.
     """
-    here, force = _open(storage), _force(None, data_dir, device, engine)
-    of = studies.load(here, name)
-    trial = summaries.load_trial(here, of, number)
-    return replays.replay(trial, networks.NetworkObjective(of.spec, force.data_dir, force.device, force.engine))
+    database, force = _open(storage), _force(None, data_dir, device, engine)
+    study = studies.load(database, name)
+    trial = summaries.load_trial(database, study, number)
+    return replays.replay(trial, networks.NetworkObjective(study.spec, force.data_dir, force.device, force.engine))
 
 
 def confirm(
@@ -98,12 +98,12 @@ def confirm(
     engine: str | None = None,
 ) -> confirmations.Confirmation:
     """Trains the best configurations again with fresh seeds and tests them once; see `search.confirmation`."""
-    here, force = _open(storage), _force(workers, data_dir, device, engine)
-    of = studies.load(here, name)
-    confirming = confirmations.prepare(here, of, top, seeds)
+    database, force = _open(storage), _force(workers, data_dir, device, engine)
+    study = studies.load(database, name)
+    confirming = confirmations.prepare(database, study, top, seeds)
     workforces.check_training(confirming.spec, force)
-    _check(supervision.supervise(here, confirming, force), confirming)
-    return confirmations.expect(here, of)
+    _check(supervision.supervise(database, confirming, force), confirming)
+    return confirmations.expect(database, study)
 
 
 def export(
@@ -123,11 +123,13 @@ def export(
     Raises:
         errors.InputError: nothing to export, or files that are there and may not be replaced.
     """
-    here, workforce = _open(storage), _force(None, data_dir, device, engine)
-    of = studies.load(here, name)
+    database, workforce = _open(storage), _force(None, data_dir, device, engine)
+    study = studies.load(database, name)
     files = model_files.check_path(pathlib.Path(to), onnx, force)
-    choice = model_files.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
-    train = networks.NetworkObjective(choice.of.spec, workforce.data_dir, workforce.device, workforce.engine)
+    choice = model_files.choose(
+        database, study, None if trial is None else summaries.load_trial(database, study, trial)
+    )
+    train = networks.NetworkObjective(choice.study.spec, workforce.data_dir, workforce.device, workforce.engine)
     return model_files.export(choice, train, files)
 
 
@@ -142,8 +144,8 @@ def report(
     *names: str, output: str | os.PathLike[str] = "report", title: str | None = None, storage: str | None = None
 ) -> pathlib.Path:
     """Writes the report of some studies into a folder and returns the path of its HTML page."""
-    here = _open(storage)
-    experiments, more = contents.gather(here, [studies.load(here, name) for name in names])
+    database = _open(storage)
+    experiments, more = contents.gather(database, [studies.load(database, name) for name in names])
     return pages.write(contents.build(experiments, title or contents.title(experiments), more), pathlib.Path(output))[0]
 
 
@@ -157,20 +159,20 @@ def reproduce(
     data_dir: str | os.PathLike[str] | None = None,
 ) -> pathlib.Path:
     """Repeats the whole lab and returns the path of its report's HTML page."""
-    here, names = _open(storage), []
+    database, names = _open(storage), []
     force = _force(workers, data_dir, None, None)
     for spec in reproductions.lab_specs():
         workforces.check_training(spec, force)
     steps = reproductions.run(
-        here,
-        lambda spec: supervision.begin(here, spec),
-        lambda study, label: supervision.supervise(here, study, force, label),
+        database,
+        lambda spec: supervision.begin(database, spec),
+        lambda study, label: supervision.supervise(database, study, force, label),
         seeds,
         trials,
     )
     for step in steps:
-        _check(step.code, step.of)
-        names.append(step.of.name)
+        _check(step.code, step.study)
+        names.append(step.study.name)
     return report(*names, output=output, title=reproductions.LAB_TITLE, storage=storage)
 
 
@@ -196,8 +198,8 @@ def _force(
     return workforces.Workforce(workers, folder, device, engine, slots=count)
 
 
-def _check(code: int, of: studies.Study) -> None:
+def _check(code: int, study: studies.Study) -> None:
     if code == 130:
         raise KeyboardInterrupt
     if code:
-        raise errors.SearchError(f"study {of.name!r}: a worker failed with exit code {code}; see its log above")
+        raise errors.SearchError(f"study {study.name!r}: a worker failed with exit code {code}; see its log above")

@@ -134,9 +134,9 @@ def url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
 
 @pytest.fixture
 def opened(url: str) -> Iterator[databases.Database]:
-    here = databases.Database(url, patience_seconds=30)
-    yield here
-    here.close()
+    database = databases.Database(url, patience_seconds=30)
+    yield database
+    database.close()
 
 
 @pytest.fixture

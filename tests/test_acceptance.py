@@ -42,15 +42,17 @@ def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None
         time.sleep(0.05)
 
 
-def in_training(here: databases.Database, of: studies.Study) -> list[presence.Sighting]:
+def in_training(database: databases.Database, study: studies.Study) -> list[presence.Sighting]:
     """Running trials that have their configuration: an owner that is killed now is killed inside its trial."""
-    running = here.read(lambda c: allocations._running(c, of.study_id))
-    begun = {t._trial_id for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING and t.params}
+    running = database.read(lambda c: allocations._running(c, study.study_id))
+    begun = {
+        t._trial_id for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING and t.params
+    }
     return [seen for seen in running if seen.trial_id in begun]
 
 
-def adoptions(here: databases.Database, of: studies.Study) -> int:
-    rows = here.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.generation)).scalars().all())
+def adoptions(database: databases.Database, study: studies.Study) -> int:
+    rows = database.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.generation)).scalars().all())
     return sum(generation - 1 for generation in rows)
 
 
@@ -64,8 +66,8 @@ def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECON
     return codes
 
 
-def finished(here: databases.Database, of: studies.Study) -> int:
-    return summaries.summary(here, of).done
+def finished(database: databases.Database, study: studies.Study) -> int:
+    return summaries.summary(database, study).done
 
 
 def test_eight_workers_with_kills_end_with_exactly_the_budget(
@@ -75,26 +77,26 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
 
     Enqueued and created trials together never exceed the budget, at any moment.
     """
-    of = make_study(trials=40, epochs=80, hopeless="false", slow=True)
+    study = make_study(trials=40, epochs=80, hopeless="false", slow=True)
     deep = {"depth": 5, "width": 64, "activation": "ReLU"}
     for size in (3, 5, 7):
-        queues.enqueue(opened, of, {"learning_rate": 0.1, "batch_size": size, **deep})
-    workers = [processes.start("work", of.name) for _ in range(8)]
+        queues.enqueue(opened, study, {"learning_rate": 0.1, "batch_size": size, **deep})
+    workers = [processes.start("work", study.name) for _ in range(8)]
     killed: set[int] = set()
     hit: collections.Counter[int] = collections.Counter()  # a trial whose workers die three times in a row is FAIL
 
     def watch_and_kill(budget: int, kills: int) -> None:
-        while finished(opened, of) < budget:
-            summary = summaries.summary(opened, of)
+        while finished(opened, study) < budget:
+            summary = summaries.summary(opened, study)
             assert summary.done + summary.count(TrialState.RUNNING) <= budget
-            victims = [seen for seen in in_training(opened, of) if seen.worker.pid not in killed]
+            victims = [seen for seen in in_training(opened, study) if seen.worker.pid not in killed]
             victims = [seen for seen in victims if hit[seen.trial_id] < allocations.STALL_LIMIT - 1]
             if victims and len(killed) < kills:
                 hit[victims[0].trial_id] += 1
                 os.kill(victims[0].worker.pid, signal.SIGKILL)
                 killed.add(victims[0].worker.pid)
-                workers.append(processes.start("work", of.name))
-                queues.enqueue(opened, of, {"learning_rate": 0.01, "batch_size": len(killed), **deep})
+                workers.append(processes.start("work", study.name))
+                queues.enqueue(opened, study, {"learning_rate": 0.01, "batch_size": len(killed), **deep})
             assert any(worker.poll() is None for worker in workers)
             time.sleep(0.05)
 
@@ -102,24 +104,24 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     codes = ends(workers)
     assert sorted(set(codes)) == [-signal.SIGKILL, 0]
     assert codes.count(-signal.SIGKILL) == len(killed) == 7
-    summary = summaries.summary(opened, of)
+    summary = summaries.summary(opened, study)
     assert [summary.count(state) for state in ENDS] == [40, 0, 0, 0]
-    assert adoptions(opened, of) >= 5
-    keys = [of.spec.space.key(t.params) for t in summary.trials if t.state in summaries.COUNTED]
+    assert adoptions(opened, study) >= 5
+    keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in summaries.COUNTED]
     assert len(set(keys)) == 40
     assert all(len(t.intermediate_values) == 80 for t in summary.trials if t.state == TrialState.COMPLETE)
 
-    assert orders.extend(opened, of.study_id, to=60).trials == 60
-    workers = [processes.start("work", of.name) for _ in range(8)]
+    assert orders.extend(opened, study.study_id, to=60).trials == 60
+    workers = [processes.start("work", study.name) for _ in range(8)]
     watch_and_kill(60, kills=7)
     assert set(ends(workers)) == {0}
-    summary = summaries.summary(opened, of)
+    summary = summaries.summary(opened, study)
     assert [summary.count(state) for state in ENDS] == [60, 0, 0, 0]
 
 
-def pause(here: databases.Database, pid: int) -> None:
+def pause(database: databases.Database, pid: int) -> None:
     """SIGSTOP outside a write: a process that sleeps inside one keeps SQLite's lock, and everybody waits for it."""
-    impatient = databases.Database(here.url, patience_seconds=1.5)
+    impatient = databases.Database(database.url, patience_seconds=1.5)
     for _ in range(50):
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -136,22 +138,22 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
     opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """SIGSTOP, adoption by another, SIGCONT: the late worker finds its trial lost and ends without an error."""
-    of = make_study(trials=1, epochs=400, hopeless="false", slow=True)
-    late = processes.start("work", of.name, SEARCH_GRACE_SECONDS="3")
-    until(lambda: in_training(opened, of))
+    study = make_study(trials=1, epochs=400, hopeless="false", slow=True)
+    late = processes.start("work", study.name, SEARCH_GRACE_SECONDS="3")
+    until(lambda: in_training(opened, study))
     pause(opened, late.pid)
-    other = processes.start("work", of.name, SEARCH_GRACE_SECONDS="3")
-    until(lambda: adoptions(opened, of) == 1)
+    other = processes.start("work", study.name, SEARCH_GRACE_SECONDS="3")
+    until(lambda: adoptions(opened, study) == 1)
     os.kill(late.pid, signal.SIGCONT)
     assert ends([late, other]) == [0, 0]
     assert "event=lost" in (late.stdout.read() if late.stdout else "")
     assert "Traceback" not in (other.stdout.read() if other.stdout else "")
-    (trial,) = summaries.summary(opened, of).trials
+    (trial,) = summaries.summary(opened, study).trials
     assert trial.state == TrialState.COMPLETE
     assert len(trial.intermediate_values) == 400
     assert len(trial.user_attrs["avg_losses"]) == 400
     assert trial.user_attrs["worker"].endswith(f":{other.pid}")
-    assert adoptions(opened, of) == 1
+    assert adoptions(opened, study) == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -159,18 +161,18 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
     opened: databases.Database, make_study: Make, processes: Processes, number: signal.Signals, code: int
 ) -> None:
     """The trial waits with its parameters, the worker is gone within 5 s, and the next one finishes the trial."""
-    of = make_study(trials=1, epochs=500, hopeless="false", slow=True)
-    first = processes.start("work", of.name)
-    until(lambda: in_training(opened, of))
-    params = summaries.summary(opened, of).trials[0].params
+    study = make_study(trials=1, epochs=500, hopeless="false", slow=True)
+    first = processes.start("work", study.name)
+    until(lambda: in_training(opened, study))
+    params = summaries.summary(opened, study).trials[0].params
     asked = time.monotonic()
     os.kill(first.pid, number)
     assert ends([first]) == [code]
     assert time.monotonic() - asked < 5
-    (waiting,) = summaries.summary(opened, of).trials
+    (waiting,) = summaries.summary(opened, study).trials
     assert (waiting.state, waiting.params) == (TrialState.WAITING, params)
-    assert processes.run("work", of.name)[0] == 0
-    (trial,) = summaries.summary(opened, of).trials
+    assert processes.run("work", study.name)[0] == 0
+    (trial,) = summaries.summary(opened, study).trials
     assert (trial.state, trial.number, trial.params) == (TrialState.COMPLETE, 0, params)
     assert len(trial.intermediate_values) == 500
 
@@ -178,23 +180,23 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
 def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathlib.Path) -> None:
     """`restart -m immediate` and a stop of some seconds under four workers: all end well, the count is exact."""
     url = postgres.new_database()
-    here = databases.Database(url)
-    of = studies.create(here, specs.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
+    database = databases.Database(url)
+    study = studies.create(database, specs.parse(quick_text(trials=24, epochs=150, hopeless="false", slow=True), "x"))
     processes = Processes(url, tmp_path)
-    workers = [processes.start("work", of.name, SEARCH_GRACE_SECONDS="6") for _ in range(4)]
+    workers = [processes.start("work", study.name, SEARCH_GRACE_SECONDS="6") for _ in range(4)]
     try:
-        until(lambda: len(in_training(here, of)) >= 2)
+        until(lambda: len(in_training(database, study)) >= 2)
         postgres.control("restart", "-m", "immediate")
-        until(lambda: finished(here, of) >= 6)
+        until(lambda: finished(database, study) >= 6)
         postgres.control("stop", "-m", "fast")
         time.sleep(8)  # longer than the grace: a beat that could not arrive makes nobody an orphan
         postgres.control("start")
         assert ends(workers) == [0, 0, 0, 0]
     finally:
         processes.end()
-    summary = summaries.summary(here, of)
+    summary = summaries.summary(database, study)
     assert [summary.count(s) for s in (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)] == [24, 0, 0]
-    assert adoptions(here, of) == 0
+    assert adoptions(database, study) == 0
     log = "".join(worker.stdout.read() for worker in workers if worker.stdout)
     assert "event=storage-away" in log
     assert "event=storage-back" in log
@@ -215,16 +217,16 @@ def test_run_restarts_a_killed_worker(
     file = quick_file(tmp_path, trials=5, epochs=250, hopeless="false", slow=True)
     running = processes.start("run", file, "--workers", str(workers))
     until(lambda: studies.names(opened))
-    of = studies.find(opened, "quick")
-    assert of is not None
-    until(lambda: in_training(opened, of))
-    victim = in_training(opened, of)[0].worker.pid
+    study = studies.find(opened, "quick")
+    assert study is not None
+    until(lambda: in_training(opened, study))
+    victim = in_training(opened, study)[0].worker.pid
     os.kill(victim, signal.SIGKILL)
     output, _ = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0
     assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
-    assert summaries.summary(opened, of).count(TrialState.COMPLETE) == 5
-    assert adoptions(opened, of) == 1
+    assert summaries.summary(opened, study).count(TrialState.COMPLETE) == 5
+    assert adoptions(opened, study) == 1
     pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
     assert len(pids) == workers + 1
 
@@ -235,11 +237,11 @@ def test_ctrl_c_on_run(opened: databases.Database, processes: Processes, tmp_pat
     file = quick_file(tmp_path, trials=4, epochs=250, hopeless="false", slow=True)  # seconds each: none ends unseen
     running = processes.start("run", file, "--workers", "2")
     until(lambda: studies.names(opened))
-    of = studies.find(opened, "quick")
-    assert of is not None
-    until(lambda: len(in_training(opened, of)) == 2)
+    study = studies.find(opened, "quick")
+    assert study is not None
+    until(lambda: len(in_training(opened, study)) == 2)
     asked = time.monotonic()
-    workers = [seen.worker for seen in in_training(opened, of)]
+    workers = [seen.worker for seen in in_training(opened, study)]
     if twice:
         for seen in workers:
             os.kill(seen.pid, signal.SIGSTOP)  # so that the first Ctrl-C cannot be answered in time
@@ -250,11 +252,11 @@ def test_ctrl_c_on_run(opened: databases.Database, processes: Processes, tmp_pat
     assert ends([running]) == [130]
     assert time.monotonic() - asked < 5
     until(lambda: all(worker.is_dead() for worker in workers), 5)
-    summary = summaries.summary(opened, of)
+    summary = summaries.summary(opened, study)
     assert summary.count(TrialState.RUNNING if twice else TrialState.WAITING) == 2
     code, output = processes.run("run", file, "--workers", "2")
     assert code == 0, output
-    summary = summaries.summary(opened, of)
+    summary = summaries.summary(opened, study)
     assert len(summary.trials) == summary.count(TrialState.COMPLETE) == 4
     assert ("event=adopted" in output) == twice
 
@@ -265,13 +267,13 @@ def test_workers_follow_their_parent(opened: databases.Database, processes: Proc
         "run", quick_file(tmp_path, trials=2, epochs=1000, hopeless="false", slow=True), "--workers", "1"
     )
     until(lambda: studies.names(opened))
-    of = studies.find(opened, "quick")
-    assert of is not None
-    until(lambda: in_training(opened, of))
-    worker = in_training(opened, of)[0].worker
+    study = studies.find(opened, "quick")
+    assert study is not None
+    until(lambda: in_training(opened, study))
+    worker = in_training(opened, study)[0].worker
     os.kill(running.pid, signal.SIGKILL)
     until(worker.is_dead, 10)
-    assert summaries.summary(opened, of).count(TrialState.WAITING) == 1
+    assert summaries.summary(opened, study).count(TrialState.WAITING) == 1
 
 
 def state_of(processes: Processes, name: str) -> dict[str, Any]:
@@ -285,59 +287,59 @@ def test_verbs_on_a_study_that_eight_workers_run(
     opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """Pause, resume, enqueue, extend and stop reach eight workers; nothing is lost and the count is exact."""
-    of = make_study(trials=400, epochs=200, hopeless="false", slow=True)
-    workers = [processes.start("work", of.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(8)]
-    until(lambda: len(in_training(opened, of)) == 8)
-    seen = state_of(processes, of.name)
+    study = make_study(trials=400, epochs=200, hopeless="false", slow=True)
+    workers = [processes.start("work", study.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(8)]
+    until(lambda: len(in_training(opened, study)) == 8)
+    seen = state_of(processes, study.name)
     assert (seen["state"], len(seen["workers"]), seen["orphans"]) == ("active", 8, [])
     # with the fast engine a worker is between two trials for much of its time
-    until(lambda: sum(len(worker["trials"]) for worker in state_of(processes, of.name)["workers"]) >= 6)
+    until(lambda: sum(len(worker["trials"]) for worker in state_of(processes, study.name)["workers"]) >= 6)
     assert seen["forecast_seconds"] > 0
     assert seen["training_seconds"] > 0
 
-    assert "is paused: " in processes.run("pause", of.name)[1]
+    assert "is paused: " in processes.run("pause", study.name)[1]
     asked = ("depth=5", "batch_size=3", "learning_rate=0.1", "width=64", "activation=ReLU")
-    until(lambda: not in_training(opened, of))
-    paused = summaries.summary(opened, of)
+    until(lambda: not in_training(opened, study))
+    paused = summaries.summary(opened, study)
     assert paused.count(TrialState.WAITING) == 0  # they were finished, not handed over
-    code, output = processes.run("enqueue", of.name, *asked)
+    code, output = processes.run("enqueue", study.name, *asked)
     assert (code, "it is paused: `search resume quick`" in output) == (0, True)
     time.sleep(3)  # longer than any idle wait
-    assert summaries.summary(opened, of).done == paused.done
+    assert summaries.summary(opened, study).done == paused.done
     assert all(worker.poll() is None for worker in workers)
 
-    assert "is active: " in processes.run("resume", of.name)[1]
-    until(lambda: finished(opened, of) > paused.done + 3)
-    assert summaries.summary(opened, of).trials[len(paused.trials)].params["batch_size"] == 3
+    assert "is active: " in processes.run("resume", study.name)[1]
+    until(lambda: finished(opened, study) > paused.done + 3)
+    assert summaries.summary(opened, study).trials[len(paused.trials)].params["batch_size"] == 3
 
-    processes.run("pause", of.name, "--now")
-    until(lambda: summaries.summary(opened, of).count(TrialState.RUNNING) == 0, 10)
-    handed = summaries.summary(opened, of)
+    processes.run("pause", study.name, "--now")
+    until(lambda: summaries.summary(opened, study).count(TrialState.RUNNING) == 0, 10)
+    handed = summaries.summary(opened, study)
     assert handed.count(TrialState.WAITING) >= 1
     budget = handed.done + handed.count(TrialState.WAITING) + 8
-    code, output = processes.run("extend", of.name, "--to", str(budget))
+    code, output = processes.run("extend", study.name, "--to", str(budget))
     assert (code, f"budget {budget}" in output) == (0, True)
-    processes.run("resume", of.name)
-    until(lambda: finished(opened, of) == budget)
-    assert "8 workers alive" in processes.run("extend", of.name, "--trials", "4")[1]
-    until(lambda: finished(opened, of) == budget + 4)
+    processes.run("resume", study.name)
+    until(lambda: finished(opened, study) == budget)
+    assert "8 workers alive" in processes.run("extend", study.name, "--trials", "4")[1]
+    until(lambda: finished(opened, study) == budget + 4)
 
-    processes.run("extend", of.name, "--trials", "100")
-    until(lambda: len(in_training(opened, of)) == 8)
-    processes.run("stop", of.name, "--now")
+    processes.run("extend", study.name, "--trials", "100")
+    until(lambda: len(in_training(opened, study)) == 8)
+    processes.run("stop", study.name, "--now")
     assert ends(workers, 20) == [0] * 8
-    stopped = summaries.summary(opened, of)
+    stopped = summaries.summary(opened, study)
     assert (stopped.count(TrialState.RUNNING), stopped.count(TrialState.FAIL)) == (0, 0)
-    assert processes.run("work", of.name, "--stay")[0] == 0  # a stopped study takes no worker
-    output = processes.run("extend", of.name, "--to", str(stopped.done + 1))[1]
+    assert processes.run("work", study.name, "--stay")[0] == 0  # a stopped study takes no worker
+    output = processes.run("extend", study.name, "--to", str(stopped.done + 1))[1]
     assert "it is stopped: `search resume quick` lets it go on" in output
-    assert "no worker is alive" in processes.run("resume", of.name)[1]
-    assert processes.run("work", of.name)[0] == 0
-    summary = summaries.summary(opened, of)
+    assert "no worker is alive" in processes.run("resume", study.name)[1]
+    assert processes.run("work", study.name)[0] == 0
+    summary = summaries.summary(opened, study)
     assert summary.done == stopped.done + 1
     curves = [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE]
     assert curves == [200] * summary.done
-    keys = [of.spec.space.key(t.params) for t in summary.trials]
+    keys = [study.spec.space.key(t.params) for t in summary.trials]
     assert len(set(keys)) == len(keys)
 
 
@@ -345,26 +347,26 @@ def test_a_killed_workers_trial_is_shown_as_an_orphan(
     opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """After SIGKILL `status` names the orphan and its worker, until the next worker takes it up."""
-    of = make_study(trials=1, epochs=500, hopeless="false", slow=True)
-    victim = processes.start("work", of.name)
-    until(lambda: in_training(opened, of))
+    study = make_study(trials=1, epochs=500, hopeless="false", slow=True)
+    victim = processes.start("work", study.name)
+    until(lambda: in_training(opened, study))
     os.kill(victim.pid, signal.SIGKILL)
     ends([victim])
-    seen = state_of(processes, of.name)
+    seen = state_of(processes, study.name)
     assert (seen["workers"], seen["orphans"]) == ([], [0])
-    assert f":{victim.pid} is gone" in processes.run("status", of.name)[1]
-    assert processes.run("work", of.name)[0] == 0
-    assert state_of(processes, of.name)["orphans"] == []
+    assert f":{victim.pid} is gone" in processes.run("status", study.name)[1]
+    assert processes.run("work", study.name)[0] == 0
+    assert state_of(processes, study.name)["orphans"] == []
 
 
 def test_an_epoch_beyond_its_limit_fails_the_trial(
     opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """Beyond `epoch_seconds` a trial is FAIL with the reason, and the study goes on to its limit of failures."""
-    of = make_study(trials=3, more="epoch_seconds = 1e-6\nmax_failures = 2", hopeless="false")
-    code, output = processes.run("work", of.name)
+    study = make_study(trials=3, more="epoch_seconds = 1e-6\nmax_failures = 2", hopeless="false")
+    code, output = processes.run("work", study.name)
     assert (code, "more trials failed than budget.max_failures allows (2)" in output) == (1, True)
-    trials = summaries.summary(opened, of).trials
+    trials = summaries.summary(opened, study).trials
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
     reason = "EpochTimeout: epoch 1 took longer than budget.epoch_seconds = 1e-06"
     assert {trial.user_attrs["reason"] for trial in trials} == {reason}
@@ -373,8 +375,8 @@ def test_an_epoch_beyond_its_limit_fails_the_trial(
 def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
     """A database that stays locked ends a worker after `--patience`, with code 1 and one clear line."""
     url = f"sqlite:///{tmp_path}/search.db"
-    here = databases.Database(url)
-    studies.create(here, specs.parse(quick_text(), "quick.toml"))
+    database = databases.Database(url)
+    studies.create(database, specs.parse(quick_text(), "quick.toml"))
     processes = Processes(url, tmp_path)
     locker = sqlite3.connect(tmp_path / "search.db", isolation_level=None)
     locker.execute("BEGIN IMMEDIATE")
@@ -388,5 +390,5 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
         f"search: storage {url} stayed away for 3 s: database is locked; check that"
     )
     assert "Traceback" not in said
-    assert summaries.summary(here, studies.Study(1, specs.parse(quick_text(), "x"))).trials == ()
-    here.close()
+    assert summaries.summary(database, studies.Study(1, specs.parse(quick_text(), "x"))).trials == ()
+    database.close()

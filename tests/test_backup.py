@@ -23,33 +23,33 @@ Make = Callable[..., studies.Study]
 @pytest.fixture
 def full(opened: databases.Database, make_study: Make) -> studies.Study:
     """A study with a trial in every state, values that are no numbers, repeats, orders and a checkpoint."""
-    of = make_study(trials=30)
-    history = opened.history(of.study_id)
+    study = make_study(trials=30)
+    history = opened.history(study.study_id)
     ends = [(TrialState.COMPLETE, 0.75), (TrialState.PRUNED, float("inf")), (TrialState.FAIL, None)]
     for state, value in ends:
-        claim = take(opened, of)
-        configurations.configure(opened, of, claim, history)
+        claim = take(opened, study)
+        configurations.configure(opened, study, claim, history)
         claims.report(opened, claim, {1: float("nan")}, 1.5, {"avg_losses": [2.0]})
         claims.report(opened, claim, {2: 0.1 + 0.2}, 2.5, {"avg_losses": [2.0, 1.0]})
         claims.tell(opened, claim, state, value, {"reason": "ü\n'"}, 2.5)
-    claim = take(opened, of)
-    configurations.configure(opened, of, claim, history)
+    claim = take(opened, study)
+    configurations.configure(opened, study, claim, history)
     claims.report(opened, claim, {1: 0.25}, 1.0, {})
     claims.report(opened, claim, {2: 0.5}, 2.0, {}, SAVED)
-    queues.enqueue(opened, of, {"depth": 0})
-    queues.repeat(opened, of, opened.optuna.get_all_trials(of.study_id)[0].params, 2)
-    orders.extend(opened, of.study_id, add=5)
-    orders.set_state(opened, of.study_id, orders.StudyState.PAUSED)
-    return of
+    queues.enqueue(opened, study, {"depth": 0})
+    queues.repeat(opened, study, opened.optuna.get_all_trials(study.study_id)[0].params, 2)
+    orders.extend(opened, study.study_id, add=5)
+    orders.set_state(opened, study.study_id, orders.StudyState.PAUSED)
+    return study
 
 
-def everything(here: databases.Database, of: studies.Study) -> dict[str, Any]:
+def everything(database: databases.Database, study: studies.Study) -> dict[str, Any]:
     """All that Optuna knows of a study, and all of ours but ids, owners and their beats."""
-    summary = summaries.summary(here, of)
-    known: dict[str, Any] = {"text": of.spec.text, "order": summary.order, "seconds": summary.seconds}
-    known["direction"] = here.optuna.get_study_directions(of.study_id)
-    known["attributes"] = here.optuna.get_study_user_attrs(of.study_id)
-    known["system"] = here.optuna.get_study_system_attrs(of.study_id)
+    summary = summaries.summary(database, study)
+    known: dict[str, Any] = {"text": study.spec.text, "order": summary.order, "seconds": summary.seconds}
+    known["direction"] = database.optuna.get_study_directions(study.study_id)
+    known["attributes"] = database.optuna.get_study_user_attrs(study.study_id)
+    known["system"] = database.optuna.get_study_system_attrs(study.study_id)
     known["trials"] = [
         repr((t.number, t.state, t.values, t.params, t.distributions, sorted(t.intermediate_values.items())))
         + repr((t.datetime_start, t.datetime_complete, sorted(t.user_attrs.items()), sorted(t.system_attrs.items())))
@@ -57,11 +57,11 @@ def everything(here: databases.Database, of: studies.Study) -> dict[str, Any]:
     ]
     columns = [getattr(schema.claims.c, name) for name in ("config", "repeat", "request", "stalls", "seconds", "told")]
     query = (
-        sqlalchemy.select(*columns).where(schema.claims.c.study_id == of.study_id).order_by(schema.claims.c.trial_id)
+        sqlalchemy.select(*columns).where(schema.claims.c.study_id == study.study_id).order_by(schema.claims.c.trial_id)
     )
-    known["claims"] = [tuple(row) for row in here.read(lambda connection: connection.execute(query).all())]
+    known["claims"] = [tuple(row) for row in database.read(lambda connection: connection.execute(query).all())]
     saved = sqlalchemy.select(schema.checkpoints.c.epoch, schema.checkpoints.c.checksum, schema.checkpoints.c.weights)
-    found = here.read(lambda connection: connection.execute(saved).all())
+    found = database.read(lambda connection: connection.execute(saved).all())
     known["checkpoints"] = [(row[0], row[1], bytes(row[2])) for row in found]
     return known
 
@@ -77,10 +77,10 @@ def test_a_study_survives_from_any_database_to_any(
     backups.write(opened, full, file)
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # one file
     for url in (f"sqlite:///{tmp_path}/new.db", postgres.new_database()):
-        here = databases.Database(url)
-        of = backups.read(here, file)
-        assert everything(here, of) == before
-        here.close()
+        database = databases.Database(url)
+        study = backups.read(database, file)
+        assert everything(database, study) == before
+        database.close()
     assert everything(opened, full) == before
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # reading it left nothing beside it
     storage = f"sqlite:///{file}"
@@ -91,22 +91,22 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     """Its running trial is adopted from its checkpoint, its waiting ones are taken, its configurations stay taken."""
     file = tmp_path / "study.db"
     backups.write(opened, full, file)
-    here = databases.Database(f"sqlite:///{tmp_path}/new.db")
-    of = backups.read(here, file)
-    orders.set_state(here, of.study_id, orders.StudyState.ACTIVE)
+    database = databases.Database(f"sqlite:///{tmp_path}/new.db")
+    study = backups.read(database, file)
+    orders.set_state(database, study.study_id, orders.StudyState.ACTIVE)
     watch = presence.Watch(0.0)
-    allocations.observe(here, of, watch)
-    adopted = allocations.take(here, of, GONE, watch)
+    allocations.observe(database, study, watch)
+    adopted = allocations.take(database, study, GONE, watch)
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")
     assert adopted.saved is not None
     assert isinstance(adopted.saved, objectives.Checkpoint)
     assert adopted.saved.epoch == 2
-    assert take(here, of).number == 4
-    done = summaries.summary(here, of).trials[0].params
+    assert take(database, study).number == 4
+    done = summaries.summary(database, study).trials[0].params
     with pytest.raises(errors.DuplicateConfiguration):
-        queues.enqueue(here, of, done)
-    here.close()
+        queues.enqueue(database, study, done)
+    database.close()
 
 
 def test_nothing_is_replaced(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path) -> None:

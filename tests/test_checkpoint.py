@@ -26,50 +26,50 @@ WEIGHTS = (numpy.arange(6, dtype=numpy.float32).reshape(2, 3), numpy.float32([0.
 SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
 
 
-def take(here: databases.Database, of: studies.Study) -> claims.Claim:
-    claim = allocations.take(here, of, GONE, presence.Watch(0.3))
+def take(database: databases.Database, study: studies.Study) -> claims.Claim:
+    claim = allocations.take(database, study, GONE, presence.Watch(0.3))
     assert isinstance(claim, claims.Claim)
     return claim
 
 
-def rows(here: databases.Database) -> int:
+def rows(database: databases.Database) -> int:
     count = sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.checkpoints)
-    return int(here.read(lambda connection: connection.execute(count).scalar_one()))
+    return int(database.read(lambda connection: connection.execute(count).scalar_one()))
 
 
-def trial(here: databases.Database, of: studies.Study, number: int = 0) -> FrozenTrial:
-    return here.optuna.get_all_trials(of.study_id)[number]
+def trial(database: databases.Database, study: studies.Study, number: int = 0) -> FrozenTrial:
+    return database.optuna.get_all_trials(study.study_id)[number]
 
 
-def report_two(here: databases.Database, claim: claims.Claim, saved: objectives.Checkpoint | None) -> None:
-    claims.report(here, claim, {1: 0.25}, 1.0, {})
-    claims.report(here, claim, {2: 0.5}, 2.0, {}, saved)
+def report_two(database: databases.Database, claim: claims.Claim, saved: objectives.Checkpoint | None) -> None:
+    claims.report(database, claim, {1: 0.25}, 1.0, {})
+    claims.report(database, claim, {2: 0.5}, 2.0, {}, saved)
 
 
 def test_what_is_saved_is_found_again(opened: databases.Database, make_study: Make) -> None:
     """Weights and history come back bit for bit, nan and denormals too, with the trial that was handed over."""
-    of = make_study()
-    claim = take(opened, of)
+    study = make_study()
+    claim = take(opened, study)
     assert claim.saved is None
     report_two(opened, claim, None)
     claims.report(opened, claim, {3: 0.75}, 3.0, {})
     claims.hand_over(opened, claim, 3.0, SAVED)
-    found = take(opened, of).saved
+    found = take(opened, study).saved
     assert found is not None
     assert (found.epoch, found.history) == (2, SAVED.history)
     assert found.values[0] == 0.25
     assert numpy.isnan(found.values[1])
     assert [each.tobytes() for each in found.weights] == [each.tobytes() for each in WEIGHTS]
     assert [each.shape for each in found.weights] == [each.shape for each in WEIGHTS]
-    assert sorted(trial(opened, of).intermediate_values) == [1, 2]  # the third is trained again, and reported
+    assert sorted(trial(opened, study).intermediate_values) == [1, 2]  # the third is trained again, and reported
 
 
 def test_only_the_owner_saves_and_the_tell_removes(opened: databases.Database, make_study: Make) -> None:
     """A late owner's checkpoint does not replace the new owner's; a finished trial has none."""
-    of = make_study()
-    late = take(opened, of)
+    study = make_study()
+    late = take(opened, study)
     claims.hand_over(opened, late)
-    owner = take(opened, of)
+    owner = take(opened, study)
     report_two(opened, owner, SAVED)
     with pytest.raises(errors.TrialLost):
         claims.report(opened, late, {1: 0.1}, 1.0, {}, objectives.Checkpoint(1, WEIGHTS, [0.1], {}))
@@ -86,17 +86,17 @@ def test_a_damaged_checkpoint_is_set_aside(
     opened: databases.Database, make_study: Make, column: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever of it is changed is noticed: the trial starts over, without steps or checkpoint, and the log says so."""
-    of = make_study()
-    claim = take(opened, of)
+    study = make_study()
+    claim = take(opened, study)
     report_two(opened, claim, SAVED)
     claims.hand_over(opened, claim)
     row = opened.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one())
     value = row[column]
     changed = {"epoch": 1} if column == "epoch" else {column: value[:-1] + (b"x" if column == "weights" else "x")}
     opened.write(lambda connection: connection.execute(schema.checkpoints.update().values(**changed)))
-    assert take(opened, of).saved is None
+    assert take(opened, study).saved is None
     assert "event=checkpoint-damaged" in caplog.text
-    assert trial(opened, of).intermediate_values == {}
+    assert trial(opened, study).intermediate_values == {}
     assert rows(opened) == 0
 
 
@@ -105,18 +105,18 @@ def test_a_large_network_is_left_out(
 ) -> None:
     """Beyond the limit nothing is stored, the log says so, and the report is not lost."""
     monkeypatch.setattr(checkpoints, "LIMIT_BYTES", 8)
-    of = make_study()
-    report_two(opened, take(opened, of), SAVED)
+    study = make_study()
+    report_two(opened, take(opened, study), SAVED)
     assert rows(opened) == 0
     assert "event=checkpoint-left-out" in caplog.text
-    assert len(trial(opened, of).intermediate_values) == 2
+    assert len(trial(opened, study).intermediate_values) == 2
 
 
 def test_a_deleted_study_leaves_none(opened: databases.Database, make_study: Make) -> None:
     """Checkpoints go with the study, whichever tool deletes it."""
-    of = make_study()
-    report_two(opened, take(opened, of), SAVED)
-    opened.optuna.delete_study(of.study_id)
+    study = make_study()
+    report_two(opened, take(opened, study), SAVED)
+    opened.optuna.delete_study(study.study_id)
     assert rows(opened) == 0
 
 
@@ -137,12 +137,12 @@ def test_an_interrupted_training_equals_one_that_was_not(
     opened: databases.Database, make_study: Make, engine: str, hopeless: str
 ) -> None:
     """Handed over after every epoch, a trial has the curve, losses and value of an undisturbed one, bit for bit."""
-    of = make_study(epochs=5, trials=40, hopeless=hopeless)
-    train = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)
+    study = make_study(epochs=5, trials=40, hopeless=hopeless)
+    train = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)
     params = {"learning_rate": 0.1, "batch_size": 7, "depth": 4, "width": 16, "activation": "GELU"}
 
     def run(claim: claims.Claim, after_epoch: int) -> objectives.Result | None:
-        each = Interrupted(opened, of, claim, threading.Event(), save_seconds=1e9)
+        each = Interrupted(opened, study, claim, threading.Event(), save_seconds=1e9)
         each.after_epoch = after_epoch
         each.begin(params)
         try:
@@ -153,20 +153,20 @@ def test_an_interrupted_training_equals_one_that_was_not(
         each.tell(result.state, result.value, result.attrs)
         return result
 
-    whole = take(opened, of)
+    whole = take(opened, study)
     undisturbed = run(whole, 10**9)
     assert undisturbed is not None
     disturbed, epoch = None, 0
     while disturbed is None:
         epoch += 1
-        claim = take(opened, of)
+        claim = take(opened, study)
         assert (claim.saved.epoch if claim.saved else 0) == epoch - 1  # nothing is trained twice
         disturbed = run(claim, epoch)
     assert epoch == 5
     # the one thing that differs
     assert min(result.attrs.pop("cpu_seconds") for result in (disturbed, undisturbed)) >= 0
     assert disturbed == undisturbed
-    first, second = trial(opened, of, 0), trial(opened, of, 1)
+    first, second = trial(opened, study, 0), trial(opened, study, 1)
     assert first.intermediate_values == second.intermediate_values
     assert len(first.intermediate_values) == 5
     assert first.user_attrs["avg_losses"] == second.user_attrs["avg_losses"]
@@ -176,16 +176,16 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
     opened: databases.Database, make_study: Make
 ) -> None:
     """After the last epoch, or after the one that showed it hopeless, the next owner only tells the result."""
-    of = make_study(epochs=2)
-    train = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu")
+    study = make_study(epochs=2)
+    train = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu")
     for reason, state in ((None, TrialState.COMPLETE), ("hopeless after epoch 2: told", TrialState.PRUNED)):
-        claim = take(opened, of)
-        params = configurations.configure(opened, of, claim, opened.history(of.study_id))
+        claim = take(opened, study)
+        params = configurations.configure(opened, study, claim, opened.history(study.study_id))
         weights = tuple(each.numpy() for each in network.initial_weights(train.recipe(params)))
         history: dict[str, Any] = {"losses": [2.0, 1.0], "reason": reason, "memory": None}
         report_two(opened, claim, objectives.Checkpoint(2, weights, [0.25, 0.5], history))
         claims.hand_over(opened, claim)
-        again = ownership.OwnedTrial(opened, of, take(opened, of), threading.Event())
+        again = ownership.OwnedTrial(opened, study, take(opened, study), threading.Event())
         again.begin(again.claim.params)
         result = train(again)
         assert (result.state, result.value, result.attrs["avg_loss"]) == (state, 0.5, 1.0)
@@ -202,23 +202,23 @@ def test_a_killed_worker_s_training_goes_on(
     (tmp_path / "long.toml").write_text(text + f"\n[[enqueue]]\n{params}")
     common = ("--data-dir", str(data_dir), "--grace", "2", "--checkpoint-seconds", "0")
     assert processes.run("create", "long.toml")[0] == 0
-    of = studies.find(opened, "long")
-    assert of is not None
+    study = studies.find(opened, "long")
+    assert study is not None
     processes.run("enqueue", "long", *params.replace(" = ", "=").replace('"', "").split(), "--repeats", "1")
     worker = processes.start("work", "long", *common)
     deadline = time.monotonic() + 120
-    while len(trial(opened, of).intermediate_values) < 2 and time.monotonic() < deadline:
+    while len(trial(opened, study).intermediate_values) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     worker.send_signal(signal.SIGKILL)
     worker.wait(30)
-    done = trial(opened, of).intermediate_values
+    done = trial(opened, study).intermediate_values
     assert 2 <= len(done) < 6
     code, log = processes.run("work", "long", *common)
     assert code == 0, log
-    first = trial(opened, of)
+    first = trial(opened, study)
     assert "event=adopted" in log
     assert first.state == TrialState.COMPLETE
-    train = networks.NetworkObjective(of.spec, data_dir, "cpu")
+    train = networks.NetworkObjective(study.spec, data_dir, "cpu")
     recipe = train.recipe(first.params)
     values = [epoch.accuracy for epoch in engines.load().train(recipe, data.fashion_mnist(data_dir))]
     assert [first.intermediate_values[step] for step in sorted(first.intermediate_values)] == values

@@ -27,32 +27,35 @@ PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 0}
 class Clock:
     """Makes the grace pass without waiting for it: looks at the study as an observer in contact would."""
 
-    def __init__(self, here: databases.Database, of: studies.Study, grace: float = 30) -> None:
+    def __init__(self, database: databases.Database, study: studies.Study, grace: float = 30) -> None:
         self.watch = presence.Watch(grace)
-        running = here.read(lambda c: allocations._running(c, of.study_id))
+        running = database.read(lambda c: allocations._running(c, study.study_id))
         now = time.monotonic()
         for step in range(7):
-            self.watch.look(running, now - 35 + 5 * step, here.interruptions)
+            self.watch.look(running, now - 35 + 5 * step, database.interruptions)
 
 
 def take(
-    here: databases.Database, of: studies.Study, worker: presence.Identity = ME, watch: presence.Watch | None = None
+    database: databases.Database,
+    study: studies.Study,
+    worker: presence.Identity = ME,
+    watch: presence.Watch | None = None,
 ) -> Any:
-    return allocations.take(here, of, worker, watch or presence.Watch())
+    return allocations.take(database, study, worker, watch or presence.Watch())
 
 
-def state(here: databases.Database, of: studies.Study, number: int) -> Any:
-    return summaries.summary(here, of).trials[number]
+def state(database: databases.Database, study: studies.Study, number: int) -> Any:
+    return summaries.summary(database, study).trials[number]
 
 
 def test_the_budget_is_given_out_exactly(opened: databases.Database, make_study: Make) -> None:
     """Eight workers at once get the budget and not one more, with numbers 0 to N-1; then the rest wait."""
-    of = make_study(trials=40)
+    study = make_study(trials=40)
     got: list[Any] = []
 
     def grab() -> None:
         for _ in range(10):
-            got.append(take(opened, of))
+            got.append(take(opened, study))
 
     threads = [threading.Thread(target=grab) for _ in range(8)]
     for thread in threads:
@@ -67,91 +70,91 @@ def test_the_budget_is_given_out_exactly(opened: databases.Database, make_study:
 
 def test_a_finished_study_says_so_until_it_is_extended(opened: databases.Database, make_study: Make) -> None:
     """COMPLETE and PRUNED use budget up; an extension gives out exactly its trials."""
-    of = make_study(trials=2)
+    study = make_study(trials=2)
     for outcome in (TrialState.COMPLETE, TrialState.PRUNED):
-        claims.tell(opened, take(opened, of), outcome, 0.5, {})
-    assert take(opened, of) is allocations.NoTrial.FINISHED
-    assert orders.extend(opened, of.study_id, add=1).trials == 3
-    assert take(opened, of).number == 2
-    assert take(opened, of) is allocations.NoTrial.WAIT
-    assert orders.extend(opened, of.study_id, to=2).trials == 2
-    assert take(opened, of) is allocations.NoTrial.WAIT
+        claims.tell(opened, take(opened, study), outcome, 0.5, {})
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert orders.extend(opened, study.study_id, add=1).trials == 3
+    assert take(opened, study).number == 2
+    assert take(opened, study) is allocations.NoTrial.WAIT
+    assert orders.extend(opened, study.study_id, to=2).trials == 2
+    assert take(opened, study) is allocations.NoTrial.WAIT
 
 
 def test_a_failure_frees_its_slot_up_to_a_limit(opened: databases.Database, make_study: Make) -> None:
     """A FAIL is made up for by another trial; more than max_failures end the study."""
-    of = make_study(trials=1, more="max_failures = 2")
+    study = make_study(trials=1, more="max_failures = 2")
     for number in range(3):
-        claim = take(opened, of)
+        claim = take(opened, study)
         assert claim.number == number
         claims.tell(opened, claim, TrialState.FAIL, None, {"reason": "test"})
-    assert take(opened, of) is allocations.NoTrial.FAILURES
+    assert take(opened, study) is allocations.NoTrial.FAILURES
 
 
 def test_enqueued_trials_come_first_and_within_the_budget(opened: databases.Database, make_study: Make) -> None:
     """Waiting trials are taken before new ones are made, in order, and both together never exceed the budget."""
-    of = make_study(trials=3)
-    numbers = [queues.enqueue(opened, of, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
+    study = make_study(trials=3)
+    numbers = [queues.enqueue(opened, study, {**PARAMS, "batch_size": size}) for size in (1, 2, 3, 4)]
     assert numbers == [0, 1, 2, 3]
-    taken = [take(opened, of) for _ in range(3)]
+    taken = [take(opened, study) for _ in range(3)]
     assert [claim.number for claim in taken] == [0, 1, 2]
     assert [claim.fixed["batch_size"] for claim in taken] == [1, 2, 3]
-    assert take(opened, of) is allocations.NoTrial.WAIT
+    assert take(opened, study) is allocations.NoTrial.WAIT
     for claim in taken:
         claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
-    assert take(opened, of) is allocations.NoTrial.FINISHED
-    assert orders.extend(opened, of.study_id, add=2).trials == 5
-    assert take(opened, of).number == 3
-    assert take(opened, of).number == 4
-    assert take(opened, of) is allocations.NoTrial.WAIT
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert orders.extend(opened, study.study_id, add=2).trials == 5
+    assert take(opened, study).number == 3
+    assert take(opened, study).number == 4
+    assert take(opened, study) is allocations.NoTrial.WAIT
 
 
 def test_an_orphan_is_adopted_before_anything_else(opened: databases.Database, make_study: Make) -> None:
     """A trial whose owner fell silent goes on under its number, with its parameters, its stored steps cleared."""
-    of = make_study(trials=5)
-    claim = take(opened, of, GONE)
-    params = configurations.configure(opened, of, claim, opened.history(of.study_id))
+    study = make_study(trials=5)
+    claim = take(opened, study, GONE)
+    params = configurations.configure(opened, study, claim, opened.history(study.study_id))
     claims.report(opened, claim, {1: 0.3}, 12.0, {})
-    queues.enqueue(opened, of, {**PARAMS, "batch_size": 99})
-    adopted = take(opened, of, watch=Clock(opened, of).watch)
+    queues.enqueue(opened, study, {**PARAMS, "batch_size": 99})
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
     assert (adopted.number, adopted.how) == (claim.number, "adopted")
     assert adopted.params == params
     assert adopted.generation == claim.generation + 1
     assert adopted.seconds == 12.0
-    assert state(opened, of, 0).intermediate_values == {}
-    assert take(opened, of).number == 1  # the enqueued one, then new ones
-    assert len(summaries.summary(opened, of).trials) == 2
+    assert state(opened, study, 0).intermediate_values == {}
+    assert take(opened, study).number == 1  # the enqueued one, then new ones
+    assert len(summaries.summary(opened, study).trials) == 2
 
 
 def test_a_beat_in_time_prevents_adoption(opened: databases.Database, make_study: Make) -> None:
     """An owner that beats between the observer's last look and its claim keeps the trial."""
-    of = make_study(trials=1)
-    claim = take(opened, of, GONE)
-    clock = Clock(opened, of)
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
+    clock = Clock(opened, study)
     assert claims.beat(opened, [(claim, None)]) == []
-    assert take(opened, of, watch=clock.watch) is allocations.NoTrial.WAIT
+    assert take(opened, study, watch=clock.watch) is allocations.NoTrial.WAIT
 
 
 def test_an_orphan_is_adopted_once(opened: databases.Database, make_study: Make) -> None:
     """Two observers that both saw it silent: one gets it, the other waits."""
-    of = make_study(trials=1)
-    take(opened, of, GONE)
-    first, second = Clock(opened, of), Clock(opened, of)
-    assert take(opened, of, watch=first.watch).how == "adopted"
-    assert take(opened, of, watch=second.watch) is allocations.NoTrial.WAIT
+    study = make_study(trials=1)
+    take(opened, study, GONE)
+    first, second = Clock(opened, study), Clock(opened, study)
+    assert take(opened, study, watch=first.watch).how == "adopted"
+    assert take(opened, study, watch=second.watch) is allocations.NoTrial.WAIT
 
 
 def test_a_late_owner_changes_nothing(opened: databases.Database, make_study: Make) -> None:
     """After an adoption, the former owner's beat, parameters, report, tell and hand-over are lost, not stored."""
-    of = make_study(trials=1)
-    late = take(opened, of, GONE)
-    configurations.configure(opened, of, late, opened.history(of.study_id))
-    owner = take(opened, of, watch=Clock(opened, of).watch)
+    study = make_study(trials=1)
+    late = take(opened, study, GONE)
+    configurations.configure(opened, study, late, opened.history(study.study_id))
+    owner = take(opened, study, watch=Clock(opened, study).watch)
     claims.report(opened, owner, {1: 0.7}, 1.0, {})
-    before = state(opened, of, 0)
+    before = state(opened, study, 0)
     assert claims.beat(opened, [(late, 99.0), (owner, 1.0)]) == [late]
     for attempt in (
-        lambda: configurations.assign(opened, of, late, PARAMS),
+        lambda: configurations.assign(opened, study, late, PARAMS),
         lambda: claims.report(opened, late, {1: 0.1}, 99.0, {"avg_losses": [9]}),
         lambda: claims.report(opened, late, {2: 0.1}, 99.0, {}),
         lambda: claims.tell(opened, late, TrialState.COMPLETE, 0.1, {"avg_loss": 9}),
@@ -159,36 +162,36 @@ def test_a_late_owner_changes_nothing(opened: databases.Database, make_study: Ma
     ):
         with pytest.raises(errors.TrialLost):
             attempt()
-    assert state(opened, of, 0) == before
+    assert state(opened, study, 0) == before
     claims.tell(opened, owner, TrialState.COMPLETE, 0.8, {})
     with pytest.raises(errors.TrialLost):
         claims.tell(opened, late, TrialState.FAIL, None, {})
-    assert (state(opened, of, 0).state, state(opened, of, 0).value) == (TrialState.COMPLETE, 0.8)
+    assert (state(opened, study, 0).state, state(opened, study, 0).value) == (TrialState.COMPLETE, 0.8)
 
 
 def test_three_dead_owners_in_a_row_fail_the_trial(opened: databases.Database, make_study: Make) -> None:
     """What kills its worker three times without an epoch is FAIL with its reason; the next trial is new."""
-    of = make_study(trials=1)
-    take(opened, of, GONE)
+    study = make_study(trials=1)
+    take(opened, study, GONE)
     for _ in range(2):
-        assert take(opened, of, GONE, Clock(opened, of).watch).how == "adopted"
-    following = take(opened, of, GONE, Clock(opened, of).watch)
+        assert take(opened, study, GONE, Clock(opened, study).watch).how == "adopted"
+    following = take(opened, study, GONE, Clock(opened, study).watch)
     assert (following.number, following.how) == (1, "created")
-    assert state(opened, of, 0).state == TrialState.FAIL
-    assert "died 3 times in a row" in state(opened, of, 0).user_attrs["reason"]
+    assert state(opened, study, 0).state == TrialState.FAIL
+    assert "died 3 times in a row" in state(opened, study, 0).user_attrs["reason"]
 
 
 def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: databases.Database, make_study: Make) -> None:
     """An owner that got further than any before starts the count again; nor does a hand-over count."""
-    of = make_study(trials=1)
-    claim = take(opened, of, GONE)
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
     for step in range(1, 5):
         claims.report(opened, claim, {step: 0.5}, 1.0, {})
-        claim = take(opened, of, GONE, Clock(opened, of).watch)
+        claim = take(opened, study, GONE, Clock(opened, study).watch)
         assert claim.how == "adopted"
     for _ in range(4):
         claims.hand_over(opened, claim)
-        claim = take(opened, of, GONE)
+        claim = take(opened, study, GONE)
         assert claim.how == "waiting"
     assert claim.number == 0
 
@@ -197,30 +200,30 @@ def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(
     opened: databases.Database, make_study: Make
 ) -> None:
     """Epochs that an earlier owner had finished too are no progress: the fourth owner to die there was the last."""
-    of = make_study(trials=1)
-    claim = take(opened, of, GONE)
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
     for _ in range(4):
-        assert (claim.number, state(opened, of, 0).state) == (0, TrialState.RUNNING)
+        assert (claim.number, state(opened, study, 0).state) == (0, TrialState.RUNNING)
         claims.report(opened, claim, {1: 0.5}, 1.0, {})
-        claim = take(opened, of, GONE, Clock(opened, of).watch)
+        claim = take(opened, study, GONE, Clock(opened, study).watch)
     assert (claim.number, claim.how) == (1, "created")
-    assert state(opened, of, 0).state == TrialState.FAIL
-    assert "without getting further" in state(opened, of, 0).user_attrs["reason"]
+    assert state(opened, study, 0).state == TrialState.FAIL
+    assert "without getting further" in state(opened, study, 0).user_attrs["reason"]
 
 
 def test_a_handed_over_trial_keeps_its_parameters(opened: databases.Database, make_study: Make) -> None:
     """It waits, as Optuna means it, and the next worker goes on with the same configuration and number."""
-    of = make_study(trials=2)
-    claim = take(opened, of)
-    params = configurations.configure(opened, of, claim, opened.history(of.study_id))
+    study = make_study(trials=2)
+    claim = take(opened, study)
+    params = configurations.configure(opened, study, claim, opened.history(study.study_id))
     claims.report(opened, claim, {1: 0.5}, 3.0, {})
     claims.hand_over(opened, claim)
-    waiting = state(opened, of, 0)
+    waiting = state(opened, study, 0)
     assert (waiting.state, waiting.params, waiting.datetime_start) == (TrialState.WAITING, params, None)
-    again = take(opened, of)
+    again = take(opened, study)
     assert (again.number, again.params, again.seconds) == (0, params, 3.0)
-    assert configurations.configure(opened, of, again, opened.history(of.study_id)) == params
-    assert state(opened, of, 0).datetime_start is not None
+    assert configurations.configure(opened, study, again, opened.history(study.study_id)) == params
+    assert state(opened, study, 0).datetime_start is not None
 
 
 class Forgetful(databases.Database):
@@ -238,65 +241,65 @@ class Forgetful(databases.Database):
 
 def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     """Create, extend, enqueue, claim, adopt, assign, report, tell: each is done once though it was sent twice."""
-    here = Forgetful(url, patience_seconds=30)
+    database = Forgetful(url, patience_seconds=30)
 
     def lossy(call: Callable[[], Any]) -> Any:
-        here.losses = 1
+        database.losses = 1
         result = call()
-        assert here.losses == 0
+        assert database.losses == 0
         return result
 
-    of = lossy(lambda: studies.create(here, specs.parse(quick_text(trials=2), "x")))
-    assert studies.names(here) == ["quick"]
-    assert lossy(lambda: orders.extend(here, of.study_id, add=3)).trials == 5
-    assert lossy(lambda: orders.extend(here, of.study_id, to=3)).trials == 3
-    assert lossy(lambda: queues.enqueue(here, of, PARAMS)) == 0
-    assert lossy(lambda: queues.enqueue(here, of, {"depth": 1})) == 1
-    first = lossy(lambda: take(here, of))
-    second = lossy(lambda: take(here, of))
-    third = lossy(lambda: take(here, of, GONE))
+    study = lossy(lambda: studies.create(database, specs.parse(quick_text(trials=2), "x")))
+    assert studies.names(database) == ["quick"]
+    assert lossy(lambda: orders.extend(database, study.study_id, add=3)).trials == 5
+    assert lossy(lambda: orders.extend(database, study.study_id, to=3)).trials == 3
+    assert lossy(lambda: queues.enqueue(database, study, PARAMS)) == 0
+    assert lossy(lambda: queues.enqueue(database, study, {"depth": 1})) == 1
+    first = lossy(lambda: take(database, study))
+    second = lossy(lambda: take(database, study))
+    third = lossy(lambda: take(database, study, GONE))
     assert [c.number for c in (first, second, third)] == [0, 1, 2]
-    assert take(here, of) is allocations.NoTrial.WAIT
-    assert lossy(lambda: configurations.configure(here, of, first, here.history(of.study_id))) == PARAMS
-    sampled = lossy(lambda: configurations.configure(here, of, third, here.history(of.study_id)))
-    assert state(here, of, 2).params == sampled
-    lossy(lambda: claims.report(here, first, {1: 0.5}, 2.0, {}))
-    lossy(lambda: claims.tell(here, first, TrialState.COMPLETE, 0.5, {}))
-    assert (state(here, of, 0).state, state(here, of, 0).value) == (TrialState.COMPLETE, 0.5)
-    clock = Clock(here, of)
-    clock.watch.look([], time.monotonic(), here.interruptions)
-    claims.tell(here, second, TrialState.PRUNED, None, {})
-    fresh = Clock(here, of)
-    adopted = lossy(lambda: take(here, of, watch=fresh.watch))
+    assert take(database, study) is allocations.NoTrial.WAIT
+    assert lossy(lambda: configurations.configure(database, study, first, database.history(study.study_id))) == PARAMS
+    sampled = lossy(lambda: configurations.configure(database, study, third, database.history(study.study_id)))
+    assert state(database, study, 2).params == sampled
+    lossy(lambda: claims.report(database, first, {1: 0.5}, 2.0, {}))
+    lossy(lambda: claims.tell(database, first, TrialState.COMPLETE, 0.5, {}))
+    assert (state(database, study, 0).state, state(database, study, 0).value) == (TrialState.COMPLETE, 0.5)
+    clock = Clock(database, study)
+    clock.watch.look([], time.monotonic(), database.interruptions)
+    claims.tell(database, second, TrialState.PRUNED, None, {})
+    fresh = Clock(database, study)
+    adopted = lossy(lambda: take(database, study, watch=fresh.watch))
     assert (adopted.number, adopted.generation, adopted.params) == (2, 2, sampled)
     with pytest.raises(errors.TrialLost):  # which its worker takes for what it is: nothing more to do
-        lossy(lambda: claims.hand_over(here, adopted))
-    assert state(here, of, 2).state == TrialState.WAITING
-    assert len(summaries.summary(here, of).trials) == 3
+        lossy(lambda: claims.hand_over(database, adopted))
+    assert state(database, study, 2).state == TrialState.WAITING
+    assert len(summaries.summary(database, study).trials) == 3
 
 
 def test_a_trial_appears_whole(opened: databases.Database, make_study: Make) -> None:
     """A trial has no parameter, and then all of them: never a part."""
-    of = make_study(trials=3)
-    claim = take(opened, of)
-    assert state(opened, of, 0).params == {}
-    params = configurations.configure(opened, of, claim, opened.history(of.study_id))
-    assert state(opened, of, 0).params == params
-    assert of.spec.space.is_complete(params)
+    study = make_study(trials=3)
+    claim = take(opened, study)
+    assert state(opened, study, 0).params == {}
+    params = configurations.configure(opened, study, claim, opened.history(study.study_id))
+    assert state(opened, study, 0).params == params
+    assert study.spec.space.is_complete(params)
 
 
 def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.Database, make_study: Make) -> None:
     """A space of 7 configurations gives 7 different trials to 4 workers, then says that it is exhausted."""
     text = quick_text(trials=100).replace("[1e-4, 1e-2, 1e-1]", "[0.1]").replace("low = 1, high = 128", "choices = [5]")
     text = text.replace("high = 6", "high = 2").replace("[8, 16, 32]", "[8]")
-    of = studies.create(opened, specs.parse(text, "x"))
-    assert of.spec.space.size == 1 + 2 * 3
+    study = studies.create(opened, specs.parse(text, "x"))
+    assert study.spec.space.size == 1 + 2 * 3
     ends: list[Any] = []
 
     def grab() -> None:
-        history = opened.history(of.study_id)
-        while isinstance(claim := take(opened, of), claims.Claim):
-            configurations.configure(opened, of, claim, history)
+        history = opened.history(study.study_id)
+        while isinstance(claim := take(opened, study), claims.Claim):
+            configurations.configure(opened, study, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
         ends.append(claim)
 
@@ -305,118 +308,118 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.D
         thread.start()
     for thread in threads:
         thread.join()
-    trials = summaries.summary(opened, of).trials
-    assert Counter(of.spec.space.key(t.params) for t in trials).most_common(1)[0][1] == 1
+    trials = summaries.summary(opened, study).trials
+    assert Counter(study.spec.space.key(t.params) for t in trials).most_common(1)[0][1] == 1
     assert len(trials) == 7
     assert set(ends) <= {allocations.NoTrial.EXHAUSTED, allocations.NoTrial.WAIT}
-    assert take(opened, of) is allocations.NoTrial.EXHAUSTED
+    assert take(opened, study) is allocations.NoTrial.EXHAUSTED
 
 
 def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: databases.Database, make_study: Make) -> None:
     """The error names the trial that has the configuration, whatever became of it."""
-    of = make_study(trials=3)
-    queues.enqueue(opened, of, {**PARAMS, "batch_size": 50})
-    queues.enqueue(opened, of, PARAMS)
+    study = make_study(trials=3)
+    queues.enqueue(opened, study, {**PARAMS, "batch_size": 50})
+    queues.enqueue(opened, study, PARAMS)
     with pytest.raises(errors.DuplicateConfiguration, match="trial 1 has this configuration already"):
-        queues.enqueue(opened, of, PARAMS)
-    assert len(summaries.summary(opened, of).trials) == 2
+        queues.enqueue(opened, study, PARAMS)
+    assert len(summaries.summary(opened, study).trials) == 2
 
 
 def test_two_workers_on_one_configuration(opened: databases.Database, make_study: Make) -> None:
     """The reservation is the database's: the second of two equal proposals is refused and writes nothing."""
-    of = make_study(trials=3)
-    one, two = take(opened, of), take(opened, of)
-    assert configurations.assign(opened, of, one, PARAMS) == PARAMS
-    assert configurations.assign(opened, of, two, PARAMS) is None
-    assert state(opened, of, 1).params == {}
-    assert configurations.assign(opened, of, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
+    study = make_study(trials=3)
+    one, two = take(opened, study), take(opened, study)
+    assert configurations.assign(opened, study, one, PARAMS) == PARAMS
+    assert configurations.assign(opened, study, two, PARAMS) is None
+    assert state(opened, study, 1).params == {}
+    assert configurations.assign(opened, study, two, {**PARAMS, "depth": 0, "batch_size": 8}) is not None
 
 
 def test_repeats_are_asked_for_explicitly(opened: databases.Database, make_study: Make) -> None:
     """The same configuration again, with training seeds it has not had, inside the budget; no other trial gets it."""
-    of = make_study(trials=5)
-    history = opened.history(of.study_id)
-    assert queues.enqueue(opened, of, PARAMS) == 0
-    assert queues.repeat(opened, of, PARAMS, 2) == [1, 2]
-    assert queues.repeat(opened, of, PARAMS, 1) == [3]
+    study = make_study(trials=5)
+    history = opened.history(study.study_id)
+    assert queues.enqueue(opened, study, PARAMS) == 0
+    assert queues.repeat(opened, study, PARAMS, 2) == [1, 2]
+    assert queues.repeat(opened, study, PARAMS, 1) == [3]
     with pytest.raises(errors.DuplicateConfiguration):
-        queues.enqueue(opened, of, PARAMS)
-    taken = [take(opened, of) for _ in range(5)]
+        queues.enqueue(opened, study, PARAMS)
+    taken = [take(opened, study) for _ in range(5)]
     assert [claim.repeat for claim in taken] == [0, 1, 2, 3, 0]
-    params = [configurations.configure(opened, of, claim, history) for claim in taken]
+    params = [configurations.configure(opened, study, claim, history) for claim in taken]
     assert params[:4] == [PARAMS] * 4
     assert params[4] != PARAMS
     claims.tell(opened, taken[1], TrialState.FAIL, None, {})
-    assert queues.repeat(opened, of, PARAMS, 1) == [5]
-    again = take(opened, of)
+    assert queues.repeat(opened, study, PARAMS, 1) == [5]
+    again = take(opened, study)
     assert (again.number, again.repeat) == (5, 4)
-    assert [t.user_attrs.get("repeat") for t in summaries.summary(opened, of).trials] == [None, 1, 2, 3, None, 4]
+    assert [t.user_attrs.get("repeat") for t in summaries.summary(opened, study).trials] == [None, 1, 2, 3, None, 4]
     claims.hand_over(opened, again)
-    assert take(opened, of).repeat == 4
+    assert take(opened, study).repeat == 4
     with pytest.raises(errors.InputError, match=r"a repeat needs a whole configuration, \['batch_size'\] is not given"):
-        queues.repeat(opened, of, {"learning_rate": 0.1, "depth": 0}, 1)
+        queues.repeat(opened, study, {"learning_rate": 0.1, "depth": 0}, 1)
 
 
 def test_repeats_do_not_exhaust_a_space(opened: databases.Database) -> None:
     """A finite space ends when each configuration has been tried, however often some were repeated."""
     text = quick_text(trials=9, hopeless="false").replace("depth = { low = 0, high = 6 }", "depth = [0]")
     text = text.replace("batch_size = { low = 1, high = 128 }", "batch_size = [7]")
-    of = studies.create(opened, specs.parse(text, "x"))
-    assert of.spec.space.size == 3
-    queues.repeat(opened, of, PARAMS, 3)
-    history = opened.history(of.study_id)
+    study = studies.create(opened, specs.parse(text, "x"))
+    assert study.spec.space.size == 3
+    queues.repeat(opened, study, PARAMS, 3)
+    history = opened.history(study.study_id)
     found = []
-    while isinstance(claim := take(opened, of), claims.Claim):
-        found.append(configurations.configure(opened, of, claim, history))
+    while isinstance(claim := take(opened, study), claims.Claim):
+        found.append(configurations.configure(opened, study, claim, history))
         claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
     assert claim is allocations.NoTrial.EXHAUSTED
     assert len(found) == 5
-    assert len({of.spec.space.key(params) for params in found}) == 3
+    assert len({study.spec.space.key(params) for params in found}) == 3
 
 
 def test_optunas_own_tools_may_enqueue(opened: databases.Database, make_study: Make, url: str) -> None:
     """`study.enqueue_trial` of plain Optuna is honoured, partial ones are completed, bad ones fail with a reason."""
-    of = make_study(trials=10)
-    plain = optuna.load_study(study_name=of.name, storage=url)
+    study = make_study(trials=10)
+    plain = optuna.load_study(study_name=study.name, storage=url)
     plain.enqueue_trial(PARAMS)
     plain.enqueue_trial({"depth": 3, "activation": "GELU"})
     plain.enqueue_trial({"learning_rate": 7.0})
     plain.enqueue_trial(PARAMS)
-    history = opened.history(of.study_id)
-    assert configurations.configure(opened, of, take(opened, of), history) == PARAMS
-    completed = configurations.configure(opened, of, take(opened, of), history)
+    history = opened.history(study.study_id)
+    assert configurations.configure(opened, study, take(opened, study), history) == PARAMS
+    completed = configurations.configure(opened, study, take(opened, study), history)
     assert (completed["depth"], completed["activation"]) == (3, "GELU")
-    assert of.spec.space.is_complete(completed)
+    assert study.spec.space.is_complete(completed)
     with pytest.raises(ValueError, match=r"learning_rate must be one of 0.0001, 0.01, 0.1, got 7.0"):
-        configurations.configure(opened, of, take(opened, of), history)
+        configurations.configure(opened, study, take(opened, study), history)
     with pytest.raises(errors.DuplicateConfiguration):
-        configurations.configure(opened, of, take(opened, of), history)
+        configurations.configure(opened, study, take(opened, study), history)
 
 
 def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
     opened: databases.Database, make_study: Make, url: str
 ) -> None:
     """A RUNNING trial that plain Optuna left behind counts from when it was first seen."""
-    of = make_study(trials=2)
-    plain = optuna.load_study(study_name=of.name, storage=url)
+    study = make_study(trials=2)
+    plain = optuna.load_study(study_name=study.name, storage=url)
     plain.ask()
-    assert take(opened, of).number == 1
-    assert take(opened, of) is allocations.NoTrial.WAIT
-    adopted = take(opened, of, watch=Clock(opened, of).watch)
+    assert take(opened, study).number == 1
+    assert take(opened, study) is allocations.NoTrial.WAIT
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
     assert adopted.how == "adopted"
 
 
 def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, url: str) -> None:
     """`optuna.load_study` on the address sees states, parameters, steps, values and attributes as its own."""
-    of = make_study(trials=3)
-    history = opened.history(of.study_id)
-    one, two, three = (take(opened, of) for _ in range(3))
-    params = [configurations.configure(opened, of, claim, history) for claim in (one, two, three)]
+    study = make_study(trials=3)
+    history = opened.history(study.study_id)
+    one, two, three = (take(opened, study) for _ in range(3))
+    params = [configurations.configure(opened, study, claim, history) for claim in (one, two, three)]
     for step, value in enumerate((0.2, float("nan"), 0.6), 1):
         claims.report(opened, one, {step: value}, 1.0, {"avg_losses": [1.0] * step})
     claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"engine": "reference", "seconds": 1.0})
     claims.tell(opened, two, TrialState.PRUNED, None, {"reason": "hopeless"})
-    plain = optuna.load_study(study_name=of.name, storage=url)
+    plain = optuna.load_study(study_name=study.name, storage=url)
     assert [t.state.name for t in plain.trials] == ["COMPLETE", "PRUNED", "RUNNING"]
     assert [t.params for t in plain.trials] == params
     assert plain.best_trial.number == 0
@@ -435,9 +438,9 @@ def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, u
 
 def test_deleting_a_study_takes_our_rows_along(opened: databases.Database, make_study: Make, url: str) -> None:
     """Deleted by plain Optuna (as the dashboard does), a study leaves nothing behind, and its name is free again."""
-    of = make_study(trials=3)
-    configurations.configure(opened, of, take(opened, of), opened.history(of.study_id))
-    optuna.delete_study(study_name=of.name, storage=url)
+    study = make_study(trials=3)
+    configurations.configure(opened, study, take(opened, study), opened.history(study.study_id))
+    optuna.delete_study(study_name=study.name, storage=url)
     for table in (schema.claims, schema.orders):
         rows = opened.read(lambda c, table=table: c.execute(sqlalchemy.select(table)).all())  # type: ignore[misc]
         assert rows == []
@@ -460,28 +463,28 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: databases.Database) -> Non
     found = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         text = quick_text(name=name, sampler="tpe", trials=15).replace("seed = 1", f"seed = {seed}")
-        of = studies.create(opened, specs.parse(text, "x"))
-        history = opened.history(of.study_id)
-        while isinstance(claim := take(opened, of), claims.Claim):
-            params = configurations.configure(opened, of, claim, history)
+        study = studies.create(opened, specs.parse(text, "x"))
+        history = opened.history(study.study_id)
+        while isinstance(claim := take(opened, study), claims.Claim):
+            params = configurations.configure(opened, study, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 1 - float(params["depth"]) / 10, {})
-        found.append([t.params for t in summaries.summary(opened, of).trials])
+        found.append([t.params for t in summaries.summary(opened, study).trials])
     assert found[0] == found[1] != found[2]
 
 
 def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Make, url: str) -> None:
     """Deleted in a dashboard under running workers, a study ends them with an error that says so."""
-    of = make_study(trials=3)
-    claim = take(opened, of)
-    history = opened.history(of.study_id)
-    summaries.summary(opened, of, history)
-    optuna.delete_study(study_name=of.name, storage=url)
+    study = make_study(trials=3)
+    claim = take(opened, study)
+    history = opened.history(study.study_id)
+    summaries.summary(opened, study, history)
+    optuna.delete_study(study_name=study.name, storage=url)
     with pytest.raises(errors.TrialLost):
         claims.report(opened, claim, {1: 0.5}, 1.0, {})
     for call in (
-        lambda: take(opened, of),
-        lambda: summaries.summary(opened, of, history),
-        lambda: orders.extend(opened, of.study_id, add=1),
+        lambda: take(opened, study),
+        lambda: summaries.summary(opened, study, history),
+        lambda: orders.extend(opened, study.study_id, add=1),
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
             call()
@@ -491,13 +494,13 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) ->
     """Four workers walk one grid: each point once, none lost, and a budget larger than the grid ends with it."""
     text = quick_text(trials=100, sampler="grid").replace("low = 1, high = 128", "choices = [5, 9]")
     text = text.replace("high = 6", "high = 1").replace("[8, 16, 32]", "[8]")
-    of = studies.create(opened, specs.parse(text, "x"))
-    assert of.spec.space.size == 3 * 2 * (1 + 3)
+    study = studies.create(opened, specs.parse(text, "x"))
+    assert study.spec.space.size == 3 * 2 * (1 + 3)
 
     def walk() -> None:
-        history = opened.history(of.study_id)
-        while isinstance(claim := take(opened, of), claims.Claim):
-            configurations.configure(opened, of, claim, history)
+        history = opened.history(study.study_id)
+        while isinstance(claim := take(opened, study), claims.Claim):
+            configurations.configure(opened, study, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
 
     threads = [threading.Thread(target=walk) for _ in range(4)]
@@ -505,9 +508,9 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) ->
         thread.start()
     for thread in threads:
         thread.join()
-    walked = [of.spec.space.key(trial.params) for trial in summaries.summary(opened, of).trials]
-    assert sorted(walked) == sorted(of.spec.space.key(params) for params in of.spec.space.configurations())
-    assert take(opened, of) is allocations.NoTrial.EXHAUSTED
+    walked = [study.spec.space.key(trial.params) for trial in summaries.summary(opened, study).trials]
+    assert sorted(walked) == sorted(study.spec.space.key(params) for params in study.spec.space.configurations())
+    assert take(opened, study) is allocations.NoTrial.EXHAUSTED
 
 
 def test_one_worker_walks_the_grid_in_the_files_order(opened: databases.Database) -> None:
@@ -517,8 +520,8 @@ def test_one_worker_walks_the_grid_in_the_files_order(opened: databases.Database
         .replace("low = 1, high = 128", "choices = [9, 5]")
         .replace("low = 0", "low = 3")
     )
-    of = studies.create(opened, specs.parse(text, "x"))
-    history = opened.history(of.study_id)
-    got = [configurations.configure(opened, of, take(opened, of), history) for _ in range(3)]
+    study = studies.create(opened, specs.parse(text, "x"))
+    history = opened.history(study.study_id)
+    got = [configurations.configure(opened, study, take(opened, study), history) for _ in range(3)]
     assert [p["activation"] for p in got] == ["ReLU", "Sigmoid", "GELU"]
     assert {(p["learning_rate"], p["batch_size"], p["width"]) for p in got} == {(1e-4, 9, 8)}

@@ -242,13 +242,13 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
 
     assert processes.run("create", quick)[0] == 0
     worker = processes.start("work", "quick", "--stay")
-    here = databases.Database(processes.url)
-    of = studies.find(here, "quick")
-    assert of is not None
-    until(lambda: summaries.summary(here, of).done == 4)
+    database = databases.Database(processes.url)
+    study = studies.find(database, "quick")
+    assert study is not None
+    until(lambda: summaries.summary(database, study).done == 4)
     assert worker.poll() is None
     assert processes.run("extend", "quick", "--trials", "2")[0] == 0
-    until(lambda: summaries.summary(here, of).done == 6)
+    until(lambda: summaries.summary(database, study).done == 6)
     worker.terminate()
     assert worker.wait(10) == 0
 

@@ -57,35 +57,35 @@ def basic(password: str) -> str:
 
 
 def finish(
-    here: databases.Database, of: studies.Study, values: list[float], state: TrialState, reason: str = ""
+    database: databases.Database, study: studies.Study, values: list[float], state: TrialState, reason: str = ""
 ) -> int:
     """A trial with these values, ended; returns its id."""
-    claim = allocations.take(here, of, ME, presence.Watch(30.0))
+    claim = allocations.take(database, study, ME, presence.Watch(30.0))
     assert isinstance(claim, claims.Claim)
-    configurations.configure(here, of, claim, here.history(of.study_id))
+    configurations.configure(database, study, claim, database.history(study.study_id))
     attrs = {"worker": "host:1", **({"reason": reason} if reason else {})}
     value = values[-1] if values and state != TrialState.FAIL else None
-    claims.tell(here, claim, state, value, attrs, 36.0, dict(enumerate(values, 1)))
+    claims.tell(database, claim, state, value, attrs, 36.0, dict(enumerate(values, 1)))
     return claim.trial_id
 
 
 def test_everybody_reads(opened: databases.Database, make_study: Make) -> None:
     """The dashboard's pages and its API answer; a study has its settings as note, a trial its reason and worker."""
-    of = make_study()
-    finish(opened, of, [0.2, 0.1], TrialState.PRUNED, "hopeless after epoch 2")
+    study = make_study()
+    finish(opened, study, [0.2, 0.1], TrialState.PRUNED, "hopeless after epoch 2")
     door = servers.Door(opened)
     assert ask(door, "/")[0] == 302
     assert "<html" in ask(door, "/dashboard")[1]
-    assert ask(door, f"/dashboard/studies/{of.study_id}")[0] == 200
-    status, text = ask(door, f"/api/studies/{of.study_id}?after=0")
+    assert ask(door, f"/dashboard/studies/{study.study_id}")[0] == 200
+    status, text = ask(door, f"/api/studies/{study.study_id}?after=0")
     detail = json.loads(text)
     (trial,) = detail["trials"]
     attrs = {each["key"]: each["value"] for each in trial["user_attrs"]}
     assert (status, trial["state"]) == (200, "Pruned")
     assert attrs == {"reason": "hopeless after epoch 2", "worker": "host:1"}
-    assert detail["note"]["body"] == notes.markdown(of.spec)
+    assert detail["note"]["body"] == notes.markdown(study.spec)
     assert "| `width` | `8, 16, 32` | `depth > 0` |" in detail["note"]["body"]
-    assert of.spec.text.strip() in detail["note"]["body"]
+    assert study.spec.text.strip() in detail["note"]["body"]
     assert ask(door, "/csv/1")[0] == 200
 
 
@@ -103,19 +103,19 @@ def test_a_long_note_is_read_whole() -> None:
 @pytest.mark.parametrize("path", ["/api/studies", "/api/studies/1", "/healthz", "/metrics", "/api/artifacts/1"])
 def test_writes_are_refused(opened: databases.Database, make_study: Make, method: str, path: str) -> None:
     """Any method but GET and HEAD is answered 405, and nothing has changed."""
-    of = make_study()
+    study = make_study()
     body = json.dumps({"study_name": "more", "directions": ["maximize"]}).encode()
     status, text = ask(servers.Door(opened), path, method, body, HTTP_AUTHORIZATION=basic(PASSWORD))
     assert (status, text) == (405, "this dashboard only reads\n")
-    assert studies.names(opened) == [of.name]
-    assert [each.study_name for each in opened.optuna.get_all_studies()] == [of.name]
+    assert studies.names(opened) == [study.name]
+    assert [each.study_name for each in opened.optuna.get_all_studies()] == [study.name]
 
 
 def test_the_password_opens_writing(opened: databases.Database, make_study: Make) -> None:
     """With it the dashboard writes; without it, with another or from another origin it does not."""
-    of = make_study()
+    study = make_study()
     door = servers.Door(opened, password_hash=HASH)
-    path, body = f"/api/studies/{of.study_id}/note", json.dumps({"body": "changed", "version": 2}).encode()
+    path, body = f"/api/studies/{study.study_id}/note", json.dumps({"body": "changed", "version": 2}).encode()
     assert ask(door, path, "PUT", body)[0] == 401
     for wrong in (
         basic("other"),
@@ -127,23 +127,23 @@ def test_the_password_opens_writing(opened: databases.Database, make_study: Make
         assert ask(door, path, "PUT", body, HTTP_AUTHORIZATION=wrong)[0] == 401
     status, text = ask(door, path, "PUT", body, HTTP_AUTHORIZATION=basic(PASSWORD), HTTP_ORIGIN="http://evil.example")
     assert (status, text) == (403, "a page of 'http://evil.example' may not write here\n")
-    assert "changed" not in str(opened.optuna.get_study_system_attrs(of.study_id))
+    assert "changed" not in str(opened.optuna.get_study_system_attrs(study.study_id))
     origin = "http://localhost:8080"
     assert ask(door, path, "PUT", body, HTTP_AUTHORIZATION=basic(PASSWORD), HTTP_ORIGIN=origin)[0] == 204
-    assert opened.optuna.get_study_system_attrs(of.study_id)[notes.PIECE + "0"] == "changed"
+    assert opened.optuna.get_study_system_attrs(study.study_id)[notes.PIECE + "0"] == "changed"
     assert ask(door, "/api/artifacts/1", "POST", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 405
 
 
 def test_a_study_deleted_on_the_dashboard_is_gone(opened: databases.Database, make_study: Make) -> None:
     """Its pictures need no deleting, and its metrics end."""
-    of = make_study()
-    finish(opened, of, [0.2], TrialState.COMPLETE)
+    study = make_study()
+    finish(opened, study, [0.2], TrialState.COMPLETE)
     door = servers.Door(opened, password_hash=HASH)
-    assert of.name in ask(door, "/metrics")[1]
-    assert ask(door, f"/api/studies/{of.study_id}", "DELETE", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 204
+    assert study.name in ask(door, "/metrics")[1]
+    assert ask(door, f"/api/studies/{study.study_id}", "DELETE", b"{}", HTTP_AUTHORIZATION=basic(PASSWORD))[0] == 204
     assert studies.names(opened) == []
     status, text = ask(door, "/metrics")
-    assert (status, of.name in text) == (200, False)
+    assert (status, study.name in text) == (200, False)
 
 
 @pytest.mark.parametrize(
@@ -166,31 +166,31 @@ def test_only_known_hosts(opened: databases.Database, host: str, status: int) ->
 
 def test_finished_trials_have_their_learning_curve(opened: databases.Database, make_study: Make) -> None:
     """A PNG per finished trial that reported, none for one that runs or never trained; and nothing is stored."""
-    of = make_study()
-    whole = finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
-    finish(opened, of, [], TrialState.PRUNED, "hopeless before training")
-    broken = finish(opened, of, [float("nan"), float("inf"), 0.5], TrialState.FAIL, "ValueError: $x$ | $\\frac{1$")
+    study = make_study()
+    whole = finish(opened, study, [0.1, 0.5, 0.8], TrialState.COMPLETE)
+    finish(opened, study, [], TrialState.PRUNED, "hopeless before training")
+    broken = finish(opened, study, [float("nan"), float("inf"), 0.5], TrialState.FAIL, "ValueError: $x$ | $\\frac{1$")
     door = servers.Door(opened)
-    running = allocations.take(opened, of, ME, presence.Watch(30.0))
+    running = allocations.take(opened, study, ME, presence.Watch(30.0))
     assert isinstance(running, claims.Claim)
     claims.report(opened, running, {1: 0.5}, 1.0, {})
 
     def listed() -> dict[int, list[dict[str, str]]]:
-        trials = json.loads(ask(door, f"/api/studies/{of.study_id}?after=0")[1])["trials"]
+        trials = json.loads(ask(door, f"/api/studies/{study.study_id}?after=0")[1])["trials"]
         return {trial["trial_id"]: trial["artifacts"] for trial in trials}
 
     found = listed()
     assert [len(each) for each in found.values()] == [1, 0, 1, 0]
     for trial_id in (whole, broken):
         (entry,) = found[trial_id]
-        status, picture = ask_bytes(door, f"/artifacts/{of.study_id}/{trial_id}/{entry['artifact_id']}")
+        status, picture = ask_bytes(door, f"/artifacts/{study.study_id}/{trial_id}/{entry['artifact_id']}")
         pixels = image.imread(io.BytesIO(picture))
         assert (status, entry["mimetype"], pixels.shape) == (200, "image/png", (432, 768, 4))
         # the line, or the mark at the end of a trial that has a reason
         colour = numpy.array([0, 0x72, 0xB2] if trial_id == whole else [0xD5, 0x5E, 0]) / 255
         assert (numpy.abs(pixels[..., :3] - colour).max(axis=2) < 0.05).sum() > 60
-    assert ask(door, f"/artifacts/{of.study_id}/{whole}/00000000-0000-0000-0000-00000000ffff")[0] == 404
-    stored = {key for t in opened.optuna.get_all_trials(of.study_id) for key in t.system_attrs}
+    assert ask(door, f"/artifacts/{study.study_id}/{whole}/00000000-0000-0000-0000-00000000ffff")[0] == 404
+    stored = {key for t in opened.optuna.get_all_trials(study.study_id) for key in t.system_attrs}
     assert not any(key.startswith(curves.ENTRY) for key in stored)
 
 
@@ -202,16 +202,16 @@ def samples(text: str) -> dict[str, float]:
 
 def test_metrics_count_what_happened(opened: databases.Database, make_study: Make) -> None:
     """States, best, budget, epochs and images, workers, orphans, adoptions, hours; a failed scrape is a 503."""
-    of = make_study(trials=9, more="hours = 2.5")
-    finish(opened, of, [0.1, 0.5, 0.8], TrialState.COMPLETE)
-    finish(opened, of, [0.1], TrialState.PRUNED, "hopeless")
-    finish(opened, of, [], TrialState.FAIL, "raised")
-    queues.enqueue(opened, of, {"depth": 0})
+    study = make_study(trials=9, more="hours = 2.5")
+    finish(opened, study, [0.1, 0.5, 0.8], TrialState.COMPLETE)
+    finish(opened, study, [0.1], TrialState.PRUNED, "hopeless")
+    finish(opened, study, [], TrialState.FAIL, "raised")
+    queues.enqueue(opened, study, {"depth": 0})
     gone = presence.Identity("host:2", ME.host, 2**22 + 1, 1.0)  # no process has this pid
-    assert isinstance(allocations.take(opened, of, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
+    assert isinstance(allocations.take(opened, study, gone, presence.Watch(30.0)), claims.Claim)  # the enqueued one
     orphaned = samples(ask(servers.Door(opened), "/metrics")[1])
     assert orphaned['search_orphans{study="quick"}'] == 1
-    adopted = allocations.take(opened, of, ME, presence.Watch(30.0))
+    adopted = allocations.take(opened, study, ME, presence.Watch(30.0))
     assert isinstance(adopted, claims.Claim)
     assert adopted.how == "adopted"
     found = samples(ask(servers.Door(opened), "/metrics")[1])
@@ -247,8 +247,8 @@ def test_rates_are_those_of_the_last_minute() -> None:
 @pytest.mark.slow
 def test_a_database_that_is_away_shows(postgres: Server) -> None:
     """Health and metrics say 503 with the reason while Postgres is stopped, and are well again after."""
-    here = databases.Database(postgres.new_database(), patience_seconds=1)
-    door = servers.Door(here)
+    database = databases.Database(postgres.new_database(), patience_seconds=1)
+    door = servers.Door(database)
     assert ask(door, "/healthz")[0] == ask(door, "/metrics")[0] == 200
     postgres.control("stop", "-m", "fast")
     try:
@@ -258,7 +258,7 @@ def test_a_database_that_is_away_shows(postgres: Server) -> None:
     finally:
         postgres.control("start")
     assert ask(door, "/healthz")[0] == ask(door, "/metrics")[0] == 200
-    here.close()
+    database.close()
 
 
 def started(processes: Processes, *options: str, **environment: str) -> tuple[subprocess.Popen[str], int]:
@@ -317,26 +317,26 @@ def test_a_browser_sees_a_trial_that_finished_after_the_page_was_opened(
     browser: sync_api.Browser, processes: Processes, opened: databases.Database, make_study: Make
 ) -> None:
     """The study page follows the study by itself, shows curve, reason and note, and offers no way to write."""
-    of = make_study()
-    finish(opened, of, [0.2, 0.4], TrialState.COMPLETE)
+    study = make_study()
+    finish(opened, study, [0.2, 0.4], TrialState.COMPLETE)
     _, port = started(processes)
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("requestfailed", lambda request: problems.append(request.url))
-    page.goto(f"http://127.0.0.1:{port}/dashboard/studies/{of.study_id}/trials")
+    page.goto(f"http://127.0.0.1:{port}/dashboard/studies/{study.study_id}/trials")
     page.get_by_text("1 Trials").wait_for()
-    later = finish(opened, of, [0.3, 0.6, 0.9], TrialState.PRUNED, "hopeless after epoch 3")
+    later = finish(opened, study, [0.3, 0.6, 0.9], TrialState.PRUNED, "hopeless after epoch 3")
     page.get_by_text("Trial 1", exact=True).wait_for(timeout=60_000)
     page.get_by_text("Trial 1", exact=True).click()
     page.get_by_text("hopeless after epoch 3").wait_for()
-    picture = page.locator(f"img[src*='/artifacts/{of.study_id}/{later}/']").first
+    picture = page.locator(f"img[src*='/artifacts/{study.study_id}/{later}/']").first
     picture.wait_for()
     until_drawn = time.monotonic() + 20
     while picture.evaluate("image => image.naturalWidth") != 768:
         assert time.monotonic() < until_drawn
         time.sleep(0.1)
-    page.goto(f"http://127.0.0.1:{port}/dashboard/studies/{of.study_id}/note")
+    page.goto(f"http://127.0.0.1:{port}/dashboard/studies/{study.study_id}/note")
     page.get_by_text("Budget at the start").wait_for()
     refused = page.evaluate("fetch('/api/studies/1', {method: 'DELETE', body: '{}'}).then(answer => answer.status)")
     assert (refused, problems) == (405, [])
@@ -345,12 +345,12 @@ def test_a_browser_sees_a_trial_that_finished_after_the_page_was_opened(
 
 def test_several_ask_at_once(opened: databases.Database, make_study: Make) -> None:
     """Threads that read pages, pictures and metrics at the same time all get theirs."""
-    of = make_study(trials=20)
-    ids = [finish(opened, of, [0.1, 0.2], TrialState.COMPLETE) for _ in range(4)]
+    study = make_study(trials=20)
+    ids = [finish(opened, study, [0.1, 0.2], TrialState.COMPLETE) for _ in range(4)]
     door = servers.Door(opened)
     artifact = "/artifacts/{}/{}/00000000-0000-0000-0000-{:012x}"
-    paths = [artifact.format(of.study_id, each, each) for each in ids]
-    paths += ["/metrics", f"/api/studies/{of.study_id}?after=0", "/healthz"]
+    paths = [artifact.format(study.study_id, each, each) for each in ids]
+    paths += ["/metrics", f"/api/studies/{study.study_id}?after=0", "/healthz"]
     answers: list[tuple[str, int]] = []
 
     def read(path: str) -> None:

@@ -17,22 +17,22 @@ from search.training import records
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def trial(of: specs.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any) -> FrozenTrial:
+def trial(spec: specs.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any) -> FrozenTrial:
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE,
         value=curve[-1],
         params=params,
-        distributions={p.name: p.distribution for p in of.space.parameters if p.name in params},
+        distributions={p.name: p.distribution for p in spec.space.parameters if p.name in params},
         intermediate_values=dict(enumerate(curve, 1)),
         user_attrs={**attrs, **({records.REPEAT.name: repeat} if repeat else {})},
     )
 
 
 def experiment(
-    name: str, curves: dict[Any, list[list[float]]], of: str | None = None, **attrs: Callable[[Any], Any]
+    name: str, curves: dict[Any, list[list[float]]], file: str | None = None, **attrs: Callable[[Any], Any]
 ) -> evidence.Experiment:
     """A study of the lab with these curves: by value of its factor, a curve per seed."""
-    spec = specs.load(ROOT / "studies" / f"{of or name}.toml")
+    spec = specs.load(ROOT / "studies" / f"{file or name}.toml")
     factor = name.replace("-", "_")
     base = {"learning_rate": 1e-3, "batch_size": 64, "depth": 3, "width": 128, "activation": "ReLU"}
     trials = []
@@ -58,8 +58,8 @@ def test_an_interval_is_students() -> None:
 
 def test_a_difference_pairs_the_seeds() -> None:
     """What all seeds share is no noise of the difference; seeds that only one side has are left out."""
-    of, other = {0: 0.50, 1: 0.70, 2: 0.90}, {0: 0.48, 1: 0.681, 2: 0.88, 3: 0.1}
-    found = evidence.difference(of, other)
+    values, other = {0: 0.50, 1: 0.70, 2: 0.90}, {0: 0.48, 1: 0.681, 2: 0.88, 3: 0.1}
+    found = evidence.difference(values, other)
     assert found is not None
     assert (found.count, found.is_real) == (3, True)
     assert found.mean == pytest.approx(0.0196667, rel=1e-4)

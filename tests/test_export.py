@@ -159,12 +159,12 @@ def test_an_exported_model_is_the_stored_trial(
     opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
 ) -> None:
     """Its accuracy is the trial's value, its card says so, and the card's three lines load it."""
-    of = make_study(epochs=4, hopeless="false")
-    queues.enqueue(opened, of, {**PARAMS, "activation": "GELU"})
-    trial = trained(opened, of)
+    study = make_study(epochs=4, hopeless="false")
+    queues.enqueue(opened, study, {**PARAMS, "activation": "GELU"})
+    trial = trained(opened, study)
     path = tmp_path / "model.safetensors"
-    train = networks.NetworkObjective(of.spec, pathlib.Path("unused"))
-    choice = model_files.choose(opened, of)
+    train = networks.NetworkObjective(study.spec, pathlib.Path("unused"))
+    choice = model_files.choose(opened, study)
     found = model_files.export(choice, train, model_files.check_path(path, onnx=False, force=False))
     assert (found.accuracy, found.replay.is_same) == (pytest.approx(trial.value, abs=1e-6), True)
     tested = predictions.of_test_set(path, pathlib.Path("unused"))
@@ -233,9 +233,9 @@ def test_python_exports_and_predicts_too(
     url: str, opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
 ) -> None:
     """The functions of the package do what the commands do."""
-    of = make_study(epochs=3, hopeless="false")
-    queues.enqueue(opened, of, {**PARAMS, "activation": "ReLU"})
-    trial = trained(opened, of)
+    study = make_study(epochs=3, hopeless="false")
+    queues.enqueue(opened, study, {**PARAMS, "activation": "ReLU"})
+    trial = trained(opened, study)
     found = search.export("quick", tmp_path / "model.safetensors", trial=trial.number, storage=url)
     assert found.accuracy == pytest.approx(trial.value, abs=1e-6)
     picture = saved(tmp_path / "picture.png", Image.new("L", (28, 28), 128))

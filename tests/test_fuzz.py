@@ -137,15 +137,15 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path}/s.db"
     monkeypatch.setenv("SEARCH_STORAGE", url)
-    here = databases.Database(url)
-    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
+    database = databases.Database(url)
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
 
     def content() -> Any:
-        summary = summaries.summary(here, of)
+        summary = summaries.summary(database, study)
         return (
             summary.order,
             [(trial.state, trial.params, trial.system_attrs) for trial in summary.trials],
-            studies.names(here),
+            studies.names(database),
         )
 
     before = content()
@@ -196,16 +196,16 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
             assert code == 2, (arguments, bad, err.getvalue())
             assert err.getvalue().count("\n") == 1, (arguments, bad, err.getvalue())
     assert content() == before
-    here.close()
+    database.close()
 
 
 def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
     """A changed row is set aside, wherever it was changed; the trial is there still."""
-    here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
-    claim = take(here, of)
-    here.write(lambda connection: checkpoints.save(connection, claim.trial_id, SAVED))
-    row = dict(here.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one()))
+    database = databases.Database(f"sqlite:///{tmp_path}/s.db")
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    claim = take(database, study)
+    database.write(lambda connection: checkpoints.save(connection, claim.trial_id, SAVED))
+    row = dict(database.read(lambda connection: connection.execute(schema.checkpoints.select()).mappings().one()))
 
     @settings(many, max_examples=300)
     @given(st.sampled_from(["weights", "history", "checksum", "epoch"]), st.integers(0, 10**6), st.integers(1, 255))
@@ -220,26 +220,26 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
             at %= len(value)
             changed = value[:at] + chr(ord(value[at]) ^ by) + value[at + 1 :] if by % 3 else value[:at]
         put = schema.checkpoints.update().values({**row, column: changed})
-        here.write(lambda connection: connection.execute(put))
+        database.write(lambda connection: connection.execute(put))
         count("checkpoint rows")
-        assert here.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is None
+        assert database.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is None
 
     door()
-    here.write(lambda connection: connection.execute(schema.checkpoints.update().values(row)))
-    assert here.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is not None
-    assert len(summaries.summary(here, of).trials) == 1
-    here.close()
+    database.write(lambda connection: connection.execute(schema.checkpoints.update().values(row)))
+    assert database.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is not None
+    assert len(summaries.summary(database, study).trials) == 1
+    database.close()
 
 
 def test_backup_files(tmp_path: pathlib.Path) -> None:
     """A changed backup is restored whole or refused in one line, and then nothing of it is in the storage."""
-    here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
+    database = databases.Database(f"sqlite:///{tmp_path}/s.db")
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
     for _ in range(3):
-        take(here, of)
+        take(database, study)
     file = tmp_path / "b.db"
-    backups.write(here, of, file)
-    here.close()
+    backups.write(database, study, file)
+    database.close()
     content = file.read_bytes()
     empty = tmp_path / "empty.db"
     databases.Database(f"sqlite:///{empty}").close()
@@ -265,14 +265,14 @@ def test_backup_files(tmp_path: pathlib.Path) -> None:
 
 def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
     """Odd requests are answered, those that would write refused, and none changes a row or ends the door."""
-    here = databases.Database(f"sqlite:///{tmp_path}/s.db")
-    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
-    trial_id = take(here, of).trial_id
-    door = servers.Door(here, password_hash=HASH)
+    database = databases.Database(f"sqlite:///{tmp_path}/s.db")
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    trial_id = take(database, study).trial_id
+    door = servers.Door(database, password_hash=HASH)
     every = [*optuna_models.BaseModel.metadata.sorted_tables, *schema.ours.sorted_tables]
 
     def rows() -> list[Any]:
-        return here.read(lambda connection: [connection.execute(table.select()).all() for table in every])
+        return database.read(lambda connection: [connection.execute(table.select()).all() for table in every])
 
     before = rows()
     ids = st.sampled_from(["0", "1", "-1", "99999999999999999999999", "x", "%00", "..", "", "1e3", str(trial_id)])
@@ -315,7 +315,7 @@ def test_dashboard_requests(tmp_path: pathlib.Path) -> None:
     ask_it()
     assert rows() == before
     assert ask_bytes(door, "/healthz")[0] == 200
-    here.close()
+    database.close()
 
 
 def test_so_many_bad_inputs_were_tried() -> None:

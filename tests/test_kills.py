@@ -60,24 +60,24 @@ def test_a_kill_at_any_point_costs_no_trial(
     text = quick_text(name="killed", trials=1, epochs=4, hopeless="false")
     (tmp_path / "killed.toml").write_text(text)
     assert processes.run("create", "killed.toml")[0] == 0
-    of = studies.find(opened, "killed")
-    assert of is not None
+    study = studies.find(opened, "killed")
+    assert study is not None
     common = ["work", "killed", "--checkpoint-seconds", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": url}
     for number, point in enumerate(POINTS):
-        orders.extend(opened, of.study_id, to=number + 1)
+        orders.extend(opened, study.study_id, to=number + 1)
         killer = [sys.executable, "-c", KILLER, point, *common]
         died = subprocess.run(killer, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert died.returncode == -signal.SIGKILL, (point, died.stderr)
         told = point.endswith("acknowledgement")
-        assert (summaries.summary(opened, of).done == number + 1) == told
+        assert (summaries.summary(opened, study).done == number + 1) == told
         code, log = processes.run(*common)
         assert code == 0, (point, log)
         assert ("event=adopted" in log) != told, (point, log)
         assert "Traceback" not in log
         resumes = {"while writing a checkpoint": 1, "between a report and the next epoch": 2, "before the tell": 4}
         assert (f"event=resumed epoch={resumes.get(point)}" in log) == (point in resumes), (point, log)
-        trials = summaries.summary(opened, of).trials
+        trials = summaries.summary(opened, study).trials
         assert [trial.state for trial in trials] == [TrialState.COMPLETE] * (number + 1)
         assert sorted(trials[number].intermediate_values) == [1, 2, 3, 4]
     elsewhere = {"SEARCH_STORAGE": f"sqlite:///{tmp_path}/undisturbed.db"}
@@ -86,7 +86,7 @@ def test_a_kill_at_any_point_costs_no_trial(
     undisturbed = databases.Database(elsewhere["SEARCH_STORAGE"])
     other = studies.find(undisturbed, "killed")
     assert other is not None
-    pairs = zip(summaries.summary(opened, of).trials, summaries.summary(undisturbed, other).trials, strict=True)
+    pairs = zip(summaries.summary(opened, study).trials, summaries.summary(undisturbed, other).trials, strict=True)
     for one, two in pairs:
         assert (one.number, one.params, one.value) == (two.number, two.params, two.value)
         assert one.intermediate_values == two.intermediate_values

@@ -130,11 +130,11 @@ def text(function: str, trials: int = 1, pruning: str = "", budget: str = "max_f
 
 def searched(*settings: Any, **named: Any) -> tuple[summaries.Summary, list[FrozenTrial]]:
     """A whole study by one worker in this process."""
-    here = databases.Database("sqlite:///own.db")
-    of = studies.create(here, specs.parse(text(*settings, **named), "own.toml"))
-    loops.Worker(here, of, functions.FunctionObjective(of.spec), threading.Event()).run()
-    summary = summaries.summary(here, of)
-    here.close()
+    database = databases.Database("sqlite:///own.db")
+    study = studies.create(database, specs.parse(text(*settings, **named), "own.toml"))
+    loops.Worker(database, study, functions.FunctionObjective(study.spec), threading.Event()).run()
+    summary = summaries.summary(database, study)
+    database.close()
     return summary, list(summary.trials)
 
 
@@ -233,12 +233,14 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
     file = tmp_path / "own.toml"
     file.write_text(text("sleeps"))
     assert processes.run("create", str(file))[0] == 0
-    here = databases.Database(processes.url)
-    of = studies.find(here, "own")
-    assert of is not None
+    database = databases.Database(processes.url)
+    study = studies.find(database, "own")
+    assert study is not None
 
     def sleeping() -> bool:
-        return any(t.intermediate_values for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING)
+        return any(
+            t.intermediate_values for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING
+        )
 
     asks = (lambda pid: os.kill(pid, signal.SIGTERM), lambda _: processes.run("stop", "own", "--now"))
     for ask, function in zip(asks, ("sleeps", "swallows"), strict=True):
@@ -250,7 +252,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
         ask(process.pid)
         assert ends([process]) == [0]
         assert time.monotonic() - asked < 10
-        (trial,) = summaries.summary(here, of).trials
+        (trial,) = summaries.summary(database, study).trials
         assert trial.state == TrialState.WAITING
     file.write_text(text("sleeps", budget="max_failures = 0\nepoch_seconds = 1").replace('"own"', '"limited"'))
     assert processes.run("create", str(file))[0] == 0

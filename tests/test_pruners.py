@@ -78,9 +78,9 @@ def test_the_same_trials_are_pruned_as_by_optuna(name: str, direction: str) -> N
 
 def test_one_steps_values_are_read(opened: databases.Database, make_study: Make) -> None:
     """Of the others, whatever their state, exactly the values at that step, nan and infinity included."""
-    of = make_study(trials=9)
+    study = make_study(trials=9)
     told = {0: math.nan, 1: math.inf, 2: 0.5, 3: 0.75}
-    taken: dict[int, Any] = {number: take(opened, of) for number in range(6)}
+    taken: dict[int, Any] = {number: take(opened, study) for number in range(6)}
     for number, value in told.items():
         claims.report(opened, taken[number], {1: 0.1}, 1.0, {})
         claims.report(opened, taken[number], {2: value}, 1.0, {})
@@ -89,7 +89,7 @@ def test_one_steps_values_are_read(opened: databases.Database, make_study: Make)
     claims.tell(opened, taken[0], TrialState.PRUNED, None, {})
     claims.tell(opened, taken[1], TrialState.COMPLETE, 1.0, {})
     claims.hand_over(opened, taken[3])
-    found = opened.read(lambda c: summaries.others(c, of.study_id, taken[5].trial_id, 2))
+    found = opened.read(lambda c: summaries.others(c, study.study_id, taken[5].trial_id, 2))
     by_number = {other.number: (other.state, other.value) for other in found}
     assert sorted(by_number) == [0, 1, 2]
     assert by_number[0][0] == TrialState.PRUNED
@@ -123,10 +123,10 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     from search.worker import loops
 
     text = quick_text(trials=20, epochs=6).replace("hopeless = true", 'hopeless = true\npruner = "median"')
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    of = studies.create(here, specs.parse(text, "x"))
-    loops.Worker(here, of, networks.NetworkObjective(of.spec, tmp_path), threading.Event()).run()
-    pruned = [t for t in summaries.summary(here, of).trials if t.state == TrialState.PRUNED]
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
+    study = studies.create(database, specs.parse(text, "x"))
+    loops.Worker(database, study, networks.NetworkObjective(study.spec, tmp_path), threading.Event()).run()
+    pruned = [t for t in summaries.summary(database, study).trials if t.state == TrialState.PRUNED]
     by_median = [t for t in pruned if t.user_attrs["reason"].startswith("median pruner after epoch ")]
     assert by_median
     assert len(by_median) < len(pruned)

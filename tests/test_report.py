@@ -200,9 +200,9 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
         synthetic(name, processes.folder)
     words = ("reproduce", "--seeds", "2", "--workers", "2", "--output", "out")
     first = processes.start(*words)
-    here = databases.Database(url, patience_seconds=30)
+    database = databases.Database(url, patience_seconds=30)
     deadline = time.monotonic() + 100
-    while (of := studies.find(here, "depth")) is None or not summaries.summary(here, of).trials:
+    while (study := studies.find(database, "depth")) is None or not summaries.summary(database, study).trials:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     first.send_signal(signal.SIGINT)
@@ -211,13 +211,13 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     code, output = processes.run(*words)
     assert code == 0, output
     for name, settings in (("baseline", 1), ("depth", 4), ("batch-size", 3)):
-        found = studies.find(here, name)
+        found = studies.find(database, name)
         assert found is not None
-        summary = summaries.summary(here, found)
+        summary = summaries.summary(database, found)
         assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE] * 2 * settings
         assert evidence.Experiment.of(summary).seeds == 2
     assert "## lab-replay: the search" in (processes.folder / "out" / "report.md").read_text()
-    here.close()
+    database.close()
 
 
 def test_what_is_half_there_is_reported_as_far_as_it_is(processes: Processes) -> None:
@@ -260,11 +260,11 @@ def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
 
 def test_waiting_trials_fill_what_is_missing(opened: databases.Database, tmp_path: pathlib.Path) -> None:
     """Asked twice, the second time queues nothing; the budget holds all that is wanted, and is never made smaller."""
-    of = studies.create(opened, specs.load(synthetic("depth", tmp_path)))
-    settings = list(of.spec.space.configurations())
+    study = studies.create(opened, specs.load(synthetic("depth", tmp_path)))
+    settings = list(study.spec.space.configurations())
     wanted = [(params, seed) for seed in range(3) for params in settings]
-    assert [queues.fill(opened, of, wanted), queues.fill(opened, of, wanted)] == [12, 0]
-    assert summaries.summary(opened, of).budget == 12
-    assert queues.fill(opened, of, wanted[:4]) == 0
-    summary = summaries.summary(opened, of)
+    assert [queues.fill(opened, study, wanted), queues.fill(opened, study, wanted)] == [12, 0]
+    assert summaries.summary(opened, study).budget == 12
+    assert queues.fill(opened, study, wanted[:4]) == 0
+    summary = summaries.summary(opened, study)
     assert (summary.budget, summary.count(TrialState.WAITING)) == (12, 12)

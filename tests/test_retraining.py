@@ -23,35 +23,35 @@ Make = Callable[..., studies.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
 
 
-def trained(here: databases.Database, of: studies.Study, engine: str = "cpu") -> FrozenTrial:
+def trained(database: databases.Database, study: studies.Study, engine: str = "cpu") -> FrozenTrial:
     """The next trial, trained and told by its objective."""
     import threading
 
-    claim = take(here, of)
-    trial = ownership.OwnedTrial(here, of, claim, threading.Event())
-    trial.begin(configurations.configure(here, of, claim, here.history(of.study_id)))
-    result = networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)(trial)
+    claim = take(database, study)
+    trial = ownership.OwnedTrial(database, study, claim, threading.Event())
+    trial.begin(configurations.configure(database, study, claim, database.history(study.study_id)))
+    result = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)(trial)
     trial.tell(result.state, result.value, result.attrs)
-    return here.optuna.get_trial(claim.trial_id)
+    return database.optuna.get_trial(claim.trial_id)
 
 
-def train(of: studies.Study, engine: str = "cpu") -> networks.NetworkObjective:
-    return networks.NetworkObjective(of.spec, pathlib.Path("unused"), "cpu", engine)
+def train(study: studies.Study, engine: str = "cpu") -> networks.NetworkObjective:
+    return networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)
 
 
 @pytest.mark.parametrize("engine", sorted(engines.ENGINES))
 def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_study: Make, engine: str) -> None:
     """What is stored of a trial is enough to train it again: complete or pruned, and a repeat with its own seed."""
-    of = make_study(epochs=4)
-    queues.enqueue(opened, of, PARAMS)
-    first = trained(opened, of, engine)
-    queues.repeat(opened, of, PARAMS, 1)
-    second = trained(opened, of, engine)
+    study = make_study(epochs=4)
+    queues.enqueue(opened, study, PARAMS)
+    first = trained(opened, study, engine)
+    queues.repeat(opened, study, PARAMS, 1)
+    second = trained(opened, study, engine)
     assert first.user_attrs["seed"] != second.user_attrs["seed"]
     assert first.intermediate_values != second.intermediate_values
     for trial in (first, second):
         epochs: list[int] = []
-        found = replays.replay(trial, train(of, engine), epochs.append)
+        found = replays.replay(trial, train(study, engine), epochs.append)
         assert (found.is_same, found.why, found.stored) == (True, (), trial.intermediate_values)
         assert epochs == [1, 2, 3, 4]
         assert found.sentence() == f"trial {trial.number} trained again: the same curve, to the last bit (4 epochs)"
@@ -59,11 +59,11 @@ def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_st
 
 def test_another_engine_is_named(opened: databases.Database, make_study: Make) -> None:
     """Where bits differ, what is recorded and different is the explanation."""
-    of = make_study(epochs=3)
-    queues.enqueue(opened, of, PARAMS)
-    trial = trained(opened, of, "cpu")
+    study = make_study(epochs=3)
+    queues.enqueue(opened, study, PARAMS)
+    trial = trained(opened, study, "cpu")
     trial.intermediate_values[2] += 0.25
-    found = replays.replay(trial, train(of, "reference"))
+    found = replays.replay(trial, train(study, "reference"))
     assert "engine was cpu and is reference here" in found.why
     assert not found.is_same
     assert found.as_json()["largest_difference"] == pytest.approx(0.25, abs=0.05)
@@ -72,37 +72,37 @@ def test_another_engine_is_named(opened: databases.Database, make_study: Make) -
 
 def test_a_difference_without_a_reason_is_told(opened: databases.Database, make_study: Make) -> None:
     """A stored value that nothing recorded explains is said to be just that."""
-    of = make_study(epochs=3)
-    queues.enqueue(opened, of, PARAMS)
-    trial = trained(opened, of)
+    study = make_study(epochs=3)
+    queues.enqueue(opened, study, PARAMS)
+    trial = trained(opened, study)
     trial.intermediate_values[3] = float("nan")
-    found = replays.replay(trial, train(of))
+    found = replays.replay(trial, train(study))
     assert (found.is_same, found.why, list(found.differences)) == (False, (), [3])
     assert "nothing that is recorded of its training is different here" in found.sentence()
 
 
 def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: databases.Database, make_study: Make) -> None:
     """The replay of a pruned trial has as many epochs as are stored, whoever ended it."""
-    of = make_study(epochs=5, hopeless="false")
-    queues.enqueue(opened, of, PARAMS)
-    whole = trained(opened, of)
-    claim = take(opened, of)
-    configurations.assign(opened, of, claim, {**PARAMS, "batch_size": 9})
+    study = make_study(epochs=5, hopeless="false")
+    queues.enqueue(opened, study, PARAMS)
+    whole = trained(opened, study)
+    claim = take(opened, study)
+    configurations.assign(opened, study, claim, {**PARAMS, "batch_size": 9})
     values = {1: 0.5, 2: 0.6}
     claims.tell(opened, claim, TrialState.PRUNED, 0.6, {"reason": "median"}, 1.0, values)
-    found = replays.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+    found = replays.replay(opened.optuna.get_trial(claim.trial_id), train(study))
     assert (len(found.again), found.why) == (2, ("nothing is recorded of how it was trained",))
-    assert len(replays.replay(whole, train(of)).again) == 5
+    assert len(replays.replay(whole, train(study)).again) == 5
 
 
 def test_an_untrained_trial_is_refused(opened: databases.Database, make_study: Make) -> None:
     """A trial that was pruned before training has nothing to compare, and its reason says why."""
-    of = make_study()
-    claim = take(opened, of)
-    configurations.assign(opened, of, claim, PARAMS)
+    study = make_study()
+    claim = take(opened, study)
+    configurations.assign(opened, study, claim, PARAMS)
     claims.tell(opened, claim, TrialState.PRUNED, None, {"reason": "hopeless before training"}, 0.0)
     with pytest.raises(errors.InputError, match="was not trained, so there is nothing to replay: hopeless before"):
-        replays.replay(opened.optuna.get_trial(claim.trial_id), train(of))
+        replays.replay(opened.optuna.get_trial(claim.trial_id), train(study))
 
 
 def test_owners_of_one_kind_make_one_range() -> None:

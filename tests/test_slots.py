@@ -37,13 +37,13 @@ def nothing() -> None:
 class Visitor:
     """A thread that enters a room and stays until it is told to leave."""
 
-    def __init__(self, of: threads.Admission, need: int, alone: bool = False) -> None:
+    def __init__(self, admission: threads.Admission, need: int, alone: bool = False) -> None:
         self.is_inside, self._leave = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._visit, args=(of, need, alone))
+        self._thread = threading.Thread(target=self._visit, args=(admission, need, alone))
         self._thread.start()
 
-    def _visit(self, of: threads.Admission, need: int, alone: bool) -> None:
-        with of.enter(need, nothing, alone):
+    def _visit(self, admission: threads.Admission, need: int, alone: bool) -> None:
+        with admission.enter(need, nothing, alone):
             self.is_inside.set()
             self._leave.wait(LIMIT_SECONDS)
 
@@ -54,58 +54,58 @@ class Visitor:
 
 def test_memory_admits_in_turn() -> None:
     """What does not fit beside the others waits, and whoever comes later waits behind it; alone everything fits."""
-    here = threads.Admission(4, lambda: 100)
-    first = Visitor(here, 500)
+    admission = threads.Admission(4, lambda: 100)
+    first = Visitor(admission, 500)
     assert first.is_inside.wait(LIMIT_SECONDS)
-    large = Visitor(here, 90)
-    wait_until(lambda: not here.is_open)
-    small = Visitor(here, 1)
+    large = Visitor(admission, 90)
+    wait_until(lambda: not admission.is_open)
+    small = Visitor(admission, 1)
     assert not large.is_inside.wait(0.3)
     assert not small.is_inside.is_set()
     first.leave()
     assert large.is_inside.wait(LIMIT_SECONDS)
     assert small.is_inside.wait(LIMIT_SECONDS)
-    assert here.is_open
-    alone = Visitor(here, 1, alone=True)
+    assert admission.is_open
+    alone = Visitor(admission, 1, alone=True)
     assert not alone.is_inside.wait(0.3)
     large.leave()
     small.leave()
     assert alone.is_inside.wait(LIMIT_SECONDS)
-    assert not here.is_open
+    assert not admission.is_open
     alone.leave()
-    assert here.is_open
+    assert admission.is_open
 
 
 def test_one_that_waits_is_told_to_stop() -> None:
     """What `check` raises ends the wait, and leaves the room to others."""
-    here = threads.Admission(2, lambda: 0)
-    first = Visitor(here, 1)
+    admission = threads.Admission(2, lambda: 0)
+    first = Visitor(admission, 1)
     assert first.is_inside.wait(LIMIT_SECONDS)
 
     def check() -> None:
         raise InterruptedError
 
-    with pytest.raises(InterruptedError), here.enter(1, check):
+    with pytest.raises(InterruptedError), admission.enter(1, check):
         pass
     first.leave()
-    assert here.is_open
+    assert admission.is_open
 
 
 def test_memory_that_ran_out_is_learned_from() -> None:
     """One slot fewer than trained then, never none; slots come back one by one."""
-    here = threads.Admission(4, lambda: 100)
+    admission = threads.Admission(4, lambda: 100)
     with contextlib.ExitStack() as inside:
         for _ in range(3):
-            inside.enter_context(here.enter(1, nothing))
-        here.crowded()
-    assert here.allowed == 2
+            inside.enter_context(admission.enter(1, nothing))
+        admission.crowded()
+    assert admission.allowed == 2
     for _ in range(5):
-        here.crowded()
-    assert here.allowed == 1
+        admission.crowded()
+    assert admission.allowed == 1
     found = []
     for _ in range(12):
-        here.went_well()
-        found.append(here.allowed)
+        admission.went_well()
+        found.append(admission.allowed)
     assert found[0] == 2
     assert found == sorted(found)
     assert found[-1] == 4
@@ -157,13 +157,13 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
     """Four at once give the bits that one after another gives, and the count of the budget."""
     found = []
     for slots in (1, 4):
-        of = make_study(name=f"slots-{slots}", trials=16, epochs=30)
-        train = networks.NetworkObjective(of.spec, tmp_path)
+        study = make_study(name=f"slots-{slots}", trials=16, epochs=30)
+        train = networks.NetworkObjective(study.spec, tmp_path)
         counting = Counting(train)
-        working = loops.Worker(opened, of, counting, threading.Event(), slots=slots, need=train.need)
+        working = loops.Worker(opened, study, counting, threading.Event(), slots=slots, need=train.need)
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
-        trials = summaries.summary(opened, of).trials
+        trials = summaries.summary(opened, study).trials
         assert all(trial.state in summaries.COUNTED for trial in trials)
         keys = ("avg_losses", "reason", "seed", "trained")
         found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
@@ -173,7 +173,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
 
 def test_out_of_memory_goes_on_alone(opened: databases.Database, make_study: Make) -> None:
     """A trial that ran out of memory beside others is trained again when they have ended, and none begins meanwhile."""
-    of = make_study(trials=8)
+    study = make_study(trials=8)
     begun: dict[int, int] = {}
     lock = threading.Lock()
 
@@ -187,30 +187,30 @@ def test_out_of_memory_goes_on_alone(opened: databases.Database, make_study: Mak
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(hungry)
-    assert loops.Worker(opened, of, counting, threading.Event(), slots=3).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(opened, study, counting, threading.Event(), slots=3).run() is allocations.NoTrial.FINISHED
     assert begun == {**dict.fromkeys(range(8), 1), 2: 2}
     assert counting.beside[2] == 1
     assert max(counting.beside.values()) > 1
-    assert [trial.state for trial in summaries.summary(opened, of).trials] == [TrialState.COMPLETE] * 8
+    assert [trial.state for trial in summaries.summary(opened, study).trials] == [TrialState.COMPLETE] * 8
 
 
 def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_study: Make) -> None:
     """A trial whose owners died twice without getting further takes no other with it, should it kill this one too."""
-    of = make_study(trials=6)
+    study = make_study(trials=6)
     watch = presence.Watch(0.0)
     for _ in range(allocations.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
-        assert isinstance(allocations.take(opened, of, GONE, watch), claims.Claim)
+        assert isinstance(allocations.take(opened, study, GONE, watch), claims.Claim)
 
     def quick(_: objectives.Trial) -> objectives.Result:
         time.sleep(0.2)
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(quick)
-    working = loops.Worker(opened, of, counting, threading.Event(), slots=3, grace_seconds=0.3)
+    working = loops.Worker(opened, study, counting, threading.Event(), slots=3, grace_seconds=0.3)
     assert working.run() is allocations.NoTrial.FINISHED
     assert counting.beside[0] == 1
     assert max(counting.beside.values()) > 1
-    assert [trial.state for trial in summaries.summary(opened, of).trials] == [TrialState.COMPLETE] * 6
+    assert [trial.state for trial in summaries.summary(opened, study).trials] == [TrialState.COMPLETE] * 6
 
 
 @pytest.mark.slow
@@ -218,15 +218,15 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
 def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_path: pathlib.Path, how: int) -> None:
     """Three trials of one worker are adopted, or handed over, and the study ends with its exact count."""
     (tmp_path / "quick.toml").write_text(quick_text(trials=6, epochs=150, hopeless="false", slow=True))
-    here = databases.Database(url, patience_seconds=30)
+    database = databases.Database(url, patience_seconds=30)
     assert processes.run("create", "quick.toml")[0] == 0
-    of = studies.find(here, "quick")
-    assert of is not None
+    study = studies.find(database, "quick")
+    assert study is not None
 
     def running() -> list[int]:
         return [
             trial.number
-            for trial in summaries.summary(here, of).trials
+            for trial in summaries.summary(database, study).trials
             if trial.state == TrialState.RUNNING and trial.intermediate_values
         ]
 
@@ -235,15 +235,18 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     wait_until(lambda: len(running()) == 3)
     first.send_signal(how)
     assert first.wait(30) == (0 if how == signal.SIGTERM else -how)
-    assert not [t for t in summaries.summary(here, of).trials if t.state == TrialState.RUNNING] or how == signal.SIGKILL
+    assert (
+        not [t for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING]
+        or how == signal.SIGKILL
+    )
     code, output = processes.run("work", "quick", *options)
     assert code == 0, output
     assert output.count("event=adopted" if how == signal.SIGKILL else "event=waiting") >= 3
     assert "event=resumed" in output
-    trials = summaries.summary(here, of).trials
+    trials = summaries.summary(database, study).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     assert [len(trial.intermediate_values) for trial in trials] == [150] * 6
-    here.close()
+    database.close()
 
 
 def test_slots_that_cannot_be_had(processes: Processes, tmp_path: pathlib.Path) -> None:

@@ -20,12 +20,12 @@ def parameter(name: str, choices: list[object], when: str | None = None) -> para
     )  # type: ignore[arg-type]
 
 
-def everything(of: spaces.Space) -> set[str]:
+def everything(space: spaces.Space) -> set[str]:
     """All configurations by brute force."""
     found = set()
-    for values in itertools.product(*(p.values or () for p in of.parameters)):
-        row = dict(zip((p.name for p in of.parameters), values, strict=True))
-        found.add(of.key(of.complete(lambda p, _, row=row: row[p.name])))  # type: ignore[misc]
+    for values in itertools.product(*(p.values or () for p in space.parameters)):
+        row = dict(zip((p.name for p in space.parameters), values, strict=True))
+        found.add(space.key(space.complete(lambda p, _, row=row: row[p.name])))  # type: ignore[misc]
     return found
 
 
@@ -40,19 +40,19 @@ def test_the_labs_space_has_21120_configurations() -> None:
 
 def test_size_counts_branches_of_branches() -> None:
     """A branch below a branch is counted where both exist; a continuous dimension has no size."""
-    of = tree(
+    space = tree(
         a=parameter("a", [0, 1, 2]),
         b=parameter("b", ["x", "y"], "a > 0"),
         c=parameter("c", [1, 2, 3], "b == 'x'"),
     )
-    assert of.size == len(everything(of)) == 1 + 2 * (3 + 1)
+    assert space.size == len(everything(space)) == 1 + 2 * (3 + 1)
     assert tree(a=parameter("a", [1]), r=parameters.Parameter("r", FloatDistribution(0.1, 1.0))).size is None
 
 
 def test_parents_come_before_branches() -> None:
     """A branch may stand before its parent in the file."""
-    of = tree(b=parameter("b", [1], "a > 0"), a=parameter("a", [0, 1]), z=parameter("z", [1]))
-    assert [p.name for p in of.parameters] == ["a", "b", "z"]
+    space = tree(b=parameter("b", [1], "a > 0"), a=parameter("a", [0, 1]), z=parameter("z", [1]))
+    assert [p.name for p in space.parameters] == ["a", "b", "z"]
 
 
 @pytest.mark.parametrize(
@@ -108,24 +108,24 @@ def test_trim_refuses_what_is_outside(given: dict[str, object], message: str) ->
 
 def test_a_huge_range_costs_nothing() -> None:
     """Two billion batch sizes are counted and stepped through without being listed."""
-    of = tree(a=parameters.Parameter("a", IntDistribution(1, 2**31 - 1)))
-    assert of.size == 2**31 - 1
-    assert list(itertools.islice(of.neighbours({"a": 7}), 3)) == [{"a": 6}, {"a": 8}, {"a": 5}]
+    space = tree(a=parameters.Parameter("a", IntDistribution(1, 2**31 - 1)))
+    assert space.size == 2**31 - 1
+    assert list(itertools.islice(space.neighbours({"a": 7}), 3)) == [{"a": 6}, {"a": 8}, {"a": 5}]
 
 
 def test_neighbours_are_near_valid_and_reach_everything() -> None:
     """Neighbours are whole configurations of the space; walking them reaches all of it."""
-    of = tree(
+    space = tree(
         a=parameters.Parameter("a", IntDistribution(0, 3)),
         b=parameter("b", ["x", "y"], "a > 0"),
     )
     start = {"a": 0}
-    assert next(of.neighbours(start)) == {"a": 1, "b": "x"}
-    seen, queue = {of.key(start)}, [start]
+    assert next(space.neighbours(start)) == {"a": 1, "b": "x"}
+    seen, queue = {space.key(start)}, [start]
     while queue:
-        for near in of.neighbours(queue.pop()):
-            assert of.is_complete(near)
-            if of.key(near) not in seen:
-                seen.add(of.key(near))
+        for near in space.neighbours(queue.pop()):
+            assert space.is_complete(near)
+            if space.key(near) not in seen:
+                seen.add(space.key(near))
                 queue.append(near)
-    assert seen == everything(of)
+    assert seen == everything(space)

@@ -14,9 +14,9 @@ from search.storage import connections, databases, schema, statements
 from search.study import specs
 
 
-def count_studies(here: databases.Database) -> int:
+def count_studies(database: databases.Database) -> int:
     return int(
-        here.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(schema.studies.c.study_id)))).scalar()
+        database.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count(schema.studies.c.study_id)))).scalar()
         or 0
     )
 
@@ -70,8 +70,8 @@ def test_first_workers_may_start_together(url: str) -> None:
 
 def test_sqlite_is_wal_and_begins_immediately(tmp_path: pathlib.Path) -> None:
     """Readers do not wait for writers, and a write transaction owns the lock before its first read."""
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    assert here.read(lambda c: c.exec_driver_sql("PRAGMA journal_mode").scalar()) == "wal"
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
+    assert database.read(lambda c: c.exec_driver_sql("PRAGMA journal_mode").scalar()) == "wal"
     other = sqlite3.connect(tmp_path / "search.db", timeout=0)
 
     def try_to_write(connection: sqlalchemy.Connection) -> None:
@@ -79,79 +79,79 @@ def test_sqlite_is_wal_and_begins_immediately(tmp_path: pathlib.Path) -> None:
             other.execute("BEGIN IMMEDIATE")
         other.execute("SELECT count(*) FROM studies").fetchone()
 
-    here.write(try_to_write)
+    database.write(try_to_write)
     other.execute("BEGIN IMMEDIATE")
     other.rollback()
 
 
 def test_a_locked_sqlite_file_is_waited_for(tmp_path: pathlib.Path) -> None:
     """Another process holds the file for seconds: the write succeeds when it lets go, and the wait is counted."""
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=30)
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=30)
     other = sqlite3.connect(tmp_path / "search.db", check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(3, other.rollback)
     release.start()
     started = time.monotonic()
-    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
+    database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     assert time.monotonic() - started > 2.5
-    assert here.interruptions > 0
-    assert count_studies(here) == 1
+    assert database.interruptions > 0
+    assert count_studies(database) == 1
     release.join()
 
 
 def test_patience_ends_with_a_clear_error(tmp_path: pathlib.Path) -> None:
     """A file that stays locked is an error after the patience, and nothing is written."""
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=2)
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=2)
     other = sqlite3.connect(tmp_path / "search.db")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(errors.StorageError, match="stayed away for 2 s: database is locked"):
-        here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
+        database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     other.rollback()
-    assert count_studies(here) == 0
+    assert count_studies(database) == 0
 
 
 def test_a_wait_ends_when_asked_to_stop(tmp_path: pathlib.Path) -> None:
     """A worker that waits for the database answers a signal at once."""
     stop = threading.Event()
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=60, stop=stop)
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=60, stop=stop)
     other = sqlite3.connect(tmp_path / "search.db")
     other.execute("BEGIN EXCLUSIVE")
     threading.Timer(1, stop.set).start()
     started = time.monotonic()
     with pytest.raises(errors.Interrupted):
-        here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
+        database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     assert time.monotonic() - started < 4
     other.rollback()
 
 
 def test_a_restarted_postgres_is_waited_for(postgres: Server) -> None:
     """`pg_ctl restart -m immediate` under an open store: reads and writes go on, with new connections."""
-    here = databases.Database(postgres.new_database(), patience_seconds=60)
-    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
+    database = databases.Database(postgres.new_database(), patience_seconds=60)
+    database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     postgres.control("restart", "-m", "immediate")
-    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="b")))
-    assert count_studies(here) == 2
-    assert here.interruptions > 0
+    database.write(lambda c: c.execute(schema.studies.insert().values(study_name="b")))
+    assert count_studies(database) == 2
+    assert database.interruptions > 0
 
 
 def test_cut_connections_are_replaced(postgres: Server) -> None:
     """`pg_terminate_backend` between two calls costs a retry, not an error."""
     url = postgres.new_database()
-    here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     for name in "abc":
-        here.write(lambda c, name=name: c.execute(schema.studies.insert().values(study_name=name)))  # type: ignore[misc]
+        database.write(lambda c, name=name: c.execute(schema.studies.insert().values(study_name=name)))  # type: ignore[misc]
         with admin.connect() as connection:
             connection.exec_driver_sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
             )
-    assert count_studies(here) == 3
+    assert count_studies(database) == 3
 
 
 def test_a_connection_cut_inside_a_call_of_optuna_is_replaced(postgres: Server) -> None:
     """Optuna asks again in the session whose connection is gone; what comes of that is an outage, not an error."""
     url = postgres.new_database()
-    here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
-    of = studies.create(here, specs.parse(quick_text(), "quick.toml"))
+    database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
     cuts = []
 
     def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:
@@ -162,19 +162,19 @@ def test_a_connection_cut_inside_a_call_of_optuna_is_replaced(postgres: Server) 
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
                 )
 
-    history = here.history(of.study_id)
-    sqlalchemy.event.listen(here.engine, "before_cursor_execute", cut)
-    here.call(history.refresh)
+    history = database.history(study.study_id)
+    sqlalchemy.event.listen(database.engine, "before_cursor_execute", cut)
+    database.call(history.refresh)
     assert len(cuts) == 1
-    assert here.interruptions >= 1
-    assert history.get_all_trials(of.study_id) == []
-    here.close()
+    assert database.interruptions >= 1
+    assert history.get_all_trials(study.study_id) == []
+    database.close()
 
 
 def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
     """A database that refuses writes for a while (a failover) is an outage like any other."""
     url = postgres.new_database()
-    here, admin = (
+    database, admin = (
         databases.Database(url, patience_seconds=30),
         sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT"),
     )
@@ -189,9 +189,9 @@ def test_a_read_only_postgres_is_waited_for(postgres: Server) -> None:
 
     switch("on")
     threading.Timer(2, switch, ["off"]).start()
-    here.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
-    assert count_studies(here) == 1
-    assert here.interruptions > 0
+    database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
+    assert count_studies(database) == 1
+    assert database.interruptions > 0
 
 
 def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
@@ -231,10 +231,10 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
 
 def test_a_storage_of_an_older_version_is_refused(url: str) -> None:
     """Where a table of ours lacks a column, it is named, and nothing is written."""
-    here = databases.Database(url)
-    with here.engine.begin() as connection:
+    database = databases.Database(url)
+    with database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE search_claims DROP COLUMN repeat")
-    here.close()
+    database.close()
     with pytest.raises(errors.InputError, match="table search_claims has no column repeat: it was made by an older"):
         databases.Database(url)
 
@@ -242,10 +242,10 @@ def test_a_storage_of_an_older_version_is_refused(url: str) -> None:
 @pytest.mark.parametrize(("version", "way"), [("v0.9.0.a", "older"), ("v9.9.9.z", "newer")])
 def test_a_schema_of_another_optuna_is_refused(url: str, version: str, way: str) -> None:
     """The answer is one line with the command that upgrades the storage, or what to install; nothing is written."""
-    here = databases.Database(url)
-    with here.engine.begin() as connection:
+    database = databases.Database(url)
+    with database.engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
-    here.close()
+    database.close()
     with pytest.raises(errors.InputError) as refused:
         databases.Database(url)
     assert "\n" not in str(refused.value)
@@ -254,10 +254,12 @@ def test_a_schema_of_another_optuna_is_refused(url: str, version: str, way: str)
 
 def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
     """SQLite has no room: the write waits, succeeds when there is room, and wrote nothing half; later writes go on."""
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
     limit = {"pages": 1}
     sqlalchemy.event.listen(
-        here.engine, "begin", lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {limit['pages']}")
+        database.engine,
+        "begin",
+        lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {limit['pages']}"),
     )
     threading.Timer(1.5, limit.update, [{"pages": 10**9}]).start()
     started = time.monotonic()
@@ -269,12 +271,12 @@ def test_a_full_disk_is_waited_for(tmp_path: pathlib.Path) -> None:
             name = f"{number} " + "x" * 400
             connection.execute(schema.studies.insert().values(study_name=name))
 
-    here.write(work)
+    database.write(work)
     assert time.monotonic() - started > 1
     assert len(tries) > 1
     count = sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.studies)
-    assert here.read(lambda connection: connection.execute(count).scalar_one()) == 200
-    here.close()
+    assert database.read(lambda connection: connection.execute(count).scalar_one()) == 200
+    database.close()
 
 
 def test_who_waits_to_open_a_storage_sits_in_no_transaction(postgres: Server) -> None:

@@ -37,14 +37,14 @@ def formula(trial: objectives.Trial) -> objectives.Result:
 
 def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[spaces.Params]:
     """The configurations of a whole study, worked off by `parts` workers one after the other."""
-    here = databases.Database(f"sqlite:///{folder}/search.db")
-    of = studies.create(here, specs.parse(text, "x"))
-    budget = of.spec.budget.trials
+    database = databases.Database(f"sqlite:///{folder}/search.db")
+    study = studies.create(database, specs.parse(text, "x"))
+    budget = study.spec.budget.trials
     for part in range(1, parts + 1):
-        orders.extend(here, of.study_id, to=budget * part // parts)
-        assert loops.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
-    found = [trial.params for trial in summaries.summary(here, of).trials]
-    here.close()
+        orders.extend(database, study.study_id, to=budget * part // parts)
+        assert loops.Worker(database, study, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
+    found = [trial.params for trial in summaries.summary(database, study).trials]
+    database.close()
     return found
 
 
@@ -71,21 +71,21 @@ Make = Callable[..., studies.Study]
 
 def test_a_worker_signs_the_roster_and_out_again(opened: databases.Database, make_study: Make) -> None:
     """While it works it is listed with its trial; when it has ended its line is gone."""
-    of = make_study(trials=1)
+    study = make_study(trials=1)
     seen: list[rosters.Roster] = []
 
     def looked_at(trial: objectives.Trial) -> objectives.Result:
-        seen.append(rosters.read(opened, of.study_id))
+        seen.append(rosters.read(opened, study.study_id))
         return formula(trial)
 
-    assert loops.Worker(opened, of, looked_at, threading.Event()).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(opened, study, looked_at, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert [member.trials for member in seen[0].members] == [(0,)]
-    assert rosters.read(opened, of.study_id).members == ()
+    assert rosters.read(opened, study.study_id).members == ()
 
 
 def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: Make) -> None:
     """The heart is waited for: its trials' weights, freed while the interpreter ends, would abort the process."""
-    of, stop, busy = make_study(trials=1), threading.Event(), threading.Event()
+    study, stop, busy = make_study(trials=1), threading.Event(), threading.Event()
 
     def interrupt() -> None:
         busy.set()
@@ -98,20 +98,20 @@ def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: M
         trial.tick()
         raise AssertionError("it goes on")
 
-    assert loops.Worker(opened, of, ends, stop).run() is None
+    assert loops.Worker(opened, study, ends, stop).run() is None
     assert "heart" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: Make) -> None:
     """Trials that raise keep their reason, their traceback and their time, which counts in the study's."""
-    of = make_study(trials=1, more="max_failures = 1")
+    study = make_study(trials=1, more="max_failures = 1")
 
     def broken(trial: objectives.Trial) -> objectives.Result:
         threading.Event().wait(0.05)
         raise ValueError("no such thing")
 
-    assert loops.Worker(opened, of, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
-    summary = summaries.summary(opened, of)
+    assert loops.Worker(opened, study, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
+    summary = summaries.summary(opened, study)
     assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
     attrs = summary.trials[0].user_attrs
     assert attrs["reason"] == "ValueError: no such thing"
@@ -152,17 +152,17 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
     tmp_path: pathlib.Path, x: str, sampler: str, trials: int, ends: allocations.NoTrial, done: int
 ) -> None:
     """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
-    here = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    of = studies.create(here, specs.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
+    study = studies.create(database, specs.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
 
     def higher(trial: objectives.Trial) -> objectives.Result:
         return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
 
-    assert loops.Worker(here, of, higher, threading.Event()).run() is ends
-    found = summaries.summary(here, of).trials
+    assert loops.Worker(database, study, higher, threading.Event()).run() is ends
+    found = summaries.summary(database, study).trials
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
     assert len({trial.params["x"] for trial in found}) == done
-    here.close()
+    database.close()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
 )
 def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study: Make, error: Exception) -> None:
     """A trial that runs out of memory goes on from its last epoch, once; the second time it is FAIL with its reason."""
-    of = make_study(trials=2)
+    study = make_study(trials=2)
     begun: list[tuple[int, int]] = []
     weights = (numpy.zeros(3, numpy.float32),)
 
@@ -182,9 +182,9 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
             raise error
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
-    assert loops.Worker(opened, of, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
+    assert loops.Worker(opened, study, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
-    failed, *others = summaries.summary(opened, of).trials
+    failed, *others = summaries.summary(opened, study).trials
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["reason"].startswith(type(error).__name__)
     assert "hungry" in failed.user_attrs["traceback"]
@@ -195,8 +195,8 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
 def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> None:
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
     url = postgres.new_database()
-    here, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
-    of = studies.create(here, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
+    database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
+    study = studies.create(database, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
     seen: collections.Counter[str] = collections.Counter()
 
     def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:
@@ -207,10 +207,10 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> N
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
                 )
 
-    sqlalchemy.event.listen(here.engine, "before_cursor_execute", cut)
-    assert loops.Worker(here, of, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
+    sqlalchemy.event.listen(database.engine, "before_cursor_execute", cut)
+    assert loops.Worker(database, study, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert len(seen) > 15
-    assert here.interruptions > 15
-    trials = summaries.summary(here, of).trials
+    assert database.interruptions > 15
+    trials = summaries.summary(database, study).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 60, [t.user_attrs.get("reason") for t in trials]
-    here.close()
+    database.close()

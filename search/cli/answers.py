@@ -23,9 +23,9 @@ def counts(summary: summaries.Summary) -> str:
     return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'}){state}"
 
 
-def as_json(here: databases.Database, summary: summaries.Summary) -> dict[str, Any]:
+def as_json(database: databases.Database, summary: summaries.Summary) -> dict[str, Any]:
     """What `--json` prints of a study."""
-    crew = rosters.read(here, summary.study.study_id)
+    crew = rosters.read(database, summary.study.study_id)
     left = forecasts.seconds_left(summary, len(crew.members))
     return {
         **summary.as_json(),
@@ -35,9 +35,9 @@ def as_json(here: databases.Database, summary: summaries.Summary) -> dict[str, A
     }
 
 
-def who_does_it(here: databases.Database, summary: summaries.Summary) -> str:
+def who_does_it(database: databases.Database, summary: summaries.Summary) -> str:
     """Whether anybody is there to do what was ordered."""
-    name, crew = summary.study.name, rosters.read(here, summary.study.study_id)
+    name, crew = summary.study.name, rosters.read(database, summary.study.study_id)
     if summary.order.state is not orders.StudyState.ACTIVE:
         return f"it is {summary.order.state}: `search resume {name}` lets it go on"
     if crew.members:

@@ -85,10 +85,10 @@ def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> 
     spec = specs.load(specs.path_of(name))
     storage = addresses.check_url(storage)
     workforces.check_training(spec, force)
-    here = databases.Database(storage, databases.OPEN_SECONDS)
-    of = supervision.begin(here, spec)
-    code = supervision.supervise(here, of, force)
-    summary = summaries.summary(here, of)
+    database = databases.Database(storage, databases.OPEN_SECONDS)
+    study = supervision.begin(database, spec)
+    code = supervision.supervise(database, study, force)
+    summary = summaries.summary(database, study)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
     elif code == 0:
@@ -113,26 +113,26 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
       search create studies/lab.toml --storage postgresql://user@host/search
     """
     spec = specs.load(specs.path_of(name))
-    here = databases.Database(storage, databases.OPEN_SECONDS)
-    if exist_ok and (known := studies.find_same(here, spec)) is not None:
+    database = databases.Database(storage, databases.OPEN_SECONDS)
+    if exist_ok and (known := studies.find_same(database, spec)) is not None:
         there, notes = known
         for note in notes:
             progress.note(note)
-        summary = summaries.summary(here, there)
+        summary = summaries.summary(database, there)
         text = f"study {there.name!r} is there: {answers.counts(summary)}"
         click.echo(json.dumps(summary.as_json()) if as_json else text)
         return
-    of = studies.create(here, spec)
+    study = studies.create(database, spec)
     for note in spec.notes:
         progress.note(note)
     if as_json:
-        click.echo(json.dumps(summaries.summary(here, of).as_json()))
+        click.echo(json.dumps(summaries.summary(database, study).as_json()))
         return
     size = spec.space.size
     click.echo(
-        f"study {of.name!r} created: {spec.budget.trials} trials over "
+        f"study {study.name!r} created: {spec.budget.trials} trials over "
         f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
-        f"start workers with `search work {of.name}`"
+        f"start workers with `search work {study.name}`"
     )
 
 
@@ -175,30 +175,30 @@ def work(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
-    here = databases.Database(storage, patience, stop)
-    of = studies.load(here, name)
-    workforces.check_slots(of.spec, slots, device)
+    database = databases.Database(storage, patience, stop)
+    study = studies.load(database, name)
+    workforces.check_slots(study.spec, slots, device)
     # torch takes more than a second to import: `search status` must not wait for it
     from search.ledger import allocations
     from search.worker import loops
 
     train: Any
     limits: dict[str, Any] = {"grace_seconds": grace, "save_seconds": checkpoint_seconds, "slots": slots}
-    if of.spec.objective is None:
+    if study.spec.objective is None:
         from search.training import networks
 
-        train = networks.NetworkObjective(of.spec, data_dir, device, engine)
+        train = networks.NetworkObjective(study.spec, data_dir, device, engine)
         limits["need"] = train.need
     else:
         from search.training import functions
 
-        train = functions.FunctionObjective(of.spec)
+        train = functions.FunctionObjective(study.spec)
     beats: dict[str, Any] = {"parent": parent, "health_file": health_file}
-    ended = loops.Worker(here, of, train, stop, stay=stay, device=device, **beats, **limits).run()
+    ended = loops.Worker(database, study, train, stop, stay=stay, device=device, **beats, **limits).run()
     if interrupted.is_set():
         return 130
     if ended is allocations.NoTrial.FAILURES:
-        raise errors.SearchError(f"study {of.name!r}: {ended.value} ({of.spec.budget.max_failures})")
+        raise errors.SearchError(f"study {study.name!r}: {ended.value} ({study.spec.budget.max_failures})")
     return 0
 
 
@@ -213,11 +213,11 @@ def write_backup(name: str, file: pathlib.Path, storage: str) -> None:
     Example:
       search backup lab lab-monday.db
     """
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
     with answers.err.status("writing ..."):
-        backups.write(here, of, file)
-    click.echo(f"study {of.name!r} written to {file}; `search restore {file}` puts it into a storage")
+        backups.write(database, study, file)
+    click.echo(f"study {study.name!r} written to {file}; `search restore {file}` puts it into a storage")
 
 
 @cli.command()
@@ -231,14 +231,14 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
     Example:
       search restore lab-monday.db --storage postgresql://user@host/search
     """
-    here = databases.Database(storage, databases.OPEN_SECONDS)
+    database = databases.Database(storage, databases.OPEN_SECONDS)
     with answers.err.status("reading ..."):
-        of = backups.read(here, file)
-    summary = summaries.summary(here, of)
+        study = backups.read(database, file)
+    summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(answers.as_json(here, summary)))
+        click.echo(json.dumps(answers.as_json(database, summary)))
         return
-    click.echo(f"study {of.name!r} restored: {answers.counts(summary)}; `search run {of.name}` goes on")
+    click.echo(f"study {study.name!r} restored: {answers.counts(summary)}; `search run {study.name}` goes on")
 
 
 for command in (

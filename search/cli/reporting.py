@@ -38,18 +38,18 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report lab
       search report depth width activation --output one-factor
     """
-    here = databases.open_existing(storage)
-    write_report(here, [studies.load(here, name) for name in names], output, title, as_json)
+    database = databases.open_existing(storage)
+    write_report(database, [studies.load(database, name) for name in names], output, title, as_json)
 
 
 def write_report(
-    here: databases.Database, studies: list[studies.Study], output: pathlib.Path, title: str | None, as_json: bool
+    database: databases.Database, studies: list[studies.Study], output: pathlib.Path, title: str | None, as_json: bool
 ) -> None:
     """Builds the page, writes it, and says where it is."""
     from search.reports import contents, pages
 
     with answers.err.status("drawing ..."):
-        experiments, confirmations = contents.gather(here, studies)
+        experiments, confirmations = contents.gather(database, studies)
         heading = title or contents.title(experiments)
         html, markdown = pages.write(contents.build(experiments, heading, confirmations), output)
     judged = contents.verdicts(experiments)
@@ -92,16 +92,16 @@ def confirm(
     """
     from search.reports import confirmations
 
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
-    summary = summaries.summary(here, of)
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    summary = summaries.summary(database, study)
     if summary.done < summary.budget:
-        answers.err.print(f"note: {of.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
-    confirming = confirmations.prepare(here, of, top, seeds, other_name)
+        answers.err.print(f"note: {study.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
+    confirming = confirmations.prepare(database, study, top, seeds, other_name)
     workforces.check_training(confirming.spec, force)
-    if code := supervision.supervise(here, confirming, force):
+    if code := supervision.supervise(database, confirming, force):
         return code
-    found = confirmations.expect(here, of, other_name)
+    found = confirmations.expect(database, study, other_name)
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return 0
@@ -131,24 +131,24 @@ def reproduce(
     """
     from search.reports import reproductions
 
-    here = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
+    database = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
     started, studies = time.monotonic(), []
     for spec in reproductions.lab_specs():
         workforces.check_training(spec, force)
     steps = reproductions.run(
-        here,
-        lambda spec: supervision.begin(here, spec),
-        lambda study, label: supervision.supervise(here, study, force, label),
+        database,
+        lambda spec: supervision.begin(database, spec),
+        lambda study, label: supervision.supervise(database, study, force, label),
         seeds,
         trials,
     )
     for step in steps:
         if step.code:
             return step.code
-        summary = summaries.summary(here, step.of)
-        studies.append(step.of)
-        answers.err.print(f"{step.of.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
-    write_report(here, studies, output, reproductions.LAB_TITLE, as_json)
+        summary = summaries.summary(database, step.study)
+        studies.append(step.study)
+        answers.err.print(f"{step.study.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
+    write_report(database, studies, output, reproductions.LAB_TITLE, as_json)
     if not as_json:
         answers.out.print(f"the whole lab took {words.duration(time.monotonic() - started)}", highlight=False)
     return 0

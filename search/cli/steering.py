@@ -33,16 +33,17 @@ def extend(name: str, trials: int | None, to: int | None, hours: float | None, a
     """
     if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
         raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
-    order = orders.extend(here, of.study_id, trials, to, hours)
-    summary = summaries.summary(here, of)
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    order = orders.extend(database, study.study_id, trials, to, hours)
+    summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(answers.as_json(here, summary)))
+        click.echo(json.dumps(answers.as_json(database, summary)))
         return
     limit = "" if order.hours is None else f" and {order.hours:g} h of training"
     click.echo(
-        f"study {of.name!r}: budget {order.trials}{limit}, {summary.done} done; {answers.who_does_it(here, summary)}"
+        f"study {study.name!r}: budget {order.trials}{limit}, {summary.done} done; "
+        f"{answers.who_does_it(database, summary)}"
     )
 
 
@@ -95,23 +96,23 @@ def resume(name: str, as_json: bool, storage: str) -> None:
 
 
 def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_json: bool) -> None:
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
-    before = orders.set_state(here, of.study_id, state, now)
-    summary = summaries.summary(here, of)
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    before = orders.set_state(database, study.study_id, state, now)
+    summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(answers.as_json(here, summary)))
+        click.echo(json.dumps(answers.as_json(database, summary)))
         return
     if before.state is state and before.at_once == now:
-        click.echo(f"study {of.name!r} was {state} already")
+        click.echo(f"study {study.name!r} was {state} already")
         return
     count = summary.count(TrialState.RUNNING)
     then = "no trial was running"
     if count:
         then = f"{words.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
     if state is orders.StudyState.ACTIVE:
-        then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(here, summary)}"
-    click.echo(f"study {of.name!r} is {state}: {then}")
+        then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(database, summary)}"
+    click.echo(f"study {study.name!r} is {state}: {then}")
 
 
 @click.command()
@@ -139,51 +140,54 @@ def enqueue(
         raise errors.InputError("enqueue takes either PARAMETER=VALUE... or --trial N")
     if trial is not None and repeats is None:
         raise errors.InputError("enqueue --trial takes --repeats K too: a study trains no configuration twice unasked")
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
-    kept, dropped = _configuration(of, settings) if trial is None else (_params_of(here, of, trial), {})
-    numbers = [queues.enqueue(here, of, kept)] if repeats is None else queues.repeat(here, of, kept, repeats)
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    kept, dropped = _configuration(study, settings) if trial is None else (_params_of(database, study, trial), {})
+    numbers = (
+        [queues.enqueue(database, study, kept)] if repeats is None else queues.repeat(database, study, kept, repeats)
+    )
     if dropped:
         answers.err.print(
             f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
         )
-    summary = summaries.summary(here, of)
+    summary = summaries.summary(database, study)
     if as_json:
         click.echo(
-            json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(here, summary)})
+            json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(database, summary)})
         )
         return
     who = f"trial {numbers[0]} waits" if len(numbers) == 1 else f"trials {' and '.join(map(str, numbers))} wait"
     click.echo(
-        f"study {of.name!r}: {who} with {kept}; {summary.done} of {summary.budget} trials done; "
-        f"{answers.who_does_it(here, summary)}"
+        f"study {study.name!r}: {who} with {kept}; {summary.done} of {summary.budget} trials done; "
+        f"{answers.who_does_it(database, summary)}"
     )
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
         click.echo(
-            f"the budget is given out: `search extend {of.name} --trials {len(numbers)}` makes room for "
+            f"the budget is given out: `search extend {study.name} --trials {len(numbers)}` makes room for "
             f"{'it' if len(numbers) == 1 else 'them'}"
         )
 
 
-def _params_of(here: databases.Database, of: studies.Study, number: int) -> spaces.Params:
+def _params_of(database: databases.Database, study: studies.Study, number: int) -> spaces.Params:
     """The configuration of a trial of the study.
 
     Raises:
         errors.InputError: there is no such trial, or it has none yet.
     """
-    trials = summaries.summary(here, of).trials
+    trials = summaries.summary(database, study).trials
     params: spaces.Params = {}
     if number < len(trials):  # a waiting one has what was enqueued
         params = records.wanted(trials[number])
-    if not of.spec.space.is_complete(params):
+    if not study.spec.space.is_complete(params):
         raise errors.InputError(
-            f"--trial must name a trial of study {of.name!r} with a configuration (it has {len(trials)}), got {number}"
+            f"--trial must name a trial of study {study.name!r} with a configuration (it has {len(trials)}), "
+            f"got {number}"
         )
     return params
 
 
-def _configuration(of: studies.Study, settings: tuple[str, ...]) -> tuple[spaces.Params, spaces.Params]:
+def _configuration(study: studies.Study, settings: tuple[str, ...]) -> tuple[spaces.Params, spaces.Params]:
     """What `PARAMETER=VALUE ...` means in a study's space: kept, and dropped.
 
     Raises:
@@ -196,6 +200,6 @@ def _configuration(of: studies.Study, settings: tuple[str, ...]) -> tuple[spaces
             raise errors.InputError(f"enqueue takes PARAMETER=VALUE, each parameter once, got {setting!r}")
         words[name] = text
     try:
-        return of.spec.space.trim({name: of.spec.space.parse(name, text) for name, text in words.items()})
+        return study.spec.space.trim({name: study.spec.space.parse(name, text) for name, text in words.items()})
     except ValueError as error:
         raise errors.InputError(f"enqueue: {error}") from error

@@ -58,14 +58,16 @@ def export(
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
     """
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
     from search.exports import model_files
     from search.training import networks
 
     files = model_files.check_path(path, onnx, force)
-    choice = model_files.choose(here, of, None if trial is None else summaries.load_trial(here, of, trial))
-    train = networks.NetworkObjective(choice.of.spec, data_dir, device, engine)
+    choice = model_files.choose(
+        database, study, None if trial is None else summaries.load_trial(database, study, trial)
+    )
+    train = networks.NetworkObjective(choice.study.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
         task = bar.add_task(f"trial {choice.trial.number}", total=max(choice.trial.intermediate_values, default=0))
         found = model_files.export(choice, train, files, lambda epoch: bar.update(task, completed=epoch))
@@ -75,7 +77,7 @@ def export(
     if not found.replay.is_same:
         answers.err.print(f"note: {found.replay.sentence()}", markup=False, highlight=False, soft_wrap=True)
     click.echo(
-        f"trial {choice.trial.number} of study {choice.of.name!r} written to {', '.join(map(str, files))}; "
+        f"trial {choice.trial.number} of study {choice.study.name!r} written to {', '.join(map(str, files))}; "
         f"accuracy {found.accuracy:.4f} on the test set"
     )
 

@@ -25,18 +25,18 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
       search status lab
       search status lab --json
     """
-    here = databases.open_existing(storage)
-    names = studies.names(here) if name is None else [name]
-    found = [summaries.summary(here, studies.load(here, each)) for each in names]
+    database = databases.open_existing(storage)
+    names = studies.names(database) if name is None else [name]
+    found = [summaries.summary(database, studies.load(database, each)) for each in names]
     if as_json:
-        answered = [answers.as_json(here, summary) for summary in found]
+        answered = [answers.as_json(database, summary) for summary in found]
         click.echo(json.dumps(answered if name is None else answered[0]))
         return
     if not found:
-        click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
+        click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
     for summary in found:
         answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
-        answers.print_trials(summary, *sentences.situation(summary, rosters.read(here, summary.study.study_id)))
+        answers.print_trials(summary, *sentences.situation(summary, rosters.read(database, summary.study.study_id)))
 
 
 @click.command(name="list")
@@ -50,14 +50,14 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list
       search list --json
     """
-    here = databases.open_existing(storage)
-    found = [summaries.summary(here, studies.load(here, name)) for name in studies.names(here)]
+    database = databases.open_existing(storage)
+    found = [summaries.summary(database, studies.load(database, name)) for name in studies.names(database)]
     if as_json:
         click.echo(json.dumps([summary.as_json() for summary in found]))
     elif found:
         answers.out.print(tables.of_studies(found))
     else:
-        click.echo(f"no study in {addresses.hide_password(here.url)}; `search run lab` makes one")
+        click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
 
 
 @click.command("replay")
@@ -80,14 +80,14 @@ def replay_trial(
       search replay lab 7
       search replay lab 7 --engine reference
     """
-    here = databases.open_existing(storage)
-    of = studies.load(here, name)
-    trial = summaries.load_trial(here, of, number)
-    if of.spec.training is None:
-        raise errors.InputError(f"study {of.name!r} has an objective of its own, which replay cannot train")
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    trial = summaries.load_trial(database, study, number)
+    if study.spec.training is None:
+        raise errors.InputError(f"study {study.name!r} has an objective of its own, which replay cannot train")
     from search.training import networks, replays
 
-    train = networks.NetworkObjective(of.spec, data_dir, device, engine)
+    train = networks.NetworkObjective(study.spec, data_dir, device, engine)
     with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
         task = bar.add_task(f"trial {number}", total=max(trial.intermediate_values, default=0))
         found = replays.replay(trial, train, lambda epoch: bar.update(task, completed=epoch))
@@ -139,11 +139,11 @@ def dashboard(
     if password_hash_file is not None:
         text = options.read_secret(password_hash_file, "--password-hash-file")
         password_hash = door.check_hash(text, f"--password-hash-file {password_hash_file}")
-    here = databases.open_existing(storage)
+    database = databases.open_existing(storage)
     writing = "reading only" if password_hash is None else "writing with the password"
     return door.serve(
-        door.Door(here, host_names, password_hash),
+        door.Door(database, host_names, password_hash),
         host,
         port,
-        lambda address: click.echo(f"dashboard of {addresses.hide_password(here.url)} at {address} ({writing})"),
+        lambda address: click.echo(f"dashboard of {addresses.hide_password(database.url)} at {address} ({writing})"),
     )

@@ -45,8 +45,8 @@ class Gallery(histories.CachedStorage):
 class Drawings:
     """An artifact store of Optuna's kind that holds nothing and draws what it is asked for."""
 
-    def __init__(self, store: Database, gallery: Gallery) -> None:
-        self._store, self._gallery = store, gallery
+    def __init__(self, database: Database, gallery: Gallery) -> None:
+        self._database, self._gallery = database, gallery
         self._draw = functools.lru_cache(KEPT_PICTURES)(self._drawn)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
@@ -73,7 +73,7 @@ class Drawings:
             raise KeyError(trial_id)
         value = "" if trial.value is None else f": {trial.value:.4f}"
         title = f"trial {trial.number}, {trial.state.name.lower()}{value}"
-        metric = summaries.metric_of_trial(self._store, trial_id)
+        metric = summaries.metric_of_trial(self._database, trial_id)
         return _picture(trial.intermediate_values, title, metric, records.REASON.read(trial, ""))
 
 

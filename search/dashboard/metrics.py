@@ -37,8 +37,8 @@ COUNTERS = {
 class Collector(registry.Collector):
     """Reads all studies of a storage at each scrape; what did not change is not read again."""
 
-    def __init__(self, store: Database) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._histories: dict[int, histories.History] = {}
         self._rates: dict[int, Rate] = {}
         self._lock = threading.Lock()
@@ -55,19 +55,22 @@ class Collector(registry.Collector):
         }
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
         with self._lock:  # two scrapers at once would share a history
-            for name in studies.names(self._store):
-                if (of := studies.find(self._store, name)) is not None:
-                    self._add(of, families, trials)
+            for name in studies.names(self._database):
+                if (study := studies.find(self._database, name)) is not None:
+                    self._add(study, families, trials)
         yield from (trials, *families.values())
 
-    def _add(self, of: studies.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
-        history = self._histories.setdefault(of.study_id, self._store.history(of.study_id))
-        summary, work = summaries.summary(self._store, of, history), summaries.work_done(self._store, of.study_id)
-        crew = rosters.read(self._store, of.study_id)
-        images = _images(of)
-        epochs_per_second = self._rates.setdefault(of.study_id, Rate()).after(work.epochs, time.monotonic())
+    def _add(self, study: studies.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
+        history = self._histories.setdefault(study.study_id, self._database.history(study.study_id))
+        summary, work = (
+            summaries.summary(self._database, study, history),
+            summaries.work_done(self._database, study.study_id),
+        )
+        crew = rosters.read(self._database, study.study_id)
+        images = _images(study)
+        epochs_per_second = self._rates.setdefault(study.study_id, Rate()).after(work.epochs, time.monotonic())
         for state, count in summary.as_json()["trials"].items():
-            trials.add_metric([of.name, state], count)
+            trials.add_metric([study.name, state], count)
         found = {
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
@@ -84,7 +87,7 @@ class Collector(registry.Collector):
         }
         for name, value in found.items():
             if value is not None:
-                families[name].add_metric([of.name], value)
+                families[name].add_metric([study.name], value)
 
 
 class Rate:
@@ -102,9 +105,9 @@ class Rate:
         return max(0.0, (count - first) / (now - start)) if now > start else 0.0
 
 
-def _images(of: studies.Study) -> int | None:
+def _images(study: studies.Study) -> int | None:
     """How many images an epoch sees; None with an objective of the user's own."""
-    training = of.spec.training
+    training = study.spec.training
     if training is None:
         return None
     images = recipe.TRAINING_IMAGES[training.dataset]

@@ -68,13 +68,13 @@ class Door:
         password_hash: argon2's, of the password that opens writing; None: nothing may be written.
     """
 
-    def __init__(self, store: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
-        self._store, self._password_hash = store, password_hash
+    def __init__(self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
+        self._database, self._password_hash = database, password_hash
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
-        gallery = curves.Gallery(store.optuna)
-        self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(store, gallery))
+        gallery = curves.Gallery(database.optuna)
+        self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
-        self._registry.register(metrics.Collector(store))
+        self._registry.register(metrics.Collector(database))
         self._own: dict[str, Callable[[], Answer]] = {"/healthz": self._health, "/metrics": self._metrics}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -125,7 +125,7 @@ class Door:
 
     def _health(self) -> Answer:
         try:
-            self._store.read(lambda connection: connection.execute(sqlalchemy.select(1)))
+            self._database.read(lambda connection: connection.execute(sqlalchemy.select(1)))
         except errors.SearchError as error:
             return Answer("503 Service Unavailable", f"{error}\n")
         return Answer("200 OK", "ok\n")

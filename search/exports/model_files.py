@@ -26,7 +26,7 @@ class Choice:
         accuracies: see `model_card.Facts`.
     """
 
-    of: studies.Study
+    study: studies.Study
     trial: FrozenTrial
     how: str
     accuracies: Sequence[float] = ()
@@ -46,7 +46,7 @@ class Exported:
         seeds = self.choice.accuracies
         found = evidence.interval(seeds) if seeds else None
         return {
-            "study": self.choice.of.name,
+            "study": self.choice.study.name,
             "trial": self.choice.trial.number,
             "files": [str(path) for path in self.files],
             "accuracy": self.accuracy,
@@ -55,32 +55,34 @@ class Exported:
         }
 
 
-def choose(here: databases.Database, of: studies.Study, trial: FrozenTrial | None = None) -> Choice:
+def choose(database: databases.Database, study: studies.Study, trial: FrozenTrial | None = None) -> Choice:
     """That trial; or of the best confirmed configuration the first, or the study's best.
 
     Raises:
         errors.InputError: no trial is complete, or this one is not.
     """
-    if of.spec.training is None:
-        raise errors.InputError(f"study {of.name!r} has an objective of its own, whose models export cannot make")
+    if study.spec.training is None:
+        raise errors.InputError(f"study {study.name!r} has an objective of its own, whose models export cannot make")
     if trial is not None:
         if trial.state != TrialState.COMPLETE:
             raise errors.InputError(
-                f"--trial must name a complete trial of study {of.name!r}: trial {trial.number} is {trial.state.name}"
+                f"--trial must name a complete trial of study {study.name!r}: trial {trial.number} is "
+                f"{trial.state.name}"
             )
-        return Choice(of, trial, "It was asked for by its number.")
-    found = confirmations.read(here, of)
+        return Choice(study, trial, "It was asked for by its number.")
+    found = confirmations.read(database, study)
     if found is not None:
-        confirming, runs = studies.find(here, found.name), found.best.runs
+        confirming, runs = studies.find(database, found.name), found.best.runs
         if confirming is not None:
             how = (
-                f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of `{of.name}`."
+                f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of "
+                f"`{study.name}`."
             )
             return Choice(confirming, runs.trials[min(runs.trials)], how, list(runs.values.values()))
-    best = summaries.summary(here, of).best
+    best = summaries.summary(database, study).best
     if best is None:
-        raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to export")
-    return Choice(of, best, f"It has the best value of study `{of.name}`.")
+        raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to export")
+    return Choice(study, best, f"It has the best value of study `{study.name}`.")
 
 
 def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Path, ...]:
@@ -114,11 +116,11 @@ def export(
     """
     replay, weights = replays.retrain(choice.trial, train, tick)
     recipe, data = train.recipe(choice.trial.params, records.repeat_of(choice.trial)), train.whole
-    about = {"study": choice.of.name, "trial": str(choice.trial.number), "dataset": data.name}
+    about = {"study": choice.study.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
     logits = model.logits(data.test_images)
     facts = cards.Facts(
-        study=choice.of.name,
+        study=choice.study.name,
         trial=choice.trial.number,
         dataset=data.name,
         chosen=choice.how,

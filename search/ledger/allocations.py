@@ -38,7 +38,11 @@ class NoTrial(enum.Enum):
 
 
 def take(
-    store: Database, of: studies.Study, worker: presence.Identity, watch: presence.Watch, own: Collection[str] = ()
+    database: Database,
+    study: studies.Study,
+    worker: presence.Identity,
+    watch: presence.Watch,
+    own: Collection[str] = (),
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none.
 
@@ -48,28 +52,28 @@ def take(
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def work(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
-        statements.lock_study(connection, of.study_id)
+        statements.lock_study(connection, study.study_id)
         mine = schema.claims.c.owner == owner
         if next(tries) and (unheard := connection.execute(_claim_row().where(mine)).first()) is not None:
-            return _take_up(connection, of, unheard.trial_id, "answer lost")
+            return _take_up(connection, study, unheard.trial_id, "answer lost")
         who = dataclasses.asdict(worker)
         sign = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
-        orphans = watch.look(_running(connection, of.study_id, own), time.monotonic(), store.interruptions)
-        order = orders.read(connection, of.study_id)
+        orphans = watch.look(_running(connection, study.study_id, own), time.monotonic(), database.interruptions)
+        order = orders.read(connection, study.study_id)
         if order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         for orphan in orphans:
-            if (adopted := _adopt(connection, of, orphan, sign)) is not None:
+            if (adopted := _adopt(connection, study, orphan, sign)) is not None:
                 return adopted
-        return _within_budget(connection, of, order, sign)
+        return _within_budget(connection, study, order, sign)
 
-    return store.write(work)
+    return database.write(work)
 
 
-def observe(store: Database, of: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
+def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
     """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `take`."""
-    running = store.read(lambda connection: _running(connection, of.study_id, own))
-    watch.look(running, time.monotonic(), store.interruptions)
+    running = database.read(lambda connection: _running(connection, study.study_id, own))
+    watch.look(running, time.monotonic(), database.interruptions)
 
 
 def _claim_row() -> sqlalchemy.Select[Any]:
@@ -81,7 +85,7 @@ def _claim_row() -> sqlalchemy.Select[Any]:
 
 def _claim(
     connection: sqlalchemy.Connection,
-    of: studies.Study,
+    study: studies.Study,
     row: Any,
     how: str,
     saved: objectives.Checkpoint | None = None,
@@ -92,7 +96,7 @@ def _claim(
         )
     ).scalar()
     return claims.Claim(
-        study_id=of.study_id,
+        study_id=study.study_id,
         trial_id=row.trial_id,
         number=row.number,
         owner=row.owner,
@@ -135,21 +139,21 @@ def _running(connection: sqlalchemy.Connection, study_id: int, own: Collection[s
 
 
 def _within_budget(
-    connection: sqlalchemy.Connection, of: studies.Study, order: orders.Order, mine: dict[str, Any]
+    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, mine: dict[str, Any]
 ) -> claims.Claim | NoTrial:
     """A waiting trial or a new one, where the budget has room for it."""
-    counts = _counts(connection, of.study_id)
+    counts = _counts(connection, study.study_id)
     finished = sum(counts.get(state, 0) for state in summaries.COUNTED)
     running, waiting = counts.get(TrialState.RUNNING, 0), counts.get(TrialState.WAITING, 0)
-    if counts.get(TrialState.FAIL, 0) > of.spec.budget.max_failures:
+    if counts.get(TrialState.FAIL, 0) > study.spec.budget.max_failures:
         return NoTrial.FAILURES
-    if order.hours is not None and summaries.spent_seconds(connection, of.study_id) >= 3600 * order.hours:
+    if order.hours is not None and summaries.spent_seconds(connection, study.study_id) >= 3600 * order.hours:
         return NoTrial.WAIT if running else NoTrial.HOURS
-    if waiting and finished + running < order.trials and (claim := _dequeue(connection, of, mine)) is not None:
+    if waiting and finished + running < order.trials and (claim := _dequeue(connection, study, mine)) is not None:
         return claim
     if finished + running + waiting < order.trials:
-        if not _is_exhausted(connection, of, sum(counts.values())):
-            return _create(connection, of, sum(counts.values()), mine)
+        if not _is_exhausted(connection, study, sum(counts.values())):
+            return _create(connection, study, sum(counts.values()), mine)
         return NoTrial.WAIT if running else NoTrial.EXHAUSTED
     return NoTrial.WAIT if running else NoTrial.FINISHED
 
@@ -164,10 +168,10 @@ def _counts(connection: sqlalchemy.Connection, study_id: int) -> dict[TrialState
 
 
 def _adopt(
-    connection: sqlalchemy.Connection, of: studies.Study, orphan: presence.Sighting, mine: dict[str, Any]
+    connection: sqlalchemy.Connection, study: studies.Study, orphan: presence.Sighting, mine: dict[str, Any]
 ) -> claims.Claim | None:
     """Takes an orphan over; None if it beat in the meantime, or went through too many owners and fails for it."""
-    _ensure_row(connection, of.study_id, orphan.trial_id)
+    _ensure_row(connection, study.study_id, orphan.trial_id)
     taken = connection.execute(
         schema.claims.update()
         .where(
@@ -193,13 +197,13 @@ def _adopt(
             schema.claims.update().where(schema.claims.c.trial_id == orphan.trial_id).values(owner="", told=True)
         )
         return None
-    return _take_up(connection, of, orphan.trial_id, "adopted")
+    return _take_up(connection, study, orphan.trial_id, "adopted")
 
 
-def _dequeue(connection: sqlalchemy.Connection, of: studies.Study, mine: dict[str, Any]) -> claims.Claim | None:
+def _dequeue(connection: sqlalchemy.Connection, study: studies.Study, mine: dict[str, Any]) -> claims.Claim | None:
     first = connection.execute(
         sqlalchemy.select(schema.trials.c.trial_id)
-        .where(schema.trials.c.study_id == of.study_id, schema.trials.c.state == TrialState.WAITING)
+        .where(schema.trials.c.study_id == study.study_id, schema.trials.c.state == TrialState.WAITING)
         .order_by(schema.trials.c.trial_id)
         .limit(1)
     ).scalar()
@@ -211,19 +215,19 @@ def _dequeue(connection: sqlalchemy.Connection, of: studies.Study, mine: dict[st
     )
     if first is None or moved.rowcount != 1:
         return None
-    _ensure_row(connection, of.study_id, first)
+    _ensure_row(connection, study.study_id, first)
     connection.execute(
         schema.claims.update()
         .where(schema.claims.c.trial_id == first)
         .values(generation=schema.claims.c.generation + 1, **mine)
     )
-    return _take_up(connection, of, first, "waiting")
+    return _take_up(connection, study, first, "waiting")
 
 
-def _create(connection: sqlalchemy.Connection, of: studies.Study, number: int, mine: dict[str, Any]) -> claims.Claim:
-    trial_id, _ = statements.insert_trial(connection, of.study_id, TrialState.RUNNING, statements.now(), number)
-    connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=of.study_id, generation=1, **mine))
-    return claims.Claim(of.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
+def _create(connection: sqlalchemy.Connection, study: studies.Study, number: int, mine: dict[str, Any]) -> claims.Claim:
+    trial_id, _ = statements.insert_trial(connection, study.study_id, TrialState.RUNNING, statements.now(), number)
+    connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=study.study_id, generation=1, **mine))
+    return claims.Claim(study.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
 
 
 def _ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> None:
@@ -235,7 +239,7 @@ def _ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int)
         connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=study_id))
 
 
-def _take_up(connection: sqlalchemy.Connection, of: studies.Study, trial_id: int, how: str) -> claims.Claim:
+def _take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: int, how: str) -> claims.Claim:
     """Goes on from the checkpoint, or clears it all where there is none.
 
     Steps after it go: a stored step would hide the new owner's report of it.
@@ -246,11 +250,11 @@ def _take_up(connection: sqlalchemy.Connection, of: studies.Study, trial_id: int
     later = schema.steps.c.step > (saved.epoch if saved else 0)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
-    return _claim(connection, of, row, how, saved)
+    return _claim(connection, study, row, how, saved)
 
 
-def _is_exhausted(connection: sqlalchemy.Connection, of: studies.Study, total: int) -> bool:
-    size = of.spec.space.size
+def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, total: int) -> bool:
+    size = study.spec.space.size
     if size is None or total < size:
         return False
     # one that runs or waits without a configuration yet will take one; a FAIL without one never will
@@ -260,7 +264,7 @@ def _is_exhausted(connection: sqlalchemy.Connection, of: studies.Study, total: i
             schema.trials.join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
         )
         .where(
-            schema.trials.c.study_id == of.study_id,
+            schema.trials.c.study_id == study.study_id,
             sqlalchemy.func.coalesce(schema.claims.c.repeat, 0) == 0,
             sqlalchemy.or_(
                 schema.claims.c.config.is_not(None), schema.trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING])

@@ -33,7 +33,7 @@ OF_TRIAL = (
 NOBODY = {"owner": "", "worker": "", "host": "", "pid": 0, "pid_started": 0.0}
 
 
-def write(store: Database, of: studies.Study, path: pathlib.Path) -> None:
+def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
     """Writes a study into a new file, as it is at one moment, whole or not at all.
 
     Raises:
@@ -47,7 +47,7 @@ def write(store: Database, of: studies.Study, path: pathlib.Path) -> None:
             part = pathlib.Path(folder, "study.db")
             target = Database(f"sqlite:///{part}")
             try:
-                store.read(lambda source: target.write(lambda to: _snapshot(source, to, of.study_id)))
+                database.read(lambda source: target.write(lambda to: _snapshot(source, to, study.study_id)))
             finally:
                 target.close()
             _make_one_file(part)
@@ -58,7 +58,7 @@ def write(store: Database, of: studies.Study, path: pathlib.Path) -> None:
         raise errors.InputError(f"backup {path} cannot be written: {error}") from error
 
 
-def read(store: Database, path: pathlib.Path) -> studies.Study:
+def read(database: Database, path: pathlib.Path) -> studies.Study:
     """Puts the study of a backup into a storage, whole or not at all.
 
     Raises:
@@ -72,9 +72,9 @@ def read(store: Database, path: pathlib.Path) -> studies.Study:
     try:
         with engine.connect() as source:
             name, study_id = _content(source, path)
-            if studies.find(store, name) is not None:
+            if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
-            store.write(lambda target: _copy(source, target, study_id))
+            database.write(lambda target: _copy(source, target, study_id))
     except exc.IntegrityError as error:
         raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored") from error
     except (exc.DatabaseError, exc.StatementError, ValueError, LookupError) as error:
@@ -83,7 +83,7 @@ def read(store: Database, path: pathlib.Path) -> studies.Study:
         raise errors.InputError(f"{path} is no backup of a study, or damaged: {_first_line(error)}") from error
     finally:
         engine.dispose()
-    restored = studies.find(store, name)
+    restored = studies.find(database, name)
     assert restored is not None
     return restored
 

@@ -22,17 +22,17 @@ LIMIT_BYTES = 64 << 20  # the lab's largest network has 7 MB; a larger one than 
 checkpoints = schema.checkpoints
 
 
-def save(connection: sqlalchemy.Connection, trial_id: int, of: objectives.Checkpoint) -> None:
+def save(connection: sqlalchemy.Connection, trial_id: int, checkpoint: objectives.Checkpoint) -> None:
     """Puts a checkpoint in place of the one before. The caller's transaction holds the claim.
 
     One that is too large is left out, and an older one stays.
     """
-    names = {f"{number:03}": weight for number, weight in enumerate(of.weights)}
-    if sum(weight.nbytes for weight in of.weights) > LIMIT_BYTES:
+    names = {f"{number:03}": weight for number, weight in enumerate(checkpoint.weights)}
+    if sum(weight.nbytes for weight in checkpoint.weights) > LIMIT_BYTES:
         log.warning("event=checkpoint-left-out reason='more than %d MB'", LIMIT_BYTES >> 20)
         return
-    history = json.dumps({"values": of.values, **of.history})
-    row = {"epoch": of.epoch, "history": history, "weights": safetensors.numpy.save(names)}
+    history = json.dumps({"values": checkpoint.values, **checkpoint.history})
+    row = {"epoch": checkpoint.epoch, "history": history, "weights": safetensors.numpy.save(names)}
     row = {"trial_id": trial_id, **row, "checksum": _checksum(row)}
     statements.put(connection, checkpoints, ("trial_id",), [row])
 

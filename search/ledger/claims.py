@@ -49,7 +49,7 @@ class Claim:
 
 
 def report(
-    store: Database,
+    database: Database,
     claim: Claim,
     steps: dict[int, float],
     seconds: float,
@@ -69,11 +69,11 @@ def report(
         if saved is not None:
             checkpoints.save(connection, claim.trial_id, saved)
 
-    store.write(work)
+    database.write(work)
 
 
 def tell(
-    store: Database,
+    database: Database,
     claim: Claim,
     state: TrialState,
     value: float | None,
@@ -98,11 +98,11 @@ def tell(
         statements.put_steps(connection, claim.trial_id, steps or {})
         end(connection, claim.trial_id, state, value, attrs)
 
-    store.write(work)
+    database.write(work)
 
 
 def hand_over(
-    store: Database,
+    database: Database,
     claim: Claim,
     seconds: float | None = None,
     saved: objectives.Checkpoint | None = None,
@@ -132,10 +132,10 @@ def hand_over(
         if saved is not None:
             checkpoints.save(connection, claim.trial_id, saved)
 
-    store.write(work)
+    database.write(work)
 
 
-def beat(store: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
+def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
     """Shows that the owner of these trials lives, and how long each has trained; returns those that it has lost."""
     # in the order of `_running`: two transactions that lock several rows must not wait for one another
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)
@@ -143,7 +143,7 @@ def beat(store: Database, training: Iterable[tuple[Claim, float | None]]) -> lis
     def work(connection: sqlalchemy.Connection) -> list[Claim]:
         return [claim for claim, seconds in ordered if not _touch(connection, claim, **_spent(seconds))]
 
-    return store.write(work)
+    return database.write(work)
 
 
 def _spent(seconds: float | None) -> dict[str, Any]:

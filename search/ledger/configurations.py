@@ -20,7 +20,9 @@ RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
 
 
-def configure(store: Database, of: studies.Study, claim: claims.Claim, history: histories.History) -> spaces.Params:
+def configure(
+    database: Database, study: studies.Study, claim: claims.Claim, history: histories.History
+) -> spaces.Params:
     """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
 
     Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
@@ -31,21 +33,21 @@ def configure(store: Database, of: studies.Study, claim: claims.Claim, history: 
         errors.DuplicateConfiguration: what is fixed leaves no configuration that is free.
         ValueError: an enqueued value lies outside the space.
     """
-    tree = of.spec.space
+    tree = study.spec.space
     fixed, _ = tree.trim({**claim.fixed, **claim.params})
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
-            return _expect(assign(store, of, claim, whole), whole)
-    if of.spec.sampler.name == samplers.GRID:
-        return _reserve(store, of, claim, fixed, lambda taken: candidates.next_in_grid(tree, fixed, taken))
+            return _expect(assign(database, study, claim, whole), whole)
+    if study.spec.sampler.name == samplers.GRID:
+        return _reserve(database, study, claim, fixed, lambda taken: candidates.next_in_grid(tree, fixed, taken))
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
-    sampler = of.spec.sampler.name
+    sampler = study.spec.sampler.name
     for attempt in range(1 if sampler in proposals.ONE_ATTEMPT else RESAMPLE_LIMIT):
-        known = store.call(lambda: history.study(fresh=sampler not in proposals.FROM_NO_TRIALS))
-        question = proposals.Ask(tree, known, trial, fixed, of.spec.study.seed, attempt=attempt)
+        known = database.call(lambda: history.study(fresh=sampler not in proposals.FROM_NO_TRIALS))
+        question = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt=attempt)
         params = proposals.propose(sampler, question)
-        if assign(store, of, claim, params, refused=attempt) is not None:
+        if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 
     def free(taken: set[str]) -> spaces.Params | None:
@@ -57,11 +59,11 @@ def configure(store: Database, of: studies.Study, claim: claims.Claim, history: 
                     return drawn
         return near
 
-    return _reserve(store, of, claim, fixed, free, refused=attempt + 1)
+    return _reserve(database, study, claim, fixed, free, refused=attempt + 1)
 
 
 def assign(
-    store: Database, of: studies.Study, claim: claims.Claim, params: spaces.Params, refused: int = 0
+    database: Database, study: studies.Study, claim: claims.Claim, params: spaces.Params, refused: int = 0
 ) -> spaces.Params | None:
     """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
 
@@ -71,11 +73,11 @@ def assign(
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
-    distributions = {p.name: p.distribution for p in of.spec.space.parameters}
+    distributions = {p.name: p.distribution for p in study.spec.space.parameters}
 
     def work(connection: sqlalchemy.Connection) -> bool:
         try:
-            claims.fence(connection, claim, config=of.spec.space.key(params, claim.repeat))
+            claims.fence(connection, claim, config=study.spec.space.key(params, claim.repeat))
         except exc.IntegrityError:  # the key is unique in the study
             connection.rollback()
             return False
@@ -84,12 +86,12 @@ def assign(
             statements.put_attributes(connection, claim.trial_id, {records.DUPLICATES_AVOIDED.name: refused})
         return True
 
-    return params if store.write(work) else None
+    return params if database.write(work) else None
 
 
 def _reserve(
-    store: Database,
-    of: studies.Study,
+    database: Database,
+    study: studies.Study,
     claim: claims.Claim,
     fixed: spaces.Params,
     choose: Callable[[set[str]], spaces.Params | None],
@@ -97,8 +99,10 @@ def _reserve(
 ) -> spaces.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
-        chosen = _expect(choose(store.read(lambda connection: reservations.taken(connection, of.study_id))), fixed)
-        if assign(store, of, claim, chosen, refused) is not None:
+        chosen = _expect(
+            choose(database.read(lambda connection: reservations.taken(connection, study.study_id))), fixed
+        )
+        if assign(database, study, claim, chosen, refused) is not None:
             return chosen
 
 

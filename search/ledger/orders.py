@@ -66,7 +66,7 @@ def is_written(connection: sqlalchemy.Connection, token: str) -> int | None:
 
 
 def extend(
-    store: Database, study_id: int, add: int | None = None, to: int | None = None, hours: float | None = None
+    database: Database, study_id: int, add: int | None = None, to: int | None = None, hours: float | None = None
 ) -> Order:
     """Adds trials to the budget, or sets it; adds hours; returns what is in force then.
 
@@ -83,10 +83,10 @@ def extend(
         more = order.hours if hours is None or order.hours is None else order.hours + hours
         return dataclasses.replace(order, trials=trials, hours=more)
 
-    return _change(store, study_id, changed)
+    return _change(database, study_id, changed)
 
 
-def set_state(store: Database, study_id: int, state: StudyState, at_once: bool = False) -> Order:
+def set_state(database: Database, study_id: int, state: StudyState, at_once: bool = False) -> Order:
     """Pauses, stops, or lets go on; returns what was in force before."""
     before: list[Order] = []
 
@@ -94,11 +94,11 @@ def set_state(store: Database, study_id: int, state: StudyState, at_once: bool =
         before.append(order)
         return dataclasses.replace(order, state=state, at_once=at_once)
 
-    after = _change(store, study_id, changed)
+    after = _change(database, study_id, changed)
     return before[-1] if before else after
 
 
-def _change(store: Database, study_id: int, changed: Callable[[Order], Order]) -> Order:
+def _change(database: Database, study_id: int, changed: Callable[[Order], Order]) -> Order:
     token = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> Order:
@@ -110,7 +110,7 @@ def _change(store: Database, study_id: int, changed: Callable[[Order], Order]) -
         write(connection, study_id, order, token)
         return order
 
-    return store.write(work)
+    return database.write(work)
 
 
 def _order(row: Any) -> Order:

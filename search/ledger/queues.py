@@ -15,7 +15,7 @@ from search.storage import schema, statements
 from search.storage.databases import Database
 
 
-def enqueue(store: Database, of: studies.Study, params: spaces.Params) -> int:
+def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> int:
     """Queues a configuration, whole or partial, to be tried next; returns the trial's number.
 
     Args:
@@ -27,83 +27,83 @@ def enqueue(store: Database, of: studies.Study, params: spaces.Params) -> int:
     request = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> int:
-        statements.lock_study(connection, of.study_id)
-        number = _numbers(of)
+        statements.lock_study(connection, study.study_id)
+        number = _numbers(study)
         if (known := connection.execute(number.where(schema.claims.c.request == request)).scalar()) is not None:
             return int(known)
-        key = of.spec.space.key(params)
+        key = study.spec.space.key(params)
         if (other := connection.execute(number.where(schema.claims.c.config == key)).scalar()) is not None:
             raise errors.DuplicateConfiguration(
-                f"study {of.name!r}: trial {other} has this configuration already: {params}"
+                f"study {study.name!r}: trial {other} has this configuration already: {params}"
             )
         return reservations.insert_waiting(
-            connection, of.study_id, params, key if of.spec.space.is_complete(params) else None, request
+            connection, study.study_id, params, key if study.spec.space.is_complete(params) else None, request
         )
 
     try:
-        return store.write(work)
+        return database.write(work)
     except exc.IntegrityError:  # a running trial reserved it in this moment; now it is there to be named
-        return store.write(work)
+        return database.write(work)
 
 
-def repeat(store: Database, of: studies.Study, params: spaces.Params, count: int) -> list[int]:
+def repeat(database: Database, study: studies.Study, params: spaces.Params, count: int) -> list[int]:
     """Queues a configuration `count` times, with training seeds that no trial of it has had; returns the numbers.
 
     Raises:
         errors.InputError: the configuration is not whole.
     """
-    tree = of.spec.space
+    tree = study.spec.space
     if not tree.is_complete(params):
         missing = [p.name for p in tree.parameters if p.exists(params) and p.name not in params]
-        raise errors.InputError(f"study {of.name!r}: a repeat needs a whole configuration, {missing} is not given")
+        raise errors.InputError(f"study {study.name!r}: a repeat needs a whole configuration, {missing} is not given")
     request = uuid.uuid4().hex
 
     def work(connection: sqlalchemy.Connection) -> list[int]:
-        statements.lock_study(connection, of.study_id)
-        known = _numbers(of).where(schema.claims.c.request == request).order_by(schema.trials.c.number)
+        statements.lock_study(connection, study.study_id)
+        known = _numbers(study).where(schema.claims.c.request == request).order_by(schema.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
-        keys = reservations.taken(connection, of.study_id)
+        keys = reservations.taken(connection, study.study_id)
         free = (number for number in itertools.count() if tree.key(params, number) not in keys)
         return [
-            reservations.insert_waiting(connection, of.study_id, params, tree.key(params, number), request, number)
+            reservations.insert_waiting(connection, study.study_id, params, tree.key(params, number), request, number)
             for number in itertools.islice(free, count)
         ]
 
     try:
-        return store.write(work)
+        return database.write(work)
     except exc.IntegrityError:  # a running trial reserved one in this moment
-        return store.write(work)
+        return database.write(work)
 
 
-def fill(store: Database, of: studies.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
+def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
     """Queues those whole configurations with a repeat that no trial has yet, in their order; returns how many.
 
     The budget grows to hold all that are wanted.
     """
-    tree, wanted = of.spec.space, list(wanted)
+    tree, wanted = study.spec.space, list(wanted)
 
     def work(connection: sqlalchemy.Connection) -> int:
-        statements.lock_study(connection, of.study_id)
-        taken = reservations.taken(connection, of.study_id)
+        statements.lock_study(connection, study.study_id)
+        taken = reservations.taken(connection, study.study_id)
         missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
         for params, number in missing:
-            reservations.insert_waiting(connection, of.study_id, params, tree.key(params, number), None, number)
-        order = orders.read(connection, of.study_id)
+            reservations.insert_waiting(connection, study.study_id, params, tree.key(params, number), None, number)
+        order = orders.read(connection, study.study_id)
         if order.trials < len(wanted):
             grown = dataclasses.replace(order, trials=len(wanted))
-            orders.write(connection, of.study_id, grown, uuid.uuid4().hex)
+            orders.write(connection, study.study_id, grown, uuid.uuid4().hex)
         return len(missing)
 
     try:
-        return store.write(work)
+        return database.write(work)
     except exc.IntegrityError:  # a running trial reserved one in this moment
-        return store.write(work)
+        return database.write(work)
 
 
-def _numbers(of: studies.Study) -> sqlalchemy.Select[tuple[int]]:
+def _numbers(study: studies.Study) -> sqlalchemy.Select[tuple[int]]:
     return (
         sqlalchemy.select(schema.trials.c.number)
         .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id)
-        .where(schema.claims.c.study_id == of.study_id)
+        .where(schema.claims.c.study_id == study.study_id)
     )

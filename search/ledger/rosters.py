@@ -29,7 +29,7 @@ class Entry:
     grace_seconds: float
     worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
-    def show(self, store: Database) -> None:
+    def show(self, database: Database) -> None:
         """Signs in, or shows that the worker is still there."""
 
         def work(connection: sqlalchemy.Connection) -> None:
@@ -48,12 +48,12 @@ class Entry:
             }
             statements.put(connection, workers, ("worker_id",), [row])
 
-        store.write(work)
+        database.write(work)
 
-    def strike(self, store: Database) -> None:
+    def strike(self, database: Database) -> None:
         """Signs out."""
         line = workers.delete().where(workers.c.worker_id == self.worker_id)
-        store.write(lambda connection: connection.execute(line))
+        database.write(lambda connection: connection.execute(line))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Roster:
         return {"workers": [dataclasses.asdict(member) for member in self.members], "orphans": list(self.orphans)}
 
 
-def read(store: Database, study_id: int) -> Roster:
+def read(database: Database, study_id: int) -> Roster:
     """Who is there."""
 
     def work(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
@@ -98,7 +98,7 @@ def read(store: Database, study_id: int) -> Roster:
         ).all()
         return present, running
 
-    present, running = store.read(work)
+    present, running = database.read(work)
     alive = {}
     for row in present:
         worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)

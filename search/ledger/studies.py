@@ -32,7 +32,7 @@ class Study:
         return self.spec.name
 
 
-def create(store: Database, spec: specs.StudySpec) -> Study:
+def create(database: Database, spec: specs.StudySpec) -> Study:
     """Writes a study with its file, budget and enqueued configurations, all or nothing.
 
     Raises:
@@ -65,12 +65,12 @@ def create(store: Database, spec: specs.StudySpec) -> Study:
         return study_id
 
     try:
-        return Study(store.write(work), spec)
+        return Study(database.write(work), spec)
     except exc.IntegrityError as error:
         raise errors.StudyExists(f"study {spec.name!r} exists already; `search run {spec.name}` resumes it") from error
 
 
-def find(store: Database, name: str) -> Study | None:
+def find(database: Database, name: str) -> Study | None:
     """The study of that name, or None.
 
     Raises:
@@ -92,7 +92,7 @@ def find(store: Database, name: str) -> Study | None:
         ).first()
         return (row[0], row[1]) if row else None
 
-    found = store.read(work)
+    found = database.read(work)
     if found is None:
         return None
     study_id, text = found
@@ -101,7 +101,7 @@ def find(store: Database, name: str) -> Study | None:
     return Study(study_id, specs.parse(json.loads(text), f"study {name!r} in the storage"))
 
 
-def names(store: Database) -> list[str]:
+def names(database: Database) -> list[str]:
     """The names of our studies, in the order they were created."""
     ours = (
         sqlalchemy.select(schema.studies.c.study_name)
@@ -109,48 +109,48 @@ def names(store: Database) -> list[str]:
         .where(schema.study_attributes.c.key == STUDY_FILE)
         .order_by(schema.studies.c.study_id)
     )
-    return list(store.read(lambda connection: connection.execute(ours).scalars().all()))
+    return list(database.read(lambda connection: connection.execute(ours).scalars().all()))
 
 
-def load(here: Database, name: str) -> Study:
+def load(database: Database, name: str) -> Study:
     """The study in the storage that a user means by a name or a path."""
     wanted = specs.load(pathlib.Path(name)).name if name.endswith(".toml") else name
-    found = find(here, wanted)
+    found = find(database, wanted)
     if found is None:
-        known = names(here)
+        known = names(database)
         raise errors.StudyNotFound(
-            f"no study {wanted!r} in {addresses.hide_password(here.url)}{words.hint(wanted, known)}"
+            f"no study {wanted!r} in {addresses.hide_password(database.url)}{words.hint(wanted, known)}"
         )
     return found
 
 
-def create_or_resume(store: Database, spec: specs.StudySpec) -> tuple[Study, list[str]]:
+def create_or_resume(database: Database, spec: specs.StudySpec) -> tuple[Study, list[str]]:
     """The study of a file, a new one or the one that is there already, and notes for its user.
 
     Raises:
         errors.StudyExists: the one that is there has another space or training.
     """
-    known = find_same(store, spec)
+    known = find_same(database, spec)
     if known is None:
         try:
-            return create(store, spec), list(spec.notes)
+            return create(database, spec), list(spec.notes)
         except errors.StudyExists:  # another run made it just now
-            return create_or_resume(store, spec)
+            return create_or_resume(database, spec)
     study, notes = known
-    order = store.read(lambda connection: orders.read(connection, study.study_id))
+    order = database.read(lambda connection: orders.read(connection, study.study_id))
     if order.state is orders.StudyState.STOPPED:
-        orders.set_state(store, study.study_id, orders.StudyState.ACTIVE)
+        orders.set_state(database, study.study_id, orders.StudyState.ACTIVE)
         notes.append(f"study {spec.name!r} was stopped; it goes on now")
     return study, notes
 
 
-def find_same(store: Database, spec: specs.StudySpec) -> tuple[Study, list[str]] | None:
+def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[str]] | None:
     """The study of a file where it is there already, with notes on what it keeps of its own, or None.
 
     Raises:
         errors.StudyExists: it is there with another space or training.
     """
-    study = find(store, spec.name)
+    study = find(database, spec.name)
     if study is None:
         return None
     if different := specs.differences(study.spec, spec):

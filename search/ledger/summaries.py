@@ -83,20 +83,20 @@ class Summary:
         }
 
 
-def metric_of_trial(store: Database, trial_id: int) -> str:
+def metric_of_trial(database: Database, trial_id: int) -> str:
     """What the values of a trial measure, by Optuna's name of the metric; `value` where its study has none."""
     row = (
         sqlalchemy.select(schema.study_system_attributes.c.value_json)
         .join(schema.trials, schema.trials.c.study_id == schema.study_system_attributes.c.study_id)
         .where(schema.trials.c.trial_id == trial_id, schema.study_system_attributes.c.key == studies.METRIC_NAMES)
     )
-    found = store.read(lambda connection: connection.execute(row).scalar())
+    found = database.read(lambda connection: connection.execute(row).scalar())
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(store: Database, study: studies.Study, history: histories.History | None = None) -> Summary:
+def summary(database: Database, study: studies.Study, history: histories.History | None = None) -> Summary:
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
-    history = history or store.history(study.study_id)
+    history = history or database.history(study.study_id)
 
     def work(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
         running = sqlalchemy.select(schema.trials.c.number, schema.claims.c.seconds).where(
@@ -110,8 +110,8 @@ def summary(store: Database, study: studies.Study, history: histories.History | 
             {row.number: row.seconds for row in connection.execute(running)},
         )
 
-    order, seconds, running_seconds = store.read(work)
-    store.call(history.refresh)
+    order, seconds, running_seconds = database.read(work)
+    database.call(history.refresh)
     trials = tuple(history.get_all_trials(study.study_id, deepcopy=False))
     return Summary(study, order, trials, seconds, running_seconds)
 
@@ -142,15 +142,15 @@ def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step
     return [pruners.Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
 
 
-def load_trial(here: Database, of: studies.Study, number: int) -> FrozenTrial:
+def load_trial(database: Database, study: studies.Study, number: int) -> FrozenTrial:
     """A trial of a study by its number.
 
     Raises:
         errors.InputError: there is none.
     """
-    trials = summary(here, of).trials
+    trials = summary(database, study).trials
     if not 0 <= number < len(trials):
-        raise errors.InputError(f"study {of.name!r} has {len(trials)} trials, numbered from 0, got {number}")
+        raise errors.InputError(f"study {study.name!r} has {len(trials)} trials, numbered from 0, got {number}")
     return trials[number]
 
 
@@ -162,11 +162,11 @@ class Work:
     adoptions: int
 
 
-def work_done(store: Database, study_id: int) -> Work:
+def work_done(database: Database, study_id: int) -> Work:
     """Over all trials and owners."""
     claims = schema.claims
     sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
-    row = store.read(
+    row = database.read(
         lambda connection: connection.execute(sqlalchemy.select(*sums).where(claims.c.study_id == study_id)).one()
     )
     return Work(*map(int, row))

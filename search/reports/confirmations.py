@@ -72,57 +72,59 @@ class Confirmation:
 
 
 def prepare(
-    here: databases.Database, of: studies.Study, top: int, seeds: int, name: str | None = None
+    database: databases.Database, study: studies.Study, top: int, seeds: int, name: str | None = None
 ) -> studies.Study:
     """The study that confirms the best `top` configurations over `seeds` seeds: a new one, or the one that began it.
 
     Raises:
         errors.InputError: nothing to confirm, or it was confirmed with another choice already.
     """
-    spec = _spec(of, top * seeds, name or f"{of.name}{SUFFIX}")
-    experiment = Experiment.of(summaries.summary(here, of))
+    spec = _spec(study, top * seeds, name or f"{study.name}{SUFFIX}")
+    experiment = Experiment.of(summaries.summary(database, study))
     chosen = _ranked(experiment)[:top]
     if not chosen:
-        raise errors.InputError(f"study {of.name!r} has no complete trial yet: there is nothing to confirm")
+        raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to confirm")
     first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
     wanted = [(runs.params, first + seed) for seed in range(seeds) for runs in chosen]
-    found = studies.find(here, spec.name)
+    found = studies.find(database, spec.name)
     if found is None:
-        found = studies.create(here, spec)
+        found = studies.create(database, spec)
     else:
-        _check_same(here, found, wanted, of.name)
-    queues.fill(here, found, wanted)
+        _check_same(database, found, wanted, study.name)
+    queues.fill(database, found, wanted)
     if len(wanted) < top * seeds:  # the search has fewer configurations
-        orders.extend(here, found.study_id, to=len(wanted))
+        orders.extend(database, found.study_id, to=len(wanted))
     return found
 
 
-def read(here: databases.Database, of: studies.Study, name: str | None = None) -> Confirmation | None:
+def read(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation | None:
     """What confirms a study, where all of it is complete; None otherwise."""
-    found = studies.find(here, name or f"{of.name}{SUFFIX}")
+    found = studies.find(database, name or f"{study.name}{SUFFIX}")
     if found is None:
         return None
-    summary = summaries.summary(here, found)
+    summary = summaries.summary(database, found)
     if summary.done < summary.budget:
         return None
-    tree = of.spec.space
-    selected = {tree.key(runs.params): runs.value.mean for runs in Experiment.of(summaries.summary(here, of)).runs}
+    tree = study.spec.space
+    selected = {
+        tree.key(runs.params): runs.value.mean for runs in Experiment.of(summaries.summary(database, study)).runs
+    }
     runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
     entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
     if not entries:
         return None
-    return Confirmation(of.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
+    return Confirmation(study.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
 
 
-def expect(here: databases.Database, of: studies.Study, name: str | None = None) -> Confirmation:
+def expect(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation:
     """The same, of a confirming study that was worked off.
 
     Raises:
         errors.SearchError: some of its trials failed.
     """
-    found = read(here, of, name)
+    found = read(database, study, name)
     if found is None:
-        raise errors.SearchError(f"study {of.name!r} is not confirmed: some of its trials failed")
+        raise errors.SearchError(f"study {study.name!r} is not confirmed: some of its trials failed")
     return found
 
 
@@ -142,23 +144,23 @@ def _ranked(experiment: Experiment) -> list[Runs]:
     return sorted(experiment.runs, key=lambda runs: -runs.value.mean)  # accuracies: the larger, the better
 
 
-def _spec(of: studies.Study, trials: int, name: str) -> specs.StudySpec:
+def _spec(study: studies.Study, trials: int, name: str) -> specs.StudySpec:
     """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
-    if of.spec.training is None:
-        raise errors.InputError(f"study {of.name!r} has an objective of its own, which confirm cannot train")
-    raw = tomllib.loads(of.spec.text)
+    if study.spec.training is None:
+        raise errors.InputError(f"study {study.name!r} has an objective of its own, which confirm cannot train")
+    raw = tomllib.loads(study.spec.text)
     raw["study"]["name"] = name
     raw["training"] = {**raw.get("training", {}), "evaluate_on": "test"}
     raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": {"trials": trials}}
     raw.pop("enqueue", None)
-    text = f"# The best of study {of.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
-    return specs.parse(text, f"confirmation of {of.name!r}")
+    text = f"# The best of study {study.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
+    return specs.parse(text, f"confirmation of {study.name!r}")
 
 
 def _check_same(
-    here: databases.Database, found: studies.Study, wanted: list[tuple[spaces.Params, int]], searched: str
+    database: databases.Database, found: studies.Study, wanted: list[tuple[spaces.Params, int]], searched: str
 ) -> None:
-    tree, summary = found.spec.space, summaries.summary(here, found)
+    tree, summary = found.spec.space, summaries.summary(database, found)
     rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
     there = {tree.key(*row) for row in rows}
     if there and there != {tree.key(*row) for row in wanted}:

@@ -31,10 +31,10 @@ def title(experiments: Sequence[Experiment]) -> str:
     return f"Report on {', '.join(experiment.name for experiment in experiments)}"
 
 
-def gather(here: databases.Database, studies: Sequence[studies.Study]) -> tuple[list[Experiment], list[Chapter]]:
+def gather(database: databases.Database, studies: Sequence[studies.Study]) -> tuple[list[Experiment], list[Chapter]]:
     """The studies as experiments, and a chapter for each that is confirmed."""
-    experiments = [Experiment.of(summaries.summary(here, of)) for of in studies]
-    found = [confirmations.read(here, of) for of in studies if of.spec.training is not None]
+    experiments = [Experiment.of(summaries.summary(database, study)) for study in studies]
+    found = [confirmations.read(database, study) for study in studies if study.spec.training is not None]
     return experiments, [confirmation_chapter(each) for each in found if each is not None]
 
 
@@ -49,8 +49,10 @@ def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapte
     if judged := verdicts(experiments):
         found.append(_judgement(judged))
     for experiment in experiments:
-        of = search_chapters.chapter if experiment.is_search else lambda e: factor_chapters.chapter(e, colours)
-        found.append(of(experiment))
+        if experiment.is_search:
+            found.append(search_chapters.chapter(experiment))
+        else:
+            found.append(factor_chapters.chapter(experiment, colours))
     found += [*more, Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)])]
     names = ", ".join(f"`{experiment.name}`" for experiment in experiments)
     noun = "Studies" if len(experiments) > 1 else "Study"

@@ -121,10 +121,10 @@ class Runs:
         }
 
 
-def difference(of: Mapping[int, float], other: Mapping[int, float], tests: int = 1) -> Interval | None:
-    """The mean of `of` less `other` over the seeds that both have; None where they have none in common."""
-    common = sorted(set(of) & set(other))
-    return interval([of[repeat] - other[repeat] for repeat in common], tests) if common else None
+def difference(values: Mapping[int, float], other: Mapping[int, float], tests: int = 1) -> Interval | None:
+    """The mean of `values` less `other` over the seeds that both have; None where they have none in common."""
+    common = sorted(set(values) & set(other))
+    return interval([values[repeat] - other[repeat] for repeat in common], tests) if common else None
 
 
 @dataclasses.dataclass(frozen=True)

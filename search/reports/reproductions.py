@@ -22,7 +22,7 @@ class Step:
         code: exit code of its work.
     """
 
-    of: studies.Study
+    study: studies.Study
     seconds: float
     code: int
 
@@ -33,7 +33,7 @@ def lab_specs() -> list[specs.StudySpec]:
 
 
 def run(
-    here: databases.Database,
+    database: databases.Database,
     begin: Callable[[specs.StudySpec], studies.Study],
     work: Callable[[studies.Study, str], int],
     seeds: int = SEEDS,
@@ -49,13 +49,13 @@ def run(
     """
     for number, spec in enumerate(lab_specs(), 1):
         started = time.monotonic()
-        of = begin(spec)
+        study = begin(spec)
         if spec.name in (lab.BASELINE, *lab.FACTORS):
-            settings = list(of.spec.space.configurations())
-            queues.fill(here, of, [(params, seed) for seed in range(seeds) for params in settings])
-        elif spec.name == lab.SEARCH and summaries.summary(here, of).budget < trials:
-            orders.extend(here, of.study_id, to=trials)
-        code = work(of, f"({number} of {len(lab.STUDIES)})")
-        yield Step(of, time.monotonic() - started, code)
+            settings = list(study.spec.space.configurations())
+            queues.fill(database, study, [(params, seed) for seed in range(seeds) for params in settings])
+        elif spec.name == lab.SEARCH and summaries.summary(database, study).budget < trials:
+            orders.extend(database, study.study_id, to=trials)
+        code = work(study, f"({number} of {len(lab.STUDIES)})")
+        yield Step(study, time.monotonic() - started, code)
         if code:
             return

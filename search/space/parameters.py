@@ -136,10 +136,10 @@ class Parameter:
         """Where a value lies between 0 and 1: the middle of its share, where the dimension is finite."""
         match self.distribution:
             case distributions.FloatDistribution() as real:
-                low, high, here = real.low, real.high, float(value)
+                low, high, place = real.low, real.high, float(value)
                 if real.log:
-                    low, high, here = math.log(low), math.log(high), math.log(here)
-                return (here - low) / (high - low) if high > low else 0.0
+                    low, high, place = math.log(low), math.log(high), math.log(place)
+                return (place - low) / (high - low) if high > low else 0.0
             case distributions.IntDistribution() as whole if whole.log:
                 low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
                 return (math.log(float(value)) - low) / (high - low)

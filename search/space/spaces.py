@@ -175,10 +175,10 @@ def _check_order(branch: Parameter, parent: Parameter) -> None:
         )
 
 
-def _ladder(parameter: Parameter, here: Value) -> Iterator[tuple[str, Value]]:
-    """The other values of a finite parameter, outwards from `here`, made one by one: a range may be huge."""
+def _ladder(parameter: Parameter, value: Value) -> Iterator[tuple[str, Value]]:
+    """The other values of a finite parameter, outwards from `value`, made one by one: a range may be huge."""
     values = parameter.values or ()
-    start = values.index(here) if values else 0
+    start = values.index(value) if values else 0
     for distance in range(1, len(values)):
         for position in (start - distance, start + distance):
             if 0 <= position < len(values):

@@ -201,8 +201,8 @@ def load(name: str) -> Callable[[Any], Any]:
         errors.InputError: no such module or function.
     """
     module, _, function = name.partition(":")
-    if (here := str(pathlib.Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+    if (folder := str(pathlib.Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
     try:
         found = getattr(importlib.import_module(module), function)
     except Exception as error:  # whatever a module of the user's does when it is imported

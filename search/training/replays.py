@@ -122,7 +122,7 @@ class ReplayedTrial:
         """See `objective.Trial`."""
 
 
-def _why(trial: FrozenTrial, here: dict[str, str]) -> tuple[str, ...]:
+def _why(trial: FrozenTrial, now: dict[str, str]) -> tuple[str, ...]:
     trained = records.TRAINED.find(trial)
     if not trained:
         return ("nothing is recorded of how it was trained",)
@@ -130,7 +130,7 @@ def _why(trial: FrozenTrial, here: dict[str, str]) -> tuple[str, ...]:
     for part in trained:
         then = part["with"]
         where = "" if len(trained) == 1 else f" in epochs {part['from']} to {part['to']}"
-        for key in sorted({*then, *here}):
-            if then.get(key) != here.get(key):
-                found.append(f"{key} was {then.get(key, 'none')}{where} and is {here.get(key, 'none')} here")
+        for key in sorted({*then, *now}):
+            if then.get(key) != now.get(key):
+                found.append(f"{key} was {then.get(key, 'none')}{where} and is {now.get(key, 'none')} here")
     return tuple(found)

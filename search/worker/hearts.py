@@ -18,7 +18,7 @@ JOIN_SECONDS = 10.0  # longer only where the database is away
 
 
 class Heart:
-    """A context of the worker's life; `of` is one of a trial's.
+    """A context of the worker's life; `beat_for` is one of a trial's.
 
     Args:
         stop: set where the parent process is gone.
@@ -28,15 +28,15 @@ class Heart:
 
     def __init__(
         self,
-        store: Database,
-        of: studies.Study,
+        database: Database,
+        study: studies.Study,
         watch: presence.Watch,
         entry: rosters.Entry,
         stop: threading.Event,
         parent: int | None,
         health_file: pathlib.Path | None = None,
     ) -> None:
-        self._store, self._study, self._watch, self._entry = store, of, watch, entry
+        self._database, self._study, self._watch, self._entry = database, study, watch, entry
         self._stop, self._parent, self._health_file = stop, parent, health_file
         self._trials: tuple[ownership.OwnedTrial, ...] = ()
         self._changing = threading.Lock()
@@ -44,20 +44,20 @@ class Heart:
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
 
     def __enter__(self) -> "Heart":
-        self._entry.show(self._store)
+        self._entry.show(self._database)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         with contextlib.suppress(errors.SearchError):  # the line grows old by itself
-            self._entry.strike(self._store)
+            self._entry.strike(self._database)
         # It may hold the last reference to a trial and its weights. Tensors that a thread frees while the interpreter
         # ends take the whole process along: torch aborts.
         self._thread.join(JOIN_SECONDS)
 
     @contextlib.contextmanager
-    def of(self, trial: ownership.OwnedTrial) -> Iterator[None]:
+    def beat_for(self, trial: ownership.OwnedTrial) -> Iterator[None]:
         """Beats for a trial as long as the context lasts."""
         with self._changing:
             self._trials = (*self._trials, trial)
@@ -108,18 +108,18 @@ class Heart:
             interrupt()
 
     def _beat(self, trials: Sequence[ownership.OwnedTrial]) -> None:
-        gone = claims.beat(self._store, [(trial.claim, trial.seconds) for trial in trials]) if trials else []
+        gone = claims.beat(self._database, [(trial.claim, trial.seconds) for trial in trials]) if trials else []
         for trial in trials:
             if trial.claim in gone:
                 trial.lost = claims.lost(trial.claim)
-        allocations.observe(self._store, self._study, self._watch, {trial.claim.owner for trial in trials})
-        self._entry.show(self._store)
+        allocations.observe(self._database, self._study, self._watch, {trial.claim.owner for trial in trials})
+        self._entry.show(self._database)
         if self._health_file is not None:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for
                 self._health_file.touch()
 
     def _listen(self, trials: Sequence[ownership.OwnedTrial]) -> None:
-        order = self._store.read(lambda connection: orders.read(connection, self._study.study_id))
+        order = self._database.read(lambda connection: orders.read(connection, self._study.study_id))
         if order.at_once and order.state is not orders.StudyState.ACTIVE:
             for trial in trials:
                 trial.released = True

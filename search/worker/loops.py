@@ -47,8 +47,8 @@ class Worker:
 
     def __init__(
         self,
-        store: Database,
-        of: studies.Study,
+        database: Database,
+        study: studies.Study,
         objective: Callable[[Trial], Result],
         stop: threading.Event,
         *,
@@ -61,12 +61,12 @@ class Worker:
         slots: int = 1,
         need: Callable[[spaces.Params], int] = lambda _: 0,
     ) -> None:
-        self._store, self._study, self._objective, self._save_seconds = store, of, objective, save_seconds
+        self._database, self._study, self._objective, self._save_seconds = database, study, objective, save_seconds
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me = presence.Identity.this()
         self._watch = presence.Watch(grace_seconds)
-        self._entry = rosters.Entry(of.study_id, self._me, device, grace_seconds)
-        self._history = store.history(of.study_id)
+        self._entry = rosters.Entry(study.study_id, self._me, device, grace_seconds)
+        self._history = database.history(study.study_id)
         self._slots, self._need, self._room = slots, need, threads.Admission(slots, threads.free_bytes)
 
     def run(self) -> allocations.NoTrial | None:
@@ -76,7 +76,7 @@ class Worker:
             errors.StorageError: the database stayed away for too long.
         """
         try:
-            watched = self._store, self._study, self._watch, self._entry, self._stop
+            watched = self._database, self._study, self._watch, self._entry, self._stop
             with hearts.Heart(*watched, self._parent, self._health_file) as beating:
                 return self._work(beating)
         except errors.Interrupted:
@@ -90,7 +90,7 @@ class Worker:
                     crew.wait(IDLE_LIMIT_SECONDS)
                     continue
                 try:
-                    claim = allocations.take(self._store, self._study, self._me, self._watch, beating.owners)
+                    claim = allocations.take(self._database, self._study, self._me, self._watch, beating.owners)
                 except errors.TrialLost:  # ended by another tool in the moment it was to be adopted
                     continue
                 if isinstance(claim, claims.Claim):
@@ -109,9 +109,9 @@ class Worker:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        trial = ownership.OwnedTrial(self._store, self._study, claim, self._stop, self._save_seconds)
+        trial = ownership.OwnedTrial(self._database, self._study, claim, self._stop, self._save_seconds)
         with contextlib.ExitStack() as life:
-            life.enter_context(beating.of(trial))
+            life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
             if self._go_through(trial, lambda: self._prepare(trial, place)):
                 rest = life.pop_all()
@@ -142,7 +142,7 @@ class Worker:
         return False
 
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
-        params = configurations.configure(self._store, self._study, trial.claim, self._history)
+        params = configurations.configure(self._database, self._study, trial.claim, self._history)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= allocations.STALL_LIMIT - 1
         place.enter_context(self._room.enter(self._need(params), trial.tick, alone=last_try))

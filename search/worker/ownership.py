@@ -32,8 +32,8 @@ class OwnedTrial:
 
     def __init__(
         self,
-        store: Database,
-        of: studies.Study,
+        database: Database,
+        study: studies.Study,
         claim: claims.Claim,
         stop: threading.Event,
         save_seconds: float = objectives.SAVE_SECONDS,
@@ -43,15 +43,15 @@ class OwnedTrial:
         self.interrupt: Callable[[], None] | None = None
         self.released = False
         self.lost: errors.SearchError | None = None
-        self._store, self._study, self._stop = store, of, stop
-        self._epoch_seconds = of.spec.budget.epoch_seconds
+        self._database, self._study, self._stop = database, study, stop
+        self._epoch_seconds = study.spec.budget.epoch_seconds
         self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
         self._epoch_started = time.perf_counter()
         self._epoch = claim.saved.epoch + 1 if claim.saved else 1
         self._save_seconds, self._last_save, self._last_write = save_seconds, self._epoch_started, self._epoch_started
-        self._write_seconds = WRITE_SECONDS if of.spec.pruning.pruner is None else 0.0
+        self._write_seconds = WRITE_SECONDS if study.spec.pruning.pruner is None else 0.0
         self._unwritten: dict[int, float] = {}
         self._unwritten_attrs: dict[str, Any] = {}
         self._writing = threading.RLock()
@@ -130,18 +130,18 @@ class OwnedTrial:
             early = time.perf_counter() - self._last_write < self._write_seconds
             if not self._unwritten or (after is None and early):
                 return
-            claims.report(self._store, self.claim, self._unwritten, self.seconds, self._unwritten_attrs, after)
+            claims.report(self._database, self.claim, self._unwritten, self.seconds, self._unwritten_attrs, after)
             self._take_unwritten()
             self._last_write = time.perf_counter()
 
     def tell(self, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         """Ends the trial, with all that was reported; see `claims.tell`."""
         steps, further = self._take_unwritten()
-        claims.tell(self._store, self.claim, state, value, {**further, **attrs}, self.seconds, steps)
+        claims.tell(self._database, self.claim, state, value, {**further, **attrs}, self.seconds, steps)
 
     def hand_over(self) -> None:
         """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
-        claims.hand_over(self._store, self.claim, self.seconds, self.unsaved, *self._take_unwritten())
+        claims.hand_over(self._database, self.claim, self.seconds, self.unsaved, *self._take_unwritten())
 
     def _take_unwritten(self) -> tuple[dict[int, float], dict[str, Any]]:
         with self._writing:
@@ -155,7 +155,7 @@ class OwnedTrial:
         if spec.pruning.pruner is None or not self._values:
             return None
         step = max(self._values)
-        found = self._store.read(lambda c: summaries.others(c, claim.study_id, claim.trial_id, step))
+        found = self._database.read(lambda c: summaries.others(c, claim.study_id, claim.trial_id, step))
         question = pruners.Standing(
             study_name=spec.name,
             maximize=spec.study.direction == "maximize",

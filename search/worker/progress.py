@@ -129,12 +129,12 @@ class Quiet:
         self._bar.set_postfix_str(note or (f"best {best.value:.4f}" if best else ""))
 
 
-def screen(of: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
+def screen(study: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
     """What shows the progress here, and where the workers' log goes meanwhile; None: to stderr."""
     if not (err.is_terminal or err.is_jupyter):
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         return Quiet(notebook=False), None
-    log_file = pathlib.Path("runs", f"{of.name}.log")
+    log_file = pathlib.Path("runs", f"{study.name}.log")
     log_file.parent.mkdir(exist_ok=True)
     if err.is_jupyter:
         return Quiet(notebook=True), log_file

@@ -13,49 +13,49 @@ STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 
 
-def begin(here: databases.Database, spec: specs.StudySpec) -> studies.Study:
+def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
     """The study of a file, a new one or the one that is there, with notes for its user.
 
     Raises:
         errors.StudyExists: the one that is there has another space or training.
     """
-    found, notes = studies.create_or_resume(here, spec)
+    found, notes = studies.create_or_resume(database, spec)
     for note in notes:
         progress.note(note)
     return found
 
 
-def supervise(here: databases.Database, of: studies.Study, force: workforces.Workforce, label: str = "") -> int:
+def supervise(database: databases.Database, study: studies.Study, force: workforces.Workforce, label: str = "") -> int:
     """Runs local workers until the study is finished; returns the exit code.
 
     Args:
         label: shown behind the study's name.
     """
-    here.patience_seconds = force.patience_seconds
-    history = here.history(of.study_id)
-    summary = summaries.summary(here, of, history)
+    database.patience_seconds = force.patience_seconds
+    history = database.history(study.study_id)
+    summary = summaries.summary(database, study, history)
     if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
         return 0
-    view, log_file = progress.screen(of, label)
+    view, log_file = progress.screen(study, label)
     stop = threading.Event()
-    here.stop = stop
-    workers = processes.Processes(force.arguments(of.name), {"SEARCH_STORAGE": here.url}, log_file)
+    database.stop = stop
+    workers = processes.Processes(force.arguments(study.name), {"SEARCH_STORAGE": database.url}, log_file)
     with signals.stopping(stop, then=workers.kill) as interrupted:
-        summary = _work(here, of, force, view, workers, stop, history)
+        summary = _work(database, study, force, view, workers, stop, history)
     if stop.is_set():
-        progress.err.print(f"stopped; `search run {of.name}` goes on", highlight=False)
+        progress.err.print(f"stopped; `search run {study.name}` goes on", highlight=False)
         return 130 if interrupted.is_set() else 0
     if workers.exit_code and log_file:
         progress.err.print(workers.last_words(), highlight=False, markup=False)
     if summary.order.state is orders.StudyState.STOPPED:
-        progress.err.print(f"study {of.name!r} was stopped; `search run {of.name}` goes on", highlight=False)
+        progress.err.print(f"study {study.name!r} was stopped; `search run {study.name}` goes on", highlight=False)
     # a worker may have failed, and the others have done its share
     return 0 if summary.done >= summary.budget else workers.exit_code
 
 
 def _work(
-    here: databases.Database,
-    of: studies.Study,
+    database: databases.Database,
+    study: studies.Study,
     force: workforces.Workforce,
     view: progress.Live | progress.Quiet,
     workers: processes.Processes,
@@ -63,13 +63,13 @@ def _work(
     history: histories.History,
 ) -> summaries.Summary:
     """Starts the workers and looks at them until they have ended, or are to stop; returns what there is then."""
-    summary = summaries.summary(here, of, history)
+    summary = summaries.summary(database, study, history)
     try:
         workers.start(force.count)
         with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
-                summary = summaries.summary(here, of, history)
+                summary = summaries.summary(database, study, history)
                 note = "compiling the CPU engine for this machine: once, half a minute" if workers.are_compiling else ""
                 screen.update(summary, workers.alive, note)
                 stop.wait(POLL_SECONDS)
@@ -77,8 +77,8 @@ def _work(
                 screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")
                 workers.stop()
                 workers.wait(STOP_SECONDS)
-            here.stop, here.patience_seconds = threading.Event(), LAST_LOOK_SECONDS
-            summary = summaries.summary(here, of, history)
+            database.stop, database.patience_seconds = threading.Event(), LAST_LOOK_SECONDS
+            summary = summaries.summary(database, study, history)
             screen.update(summary, 0)
     except errors.Interrupted:
         pass

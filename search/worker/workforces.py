@@ -21,7 +21,7 @@ class Workforce:
     Attributes:
         workers: processes; None for as many as fill the cores.
         slots: trials at once in each process.
-        grace_seconds: see `presence`; `patience_seconds`: see `store`; `save_seconds`: see `checkpoint`.
+        grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
     """
 
     workers: int | None = None
