@@ -123,7 +123,7 @@ def machine() -> dict[str, str]:
     }
 
 
-def measure(data_dir: pathlib.Path, rounds: int, tick: Callable[[], None]) -> Iterator[Row]:
+def measure(data_dir: pathlib.Path, rounds: int, on_round: Callable[[], None]) -> Iterator[Row]:
     """Every shape and the evaluation, one core each; `tick` after each round, of which the first only warms up.
 
     Raises:
@@ -141,7 +141,7 @@ def measure(data_dir: pathlib.Path, rounds: int, tick: Callable[[], None]) -> It
                 "reference": functools.partial(_autograd_step, recipe, data),
                 "notebook": functools.partial(_notebook_step, notebook, recipe),
             }
-            yield Row(*shape, "step", *_rounds(timers, rounds, tick, _step_flops(recipe)))
+            yield Row(*shape, "step", *_rounds(timers, rounds, on_round, _step_flops(recipe)))
         recipe = _recipe(*EVALUATION)
         net = network.build(recipe)
         single = _part(data, 1, len(data.test_labels))  # an epoch over one image is all evaluation
@@ -152,7 +152,7 @@ def measure(data_dir: pathlib.Path, rounds: int, tick: Callable[[], None]) -> It
             "notebook": lambda: _timed(lambda: notebook.evaluate(recipe, net)),
         }
         flops = 2.0 * len(data.test_labels) * sum(a * b for a, b in itertools.pairwise(recipe.layer_sizes))
-        yield Row(*EVALUATION, "evaluation", *_rounds(timers, rounds, tick, flops))
+        yield Row(*EVALUATION, "evaluation", *_rounds(timers, rounds, on_round, flops))
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def _recipe(batch_size: int, depth: int, width: int | None) -> Recipe:
 
 
 def _rounds(
-    timers: dict[str, Callable[[], float]], rounds: int, tick: Callable[[], None], flops: float
+    timers: dict[str, Callable[[], float]], rounds: int, on_round: Callable[[], None], flops: float
 ) -> tuple[dict[str, list[float]], float, list[float]]:
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     peaks = []
@@ -182,7 +182,7 @@ def _rounds(
             taken = timers[side]()
             if number:
                 seconds[side].append(taken)
-        tick()
+        on_round()
     return seconds, flops, peaks
 
 

@@ -125,10 +125,10 @@ class Interrupted(ownership.OwnedTrial):
 
     after_epoch = 10**9
 
-    def tick(self) -> None:
+    def check_stop(self) -> None:
         if self._epoch > self.after_epoch:
             raise errors.HandOver
-        super().tick()
+        super().check_stop()
 
 
 @pytest.mark.parametrize("engine", sorted(engines.ENGINES))

@@ -95,7 +95,7 @@ def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: M
         trial.interrupt = interrupt
         stop.set()
         assert busy.wait(30)
-        trial.tick()
+        trial.check_stop()
         raise AssertionError("it goes on")
 
     assert loops.Worker(opened, study, ends, stop).run() is None

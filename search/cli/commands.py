@@ -72,7 +72,7 @@ def cli() -> None:
 @local_workers
 @json_option
 @common
-def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> int:
+def run(name: str, workforce: workforces.Workforce, as_json: bool, storage: str) -> int:
     """Creates or resumes a study and works on it here until it is finished.
 
     Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
@@ -84,10 +84,10 @@ def run(name: str, force: workforces.Workforce, as_json: bool, storage: str) -> 
     """
     spec = specs.load(specs.path_of(name))
     storage = addresses.check_url(storage)
-    workforces.check_training(spec, force)
+    workforces.check_training(spec, workforce)
     database = databases.Database(storage, databases.OPEN_SECONDS)
     study = supervision.begin(database, spec)
-    code = supervision.supervise(database, study, force)
+    code = supervision.supervise(database, study, workforce)
     summary = summaries.summary(database, study)
     if as_json:
         click.echo(json.dumps(summary.as_json()))

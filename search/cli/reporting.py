@@ -78,7 +78,7 @@ def confirm(
     top: int,
     seeds: int,
     other_name: str | None,
-    force: workforces.Workforce,
+    workforce: workforces.Workforce,
     as_json: bool,
     storage: str,
 ) -> int:
@@ -98,8 +98,8 @@ def confirm(
     if summary.done < summary.budget:
         answers.err.print(f"note: {study.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
-    workforces.check_training(confirming.spec, force)
-    if code := supervision.supervise(database, confirming, force):
+    workforces.check_training(confirming.spec, workforce)
+    if code := supervision.supervise(database, confirming, workforce):
         return code
     found = confirmations.expect(database, study, other_name)
     if as_json:
@@ -118,7 +118,7 @@ def confirm(
 @json_option
 @common
 def reproduce(
-    seeds: int, trials: int, output: pathlib.Path, force: workforces.Workforce, as_json: bool, storage: str
+    seeds: int, trials: int, output: pathlib.Path, workforce: workforces.Workforce, as_json: bool, storage: str
 ) -> int:
     """Repeats the whole lab and writes its report: baseline, five factors, the search, the published trials.
 
@@ -134,11 +134,11 @@ def reproduce(
     database = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
     started, studies = time.monotonic(), []
     for spec in reproductions.lab_specs():
-        workforces.check_training(spec, force)
+        workforces.check_training(spec, workforce)
     steps = reproductions.run(
         database,
         lambda spec: supervision.begin(database, spec),
-        lambda study, label: supervision.supervise(database, study, force, label),
+        lambda study, label: supervision.supervise(database, study, workforce, label),
         seeds,
         trials,
     )

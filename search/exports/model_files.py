@@ -105,17 +105,17 @@ def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Pat
 
 def export(
     choice: Choice,
-    train: networks.NetworkObjective,
+    objective: networks.NetworkObjective,
     paths: Sequence[pathlib.Path],
-    tick: Callable[[int], None] = lambda epoch: None,
+    on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Exported:
     """Trains the trial again, and writes what `check_path` named.
 
     Raises:
         errors.InputError: the files cannot be written.
     """
-    replay, weights = replays.retrain(choice.trial, train, tick)
-    recipe, data = train.recipe(choice.trial.params, records.repeat_of(choice.trial)), train.whole
+    replay, weights = replays.retrain(choice.trial, objective, on_epoch)
+    recipe, data = objective.recipe(choice.trial.params, records.repeat_of(choice.trial)), objective.whole
     about = {"study": choice.study.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
     logits = model.logits(data.test_images)
@@ -128,7 +128,7 @@ def export(
         matrix=classifier.confusion(logits, data.test_labels),
         loss=float(functional.cross_entropy(logits, data.test_labels)),
         replay=replay,
-        provenance=train.provenance,
+        provenance=objective.provenance,
     )
     path, card, picture, *graph = paths
     written = {

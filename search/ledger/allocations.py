@@ -51,7 +51,7 @@ def take(
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
-    def work(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
+    def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
         statements.lock_study(connection, study.study_id)
         mine = schema.claims.c.owner == owner
         if next(tries) and (unheard := connection.execute(_claim_row().where(mine)).first()) is not None:
@@ -67,7 +67,7 @@ def take(
                 return adopted
         return _within_budget(connection, study, order, sign)
 
-    return database.write(work)
+    return database.write(transaction)
 
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:

@@ -62,14 +62,14 @@ def report(
         errors.TrialLost: the trial has another owner by now.
     """
 
-    def work(connection: sqlalchemy.Connection) -> None:
+    def transaction(connection: sqlalchemy.Connection) -> None:
         fence(connection, claim, seconds=seconds, **_progress(steps))
         statements.put_steps(connection, claim.trial_id, steps)
         statements.put_attributes(connection, claim.trial_id, attrs)
         if saved is not None:
             checkpoints.save(connection, claim.trial_id, saved)
 
-    database.write(work)
+    database.write(transaction)
 
 
 def tell(
@@ -90,7 +90,7 @@ def tell(
         errors.TrialLost: the trial has another owner by now, or another tool has ended it.
     """
 
-    def work(connection: sqlalchemy.Connection) -> None:
+    def transaction(connection: sqlalchemy.Connection) -> None:
         if not _touch(connection, claim, claims.c.told.is_(False), told=True, **_spent(seconds), **_progress(steps)):
             if connection.execute(sqlalchemy.select(claims.c.told).where(*_is(claim))).scalar():
                 return  # by us, in a transaction whose acknowledgement was lost
@@ -98,7 +98,7 @@ def tell(
         statements.put_steps(connection, claim.trial_id, steps or {})
         end(connection, claim.trial_id, state, value, attrs)
 
-    database.write(work)
+    database.write(transaction)
 
 
 def hand_over(
@@ -119,7 +119,7 @@ def hand_over(
         errors.TrialLost: the trial has another owner by now, or none, where the first answer was lost.
     """
 
-    def work(connection: sqlalchemy.Connection) -> None:
+    def transaction(connection: sqlalchemy.Connection) -> None:
         nobody = {"owner": "", "generation": claim.generation + 1, "pid": 0}
         fence(connection, claim, **nobody, **_spent(seconds), **_progress(steps))
         connection.execute(
@@ -132,7 +132,7 @@ def hand_over(
         if saved is not None:
             checkpoints.save(connection, claim.trial_id, saved)
 
-    database.write(work)
+    database.write(transaction)
 
 
 def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
@@ -140,10 +140,10 @@ def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> 
     # in the order of `_running`: two transactions that lock several rows must not wait for one another
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)
 
-    def work(connection: sqlalchemy.Connection) -> list[Claim]:
+    def transaction(connection: sqlalchemy.Connection) -> list[Claim]:
         return [claim for claim, seconds in ordered if not _touch(connection, claim, **_spent(seconds))]
 
-    return database.write(work)
+    return database.write(transaction)
 
 
 def _spent(seconds: float | None) -> dict[str, Any]:

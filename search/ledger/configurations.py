@@ -75,7 +75,7 @@ def assign(
     """
     distributions = {p.name: p.distribution for p in study.spec.space.parameters}
 
-    def work(connection: sqlalchemy.Connection) -> bool:
+    def transaction(connection: sqlalchemy.Connection) -> bool:
         try:
             claims.fence(connection, claim, config=study.spec.space.key(params, claim.repeat))
         except exc.IntegrityError:  # the key is unique in the study
@@ -86,7 +86,7 @@ def assign(
             statements.put_attributes(connection, claim.trial_id, {records.DUPLICATES_AVOIDED.name: refused})
         return True
 
-    return params if database.write(work) else None
+    return params if database.write(transaction) else None
 
 
 def _reserve(

@@ -101,7 +101,7 @@ def set_state(database: Database, study_id: int, state: StudyState, at_once: boo
 def _change(database: Database, study_id: int, changed: Callable[[Order], Order]) -> Order:
     token = uuid.uuid4().hex
 
-    def work(connection: sqlalchemy.Connection) -> Order:
+    def transaction(connection: sqlalchemy.Connection) -> Order:
         statements.lock_study(connection, study_id)
         order = read(connection, study_id)
         if is_written(connection, token) is not None:
@@ -110,7 +110,7 @@ def _change(database: Database, study_id: int, changed: Callable[[Order], Order]
         write(connection, study_id, order, token)
         return order
 
-    return database.write(work)
+    return database.write(transaction)
 
 
 def _order(row: Any) -> Order:

@@ -26,7 +26,7 @@ def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> 
     """
     request = uuid.uuid4().hex
 
-    def work(connection: sqlalchemy.Connection) -> int:
+    def transaction(connection: sqlalchemy.Connection) -> int:
         statements.lock_study(connection, study.study_id)
         number = _numbers(study)
         if (known := connection.execute(number.where(schema.claims.c.request == request)).scalar()) is not None:
@@ -41,9 +41,9 @@ def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> 
         )
 
     try:
-        return database.write(work)
+        return database.write(transaction)
     except exc.IntegrityError:  # a running trial reserved it in this moment; now it is there to be named
-        return database.write(work)
+        return database.write(transaction)
 
 
 def repeat(database: Database, study: studies.Study, params: spaces.Params, count: int) -> list[int]:
@@ -58,7 +58,7 @@ def repeat(database: Database, study: studies.Study, params: spaces.Params, coun
         raise errors.InputError(f"study {study.name!r}: a repeat needs a whole configuration, {missing} is not given")
     request = uuid.uuid4().hex
 
-    def work(connection: sqlalchemy.Connection) -> list[int]:
+    def transaction(connection: sqlalchemy.Connection) -> list[int]:
         statements.lock_study(connection, study.study_id)
         known = _numbers(study).where(schema.claims.c.request == request).order_by(schema.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
@@ -71,9 +71,9 @@ def repeat(database: Database, study: studies.Study, params: spaces.Params, coun
         ]
 
     try:
-        return database.write(work)
+        return database.write(transaction)
     except exc.IntegrityError:  # a running trial reserved one in this moment
-        return database.write(work)
+        return database.write(transaction)
 
 
 def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
@@ -83,7 +83,7 @@ def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces
     """
     tree, wanted = study.spec.space, list(wanted)
 
-    def work(connection: sqlalchemy.Connection) -> int:
+    def transaction(connection: sqlalchemy.Connection) -> int:
         statements.lock_study(connection, study.study_id)
         taken = reservations.taken(connection, study.study_id)
         missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
@@ -96,9 +96,9 @@ def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces
         return len(missing)
 
     try:
-        return database.write(work)
+        return database.write(transaction)
     except exc.IntegrityError:  # a running trial reserved one in this moment
-        return database.write(work)
+        return database.write(transaction)
 
 
 def _numbers(study: studies.Study) -> sqlalchemy.Select[tuple[int]]:

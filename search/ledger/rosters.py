@@ -32,7 +32,7 @@ class Entry:
     def show(self, database: Database) -> None:
         """Signs in, or shows that the worker is still there."""
 
-        def work(connection: sqlalchemy.Connection) -> None:
+        def transaction(connection: sqlalchemy.Connection) -> None:
             statements.lock_study(connection, self.study_id)
             now = statements.clock(connection)
             connection.execute(
@@ -48,7 +48,7 @@ class Entry:
             }
             statements.put(connection, workers, ("worker_id",), [row])
 
-        database.write(work)
+        database.write(transaction)
 
     def strike(self, database: Database) -> None:
         """Signs out."""
@@ -85,7 +85,7 @@ class Roster:
 def read(database: Database, study_id: int) -> Roster:
     """Who is there."""
 
-    def work(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
+    def transaction(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
         age = (statements.clock(connection) - workers.c.seen_at).label("age")
         present = connection.execute(
             sqlalchemy.select(workers, age).where(workers.c.study_id == study_id).order_by(workers.c.name)
@@ -98,7 +98,7 @@ def read(database: Database, study_id: int) -> Roster:
         ).all()
         return present, running
 
-    present, running = database.read(work)
+    present, running = database.read(transaction)
     alive = {}
     for row in present:
         worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)

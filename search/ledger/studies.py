@@ -40,7 +40,7 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
     """
     token = uuid.uuid4().hex
 
-    def work(connection: sqlalchemy.Connection) -> int:
+    def transaction(connection: sqlalchemy.Connection) -> int:
         if (known := orders.is_written(connection, token)) is not None:
             return known
         row = connection.execute(
@@ -65,7 +65,7 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
         return study_id
 
     try:
-        return Study(database.write(work), spec)
+        return Study(database.write(transaction), spec)
     except exc.IntegrityError as error:
         raise errors.StudyExists(f"study {spec.name!r} exists already; `search run {spec.name}` resumes it") from error
 
@@ -77,7 +77,7 @@ def find(database: Database, name: str) -> Study | None:
         errors.InputError: a study of that name is there, but not one of ours.
     """
 
-    def work(connection: sqlalchemy.Connection) -> tuple[int, str | None] | None:
+    def transaction(connection: sqlalchemy.Connection) -> tuple[int, str | None] | None:
         row = connection.execute(
             sqlalchemy.select(schema.studies.c.study_id, schema.study_attributes.c.value_json)
             .join(
@@ -92,7 +92,7 @@ def find(database: Database, name: str) -> Study | None:
         ).first()
         return (row[0], row[1]) if row else None
 
-    found = database.read(work)
+    found = database.read(transaction)
     if found is None:
         return None
     study_id, text = found

@@ -98,7 +98,7 @@ def summary(database: Database, study: studies.Study, history: histories.History
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or database.history(study.study_id)
 
-    def work(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
+    def transaction(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
         running = sqlalchemy.select(schema.trials.c.number, schema.claims.c.seconds).where(
             schema.trials.c.trial_id == schema.claims.c.trial_id,
             schema.trials.c.study_id == study.study_id,
@@ -110,7 +110,7 @@ def summary(database: Database, study: studies.Study, history: histories.History
             {row.number: row.seconds for row in connection.execute(running)},
         )
 
-    order, seconds, running_seconds = database.read(work)
+    order, seconds, running_seconds = database.read(transaction)
     database.call(history.refresh)
     trials = tuple(history.get_all_trials(study.study_id, deepcopy=False))
     return Summary(study, order, trials, seconds, running_seconds)

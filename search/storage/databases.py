@@ -53,36 +53,36 @@ class Database:
         self.optuna = self._retry(lambda: connections.connect(self.url))
         self.engine: sqlalchemy.Engine = self.optuna.engine
 
-    def write(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
-        """Runs `work` in one transaction that holds SQLite's write lock from its start."""
-        return self._retry(lambda: self._transaction(work, immediate=True))
+    def write(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
+        """Runs a transaction that holds SQLite's write lock from its start."""
+        return self._retry(lambda: self._run(transaction, immediate=True))
 
-    def read(self, work: Callable[[sqlalchemy.Connection], T]) -> T:
-        """Runs `work` in one transaction that only reads."""
-        return self._retry(lambda: self._transaction(work, immediate=False))
+    def read(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
+        """Runs a transaction that only reads."""
+        return self._retry(lambda: self._run(transaction, immediate=False))
 
     def history(self, study_id: int) -> histories.History:
         """A study's trials for a sampler; refresh it through `call`."""
         return histories.History(self.optuna, study_id)
 
-    def call(self, work: Callable[[], T]) -> T:
+    def call(self, request: Callable[[], T]) -> T:
         """Runs a call of Optuna's that may be run twice, with the same patience."""
-        return self._retry(work)
+        return self._retry(request)
 
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()
 
-    def _transaction(self, work: Callable[[sqlalchemy.Connection], T], immediate: bool) -> T:
+    def _run(self, transaction: Callable[[sqlalchemy.Connection], T], immediate: bool) -> T:
         with self.engine.connect() as connection:
             connection = connection.execution_options(begin_immediate=immediate)
-            with connection.begin() as transaction:
-                result = work(connection)
-                if not transaction.is_active:  # rolled back by `work`
+            with connection.begin() as begun:
+                result = transaction(connection)
+                if not begun.is_active:  # rolled back by `transaction`
                     return result
             return result
 
-    def _retry(self, work: Callable[[], T]) -> T:
+    def _retry(self, transaction: Callable[[], T]) -> T:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(outages.is_outage),
             wait=tenacity.wait_random_exponential(multiplier=BACKOFF_SECONDS, max=BACKOFF_LIMIT_SECONDS),
@@ -93,7 +93,7 @@ class Database:
             before_sleep=self._note_outage,
         )
         try:
-            result = retrying(work)
+            result = retrying(transaction)
         except tenacity.RetryError as failure:
             error = failure.last_attempt.exception()
             if self.stop.is_set():

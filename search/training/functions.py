@@ -48,7 +48,7 @@ class FunctionObjective:
 
     def __call__(self, trial: Trial) -> Result:
         """Runs the function to its end, or until a pruner ends the trial."""
-        view = _View(trial, self._space, self._outside, self._tick)
+        view = _View(trial, self._space, self._outside, self._check_stop)
         self._trial, trial.interrupt, self._ending = trial, self._nudge, None
         try:
             if inspect.isgeneratorfunction(self._function):
@@ -68,7 +68,7 @@ class FunctionObjective:
             value = _number(reported, f"what it yields after epoch {step}")
             trial.report(step, value, view.take_attrs())
             reason = f"the {step}. value is nan" if math.isnan(value) else trial.should_prune()
-            trial.tick()
+            trial.check_stop()
             if reason:
                 epochs.close()
                 return Result(TrialState.PRUNED, None if math.isnan(value) else value, {records.REASON.name: reason})
@@ -115,13 +115,13 @@ class FunctionObjective:
 
     def _on_nudge(self, *_: object) -> None:
         if self._is_inside:
-            self._tick()
+            self._check_stop()
 
-    def _tick(self) -> None:
+    def _check_stop(self) -> None:
         """Raises where the trial must end, and remembers it: the user's code may catch it."""
         try:
             if self._trial is not None:
-                self._trial.tick()
+                self._trial.check_stop()
         except Exception as ending:
             self._ending = ending
             raise
@@ -135,14 +135,14 @@ class _View(optuna.trial.FixedTrial):
         trial: Trial,
         tree: spaces.Space,
         outside: Callable[[], contextlib.AbstractContextManager[None]],
-        tick: Callable[[], None],
+        check_stop: Callable[[], None],
     ) -> None:
         super().__init__(trial.params, number=trial.number)
         if trial.repeat:
             super().set_user_attr(records.REPEAT.name, trial.repeat)
         self.reason: str | None = None
         self.last: float | None = None
-        self._trial, self._outside, self._tick = trial, outside, tick
+        self._trial, self._outside, self._check_stop = trial, outside, check_stop
         self._ours = {p.name: p.distribution for p in tree.parameters}
         self._attrs: dict[str, Any] = {}
 
@@ -169,7 +169,7 @@ class _View(optuna.trial.FixedTrial):
             step = _step(step)
             self.last = _number(value, f"what it reports at step {step}")
             self._trial.report(step, self.last, self.take_attrs())
-            self._tick()
+            self._check_stop()
 
     def should_prune(self) -> bool:
         with self._outside():

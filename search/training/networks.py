@@ -53,7 +53,7 @@ class NetworkObjective:
         # what an earlier owner found, or would have looked for, before it ended
         record.reason = (record.reason or trial.should_prune()) if saved else judge.before() if judge else None
         asked_for = self._training.record
-        asked = {"tick": trial.tick, "train_accuracy": "train_accuracy" in asked_for}
+        asked = {"tick": trial.check_stop, "train_accuracy": "train_accuracy" in asked_for}
         epochs = self._engine.train(recipe, self._data, resume, **asked)  # type: ignore[arg-type]
         while not record.reason and (epoch := next(epochs, None)) is not None:
             record.add(epoch, self.provenance, "batch_losses" in asked_for)

@@ -36,7 +36,7 @@ class Trial(Protocol):
     params: spaces.Params
     # which training seed: 0 is the study's own
     repeat: int
-    # set by an objective whose code does not call `tick`; called where it should have
+    # set by an objective whose code does not call `check_stop`; called where it should have
     interrupt: Callable[[], None] | None
 
     # the training of an earlier owner, to go on from
@@ -48,7 +48,7 @@ class Trial(Protocol):
     def should_prune(self) -> str | None:
         """Why the study's population pruner would end the trial after its last report, or None."""
 
-    def tick(self) -> None:
+    def check_stop(self) -> None:
         """Raises where the training must end: asked to stop, trial lost, epoch too long. Cheap, for every step."""
 
 

@@ -68,40 +68,40 @@ class Replay:
 
 
 def replay(
-    trial: FrozenTrial, train: networks.NetworkObjective, tick: Callable[[int], None] = lambda epoch: None
+    trial: FrozenTrial, objective: networks.NetworkObjective, on_epoch: Callable[[int], None] = lambda epoch: None
 ) -> Replay:
-    """Trains the configuration of a trial for as many epochs as are stored; `tick` is told each.
+    """Trains the configuration of a trial for as many epochs as are stored; `on_epoch` is told each.
 
     Raises:
         errors.InputError: the trial has no curve.
     """
-    return retrain(trial, train, tick)[0]
+    return retrain(trial, objective, on_epoch)[0]
 
 
 def retrain(
-    trial: FrozenTrial, train: networks.NetworkObjective, tick: Callable[[int], None] = lambda epoch: None
+    trial: FrozenTrial, objective: networks.NetworkObjective, on_epoch: Callable[[int], None] = lambda epoch: None
 ) -> tuple[Replay, network.Weights]:
     """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
         reason = records.REASON.read(trial, f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
-    again = ReplayedTrial(trial, tick)
-    train(again)
-    found = Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, train.provenance))
+    again = ReplayedTrial(trial, on_epoch)
+    objective(again)
+    found = Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, objective.provenance))
     return found, tuple(map(torch.from_numpy, again.weights))
 
 
 class ReplayedTrial:
     """A trial that is trained again and stored nowhere: the objective's view of it."""
 
-    def __init__(self, trial: FrozenTrial, tick: Callable[[int], None] = lambda epoch: None) -> None:
+    def __init__(self, trial: FrozenTrial, on_epoch: Callable[[int], None] = lambda epoch: None) -> None:
         self.number, self.params = trial.number, trial.params
         self.repeat = records.repeat_of(trial)
         self.interrupt: Callable[[], None] | None = None
         self.saved: objectives.Checkpoint | None = None
         self.values: dict[int, float] = {}
         self.weights: tuple[numpy.ndarray, ...] = ()
-        self._tick = tick
+        self._on_epoch = on_epoch
         # a complete one ends by itself
         last = max(trial.intermediate_values, default=0)
         self._last = math.inf if trial.state == TrialState.COMPLETE else last
@@ -112,13 +112,13 @@ class ReplayedTrial:
         """See `objective.Trial`."""
         self.values[step] = value
         self.weights = after.weights if after else ()
-        self._tick(step)
+        self._on_epoch(step)
 
     def should_prune(self) -> str | None:
         """Where the stored trial ended, whoever ended it."""
         return ENOUGH if len(self.values) >= self._last else None
 
-    def tick(self) -> None:
+    def check_stop(self) -> None:
         """See `objective.Trial`."""
 
 

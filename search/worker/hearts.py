@@ -88,7 +88,7 @@ class Heart:
                     self._listen(trials)
             except errors.Interrupted:
                 pass  # asked to stop: the trials must still be told so
-            except errors.SearchError as error:  # the database or the study is lost: `tick` tells the worker
+            except errors.SearchError as error:  # the database or the study is lost: `check_stop` tells the worker
                 for trial in trials:
                     trial.lost = error
             for trial in trials:

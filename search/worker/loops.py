@@ -145,9 +145,9 @@ class Worker:
         params = configurations.configure(self._database, self._study, trial.claim, self._history)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= allocations.STALL_LIMIT - 1
-        place.enter_context(self._room.enter(self._need(params), trial.tick, alone=last_try))
+        place.enter_context(self._room.enter(self._need(params), trial.check_stop, alone=last_try))
         trial.begin(params)
-        trial.tick()
+        trial.check_stop()
 
     def _train(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         try:
@@ -162,7 +162,7 @@ class Worker:
             trial.stand_by()
             place.close()
             _free_memory()
-            place.enter_context(self._room.enter(self._need(trial.params), trial.tick, alone=True))
+            place.enter_context(self._room.enter(self._need(trial.params), trial.check_stop, alone=True))
             trial.go_back()
             result = self._objective(trial)
         else:

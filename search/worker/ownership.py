@@ -85,7 +85,7 @@ class OwnedTrial:
         spent, since = self._clock
         return round(spent + (time.perf_counter() - since if since is not None else 0.0), 3)
 
-    def tick(self) -> None:
+    def check_stop(self) -> None:
         """See `objective.Trial`."""
         if (ending := self.ending()) is not None:
             raise ending

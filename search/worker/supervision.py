@@ -25,13 +25,15 @@ def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
     return found
 
 
-def supervise(database: databases.Database, study: studies.Study, force: workforces.Workforce, label: str = "") -> int:
+def supervise(
+    database: databases.Database, study: studies.Study, workforce: workforces.Workforce, label: str = ""
+) -> int:
     """Runs local workers until the study is finished; returns the exit code.
 
     Args:
         label: shown behind the study's name.
     """
-    database.patience_seconds = force.patience_seconds
+    database.patience_seconds = workforce.patience_seconds
     history = database.history(study.study_id)
     summary = summaries.summary(database, study, history)
     if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
@@ -39,9 +41,9 @@ def supervise(database: databases.Database, study: studies.Study, force: workfor
     view, log_file = progress.screen(study, label)
     stop = threading.Event()
     database.stop = stop
-    workers = processes.Processes(force.arguments(study.name), {"SEARCH_STORAGE": database.url}, log_file)
+    workers = processes.Processes(workforce.arguments(study.name), {"SEARCH_STORAGE": database.url}, log_file)
     with signals.stopping(stop, then=workers.kill) as interrupted:
-        summary = _work(database, study, force, view, workers, stop, history)
+        summary = _work(database, study, workforce, view, workers, stop, history)
     if stop.is_set():
         progress.err.print(f"stopped; `search run {study.name}` goes on", highlight=False)
         return 130 if interrupted.is_set() else 0
@@ -56,7 +58,7 @@ def supervise(database: databases.Database, study: studies.Study, force: workfor
 def _work(
     database: databases.Database,
     study: studies.Study,
-    force: workforces.Workforce,
+    workforce: workforces.Workforce,
     view: progress.Live | progress.Quiet,
     workers: processes.Processes,
     stop: threading.Event,
@@ -65,7 +67,7 @@ def _work(
     """Starts the workers and looks at them until they have ended, or are to stop; returns what there is then."""
     summary = summaries.summary(database, study, history)
     try:
-        workers.start(force.count)
+        workers.start(workforce.count)
         with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()

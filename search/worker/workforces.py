@@ -47,14 +47,14 @@ class Workforce:
         return [*found, "--engine", self.engine] if self.engine else found
 
 
-def check_training(spec: specs.StudySpec, force: Workforce) -> None:
+def check_training(spec: specs.StudySpec, workforce: Workforce) -> None:
     """What all workers need is looked for once, before any of them starts.
 
     Raises:
         errors.InputError: an objective or slots that are not to be had here.
         models.errors.ModelError: data, engine or device that are not.
     """
-    check_slots(spec, force.slots, force.device)
+    check_slots(spec, workforce.slots, workforce.device)
     if spec.training is None:
         from search.training import functions
 
@@ -64,13 +64,13 @@ def check_training(spec: specs.StudySpec, force: Workforce) -> None:
         from models import sources
 
         with progress.spinner("looking for FashionMNIST ..."):
-            for name, path in sources.find(force.data_dir).items():
+            for name, path in sources.find(workforce.data_dir).items():
                 sources.load(path, name)
-    engine = force.engine or spec.training.engine
-    if force.device != "cpu" or engine != "auto":
+    engine = workforce.engine or spec.training.engine
+    if workforce.device != "cpu" or engine != "auto":
         from models import engines  # imports torch
 
-        engines.load(engine, force.device)
+        engines.load(engine, workforce.device)
 
 
 def check_slots(spec: specs.StudySpec, slots: int, device: str) -> None:
