@@ -231,8 +231,8 @@ class Forgetful(databases.Database):
 
     losses = 0
 
-    def _transaction(self, work: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
-        result = super()._transaction(work, immediate)
+    def _run(self, work: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
+        result = super()._run(work, immediate)
         if immediate and self.losses:
             self.losses -= 1
             raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)

@@ -122,7 +122,7 @@ def training(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def local_workers(command: Callable[..., T]) -> Callable[..., T]:
-    """Options of the commands that start workers here; the command gets them as `force`."""
+    """Options of the commands that start workers here; the command gets them as `workforce`."""
 
     @click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core and slot]")
     @training
@@ -139,7 +139,7 @@ def local_workers(command: Callable[..., T]) -> Callable[..., T]:
         slots: int,
         **kwargs: Any,
     ) -> T:
-        force = workforces.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds, slots)
-        return command(*args, force=force, **kwargs)
+        workforce = workforces.Workforce(workers, data_dir, device, engine, grace, patience, checkpoint_seconds, slots)
+        return command(*args, workforce=workforce, **kwargs)
 
     return wrapped
