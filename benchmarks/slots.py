@@ -60,14 +60,16 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
 
     from search.training import networks
     from search.worker import loops
+    from search.worker.settings import Settings
 
     database = databases.Database(url)
     study = studies.find(database, name)
     if study is None:
         raise LookupError(name)
     train = networks.NetworkObjective(study.spec, crew.data_dir, crew.device, crew.engine)
+    settings = Settings(device=crew.device, slots=crew.slots)
     gate.wait()
-    loops.Worker(database, study, train, threading.Event(), device=crew.device, slots=crew.slots, need=train.need).run()
+    loops.Worker(database, study, train, threading.Event(), settings, need=train.need).run()
     memory.put(psutil.Process().memory_full_info().uss)
     gate.wait()
 

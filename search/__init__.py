@@ -1,17 +1,20 @@
 """The search service: studies, exact claims, workers and the command line, around Optuna.
 
-In Python, `search.run`, `load`, `extend`, `replay`, `confirm`, `export`, `predict`, `report` and `reproduce` do what
-the commands of these names do; see `search.api`.
+In Python, `search.run`, `load`, `extend`, `replay`, `confirm`, `export`, `report` and the others do what the commands
+of these names do; see `search.api`.
 """
 
 from typing import Any
 
-_FUNCTIONS = ("run", "load", "extend", "replay", "confirm", "export", "predict", "report", "reproduce")
+FUNCTIONS = (
+    *("run", "create", "work", "load", "status", "extend", "enqueue", "pause", "resume", "stop"),
+    *("replay", "confirm", "export", "predict", "report", "reproduce"),
+)
 
 
 def __getattr__(name: str) -> Any:
-    """The functions of `search.api`, imported when they are first asked for: torch takes seconds."""
-    if name in _FUNCTIONS:
+    """The functions of `search.api`, imported when they are first asked for: a second, or with torch three."""
+    if name in FUNCTIONS:
         from search import api
 
         return getattr(api, name)
@@ -19,4 +22,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_FUNCTIONS]
+    return [*globals(), *FUNCTIONS]

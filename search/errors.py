@@ -39,6 +39,14 @@ class Interrupted(SearchError):
     exit_code = 130
 
 
+class WorkFailed(SearchError):
+    """A worker failed; `exit_code` is its own."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class TrialLost(SearchError):
     """The trial has another owner by now; its former worker drops it and goes on. Never shown to a user."""
 

@@ -1,7 +1,9 @@
-"""Writes a file whole or not at all."""
+"""Files written whole or not at all, and secrets read from one."""
 
 import pathlib
 import tempfile
+
+from search import errors
 
 
 def write(path: pathlib.Path, content: bytes) -> None:
@@ -20,3 +22,19 @@ def write(path: pathlib.Path, content: bytes) -> None:
         except OSError:
             beside.unlink()
             raise
+
+
+def read_secret(path: pathlib.Path, option: str) -> str:
+    """What a secret file holds, without the newline that editors leave.
+
+    Raises:
+        errors.InputError: it cannot be read, or is empty; the message names the option.
+    """
+    try:
+        secret = path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise errors.InputError(f"{option} {path} cannot be read: {reason}") from error
+    if not secret:
+        raise errors.InputError(f"{option} {path} must hold a secret, got an empty file")
+    return secret

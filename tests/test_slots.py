@@ -17,6 +17,7 @@ from search.ledger import allocations, claims, presence, studies, summaries
 from search.storage import databases
 from search.training import networks, objectives
 from search.worker import loops, threads
+from search.worker.settings import Settings
 
 Make = Callable[..., studies.Study]
 GONE = presence.Identity("gone:1", "elsewhere", 1, 0.0)
@@ -160,7 +161,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         study = make_study(name=f"slots-{slots}", trials=16, epochs=30)
         train = networks.NetworkObjective(study.spec, tmp_path)
         counting = Counting(train)
-        working = loops.Worker(opened, study, counting, threading.Event(), slots=slots, need=train.need)
+        working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=slots), need=train.need)
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.summary(opened, study).trials
@@ -187,7 +188,10 @@ def test_out_of_memory_goes_on_alone(opened: databases.Database, make_study: Mak
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(hungry)
-    assert loops.Worker(opened, study, counting, threading.Event(), slots=3).run() is allocations.NoTrial.FINISHED
+    assert (
+        loops.Worker(opened, study, counting, threading.Event(), Settings(slots=3)).run()
+        is allocations.NoTrial.FINISHED
+    )
     assert begun == {**dict.fromkeys(range(8), 1), 2: 2}
     assert counting.beside[2] == 1
     assert max(counting.beside.values()) > 1
@@ -206,7 +210,7 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     counting = Counting(quick)
-    working = loops.Worker(opened, study, counting, threading.Event(), slots=3, grace_seconds=0.3)
+    working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=3, grace_seconds=0.3))
     assert working.run() is allocations.NoTrial.FINISHED
     assert counting.beside[0] == 1
     assert max(counting.beside.values()) > 1

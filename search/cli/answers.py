@@ -1,19 +1,26 @@
 """A study as commands print it, in text or JSON, and whether anybody is there to work on it."""
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from rich import console
+from rich import console, progress
 
 from search import words
 from search.cli import tables
 from search.ledger import forecasts, orders, rosters, sentences, summaries
 from search.storage import databases
 
-if TYPE_CHECKING:
-    pass
-
 out = console.Console(soft_wrap=False)
 err = console.Console(stderr=True)
+
+
+@contextlib.contextmanager
+def epochs(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over the epochs of a training, on a terminal; gives what moves it: epochs done, and of how many."""
+    with progress.Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def counts(summary: summaries.Summary) -> str:

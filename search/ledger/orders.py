@@ -71,8 +71,9 @@ def extend(
     """Adds trials to the budget, or sets it; adds hours; returns what is in force then.
 
     Raises:
-        errors.InputError: hours are added where there is no limit, or the budget would not fit.
+        errors.InputError: nothing to add, hours where there is no limit, or a budget that would not fit.
     """
+    check_extension(add, to, hours)
 
     def changed(order: Order) -> Order:
         trials = to if to is not None else order.trials + (add or 0)
@@ -84,6 +85,16 @@ def extend(
         return dataclasses.replace(order, trials=trials, hours=more)
 
     return _change(database, study_id, changed)
+
+
+def check_extension(add: int | None, to: int | None, hours: float | None) -> None:
+    """Passes what `extend` can do.
+
+    Raises:
+        errors.InputError: nothing to add, or a budget both added to and set.
+    """
+    if (add is not None and to is not None) or (add is None and to is None and hours is None):
+        raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
 
 
 def set_state(database: Database, study_id: int, state: StudyState, at_once: bool = False) -> Order:

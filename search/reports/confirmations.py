@@ -55,6 +55,17 @@ class Confirmation:
         """Over the configurations."""
         return evidence.interval([entry.optimism for entry in self.entries])
 
+    def sentence(self) -> str:
+        """The result for people."""
+        best, optimism = self.best, statistics.fmean(entry.optimism for entry in self.entries)
+        value = best.runs.value
+        interval = f"{value.mean:.4f} ± {value.half:.4f}" if value.count > 1 else f"{value.mean:.4f}"
+        return (
+            f"confirmed: {interval} on the test set over {words.plural(value.count, 'fresh seed')} with "
+            f"{words.configuration(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
+            f"{'high' if optimism >= 0 else 'low'} on average over {len(self.entries)}"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         rows = [
@@ -126,18 +137,6 @@ def expect(database: databases.Database, study: studies.Study, name: str | None 
     if found is None:
         raise errors.SearchError(f"study {study.name!r} is not confirmed: some of its trials failed")
     return found
-
-
-def sentence(found: Confirmation) -> str:
-    """The result for people."""
-    best, optimism = found.best, statistics.fmean(entry.optimism for entry in found.entries)
-    value = best.runs.value
-    interval = f"{value.mean:.4f} ± {value.half:.4f}" if value.count > 1 else f"{value.mean:.4f}"
-    return (
-        f"confirmed: {interval} on the test set over {words.plural(value.count, 'fresh seed')} with "
-        f"{words.configuration(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
-        f"{'high' if optimism >= 0 else 'low'} on average over {len(found.entries)}"
-    )
 
 
 def _ranked(experiment: Experiment) -> list[Runs]:

@@ -1,6 +1,8 @@
 """The report of some studies: which chapters, in which order, and the lab's takeaways judged."""
 
 import collections
+import dataclasses
+import pathlib
 from collections.abc import Sequence
 
 from optuna.trial import TrialState
@@ -24,6 +26,28 @@ RULES = (
     "Where a study is evaluated on the test set, as the lab's are, its best value is optimistic: it was chosen by the "
     "same images. `search confirm` gives an honest one.",
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A report on disk: the same page twice, and the verdicts on the lab's takeaways that are in it."""
+
+    html: pathlib.Path
+    markdown: pathlib.Path
+    verdicts: list[tuple[takeaways.Takeaway, takeaways.Finding]]
+
+
+def write(
+    database: databases.Database, studies: Sequence[studies.Study], folder: pathlib.Path, heading: str | None = None
+) -> Written:
+    """Writes the report of some studies into a folder.
+
+    Raises:
+        errors.InputError: the folder cannot be made or written.
+    """
+    experiments, confirmed = gather(database, studies)
+    page = build(experiments, heading or title(experiments), confirmed)
+    return Written(*pages.write(page, folder), verdicts(experiments))
 
 
 def title(experiments: Sequence[Experiment]) -> str:
@@ -85,7 +109,7 @@ def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
         rows.append([words.configuration(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
     caption = f"The best of `{found.searched}`, trained on all images with {found.seeds} fresh seeds."
-    sentence = confirmations.sentence(found)
+    sentence = found.sentence()
     optimism = f"Optimism over the configurations: {takeaways.show(found.optimism, signed=True)}."
     blocks: list[Block] = [
         Text(f"{sentence[0].upper()}{sentence[1:]}."),

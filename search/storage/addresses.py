@@ -1,13 +1,36 @@
 """The address of a database: SQLite file or Postgres, with or without its password."""
 
+import os
 import pathlib
 
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors
+from search import errors, files
 
 DEFAULT_URL = "sqlite:///runs/search.db"
+VARIABLE, PASSWORD_VARIABLE = "SEARCH_STORAGE", "SEARCH_STORAGE_PASSWORD_FILE"  # of the environment
+
+
+def from_environment(url: str | None = None) -> str:
+    """An address that is given, or else the environment's, or else the default; with the environment's password file.
+
+    Raises:
+        errors.InputError: neither SQLite file nor Postgres, or a password file that holds none.
+    """
+    file = os.environ.get(PASSWORD_VARIABLE)
+    return complete(url or os.environ.get(VARIABLE) or DEFAULT_URL, pathlib.Path(file) if file else None)
+
+
+def complete(url: str, password_file: pathlib.Path | None) -> str:
+    """An address in SQLAlchemy's form, with the password of a file.
+
+    Raises:
+        errors.InputError: neither SQLite file nor Postgres, or the file cannot be read.
+    """
+    if password_file is None:
+        return check_url(url)
+    return with_password(url, files.read_secret(password_file, "--storage-password-file"))
 
 
 def check_url(url: str) -> str:

@@ -1,5 +1,6 @@
 """Opens the database of a study, SQLite or Postgres, and rides out outages."""
 
+import copy
 import logging
 import threading
 import time
@@ -68,6 +69,13 @@ class Database:
     def call(self, request: Callable[[], T]) -> T:
         """Runs a call of Optuna's that may be run twice, with the same patience."""
         return self._retry(request)
+
+    def patient(self, seconds: float, stop: threading.Event | None = None) -> "Database":
+        """The same database, its connections shared, for somebody who waits for it so long, or until `stop`."""
+        other = copy.copy(self)
+        other.patience_seconds, other.stop = seconds, stop or threading.Event()
+        other._away_since, other._lock = None, threading.Lock()
+        return other
 
     def close(self) -> None:
         """Gives all connections back."""

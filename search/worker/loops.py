@@ -17,15 +17,17 @@ from search import errors
 from search.ledger import allocations, claims, configurations, presence, rosters, studies
 from search.space import spaces
 from search.storage.databases import Database
-from search.training import objectives, records
+from search.training import records
 from search.training.objectives import Result, Trial
 from search.worker import hearts, ownership, threads
+from search.worker.settings import Settings
 
 log = logging.getLogger("search")
 
 IDLE_SECONDS = 0.1
 IDLE_LIMIT_SECONDS = 2.0
 TRACEBACK_CHARACTERS = 4_000
+DEFAULTS = Settings()
 # there may be work later, whether or not the worker stays for an extension
 WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.PAUSED)
 
@@ -36,12 +38,10 @@ class Worker:
     Args:
         objective: trains a trial; what it raises fails the trial and not the worker.
         stop: set to end the worker; the running trial is handed over.
+        settings: its slots are trained in a thread each where there are several; see `threads.Admission`.
         stay: wait for an extension where the study is finished.
         parent: end where this process is no longer the parent.
         health_file: touched with every beat.
-        device: what the roster says it trains on.
-        save_seconds: of training between two checkpoints of a trial, at least.
-        slots: trials at once, at most, each in a thread where there are several; see `room.Room`.
         need: bytes that the training of a configuration takes.
     """
 
@@ -51,23 +51,20 @@ class Worker:
         study: studies.Study,
         objective: Callable[[Trial], Result],
         stop: threading.Event,
+        settings: Settings = DEFAULTS,
         *,
         stay: bool = False,
-        grace_seconds: float = presence.GRACE_SECONDS,
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
-        device: str = "cpu",
-        save_seconds: float = objectives.SAVE_SECONDS,
-        slots: int = 1,
         need: Callable[[spaces.Params], int] = lambda _: 0,
     ) -> None:
-        self._database, self._study, self._objective, self._save_seconds = database, study, objective, save_seconds
+        self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me = presence.Identity.this()
-        self._watch = presence.Watch(grace_seconds)
-        self._entry = rosters.Entry(study.study_id, self._me, device, grace_seconds)
+        self._watch = presence.Watch(settings.grace_seconds)
+        self._entry = rosters.Entry(study.study_id, self._me, settings.device, settings.grace_seconds)
         self._history = database.history(study.study_id)
-        self._slots, self._need, self._room = slots, need, threads.Admission(slots, threads.free_bytes)
+        self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
 
     def run(self) -> allocations.NoTrial | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
@@ -84,32 +81,32 @@ class Worker:
 
     def _work(self, beating: hearts.Heart) -> allocations.NoTrial | None:
         idle = IDLE_SECONDS
-        with threads.Threads(self._slots, self._stop) as crew:
+        with threads.Threads(self._settings.slots, self._stop) as pool:
             while not self._stop.is_set():
-                if not self._room.is_open:
-                    crew.wait(IDLE_LIMIT_SECONDS)
+                if not self._admission.is_open:
+                    pool.wait(IDLE_LIMIT_SECONDS)
                     continue
                 try:
                     claim = allocations.take(self._database, self._study, self._me, self._watch, beating.owners)
                 except errors.TrialLost:  # ended by another tool in the moment it was to be adopted
                     continue
                 if isinstance(claim, claims.Claim):
-                    self._run_trial(claim, beating, crew)
+                    self._run_trial(claim, beating, pool)
                     idle = IDLE_SECONDS
                     continue
                 if claim not in WAITS and not (self._stay and claim is not allocations.NoTrial.STOPPED):
                     log.info("event=ended reason=%r worker=%s", claim.value, self._me.name)
                     return claim
-                crew.wait(random.uniform(idle / 2, idle))
+                pool.wait(random.uniform(idle / 2, idle))
                 idle = min(2 * idle, IDLE_LIMIT_SECONDS)
         return None
 
-    def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, crew: threads.Threads) -> None:
+    def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, pool: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        trial = ownership.OwnedTrial(self._database, self._study, claim, self._stop, self._save_seconds)
+        trial = ownership.OwnedTrial(self._database, self._study, claim, self._stop, self._settings.save_seconds)
         with contextlib.ExitStack() as life:
             life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
@@ -120,7 +117,7 @@ class Worker:
                     with rest:
                         self._go_through(trial, lambda: self._train(trial, place))
 
-                crew.start(train)
+                pool.start(train)
 
     def _go_through(self, trial: ownership.OwnedTrial, step: Callable[[], None]) -> bool:
         """Whether the step came to its end; else the trial was handed over, failed, or is lost."""
@@ -145,7 +142,7 @@ class Worker:
         params = configurations.configure(self._database, self._study, trial.claim, self._history)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= allocations.STALL_LIMIT - 1
-        place.enter_context(self._room.enter(self._need(params), trial.check_stop, alone=last_try))
+        place.enter_context(self._admission.enter(self._need(params), trial.check_stop, alone=last_try))
         trial.begin(params)
         trial.check_stop()
 
@@ -158,15 +155,15 @@ class Worker:
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None
         if result is None:  # outside the except: the traceback would keep all that filled the memory
-            self._room.crowded()
+            self._admission.crowded()
             trial.stand_by()
             place.close()
             _free_memory()
-            place.enter_context(self._room.enter(self._need(trial.params), trial.check_stop, alone=True))
+            place.enter_context(self._admission.enter(self._need(trial.params), trial.check_stop, alone=True))
             trial.go_back()
             result = self._objective(trial)
         else:
-            self._room.went_well()
+            self._admission.went_well()
         self._tell(trial, result.state, result.value, result.attrs)
 
     def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:

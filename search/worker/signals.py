@@ -1,6 +1,7 @@
 """Asks this process to stop: SIGTERM, SIGHUP, Ctrl-C; and Ctrl-C twice, at once."""
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -9,16 +10,20 @@ from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
+_handlers: set[Any] = set()  # those of ours that are set
+
 
 @contextlib.contextmanager
 def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator[threading.Event]:
     """`stop_on`, for as long as it lasts: afterwards a notebook answers Ctrl-C as it did before."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = set(_handlers)
     try:
         yield stop_on(stop, then)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _handlers.intersection_update(handlers)
 
 
 def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
@@ -39,12 +44,19 @@ def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> t
 
     for number in SIGNALS:
         signal.signal(number, on_signal)
-    os.register_at_fork(after_in_child=_forget)
+    _handlers.add(on_signal)
+    _mind_forks()
     return interrupted
+
+
+@functools.cache
+def _mind_forks() -> None:
+    """Once in the life of a process: a hook at forks cannot be taken back."""
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _forget() -> None:
     """A child that an objective forks, as multiprocessing does, ends where it is asked to."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in SIGNALS:
+        if signal.getsignal(number) in _handlers:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -6,7 +6,8 @@ from search import errors
 from search.ledger import orders, studies, summaries
 from search.storage import databases, histories
 from search.study import specs
-from search.worker import processes, progress, signals, workforces
+from search.worker import processes, progress, signals
+from search.worker.settings import Settings
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0
@@ -25,25 +26,22 @@ def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
     return found
 
 
-def supervise(
-    database: databases.Database, study: studies.Study, workforce: workforces.Workforce, label: str = ""
-) -> int:
+def supervise(database: databases.Database, study: studies.Study, settings: Settings, label: str = "") -> int:
     """Runs local workers until the study is finished; returns the exit code.
 
     Args:
         label: shown behind the study's name.
     """
-    database.patience_seconds = workforce.patience_seconds
+    stop = threading.Event()
+    database = database.patient(settings.patience_seconds, stop)
     history = database.history(study.study_id)
     summary = summaries.summary(database, study, history)
     if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
         return 0
     view, log_file = progress.screen(study, label)
-    stop = threading.Event()
-    database.stop = stop
-    workers = processes.Processes(workforce.arguments(study.name), {"SEARCH_STORAGE": database.url}, log_file)
+    workers = processes.Processes(settings.arguments(study.name), {"SEARCH_STORAGE": database.url}, log_file)
     with signals.stopping(stop, then=workers.kill) as interrupted:
-        summary = _work(database, study, workforce, view, workers, stop, history)
+        summary = _work(database, study, settings, view, workers, stop, history)
     if stop.is_set():
         progress.err.print(f"stopped; `search run {study.name}` goes on", highlight=False)
         return 130 if interrupted.is_set() else 0
@@ -58,7 +56,7 @@ def supervise(
 def _work(
     database: databases.Database,
     study: studies.Study,
-    workforce: workforces.Workforce,
+    settings: Settings,
     view: progress.Live | progress.Quiet,
     workers: processes.Processes,
     stop: threading.Event,
@@ -67,7 +65,7 @@ def _work(
     """Starts the workers and looks at them until they have ended, or are to stop; returns what there is then."""
     summary = summaries.summary(database, study, history)
     try:
-        workers.start(workforce.count)
+        workers.start(settings.count)
         with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
@@ -79,8 +77,7 @@ def _work(
                 screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")
                 workers.stop()
                 workers.wait(STOP_SECONDS)
-            database.stop, database.patience_seconds = threading.Event(), LAST_LOOK_SECONDS
-            summary = summaries.summary(database, study, history)
+            summary = summaries.summary(database.patient(LAST_LOOK_SECONDS), study, history)
             screen.update(summary, 0)
     except errors.Interrupted:
         pass

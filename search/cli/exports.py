@@ -5,13 +5,13 @@ import pathlib
 from typing import TYPE_CHECKING
 
 import click
-from rich import progress, table
+from rich import table
 
-from search import errors
-from search.cli import answers, options, tables
-from search.cli.options import common, json_option, study_argument
-from search.ledger import studies, summaries
-from search.storage import databases
+from search import api, errors
+from search.cli import answers, tables
+from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
+from search.worker import progress
+from search.worker.settings import Settings
 
 if TYPE_CHECKING:
     from search.exports import predictions
@@ -32,9 +32,7 @@ SHOWN = 3  # most probable classes of an image
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Trial N, in place of the best.")
 @click.option("--onnx", is_flag=True, help="Write FILE.onnx too.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@options.data_option
-@click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
+@engine_options
 @json_option
 @common
 def export(
@@ -43,9 +41,7 @@ def export(
     trial: int | None,
     onnx: bool,
     force: bool,
-    data_dir: pathlib.Path,
-    device: str,
-    engine: str | None,
+    settings: Settings,
     as_json: bool,
     storage: str,
 ) -> None:
@@ -58,26 +54,18 @@ def export(
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
     """
-    database = databases.open_existing(storage)
-    study = studies.load(database, name)
-    from search.exports import model_files
-    from search.training import networks
-
-    files = model_files.check_path(path, onnx, force)
-    choice = model_files.choose(
-        database, study, None if trial is None else summaries.load_trial(database, study, trial)
-    )
-    train = networks.NetworkObjective(choice.study.spec, data_dir, device, engine)
-    with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
-        task = bar.add_task(f"trial {choice.trial.number}", total=max(choice.trial.intermediate_values, default=0))
-        found = model_files.export(choice, train, files, lambda epoch: bar.update(task, completed=epoch))
+    with answers.epochs("training") as on_epoch:
+        found = api.export(
+            name, path, trial, onnx=onnx, force=force, storage=storage, on_epoch=on_epoch, **dict(settings)
+        )
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return
     if not found.replay.is_same:
-        answers.err.print(f"note: {found.replay.sentence()}", markup=False, highlight=False, soft_wrap=True)
+        progress.note(found.replay.sentence())
     click.echo(
-        f"trial {choice.trial.number} of study {choice.study.name!r} written to {', '.join(map(str, files))}; "
+        f"trial {found.choice.trial.number} of study {found.choice.study.name!r} written to "
+        f"{', '.join(map(str, found.files))}; "
         f"accuracy {found.accuracy:.4f} on the test set"
     )
 
@@ -88,16 +76,16 @@ def export(
 @click.option("--test-set", is_flag=True, help="Predict the test set of the model's data.")
 @click.option("--resize", is_flag=True, help="Scale images that are not 28 x 28.")
 @click.option("--invert", is_flag=True, help="The images are dark on light; FashionMNIST is light on dark.")
-@options.data_option
+@worker_options("data_dir")
 @json_option
-@options.debug_option
+@debug_option
 def predict(
     model: pathlib.Path,
     images: tuple[pathlib.Path, ...],
     test_set: bool,
     resize: bool,
     invert: bool,
-    data_dir: pathlib.Path,
+    settings: Settings,
     as_json: bool,
 ) -> None:
     """Says what a MODEL of `search export` takes images for: PNG or JPEG files, or the test set.
@@ -113,7 +101,7 @@ def predict(
     from search.exports import predictions  # torch takes seconds
 
     if test_set:
-        tested = predictions.of_test_set(model, data_dir)
+        tested = predictions.of_test_set(model, settings.data_dir)
         if as_json:
             click.echo(json.dumps(tested.as_json()))
             return
@@ -123,7 +111,7 @@ def predict(
         answers.out.print(grid)
         click.echo(f"accuracy {tested.accuracy:.4f} on {tested.images:,} test images, mean loss {tested.loss:.4f} nats")
         return
-    found = predictions.of_images(model, images, resize, invert)
+    found = api.predict(model, *images, resize=resize, invert=invert)
     if as_json:
         click.echo(json.dumps([each.as_json() for each in found]))
         return

@@ -1,17 +1,23 @@
-"""Commands whose result is a page: report, confirm, reproduce."""
+"""Commands whose result is a finding: report, confirm, reproduce, replay."""
 
 import json
 import pathlib
 import time
+from typing import TYPE_CHECKING
 
 import click
 
-from search import words
+from search import api, words
+from search.api import results
 from search.cli import answers, tables
-from search.cli.options import common, json_option, local_workers, study_argument
+from search.cli.options import common, engine_options, json_option, study_argument, worker_options
 from search.ledger import studies, summaries
-from search.storage import addresses, databases
-from search.worker import supervision, workforces
+from search.storage import databases
+from search.worker import progress
+from search.worker.settings import Settings
+
+if TYPE_CHECKING:
+    from search.reports import contents, reproductions
 
 output_option = click.option(
     "--output",
@@ -38,31 +44,23 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report lab
       search report depth width activation --output one-factor
     """
-    database = databases.open_existing(storage)
-    write_report(database, [studies.load(database, name) for name in names], output, title, as_json)
-
-
-def write_report(
-    database: databases.Database, studies: list[studies.Study], output: pathlib.Path, title: str | None, as_json: bool
-) -> None:
-    """Builds the page, writes it, and says where it is."""
-    from search.reports import contents, pages
-
     with answers.err.status("drawing ..."):
-        experiments, confirmations = contents.gather(database, studies)
-        heading = title or contents.title(experiments)
-        html, markdown = pages.write(contents.build(experiments, heading, confirmations), output)
-    judged = contents.verdicts(experiments)
+        written = results.write_report(*names, output=output, title=title, storage=databases.open_existing(storage))
+    _print_report(written, as_json)
+
+
+def _print_report(written: "contents.Written", as_json: bool) -> None:
     if as_json:
         found = [
             {"study": each.study, "claim": each.claim, "verdict": str(finding.verdict), "evidence": finding.evidence}
-            for each, finding in judged
+            for each, finding in written.verdicts
         ]
-        click.echo(json.dumps({"html": str(html), "markdown": str(markdown), "takeaways": found}))
+        paths = {"html": str(written.html), "markdown": str(written.markdown)}
+        click.echo(json.dumps({**paths, "takeaways": found}))
         return
-    for each, finding in judged:
+    for each, finding in written.verdicts:
         answers.out.print(f"{finding.verdict:<14}{each.study}: {each.claim}", highlight=False, soft_wrap=True)
-    click.echo(f"report: {html} and {markdown}")
+    click.echo(f"report: {written.html} and {written.markdown}")
 
 
 @click.command()
@@ -70,7 +68,7 @@ def write_report(
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="So many configurations.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh seeds of each.")
 @click.option("--as", "other_name", metavar="NAME", help="Name of the confirming study.  [default: STUDY-confirm]")
-@local_workers
+@worker_options()
 @json_option
 @common
 def confirm(
@@ -78,10 +76,10 @@ def confirm(
     top: int,
     seeds: int,
     other_name: str | None,
-    workforce: workforces.Workforce,
+    settings: Settings,
     as_json: bool,
     storage: str,
-) -> int:
+) -> None:
     """Trains the best configurations again on all training images, with fresh seeds, and tests them once.
 
     It tells how optimistic the search's own values are. Asked again, it prints what it found.
@@ -90,36 +88,26 @@ def confirm(
     Example:
       search confirm lab --top 5 --seeds 3
     """
-    from search.reports import confirmations
-
     database = databases.open_existing(storage)
-    study = studies.load(database, name)
-    summary = summaries.summary(database, study)
+    summary = summaries.summary(database, studies.load(database, name))
     if summary.done < summary.budget:
-        answers.err.print(f"note: {study.name} goes on: {answers.counts(summary)}", markup=False, highlight=False)
-    confirming = confirmations.prepare(database, study, top, seeds, other_name)
-    workforces.check_training(confirming.spec, workforce)
-    if code := supervision.supervise(database, confirming, workforce):
-        return code
-    found = confirmations.expect(database, study, other_name)
+        progress.note(f"{summary.study.name} goes on: {answers.counts(summary)}")
+    found = api.confirm(name, top, seeds, other_name=other_name, storage=database, **dict(settings))
     if as_json:
         click.echo(json.dumps(found.as_json()))
-        return 0
+        return
     answers.out.print(tables.of_confirmation(found))
-    answers.out.print(confirmations.sentence(found), style="bold green", highlight=False, markup=False, soft_wrap=True)
-    return 0
+    answers.out.print(found.sentence(), style="bold green", highlight=False, markup=False, soft_wrap=True)
 
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Of each one-factor setting.")
 @click.option("--trials", type=click.IntRange(min=1), default=10, show_default=True, help="Of the search.")
 @output_option
-@local_workers
+@worker_options()
 @json_option
 @common
-def reproduce(
-    seeds: int, trials: int, output: pathlib.Path, workforce: workforces.Workforce, as_json: bool, storage: str
-) -> int:
+def reproduce(seeds: int, trials: int, output: pathlib.Path, settings: Settings, as_json: bool, storage: str) -> None:
     """Repeats the whole lab and writes its report: baseline, five factors, the search, the published trials.
 
     Ctrl-C hands running trials over; asked again, it goes on where it was.
@@ -129,26 +117,35 @@ def reproduce(
       search reproduce
       search reproduce --seeds 3 --trials 100 --output lab-report
     """
-    from search.reports import reproductions
+    database, started = databases.Database(storage, databases.OPEN_SECONDS), time.monotonic()
 
-    database = databases.Database(addresses.check_url(storage), databases.OPEN_SECONDS)
-    started, studies = time.monotonic(), []
-    for spec in reproductions.lab_specs():
-        workforces.check_training(spec, workforce)
-    steps = reproductions.run(
-        database,
-        lambda spec: supervision.begin(database, spec),
-        lambda study, label: supervision.supervise(database, study, workforce, label),
-        seeds,
-        trials,
-    )
-    for step in steps:
-        if step.code:
-            return step.code
+    def tell(step: "reproductions.Step") -> None:
         summary = summaries.summary(database, step.study)
-        studies.append(step.study)
         answers.err.print(f"{step.study.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
-    write_report(database, studies, output, reproductions.LAB_TITLE, as_json)
+
+    written = results.reproduce_lab(seeds, trials, output=output, storage=database, on_step=tell, **dict(settings))
+    _print_report(written, as_json)
     if not as_json:
         answers.out.print(f"the whole lab took {words.duration(time.monotonic() - started)}", highlight=False)
-    return 0
+
+
+@click.command()
+@study_argument
+@click.argument("number", type=click.IntRange(min=0))
+@engine_options
+@json_option
+@common
+def replay(name: str, number: int, settings: Settings, as_json: bool, storage: str) -> int:
+    """Trains trial NUMBER of a study again, stores nothing, and says whether its curve is the same to the last bit.
+
+    Exit code 1: it differs, and nothing that is recorded of its training does.
+
+    \b
+    Example:
+      search replay lab 7
+      search replay lab 7 --engine reference
+    """
+    with answers.epochs(f"trial {number}") as on_epoch:
+        found = api.replay(name, number, storage=storage, on_epoch=on_epoch, **dict(settings))
+    click.echo(json.dumps(found.as_json()) if as_json else found.sentence())
+    return 0 if found.is_same or found.why else 1

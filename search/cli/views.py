@@ -4,11 +4,10 @@ import json
 import pathlib
 
 import click
-from rich import progress
 
-from search import errors
-from search.cli import answers, options, tables
-from search.cli.options import common, json_option, study_argument
+from search import files
+from search.cli import answers, tables
+from search.cli.options import common, json_option
 from search.ledger import rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 
@@ -60,41 +59,6 @@ def list_studies(as_json: bool, storage: str) -> None:
         click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
 
 
-@click.command("replay")
-@study_argument
-@click.argument("number", type=click.IntRange(min=0))
-@options.data_option
-@click.option("--device", envvar="SEARCH_DEVICE", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--engine", envvar="SEARCH_ENGINE", help="Engine, in place of the study file's.")
-@json_option
-@common
-def replay_trial(
-    name: str, number: int, data_dir: pathlib.Path, device: str, engine: str | None, as_json: bool, storage: str
-) -> int:
-    """Trains trial NUMBER of a study again, stores nothing, and says whether its curve is the same to the last bit.
-
-    Exit code 1: it differs, and nothing that is recorded of its training does.
-
-    \b
-    Example:
-      search replay lab 7
-      search replay lab 7 --engine reference
-    """
-    database = databases.open_existing(storage)
-    study = studies.load(database, name)
-    trial = summaries.load_trial(database, study, number)
-    if study.spec.training is None:
-        raise errors.InputError(f"study {study.name!r} has an objective of its own, which replay cannot train")
-    from search.training import networks, replays
-
-    train = networks.NetworkObjective(study.spec, data_dir, device, engine)
-    with progress.Progress(console=answers.err, transient=True, disable=not answers.err.is_terminal) as bar:
-        task = bar.add_task(f"trial {number}", total=max(trial.intermediate_values, default=0))
-        found = replays.replay(trial, train, lambda epoch: bar.update(task, completed=epoch))
-    click.echo(json.dumps(found.as_json()) if as_json else found.sentence())
-    return 0 if found.is_same or found.why else 1
-
-
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
@@ -137,7 +101,7 @@ def dashboard(
         return 0
     password_hash = None
     if password_hash_file is not None:
-        text = options.read_secret(password_hash_file, "--password-hash-file")
+        text = files.read_secret(password_hash_file, "--password-hash-file")
         password_hash = door.check_hash(text, f"--password-hash-file {password_hash_file}")
     database = databases.open_existing(storage)
     writing = "reading only" if password_hash is None else "writing with the password"

@@ -31,8 +31,7 @@ def extend(name: str, trials: int | None, to: int | None, hours: float | None, a
       search extend lab --trials 10
       search extend lab --to 100
     """
-    if (trials is not None and to is not None) or (trials is None and to is None and hours is None):
-        raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
+    orders.check_extension(trials, to, hours)
     database = databases.open_existing(storage)
     study = studies.load(database, name)
     order = orders.extend(database, study.study_id, trials, to, hours)

@@ -1,7 +1,6 @@
 """The command that measures the engines on this machine."""
 
 import json
-import pathlib
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,8 @@ import click
 from rich import box, console, progress, table
 
 from search.cli import answers
-from search.cli.options import data_option, debug_option, json_option
+from search.cli.options import debug_option, json_option, worker_options
+from search.worker.settings import Settings
 
 if TYPE_CHECKING:
     from models import speed
@@ -20,10 +20,10 @@ WIDTH = 100  # a Markdown table has no line breaks in its cells, whatever the te
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Interleaved rounds a row.")
-@data_option
+@worker_options("data_dir")
 @json_option
 @debug_option
-def bench(rounds: int, data_dir: pathlib.Path, as_json: bool) -> None:
+def bench(rounds: int, settings: Settings, as_json: bool) -> None:
     r"""Measures a training step of the CPU engine beside plain PyTorch and the lab's notebook loop, on one core.
 
     Medians of CPU time, ratios with their range over the rounds. About four minutes; leave the machine alone meanwhile.
@@ -39,7 +39,7 @@ def bench(rounds: int, data_dir: pathlib.Path, as_json: bool) -> None:
     rows = []
     with progress.Progress(*columns, console=answers.err, transient=True) as bar:
         task = bar.add_task("measuring", total=(rounds + 1) * (len(speed.SHAPES) + 1))
-        for row in speed.measure(data_dir, rounds, lambda: bar.advance(task)):
+        for row in speed.measure(settings.data_dir, rounds, lambda: bar.advance(task)):
             rows.append(row)
     machine = speed.machine()
     if as_json:

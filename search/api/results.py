@@ -1,0 +1,168 @@
+"""What came of a study, from Python: replay, confirm, export, predict, report; and the whole lab reproduced."""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from search import errors
+from search.api import access
+from search.api.access import Storage
+from search.api.studies import Worked
+from search.ledger import studies, summaries
+from search.worker import requirements, supervision
+from search.worker.settings import Settings
+
+# torch, scipy and matplotlib take seconds to import: each function imports what it needs
+if TYPE_CHECKING:
+    from search.exports import model_files, predictions
+    from search.reports import confirmations, contents, reproductions
+    from search.training import replays
+
+Path = str | os.PathLike[str]
+OnEpoch = Callable[[int, int], None]  # is told how many epochs are done, and of how many
+
+
+def replay(
+    name: str, number: int, *, storage: Storage = None, on_epoch: OnEpoch = lambda done, epochs: None, **settings: Any
+) -> "replays.Replay":
+    """Trains a stored trial again, here, and compares the curves; see `search.training.replays`.
+
+    Raises:
+        errors.InputError: no such trial, one without a curve, or a study of the user's own objective.
+    """
+    database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
+    study = studies.load(database, name)
+    trial = summaries.load_trial(database, study, number)
+    if study.spec.training is None:
+        raise errors.InputError(f"study {study.name!r} has an objective of its own, which replay cannot train")
+    from search.training import networks, replays
+
+    epochs = max(trial.intermediate_values, default=0)
+    objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.device, chosen.engine)
+    return replays.replay(trial, objective, lambda epoch: on_epoch(epoch, epochs))
+
+
+def confirm(
+    name: str,
+    top: int = 5,
+    seeds: int = 3,
+    *,
+    other_name: str | None = None,
+    storage: Storage = None,
+    **settings: Any,
+) -> "confirmations.Confirmation":
+    """Trains the best configurations again with fresh seeds and tests them once; see `search.reports.confirmations`.
+
+    Args:
+        other_name: of the confirming study; NAME-confirm where it is left out.
+
+    Raises:
+        errors.InputError: nothing to confirm, or it was confirmed with another choice already.
+        errors.WorkFailed: a worker did.
+        KeyboardInterrupt: after Ctrl-C; asked again, it goes on.
+    """
+    from search.reports import confirmations
+
+    database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
+    study = studies.load(database, name)
+    confirming = confirmations.prepare(database, study, top, seeds, other_name)
+    requirements.check(confirming.spec, chosen)
+    Worked(database, confirming, supervision.supervise(database, confirming, chosen)).check()
+    return confirmations.expect(database, study, other_name)
+
+
+def export(
+    name: str,
+    to: Path,
+    trial: int | None = None,
+    *,
+    onnx: bool = False,
+    force: bool = False,
+    storage: Storage = None,
+    on_epoch: OnEpoch = lambda done, epochs: None,
+    **settings: Any,
+) -> "model_files.Exported":
+    """Writes the network of the best (confirmed) trial, or of one, as safetensors with its card beside it.
+
+    Args:
+        force: replace files that are there.
+
+    Raises:
+        errors.InputError: nothing to export, or files that are there and may not be replaced.
+    """
+    database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
+    study = studies.load(database, name)
+    from search.exports import model_files
+    from search.training import networks
+
+    files = model_files.check_path(pathlib.Path(to), onnx, force)
+    named = None if trial is None else summaries.load_trial(database, study, trial)
+    choice = model_files.choose(database, study, named)
+    epochs = max(choice.trial.intermediate_values, default=0)
+    objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.device, chosen.engine)
+    return model_files.export(choice, objective, files, lambda epoch: on_epoch(epoch, epochs))
+
+
+def predict(model: Path, *images: Path, resize: bool = False, invert: bool = False) -> "list[predictions.Prediction]":
+    """What an exported model takes PNG or JPEG files for; see `search.exports.predictions`."""
+    from search.exports import predictions
+
+    return predictions.of_images(pathlib.Path(model), [pathlib.Path(path) for path in images], resize, invert)
+
+
+def report(*names: str, output: Path = "report", title: str | None = None, storage: Storage = None) -> pathlib.Path:
+    """Writes the report of some studies into a folder and returns the path of its HTML page."""
+    return write_report(*names, output=output, title=title, storage=storage).html
+
+
+def write_report(
+    *names: str, output: Path = "report", title: str | None = None, storage: Storage = None
+) -> "contents.Written":
+    """The same, and returns both files and the verdicts on the lab's takeaways."""
+    database = access.open_existing(storage)
+    found = [studies.load(database, name) for name in names]
+    from search.reports import contents
+
+    return contents.write(database, found, pathlib.Path(output), title)
+
+
+def reproduce(
+    seeds: int = 5, trials: int = 10, *, output: Path = "report", storage: Storage = None, **settings: Any
+) -> pathlib.Path:
+    """Repeats the whole lab and returns the path of its report's HTML page.
+
+    Args:
+        seeds: of each setting of the baseline and the one-factor studies.
+        trials: budget of the search, at least.
+    """
+    return reproduce_lab(seeds, trials, output=output, storage=storage, **settings).html
+
+
+def reproduce_lab(
+    seeds: int = 5,
+    trials: int = 10,
+    *,
+    output: Path = "report",
+    storage: Storage = None,
+    on_step: "Callable[[reproductions.Step], None]" = lambda step: None,
+    **settings: Any,
+) -> "contents.Written":
+    """The same, and returns both files and the verdicts; `on_step` is told of each study when it is worked off."""
+    from search.reports import reproductions
+
+    database, chosen = access.open_any(storage), Settings.from_environment(**settings)
+    for spec in reproductions.lab_specs():
+        requirements.check(spec, chosen)
+    names = []
+    for step in reproductions.run(
+        database,
+        lambda spec: supervision.begin(database, spec),
+        lambda study, label: supervision.supervise(database, study, chosen, label),
+        seeds,
+        trials,
+    ):
+        Worked(database, step.study, step.code).check()
+        on_step(step)
+        names.append(step.study.name)
+    return write_report(*names, output=output, title=reproductions.LAB_TITLE, storage=database)

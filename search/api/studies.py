@@ -1,0 +1,188 @@
+"""Studies from Python: run, create, work, look at, extend, enqueue, pause, stop and resume them."""
+
+import dataclasses
+import pathlib
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from search import errors
+from search.api import access
+from search.api.access import Storage
+from search.ledger import allocations, orders, queues, studies, summaries
+from search.space import parameters
+from search.storage import databases
+from search.study import specs
+from search.worker import requirements, supervision
+from search.worker.settings import Settings
+
+
+def run(name: str, *, storage: Storage = None, **settings: Any) -> optuna.Study:
+    """Creates or resumes a study, works on it with local worker processes until it is finished, and returns it.
+
+    Args:
+        settings: how they train; see `search.worker.settings.Settings`.
+
+    Raises:
+        errors.WorkFailed: a worker did.
+        errors.SearchError: bad input, or the database is away.
+        KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
+    """
+    worked = supervise(name, storage=storage, **settings)
+    worked.check()
+    return _optuna(worked.database, worked.study)
+
+
+@dataclasses.dataclass(frozen=True)
+class Worked:
+    """A study that local workers have worked on, and the exit code of their work."""
+
+    database: databases.Database
+    study: studies.Study
+    code: int
+
+    def check(self) -> None:
+        """Passes what ended well.
+
+        Raises:
+            errors.WorkFailed: a worker failed.
+            KeyboardInterrupt: it was interrupted.
+        """
+        if self.code == 130:
+            raise KeyboardInterrupt
+        if self.code:
+            raise errors.WorkFailed(
+                f"study {self.study.name!r}: a worker failed with exit code {self.code}; see its log above", self.code
+            )
+
+
+def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
+    """The same as `run`, but that a failure is told by its exit code."""
+    spec, chosen = specs.load(specs.path_of(name)), Settings.from_environment(**settings)
+    access.url(storage)  # a wrong address is told before data is looked for
+    requirements.check(spec, chosen)
+    database = access.open_any(storage)
+    study = supervision.begin(database, spec)
+    return Worked(database, study, supervision.supervise(database, study, chosen))
+
+
+def create(name: str, *, storage: Storage = None) -> optuna.Study:
+    """Creates a study from its file, for workers to come, and returns it.
+
+    Raises:
+        errors.StudyExists: the name is taken.
+    """
+    spec, database = specs.load(specs.path_of(name)), access.open_any(storage)
+    return _optuna(database, studies.create(database, spec))
+
+
+def work(
+    name: str,
+    *,
+    storage: Storage = None,
+    stay: bool = False,
+    stop: threading.Event | None = None,
+    parent: int | None = None,
+    health_file: pathlib.Path | None = None,
+    **settings: Any,
+) -> allocations.NoTrial | None:
+    """Works on a study in this process until nothing is left; returns why, or None where it was asked to stop.
+
+    Args:
+        stay: wait for an extension where the study is finished.
+        stop: set to end the work; running trials are handed over.
+        parent: end where this process is no longer the parent.
+        health_file: touched with every beat.
+
+    Raises:
+        errors.SearchError: bad input, too many failures, or the database stayed away.
+    """
+    chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
+    database = databases.Database(access.url(storage), chosen.patience_seconds, stop)
+    study = studies.load(database, name)
+    requirements.check_slots(study.spec, chosen)
+    # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
+    from search.worker import loops
+
+    objective, need = requirements.objective(study.spec, chosen)
+    life: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
+    ended = loops.Worker(database, study, objective, stop, chosen, need=need, **life).run()
+    if ended is allocations.NoTrial.FAILURES:
+        raise errors.SearchError(f"study {study.name!r}: {ended.value} ({study.spec.budget.max_failures})")
+    return ended
+
+
+def load(name: str, *, storage: Storage = None) -> optuna.Study:
+    """The Optuna study of that name, as it is now.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+    """
+    database = access.open_existing(storage)
+    return _optuna(database, studies.load(database, name))
+
+
+def status(name: str, *, storage: Storage = None) -> summaries.Summary:
+    """A study at this moment: budget, trials, best, training time."""
+    database = access.open_existing(storage)
+    return summaries.summary(database, studies.load(database, name))
+
+
+def extend(
+    name: str, trials: int | None = None, *, to: int | None = None, hours: float | None = None, storage: Storage = None
+) -> int:
+    """Adds trials to the budget of a study, or sets it, or adds hours of training; returns how many trials it has then.
+
+    Raises:
+        errors.InputError: nothing to add, or a budget that cannot be.
+    """
+    database = access.open_existing(storage)
+    return orders.extend(database, studies.load(database, name).study_id, trials, to, hours).trials
+
+
+def enqueue(
+    name: str, params: Mapping[str, parameters.Value], *, repeats: int | None = None, storage: Storage = None
+) -> list[int]:
+    """Queues a configuration to be tried next, once or with so many training seeds; returns the trials' numbers.
+
+    Args:
+        params: what it leaves open is sampled; what does not exist beside it is dropped.
+
+    Raises:
+        errors.InputError: a value outside the space, or a configuration that a trial has already.
+    """
+    database = access.open_existing(storage)
+    study = studies.load(database, name)
+    try:
+        kept, _ = study.spec.space.trim(study.spec.space.widen(params))
+    except ValueError as error:
+        raise errors.InputError(f"enqueue: {error}") from error
+    if repeats is None:
+        return [queues.enqueue(database, study, kept)]
+    return queues.repeat(database, study, kept, repeats)
+
+
+def pause(name: str, *, now: bool = False, storage: Storage = None) -> None:
+    """Lets no trial begin until `resume`; running ones are finished or, `now`, handed over."""
+    _order(name, orders.StudyState.PAUSED, now, storage)
+
+
+def stop(name: str, *, now: bool = False, storage: Storage = None) -> None:
+    """Ends a study's workers, wherever they run, once their trials are finished or, `now`, handed over."""
+    _order(name, orders.StudyState.STOPPED, now, storage)
+
+
+def resume(name: str, *, storage: Storage = None) -> None:
+    """Lets a paused or stopped study go on."""
+    _order(name, orders.StudyState.ACTIVE, False, storage)
+
+
+def _order(name: str, state: orders.StudyState, now: bool, storage: Storage) -> None:
+    database = access.open_existing(storage)
+    orders.set_state(database, studies.load(database, name).study_id, state, now)
+
+
+def _optuna(database: databases.Database, study: studies.Study) -> optuna.Study:
+    return optuna.load_study(study_name=study.name, storage=database.optuna)

@@ -1,0 +1,50 @@
+"""Commands that carry a study from one storage to another: backup, restore."""
+
+import json
+import pathlib
+
+import click
+
+from search.cli import answers
+from search.cli.options import common, json_option, study_argument
+from search.ledger import backups, studies, summaries
+from search.storage import databases
+
+
+@click.command()
+@study_argument
+@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@common
+def backup(name: str, file: pathlib.Path, storage: str) -> None:
+    """Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.
+
+    \b
+    Example:
+      search backup lab lab-monday.db
+    """
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    with answers.err.status("writing ..."):
+        backups.write(database, study, file)
+    click.echo(f"study {study.name!r} written to {file}; `search restore {file}` puts it into a storage")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@json_option
+@common
+def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
+    """Puts the study of a backup FILE into the storage, SQLite or Postgres, under its name.
+
+    \b
+    Example:
+      search restore lab-monday.db --storage postgresql://user@host/search
+    """
+    database = databases.Database(storage, databases.OPEN_SECONDS)
+    with answers.err.status("reading ..."):
+        study = backups.read(database, file)
+    summary = summaries.summary(database, study)
+    if as_json:
+        click.echo(json.dumps(answers.as_json(database, summary)))
+        return
+    click.echo(f"study {study.name!r} restored: {answers.counts(summary)}; `search run {study.name}` goes on")

@@ -1,0 +1,110 @@
+"""Commands that start work on a study: run, create, work."""
+
+import json
+import logging
+import pathlib
+import threading
+
+import click
+
+from search import api
+from search.api.studies import supervise
+from search.cli import answers
+from search.cli.options import common, json_option, study_argument, training_options, worker_options
+from search.ledger import studies, summaries
+from search.storage import databases
+from search.study import specs
+from search.worker import progress, signals
+from search.worker.settings import Settings
+
+
+@click.command()
+@study_argument
+@worker_options()
+@json_option
+@common
+def run(name: str, settings: Settings, as_json: bool, storage: str) -> int:
+    """Creates or resumes a study and works on it here until it is finished.
+
+    Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
+
+    \b
+    Example:
+      search run lab
+      search run studies/lab.toml --workers 4 --device cuda
+    """
+    worked = supervise(name, storage=storage, **dict(settings))
+    summary = summaries.summary(worked.database, worked.study)
+    if as_json:
+        click.echo(json.dumps(summary.as_json()))
+    elif worked.code == 0:
+        answers.print_end(summary)
+    elif summary.trials:
+        answers.print_trials(summary)
+    return worked.code
+
+
+@click.command()
+@study_argument
+@click.option("--exist-ok", is_flag=True, help="Leave a study alone that is there already with these settings.")
+@json_option
+@common
+def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
+    """Creates a study from its file, for workers to come.
+
+    \b
+    Example:
+      search create lab
+      search create lab --exist-ok
+      search create studies/lab.toml --storage postgresql://user@host/search
+    """
+    spec = specs.load(specs.path_of(name))
+    database = databases.Database(storage, databases.OPEN_SECONDS)
+    known = studies.find_same(database, spec) if exist_ok else None
+    study, notes = known or (studies.create(database, spec), spec.notes)
+    for note in notes:
+        progress.note(note)
+    summary = summaries.summary(database, study)
+    if as_json:
+        click.echo(json.dumps(summary.as_json()))
+    elif known is not None:
+        click.echo(f"study {study.name!r} is there: {answers.counts(summary)}")
+    else:
+        size = spec.space.size
+        click.echo(
+            f"study {study.name!r} created: {spec.budget.trials} trials over "
+            f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
+            f"start workers with `search work {study.name}`"
+        )
+
+
+@click.command()
+@study_argument
+@click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
+@click.option("--parent", type=int, hidden=True)
+@click.option(
+    "--health-file",
+    envvar="SEARCH_HEALTH_FILE",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False),
+    help="File to touch with every beat, for a container's health check.",
+)
+@training_options
+@common
+def work(
+    name: str, stay: bool, parent: int | None, health_file: pathlib.Path | None, settings: Settings, storage: str
+) -> int:
+    """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
+
+    SIGTERM or Ctrl-C hands the running trials over and ends.
+
+    \b
+    Example:
+      search work lab
+      search work lab --stay --device cuda
+      search work lab --slots 4
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    interrupted = signals.stop_on(stop)
+    api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
+    return 130 if interrupted.is_set() else 0

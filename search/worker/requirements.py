@@ -1,0 +1,71 @@
+"""Whether what workers need is to be had here: data, engine, device, slots, an objective of the user's own."""
+
+from collections.abc import Callable
+
+from search import errors
+from search.space import spaces
+from search.study import specs
+from search.training.objectives import Result, Trial
+from search.worker import progress
+from search.worker.settings import Settings
+
+
+def check(spec: specs.StudySpec, settings: Settings) -> None:
+    """What all workers need is looked for once, before any of them starts.
+
+    Raises:
+        errors.InputError: an objective or slots that are not to be had here.
+        models.errors.ModelError: data, engine or device that are not.
+    """
+    check_slots(spec, settings)
+    if spec.training is None:
+        from search.training import functions
+
+        functions.load(spec.objective or "")
+        return
+    if spec.training.dataset == "fashion-mnist":
+        from models import sources
+
+        with progress.spinner("looking for FashionMNIST ..."):
+            for name, path in sources.find(settings.data_dir).items():
+                sources.load(path, name)
+    engine = settings.engine or spec.training.engine
+    if settings.device != "cpu" or engine != "auto":
+        from models import engines  # imports torch
+
+        engines.load(engine, settings.device)
+
+
+def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
+    """Where several trials can train in one process.
+
+    Raises:
+        errors.InputError: not here.
+    """
+    slots, device = settings.slots, settings.device
+    if slots > 1 and spec.training is None:
+        raise errors.InputError(
+            f"--slots must be 1 for the objective of study {spec.name!r}, got {slots}: code of your own is interrupted "
+            "by a signal, which only one trial of a process can have; start more workers instead"
+        )
+    if slots > 1 and device != "cpu":
+        raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
+
+
+def objective(
+    spec: specs.StudySpec, settings: Settings
+) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
+    """What trains the trials of a study here, and how many bytes the training of a configuration takes.
+
+    Raises:
+        errors.InputError: an objective of the user's own that is not to be had.
+        models.errors.ModelError: data, engine or device that are not.
+    """
+    if spec.training is None:
+        from search.training import functions
+
+        return functions.FunctionObjective(spec), lambda params: 0
+    from search.training import networks  # imports torch
+
+    found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)
+    return found, found.need

@@ -1,0 +1,139 @@
+"""How workers train: each setting once, for the command line, the environment, Python and the workers' own command."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pydantic
+
+from search import errors
+from search.ledger import presence
+from search.storage import databases
+from search.training import objectives
+
+SLOTS_LIMIT = 1_024
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """How a setting is given from outside.
+
+    Attributes:
+        flag: of the command line.
+        variable: of the environment; None for none.
+        metavar: what stands for the value in a help text; None for the name of its type.
+    """
+
+    flag: str
+    variable: str | None
+    help: str
+    metavar: str | None = None
+
+
+class Settings(pydantic.BaseModel):
+    """How the workers of this machine train.
+
+    Attributes:
+        workers: processes; None for as many as fill the cores.
+        data_dir: folder of the datasets.
+        device: cpu, cuda or cuda:N.
+        engine: None for the study file's.
+        grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
+        slots: trials at once in each process.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    workers: Annotated[
+        int | None,
+        pydantic.Field(ge=1),
+        Option("--workers", None, "Worker processes.  [default: one per core and slot]"),
+    ] = None
+    data_dir: Annotated[
+        pathlib.Path, Option("--data-dir", "SEARCH_DATA", "Folder of FashionMNIST; filled on first use.")
+    ] = pathlib.Path("data")
+    device: Annotated[str, Option("--device", "SEARCH_DEVICE", "cpu, cuda or cuda:N.")] = "cpu"
+    engine: Annotated[str | None, Option("--engine", "SEARCH_ENGINE", "Engine, in place of the study file's.")] = None
+    grace_seconds: Annotated[
+        float,
+        pydantic.Field(ge=0.3),
+        Option(
+            "--grace",
+            "SEARCH_GRACE_SECONDS",
+            "Silence after which a worker counts as gone; the same for all workers of a study.",
+            "SECONDS",
+        ),
+    ] = presence.GRACE_SECONDS
+    patience_seconds: Annotated[
+        float,
+        pydantic.Field(ge=0),
+        Option(
+            "--patience",
+            "SEARCH_PATIENCE_SECONDS",
+            "How long a worker waits for a database that is away, before it gives up.",
+            "SECONDS",
+        ),
+    ] = databases.PATIENCE_SECONDS
+    save_seconds: Annotated[
+        float,
+        pydantic.Field(ge=0),
+        Option(
+            "--checkpoint-seconds",
+            "SEARCH_CHECKPOINT_SECONDS",
+            "Training between two checkpoints of a trial, at least.",
+            "SECONDS",
+        ),
+    ] = objectives.SAVE_SECONDS
+    slots: Annotated[
+        int,
+        pydantic.Field(ge=1, le=SLOTS_LIMIT),
+        Option(
+            "--slots",
+            "SEARCH_SLOTS",
+            "Trials at once in each worker process, which share its memory of the dataset.",
+            "TRIALS",
+        ),
+    ] = 1
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> "Settings":
+        """What is given; for what is not, or None, what the environment says, or else the default.
+
+        Raises:
+            errors.InputError: a value that breaks the rule of its setting.
+            TypeError: no such setting.
+        """
+        if unknown := sorted(set(given) - set(cls.model_fields)):
+            raise TypeError(f"no setting of workers is called {unknown[0]!r}; there are {', '.join(cls.model_fields)}")
+        values = {name: value for name, value in given.items() if value is not None}
+        for name, option in options():
+            if name not in values and option.variable and os.environ.get(option.variable):
+                values[name] = os.environ[option.variable]
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as error:
+            problem = error.errors()[0]
+            rule = problem["msg"].replace("Input should be", "must be")
+            raise errors.InputError(f"{problem['loc'][0]}: {rule}, got {problem['input']!r}") from error
+
+    @property
+    def count(self) -> int:
+        """How many processes there will be."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.workers or max(1, cores // self.slots)
+
+    def arguments(self, name: str) -> list[str]:
+        """What follows `search work` for a study of that name."""
+        words = [name]
+        for field, option in options():
+            if field != "workers" and (value := getattr(self, field)) is not None:
+                words += [option.flag, str(value)]
+        return words
+
+
+def options() -> Iterator[tuple[str, Option]]:
+    """The settings by name, in their order, each with how it is given from outside."""
+    for name, field in Settings.model_fields.items():
+        yield name, next(each for each in field.metadata if isinstance(each, Option))
