@@ -13,6 +13,13 @@ STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+STYLES = {  # of a state on a terminal
+    TrialState.COMPLETE: "green",
+    TrialState.PRUNED: "yellow",
+    TrialState.FAIL: "red",
+    TrialState.RUNNING: "cyan",
+    TrialState.WAITING: "dim",
+}
 HEADINGS = {"learning_rate": "lr", "batch_size": "batch", "activation": "act."}  # of columns, which are narrow
 
 

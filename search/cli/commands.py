@@ -1,5 +1,6 @@
 """The command line's one table: each command, where it is defined, and its line in the help."""
 
+import gc
 import importlib
 import os
 import sys
@@ -9,6 +10,7 @@ import click
 
 from models.errors import ModelError
 from search import errors
+from search.cli import exits
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
 COMMANDS = {
@@ -84,8 +86,16 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The `search` command; returns its exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted."""
-    given = sys.argv[1:] if arguments is None else arguments
+    """The `search` command; returns its exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted.
+
+    Without arguments it takes those of the process, and ends it.
+    """
+    if arguments is None:
+        exits.leave(_run(sys.argv[1:]))
+    return _run(arguments)
+
+
+def _run(given: list[str]) -> int:
     try:
         code = cli.main(given, prog_name="search", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -118,7 +128,12 @@ def _fail(message: str, code: int, given: list[str]) -> int:
 def load(name: str) -> click.Command:
     """A command of the table, imported."""
     module, _, function = COMMANDS[name][0].partition(":")
-    command: click.Command = getattr(importlib.import_module(module), function)
+    gc.disable()  # a tenth of a second: what an import makes is there to stay
+    try:
+        command: click.Command = getattr(importlib.import_module(module), function)
+    finally:
+        gc.freeze()
+        gc.enable()
     return command
 
 

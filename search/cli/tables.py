@@ -9,7 +9,6 @@ from rich import table, text
 from search import words
 from search.ledger import summaries
 from search.training import records
-from search.worker import progress
 
 if TYPE_CHECKING:
     from search.reports import confirmations
@@ -27,7 +26,7 @@ def of_trials(summary: summaries.Summary) -> table.Table:
         grid.add_column(name, justify="left" if name in ("state", "act.") else "right", no_wrap=True)
     best = summary.best
     for trial in summary.trials:
-        word, style = words.STATES[trial.state], progress.STYLES[trial.state]
+        word, style = words.STATES[trial.state], words.STYLES[trial.state]
         loss, seconds = records.AVG_LOSS.find(trial), records.SECONDS.find(trial)
         grid.add_row(
             str(trial.number),

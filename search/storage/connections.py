@@ -4,6 +4,7 @@ import contextlib
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, outages, schema
+from search.storage import addresses, outages, schema, storages
 
 BUSY_SECONDS = 1.0  # SQLite waits in C, deaf to signals; longer waits are ours, between tries
 SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema share it
@@ -50,17 +51,18 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         except OSError as error:
             raise errors.InputError(f"--storage: the folder of {file} cannot be made: {error}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    probe = sqlalchemy.create_engine(url, **kwargs)
+    probe, storage = sqlalchemy.create_engine(url, **kwargs), storages.Storage(url, kwargs)
     try:
-        # create_all and alembic's stamp are not atomic: two first workers would collide
-        with _schema_lock(probe):
-            storage = optuna.storages.RDBStorage(url, engine_kwargs=kwargs)
-            if url.startswith("sqlite"):
-                _make_exact(storage.engine)
-            else:
-                _limit_locks(storage.engine)
-            schema.ours.create_all(storage.engine)
-            _check_columns(url, storage.engine)
+        if not storages.is_current(probe) or _missing_column(probe) is not None:
+            # create_all and alembic's stamp are not atomic: two first workers would collide
+            with _schema_lock(probe):
+                storage.prepare()
+                schema.ours.create_all(storage.engine)
+            if (missing := _missing_column(storage.engine)) is not None:
+                raise errors.InputError(
+                    f"--storage {addresses.hide_password(url)}: table {missing.table.name} has no column "
+                    f"{missing.name}: it was made by an older version; take another file or database for new studies"
+                )
     except RuntimeError as error:  # Optuna's word for a schema of another version
         raise errors.InputError(f"--storage {addresses.hide_password(url)}: {error}") from error
     except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
@@ -69,19 +71,26 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         raise errors.InputError(f"--storage {addresses.hide_password(url)}: {outages.first_line(error)}") from error
     finally:
         probe.dispose()
+    if file is not None:
+        _make_exact(storage.engine)
+    else:
+        _limit_locks(storage.engine)
+    # SQLite's log goes back into its file when the last connection is closed
+    weakref.finalize(storage, storage.engine.dispose)
     return storage
 
 
-def _check_columns(url: str, engine: sqlalchemy.Engine) -> None:
-    """`create_all` leaves a table alone that an older version of this project has made."""
+def _missing_column(engine: sqlalchemy.Engine) -> "sqlalchemy.Column[Any] | None":
+    """The first column of ours that is not there: `create_all` leaves a table alone that an older version has made."""
     inspector = sqlalchemy.inspect(engine)
     for table in schema.ours.tables.values():
-        there = {column["name"] for column in inspector.get_columns(table.name)}
-        if missing := [column.name for column in table.columns if column.name not in there]:
-            raise errors.InputError(
-                f"--storage {addresses.hide_password(url)}: table {table.name} has no column {missing[0]}: it was "
-                "made by an older version; take another file or database for new studies"
-            )
+        there = (
+            {column["name"] for column in inspector.get_columns(table.name)} if inspector.has_table(table.name) else ()
+        )
+        for column in table.columns:
+            if column.name not in there:
+                return column
+    return None
 
 
 @contextlib.contextmanager

@@ -17,13 +17,6 @@ from search.training import records
 
 err = console.Console(stderr=True)
 
-STYLES = {
-    TrialState.COMPLETE: "green",
-    TrialState.PRUNED: "yellow",
-    TrialState.FAIL: "red",
-    TrialState.RUNNING: "cyan",
-    TrialState.WAITING: "dim",
-}
 LIVE_COLUMNS, LIVE_BAR_WIDTH = 5, 10
 
 
@@ -174,7 +167,7 @@ def _best_line(summary: summaries.Summary) -> text.Text:
 
 
 def _line(trial: FrozenTrial) -> text.Text:
-    word, style = words.STATES[trial.state], STYLES[trial.state]
+    word, style = words.STATES[trial.state], words.STYLES[trial.state]
     line = text.Text(f"trial {trial.number:<3} ")
     line.append(f"{word:<8}", style=style)
     line.append(f" {words.metric(trial.value)} " if trial.value is not None else "    -   ")
