@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
 from models import data as datasets
-from search.ledger import allocations, orders, studies, summaries
+from search.ledger import adoptions, orders, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 from search.training import networks, replays
@@ -166,18 +166,16 @@ class Chaos:
     def _kill(self) -> None:
         """SIGKILL for a worker in the middle of a trial."""
         mine = {worker.pid: worker for worker in self._workers}
-        running = self._store.read(lambda connection: allocations._running(connection, self._study.study_id))
+        running = self._store.read(lambda connection: adoptions.running(connection, self._study.study_id))
         # once more, and the trial would rightly count as one that kills its workers
-        doomed = sqlalchemy.select(schema.claims.c.trial_id).where(
-            schema.claims.c.stalls >= allocations.STALL_LIMIT - 1
-        )
+        doomed = sqlalchemy.select(schema.claims.c.trial_id).where(schema.claims.c.stalls >= adoptions.STALL_LIMIT - 1)
         last_try = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
         spared = {seen.worker.pid for seen in running if seen.trial_id in last_try}  # with all of their slots
         if victims := [seen for seen in running if seen.worker.pid in mine and seen.worker.pid not in spared]:
             victim = self._random.choice(victims)
             mine[victim.worker.pid].kill()
             mine[victim.worker.pid].wait()
-            now = self._store.read(lambda connection: allocations._running(connection, self._study.study_id))
+            now = self._store.read(lambda connection: adoptions.running(connection, self._study.study_id))
             # it may have ended its trial in between
             self._kills += any((s.trial_id, s.owner) == (victim.trial_id, victim.owner) for s in now)
 

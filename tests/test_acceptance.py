@@ -19,7 +19,7 @@ from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import allocations, orders, presence, queues, studies, summaries
+from search.ledger import adoptions, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
@@ -44,14 +44,14 @@ def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None
 
 def in_training(database: databases.Database, study: studies.Study) -> list[presence.Sighting]:
     """Running trials that have their configuration: an owner that is killed now is killed inside its trial."""
-    running = database.read(lambda c: allocations._running(c, study.study_id))
+    running = database.read(lambda c: adoptions.running(c, study.study_id))
     begun = {
         t._trial_id for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING and t.params
     }
     return [seen for seen in running if seen.trial_id in begun]
 
 
-def adoptions(database: databases.Database, study: studies.Study) -> int:
+def adopted(database: databases.Database, study: studies.Study) -> int:
     rows = database.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.generation)).scalars().all())
     return sum(generation - 1 for generation in rows)
 
@@ -90,7 +90,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
             summary = summaries.summary(opened, study)
             assert summary.done + summary.count(TrialState.RUNNING) <= budget
             victims = [seen for seen in in_training(opened, study) if seen.worker.pid not in killed]
-            victims = [seen for seen in victims if hit[seen.trial_id] < allocations.STALL_LIMIT - 1]
+            victims = [seen for seen in victims if hit[seen.trial_id] < adoptions.STALL_LIMIT - 1]
             if victims and len(killed) < kills:
                 hit[victims[0].trial_id] += 1
                 os.kill(victims[0].worker.pid, signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     assert codes.count(-signal.SIGKILL) == len(killed) == 7
     summary = summaries.summary(opened, study)
     assert [summary.count(state) for state in ENDS] == [40, 0, 0, 0]
-    assert adoptions(opened, study) >= 5
+    assert adopted(opened, study) >= 5
     keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in summaries.COUNTED]
     assert len(set(keys)) == 40
     assert all(len(t.intermediate_values) == 80 for t in summary.trials if t.state == TrialState.COMPLETE)
@@ -143,7 +143,7 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
     until(lambda: in_training(opened, study))
     pause(opened, late.pid)
     other = processes.start("work", study.name, SEARCH_GRACE_SECONDS="3")
-    until(lambda: adoptions(opened, study) == 1)
+    until(lambda: adopted(opened, study) == 1)
     os.kill(late.pid, signal.SIGCONT)
     assert ends([late, other]) == [0, 0]
     assert "event=lost" in (late.stdout.read() if late.stdout else "")
@@ -153,7 +153,7 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
     assert len(trial.intermediate_values) == 400
     assert len(trial.user_attrs["avg_losses"]) == 400
     assert trial.user_attrs["worker"].endswith(f":{other.pid}")
-    assert adoptions(opened, study) == 1
+    assert adopted(opened, study) == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -196,7 +196,7 @@ def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathli
         processes.end()
     summary = summaries.summary(database, study)
     assert [summary.count(s) for s in (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)] == [24, 0, 0]
-    assert adoptions(database, study) == 0
+    assert adopted(database, study) == 0
     log = "".join(worker.stdout.read() for worker in workers if worker.stdout)
     assert "event=storage-away" in log
     assert "event=storage-back" in log
@@ -226,7 +226,7 @@ def test_run_restarts_a_killed_worker(
     assert running.returncode == 0
     assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
     assert summaries.summary(opened, study).count(TrialState.COMPLETE) == 5
-    assert adoptions(opened, study) == 1
+    assert adopted(opened, study) == 1
     pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
     assert len(pids) == workers + 1
 

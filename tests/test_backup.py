@@ -13,7 +13,18 @@ from optuna.trial import TrialState
 from test_checkpoint import GONE, SAVED, take
 
 from search import errors
-from search.ledger import allocations, backups, claims, configurations, orders, presence, queues, studies, summaries
+from search.ledger import (
+    adoptions,
+    allocations,
+    backups,
+    claims,
+    configurations,
+    orders,
+    presence,
+    queues,
+    studies,
+    summaries,
+)
 from search.storage import databases, schema
 from search.training import objectives
 
@@ -95,7 +106,7 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     study = backups.read(database, file)
     orders.set_state(database, study.study_id, orders.StudyState.ACTIVE)
     watch = presence.Watch(0.0)
-    allocations.observe(database, study, watch)
+    adoptions.observe(database, study, watch)
     adopted = allocations.take(database, study, GONE, watch)
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")

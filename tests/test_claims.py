@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import allocations, claims, configurations, orders, presence, queues, studies, summaries
+from search.ledger import adoptions, allocations, claims, configurations, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
@@ -29,7 +29,7 @@ class Clock:
 
     def __init__(self, database: databases.Database, study: studies.Study, grace: float = 30) -> None:
         self.watch = presence.Watch(grace)
-        running = database.read(lambda c: allocations._running(c, study.study_id))
+        running = database.read(lambda c: adoptions.running(c, study.study_id))
         now = time.monotonic()
         for step in range(7):
             self.watch.look(running, now - 35 + 5 * step, database.interruptions)

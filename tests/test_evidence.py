@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger import orders, studies, summaries
-from search.reports import evidence, takeaways
+from search.reports import evidence, takeaways, verdicts
 from search.study import specs
 from search.training import records
 
@@ -160,5 +160,5 @@ def test_every_takeaway_survives_a_study_that_has_only_begun() -> None:
         for name in {each.study for each in takeaways.TAKEAWAYS}
     }
     for takeaway in takeaways.TAKEAWAYS:
-        assert takeaway.find(empty).verdict is takeaways.Verdict.NOT_TESTED
-        assert takeaway.find({}).verdict is takeaways.Verdict.NOT_TESTED
+        assert takeaway.find(empty).verdict is verdicts.Verdict.NOT_TESTED
+        assert takeaway.find({}).verdict is verdicts.Verdict.NOT_TESTED

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from test_claims import GONE, ME, Clock, take
 
 from search import errors
-from search.ledger import allocations, claims, orders, presence, queues, studies, summaries
+from search.ledger import adoptions, allocations, claims, orders, presence, queues, studies, summaries
 from search.storage import databases
 
 Make = Callable[..., studies.Study]
@@ -88,12 +88,12 @@ def test_a_trial_ended_by_another_tool_is_not_adopted(
 ) -> None:
     """An orphan that is due to fail, and is ended from outside in that moment: looked at again, not a crash."""
     study = make_study(trials=2)
-    monkeypatch.setattr(allocations, "STALL_LIMIT", 1)
+    monkeypatch.setattr(adoptions, "STALL_LIMIT", 1)
     claim = take(opened, study, GONE)
     clock = Clock(opened, study)
-    sightings = opened.read(lambda connection: allocations._running(connection, study.study_id))
+    sightings = opened.read(lambda connection: adoptions.running(connection, study.study_id))
     opened.optuna.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [0.5])
-    monkeypatch.setattr(allocations, "_running", lambda *_: sightings)
+    monkeypatch.setattr(adoptions, "running", lambda *_: sightings)
     with pytest.raises(errors.TrialLost, match="ended by another tool"):
         allocations.take(opened, study, ME, clock.watch)
     monkeypatch.undo()

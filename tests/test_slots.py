@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 import search
 from search import errors
-from search.ledger import allocations, claims, presence, studies, summaries
+from search.ledger import adoptions, allocations, claims, presence, studies, summaries
 from search.storage import databases
 from search.training import networks, objectives
 from search.worker import loops, threads
@@ -202,7 +202,7 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
     """A trial whose owners died twice without getting further takes no other with it, should it kill this one too."""
     study = make_study(trials=6)
     watch = presence.Watch(0.0)
-    for _ in range(allocations.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
+    for _ in range(adoptions.STALL_LIMIT - 1):  # the first claim is no adoption, and the next one is the worker's
         assert isinstance(allocations.take(opened, study, GONE, watch), claims.Claim)
 
     def quick(_: objectives.Trial) -> objectives.Result:

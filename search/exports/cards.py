@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.classifier import Classifier
-from search.reports import evidence, figures, takeaways
+from search.reports import evidence, figures
 from search.reports.pages import Table, table_markdown
 from search.training import replays
 
@@ -108,7 +108,7 @@ def _accuracy(facts: Facts) -> str:
         found = evidence.interval(facts.accuracies)
         return (
             f"{own} Trained with {found.count} seeds that had no part in the choice of its settings, such a network "
-            f"reaches {takeaways.show(found)} (mean and 95 % interval over the seeds)."
+            f"reaches {found.show()} (mean and 95 % interval over the seeds)."
         )
     return (
         f"{own} Its settings were chosen by the value of its own trial, so this figure may be optimistic: "

@@ -9,10 +9,10 @@ from optuna.trial import TrialState
 
 from search import words
 from search.ledger import studies, summaries
-from search.reports import confirmations, factor_chapters, lab, pages, search_chapters, takeaways
+from search.reports import confirmations, factor_chapters, lab, pages, search_chapters, takeaways, verdicts
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Table, Text
-from search.reports.takeaways import Verdict
+from search.reports.verdicts import Verdict
 from search.storage import databases
 from search.training import records
 
@@ -34,7 +34,7 @@ class Written:
 
     html: pathlib.Path
     markdown: pathlib.Path
-    verdicts: list[tuple[takeaways.Takeaway, takeaways.Finding]]
+    verdicts: list[tuple[verdicts.Takeaway, verdicts.Finding]]
 
 
 def write(
@@ -47,7 +47,7 @@ def write(
     """
     experiments, confirmed = gather(database, studies)
     page = build(experiments, heading or title(experiments), confirmed)
-    return Written(*pages.write(page, folder), verdicts(experiments))
+    return Written(*pages.write(page, folder), judged(experiments))
 
 
 def title(experiments: Sequence[Experiment]) -> str:
@@ -70,8 +70,8 @@ def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapte
     """
     colours = factor_chapters.palette(experiments)
     found = []
-    if judged := verdicts(experiments):
-        found.append(_judgement(judged))
+    if known := judged(experiments):
+        found.append(_judgement(known))
     for experiment in experiments:
         if experiment.is_search:
             found.append(search_chapters.chapter(experiment))
@@ -83,16 +83,16 @@ def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapte
     return pages.Page(heading, f"{noun} {names}.", _facts(experiments), found)
 
 
-def verdicts(experiments: Sequence[Experiment]) -> list[tuple[takeaways.Takeaway, takeaways.Finding]]:
+def judged(experiments: Sequence[Experiment]) -> list[tuple[verdicts.Takeaway, verdicts.Finding]]:
     """The takeaways of the lab's studies that are there, each with what the trials say of it."""
     known = {experiment.name: experiment for experiment in experiments if factor_chapters.has_accuracy(experiment)}
     return [(each, each.find(known)) for each in takeaways.TAKEAWAYS if each.study in known]
 
 
-def _judgement(judged: Sequence[tuple[takeaways.Takeaway, takeaways.Finding]]) -> Chapter:
-    counts = collections.Counter(finding.verdict for _, finding in judged)
+def _judgement(known: Sequence[tuple[verdicts.Takeaway, verdicts.Finding]]) -> Chapter:
+    counts = collections.Counter(finding.verdict for _, finding in known)
     summed = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
-    rows = [[each.study, each.claim, str(found.verdict), each.rule, found.evidence] for each, found in judged]
+    rows = [[each.study, each.claim, str(found.verdict), each.rule, found.evidence] for each, found in known]
     text = (
         f"What the lab concluded, each judged by a rule that was fixed before the trials were looked at: {summed}. Not "
         "confirmed means that the trials show neither it nor its opposite."
@@ -105,12 +105,12 @@ def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
     """What the chosen configurations are worth on images and seeds by which they were not chosen."""
     rows = []
     for entry in found.entries:
-        values = f"{entry.selected:.4f}", takeaways.show(entry.runs.value), f"{entry.optimism:+.4f}"
+        values = f"{entry.selected:.4f}", entry.runs.value.show(), f"{entry.optimism:+.4f}"
         rows.append([words.configuration(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
     caption = f"The best of `{found.searched}`, trained on all images with {found.seeds} fresh seeds."
     sentence = found.sentence()
-    optimism = f"Optimism over the configurations: {takeaways.show(found.optimism, signed=True)}."
+    optimism = f"Optimism over the configurations: {found.optimism.show(signed=True)}."
     blocks: list[Block] = [
         Text(f"{sentence[0].upper()}{sentence[1:]}."),
         Table(headings, rows, caption),

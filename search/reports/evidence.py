@@ -46,6 +46,13 @@ class Interval:
         """Of a difference: whether it is one beyond the noise of the seeds."""
         return self.low > 0 or self.high < 0
 
+    def show(self, signed: bool = False) -> str:
+        """In words: `0.8712 ± 0.0021`, or the one seed that there is."""
+        sign = "+" if signed else ""
+        if self.count < 2:
+            return f"{self.mean:{sign}.4f} (one seed)"
+        return f"{self.mean:{sign}.4f} ± {self.half:.4f}"
+
 
 def interval(values: Sequence[float], tests: int = 1) -> Interval:
     """Mean and Student's interval at 95 %, or so wide that `tests` of them hold together (Bonferroni).

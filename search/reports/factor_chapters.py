@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 from search import words
 from search.reports import evidence, figures, lab
 from search.reports.evidence import Experiment, Runs
+from search.reports.judges import LEARNS
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
-from search.reports.takeaways import LEARNS, show
 from search.training import records
 
 HUMAN = figures.Mark("human accuracy 0.835", lab.HUMAN_ACCURACY)
@@ -146,7 +146,11 @@ def _table(experiment: Experiment) -> Table:
     for runs in experiment.runs:
         losses, trained = runs.figures(records.AVG_LOSS), runs.mean_curve(records.TRAIN_ACCURACIES)
         row = [str(experiment.level(runs) if experiment.factor else experiment.name), str(len(runs.trials))]
-        row += [show(runs.value).removesuffix(" (one seed)"), _mean(losses, 4), f"{trained[-1]:.4f}" if trained else ""]
+        row += [
+            runs.value.show().removesuffix(" (one seed)"),
+            _mean(losses, 4),
+            f"{trained[-1]:.4f}" if trained else "",
+        ]
         row += [_mean(runs.gaps, 4, "+"), _mean(runs.falls, 4), _mean(runs.figures(records.SECONDS), 1)]
         rows.append([*row, _mean(runs.figures(records.CPU_SECONDS), 1)])
     kept = [i for i in range(len(headings)) if i < 3 or any(row[i] for row in rows)]
@@ -179,7 +183,7 @@ def _shown(experiment: Experiment) -> list[str]:
     sign = 1 if spec.study.direction == "maximize" else -1
     ranked = sorted(runs, key=lambda each: -sign * each.value.mean)
     best = ranked[0]
-    found.append(f"Best mean {spec.study.metric}: {experiment.level(best)} with {show(best.value)}.")
+    found.append(f"Best mean {spec.study.metric}: {experiment.level(best)} with {best.value.show()}.")
     for other in ranked[1:]:
         found.append(_comparison(experiment, best, other, len(ranked) - 1))
     if spec.training is not None:
@@ -193,7 +197,7 @@ def _comparison(experiment: Experiment, best: Runs, other: Runs, tests: int) -> 
     if gap is None or gap.count < 2:
         return f"{names}: one seed in common, so a difference cannot be told from noise."
     verdict = "a real difference" if gap.is_real else "no difference beyond the noise of the seeds"
-    return f"{names}: {show(gap, signed=True)} over {gap.count} seeds, {verdict}."
+    return f"{names}: {gap.show(signed=True)} over {gap.count} seeds, {verdict}."
 
 
 def _speed_and_chance(experiment: Experiment) -> list[str]:

@@ -2,7 +2,6 @@
 
 import datetime
 import itertools
-import statistics
 import warnings
 from collections.abc import Sequence
 
@@ -11,16 +10,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import words
 from search.ledger import sentences
-from search.reports import factor_chapters, figures, lab
+from search.reports import factor_chapters, figures, lab, search_tables
 from search.reports.evidence import Experiment
-from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
+from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
 from search.training import records
 
-TABLE_TRIALS = 60
 IMPORTANCE_TRIALS = 10  # complete ones: below that it is chance
 TOP_SHARE = 0.25
-QUARTERS = 4
-COLOUR_OF_STATE = {TrialState.COMPLETE: (0, "complete"), TrialState.PRUNED: (1, "pruned")}
 
 
 def chapter(experiment: Experiment) -> Chapter:
@@ -34,15 +30,15 @@ def chapter(experiment: Experiment) -> Chapter:
     blocks.append(Bullets(_bill(experiment)))
     blocks += _importance(experiment)
     if any(trial.state == TrialState.PRUNED for trial in ended):
-        blocks += [_pruned(experiment), _shares(experiment)]
-    blocks.append(_trials(experiment))
-    if factor_chapters.has_accuracy(experiment) and (published := _published(experiment)):
+        blocks += [search_tables.pruned(experiment), search_tables.shares(experiment)]
+    blocks.append(search_tables.trials(experiment))
+    if factor_chapters.has_accuracy(experiment) and (published := search_tables.published(experiment)):
         blocks.append(published)
     return Chapter(f"{experiment.name}: the search", blocks)
 
 
 def _valued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if trial.state in COLOUR_OF_STATE and trial.value is not None]
+    return [trial for trial in trials if trial.state in search_tables.COLOUR_OF_STATE and trial.value is not None]
 
 
 def _setting(experiment: Experiment) -> str:
@@ -72,7 +68,7 @@ def _best_so_far(experiment: Experiment, trials: Sequence[FrozenTrial]) -> list[
 def _history(experiment: Experiment) -> Drawing:
     found = _valued(experiment.trials)
     points = []
-    for state, (colour, word) in COLOUR_OF_STATE.items():
+    for state, (colour, word) in search_tables.COLOUR_OF_STATE.items():
         own = [trial for trial in found if trial.state == state]
         if own:
             where = [trial.number for trial in own], [float(trial.value or 0.0) for trial in own]
@@ -178,87 +174,3 @@ def _share(experiment: Experiment, complete: Sequence[FrozenTrial], name: str) -
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
         found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=common)
     return float(found.get(name, 0.0))
-
-
-def _pruned(experiment: Experiment) -> Table:
-    """When and why, by reason."""
-    reasons: dict[str, list[FrozenTrial]] = {}
-    for trial in experiment.trials:
-        if trial.state == TrialState.PRUNED:
-            reasons.setdefault(records.cause(trial) or "?", []).append(trial)
-    rows = []
-    for reason, trials in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        epochs = sorted(len(trial.intermediate_values) for trial in trials)
-        when = "before training" if epochs[-1] == 0 else f"after {statistics.median(epochs):g} (0 to {epochs[-1]})"
-        if epochs[0] > 0:
-            when = f"after {statistics.median(epochs):g} ({epochs[0]} to {epochs[-1]})"
-        rows.append([reason, str(len(trials)), when, ", ".join(str(t.number) for t in trials[:12])])
-    return Table(["reason", "trials", "epoch, median and range", "numbers"], rows, "What was pruned, when and why.")
-
-
-def _shares(experiment: Experiment) -> Table:
-    """The pruned share per value: what importance does not see."""
-    rows = []
-    ended = [t for t in experiment.trials if t.state in COLOUR_OF_STATE]
-    for parameter in experiment.summary.study.spec.space.parameters:
-        own = [trial for trial in ended if parameter.name in trial.params]
-        for label, group in _levels(own, parameter.name):
-            pruned = sum(trial.state == TrialState.PRUNED for trial in group)
-            rows.append([parameter.name, label, str(len(group)), str(pruned), f"{pruned / len(group):.0%}"])
-    caption = "The share of pruned trials per value; numbers of more than eight values in quarters of the trials."
-    return Table(["parameter", "value", "trials", "pruned", "share"], rows, caption)
-
-
-def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[FrozenTrial]]]:
-    values = {trial.params[name] for trial in trials}
-    if len(values) <= 2 * QUARTERS or any(isinstance(value, str) for value in values):
-        ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
-        return [(str(value), [t for t in trials if t.params[name] == value]) for value in ordered]
-    ranked = sorted(trials, key=lambda trial: trial.params[name])
-    cuts = [round(len(ranked) * quarter / QUARTERS) for quarter in range(QUARTERS + 1)]
-    groups = [ranked[start:end] for start, end in itertools.pairwise(cuts)]
-    return [(f"{words.setting(g[0].params[name])} to {words.setting(g[-1].params[name])}", g) for g in groups if g]
-
-
-def _trials(experiment: Experiment) -> Table:
-    spec = experiment.summary.study.spec
-    names = [p.name for p in spec.space.parameters]
-    ended = [trial for trial in experiment.trials if trial.state.is_finished()]
-    shown = ended
-    caption = "All trials that have ended."
-    if len(ended) > TABLE_TRIALS:
-        sign = -1 if spec.study.direction == "maximize" else 1
-        ranked = sorted((t for t in ended if t.value is not None), key=lambda t: sign * float(t.value or 0.0))
-        shown = ranked[:TABLE_TRIALS]
-        caption = f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {spec.name}` prints all."
-    rows = []
-    for trial in shown:
-        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else f"{trial.value:.4f}"]
-        row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
-        row += [str(len(trial.intermediate_values))]
-        row += [
-            "" if (spent := each.find(trial)) is None else f"{spent:.1f}"
-            for each in (records.SECONDS, records.CPU_SECONDS)
-        ]
-        rows.append([*row, records.cause(trial) or ""])
-    headings = ["#", "state", spec.study.metric, *(words.HEADINGS.get(n, n) for n in names)]
-    return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption)
-
-
-def _published(experiment: Experiment) -> Table | None:
-    """The lab's ten trials beside ours of the same configurations, where there are any."""
-    rows = []
-    tree = experiment.summary.study.spec.space
-    for number, theirs in enumerate(lab.TRIALS):
-        try:
-            kept, _ = tree.trim(theirs.params)
-        except ValueError:  # outside this study's space
-            continue
-        ours = next((runs for runs in experiment.runs if runs.params == kept), None)
-        if ours is not None:
-            mean, losses = ours.value.mean, list(ours.figures(records.AVG_LOSS).values())
-            row = [str(number), words.configuration(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
-            row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
-            rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])
-    headings = ["lab's trial", "configuration", "accuracy, lab", "here", "difference", "avg loss, lab", "here"]
-    return Table(headings, rows, "The lab's published trials, and the same configurations here.") if rows else None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from search import errors
-from search.ledger import allocations, claims, orders, presence, rosters, studies
+from search.ledger import adoptions, claims, orders, presence, rosters, studies
 from search.storage.databases import Database
 from search.worker import ownership
 
@@ -112,7 +112,7 @@ class Heart:
         for trial in trials:
             if trial.claim in gone:
                 trial.lost = claims.lost(trial.claim)
-        allocations.observe(self._database, self._study, self._watch, {trial.claim.owner for trial in trials})
+        adoptions.observe(self._database, self._study, self._watch, {trial.claim.owner for trial in trials})
         self._entry.show(self._database)
         if self._health_file is not None:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for

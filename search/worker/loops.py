@@ -14,7 +14,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import allocations, claims, configurations, presence, rosters, studies
+from search.ledger import adoptions, allocations, claims, configurations, presence, rosters, studies
 from search.space import spaces
 from search.storage.databases import Database
 from search.training import records
@@ -141,7 +141,7 @@ class Worker:
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         params = configurations.configure(self._database, self._study, trial.claim, self._history)
         # one that has taken its workers with it takes no other trial along to its last try
-        last_try = trial.claim.stalls >= allocations.STALL_LIMIT - 1
+        last_try = trial.claim.stalls >= adoptions.STALL_LIMIT - 1
         place.enter_context(self._admission.enter(self._need(params), trial.check_stop, alone=last_try))
         trial.begin(params)
         trial.check_stop()

@@ -1,0 +1,102 @@
+"""The tables of a chapter on a search: its trials, what was pruned, and the lab's published trials beside ours."""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search import words
+from search.reports import lab
+from search.reports.evidence import Experiment
+from search.reports.pages import Table
+from search.training import records
+
+TABLE_TRIALS = 60
+QUARTERS = 4
+COLOUR_OF_STATE = {TrialState.COMPLETE: (0, "complete"), TrialState.PRUNED: (1, "pruned")}
+
+
+def pruned(experiment: Experiment) -> Table:
+    """When and why, by reason."""
+    reasons: dict[str, list[FrozenTrial]] = {}
+    for trial in experiment.trials:
+        if trial.state == TrialState.PRUNED:
+            reasons.setdefault(records.cause(trial) or "?", []).append(trial)
+    rows = []
+    for reason, trials in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        epochs = sorted(len(trial.intermediate_values) for trial in trials)
+        when = "before training" if epochs[-1] == 0 else f"after {statistics.median(epochs):g} (0 to {epochs[-1]})"
+        if epochs[0] > 0:
+            when = f"after {statistics.median(epochs):g} ({epochs[0]} to {epochs[-1]})"
+        rows.append([reason, str(len(trials)), when, ", ".join(str(t.number) for t in trials[:12])])
+    return Table(["reason", "trials", "epoch, median and range", "numbers"], rows, "What was pruned, when and why.")
+
+
+def shares(experiment: Experiment) -> Table:
+    """The pruned share per value: what importance does not see."""
+    rows = []
+    ended = [t for t in experiment.trials if t.state in COLOUR_OF_STATE]
+    for parameter in experiment.summary.study.spec.space.parameters:
+        own = [trial for trial in ended if parameter.name in trial.params]
+        for label, group in _levels(own, parameter.name):
+            pruned = sum(trial.state == TrialState.PRUNED for trial in group)
+            rows.append([parameter.name, label, str(len(group)), str(pruned), f"{pruned / len(group):.0%}"])
+    caption = "The share of pruned trials per value; numbers of more than eight values in quarters of the trials."
+    return Table(["parameter", "value", "trials", "pruned", "share"], rows, caption)
+
+
+def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[FrozenTrial]]]:
+    values = {trial.params[name] for trial in trials}
+    if len(values) <= 2 * QUARTERS or any(isinstance(value, str) for value in values):
+        ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
+        return [(str(value), [t for t in trials if t.params[name] == value]) for value in ordered]
+    ranked = sorted(trials, key=lambda trial: trial.params[name])
+    cuts = [round(len(ranked) * quarter / QUARTERS) for quarter in range(QUARTERS + 1)]
+    groups = [ranked[start:end] for start, end in itertools.pairwise(cuts)]
+    return [(f"{words.setting(g[0].params[name])} to {words.setting(g[-1].params[name])}", g) for g in groups if g]
+
+
+def trials(experiment: Experiment) -> Table:
+    """All that have ended, or the best of them."""
+    spec = experiment.summary.study.spec
+    names = [p.name for p in spec.space.parameters]
+    ended = [trial for trial in experiment.trials if trial.state.is_finished()]
+    shown = ended
+    caption = "All trials that have ended."
+    if len(ended) > TABLE_TRIALS:
+        sign = -1 if spec.study.direction == "maximize" else 1
+        ranked = sorted((t for t in ended if t.value is not None), key=lambda t: sign * float(t.value or 0.0))
+        shown = ranked[:TABLE_TRIALS]
+        caption = f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {spec.name}` prints all."
+    rows = []
+    for trial in shown:
+        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else f"{trial.value:.4f}"]
+        row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
+        row += [str(len(trial.intermediate_values))]
+        row += [
+            "" if (spent := each.find(trial)) is None else f"{spent:.1f}"
+            for each in (records.SECONDS, records.CPU_SECONDS)
+        ]
+        rows.append([*row, records.cause(trial) or ""])
+    headings = ["#", "state", spec.study.metric, *(words.HEADINGS.get(n, n) for n in names)]
+    return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption)
+
+
+def published(experiment: Experiment) -> Table | None:
+    """The lab's ten trials beside ours of the same configurations, where there are any."""
+    rows = []
+    tree = experiment.summary.study.spec.space
+    for number, theirs in enumerate(lab.TRIALS):
+        try:
+            kept, _ = tree.trim(theirs.params)
+        except ValueError:  # outside this study's space
+            continue
+        ours = next((runs for runs in experiment.runs if runs.params == kept), None)
+        if ours is not None:
+            mean, losses = ours.value.mean, list(ours.figures(records.AVG_LOSS).values())
+            row = [str(number), words.configuration(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
+            row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
+            rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])
+    headings = ["lab's trial", "configuration", "accuracy, lab", "here", "difference", "avg loss, lab", "here"]
+    return Table(headings, rows, "The lab's published trials, and the same configurations here.") if rows else None
