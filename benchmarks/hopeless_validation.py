@@ -23,9 +23,9 @@ from optuna.trial import TrialState
 from rich import progress
 from scipy import stats
 
-from models import data as datasets
 from models import engines, network
-from models.recipe import ACTIVATIONS, Recipe
+from models.data import fashion_mnist
+from models.recipes import ACTIVATIONS, Recipe
 from search.study import pruners
 from search.training import hopeless
 
@@ -109,7 +109,7 @@ def _start(data_dir: str) -> None:
     global DATA
     os.nice(10)
     torch.set_num_threads(1)
-    DATA = datasets.fashion_mnist(data_dir)
+    DATA = fashion_mnist(data_dir)
 
 
 def _train(job: tuple[Configuration, str]) -> dict[str, Any]:

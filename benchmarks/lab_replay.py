@@ -21,7 +21,7 @@ from rich import progress
 
 from models import network, speed
 from models.engines import reference
-from models.recipe import Recipe
+from models.recipes import Recipe
 from search.study import specs
 
 STUDY = pathlib.Path(__file__).resolve().parent.parent / "studies" / "lab-replay.toml"

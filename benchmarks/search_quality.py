@@ -23,9 +23,9 @@ import optuna
 import torch
 from rich import progress
 
-from models import data as datasets
 from models import engines
-from models.recipe import ACTIVATIONS, Recipe
+from models.data import fashion_mnist
+from models.recipes import ACTIVATIONS, Recipe
 
 RUNS = pathlib.Path(__file__).with_name("search_quality_runs.jsonl")
 LAB = pathlib.Path(__file__).parent.parent / "studies" / "lab.toml"
@@ -61,7 +61,7 @@ def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tu
 def plain(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
     """The same of `study.optimize`, the study in memory."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data, engine = datasets.fashion_mnist(data_dir), engines.load("auto")
+    data, engine = fashion_mnist(data_dir), engines.load("auto")
     ends = []
     started = time.process_time()
 

@@ -10,8 +10,7 @@ import torch
 from safetensors import torch as tensors
 from torch import nn
 
-from models import errors, network
-from models import recipe as recipes
+from models import datasets, errors, network, recipes
 
 FORMAT = "optuna-search-service-1"
 
@@ -49,8 +48,8 @@ def build(
 
 def confusion(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """How often an image of a class (row) was taken for one of another (column): (10, 10) int64."""
-    pairs = labels * recipes.CLASSES + logits.argmax(dim=1)
-    return torch.bincount(pairs, minlength=recipes.CLASSES**2).reshape(recipes.CLASSES, recipes.CLASSES)
+    pairs = labels * datasets.CLASSES + logits.argmax(dim=1)
+    return torch.bincount(pairs, minlength=datasets.CLASSES**2).reshape(datasets.CLASSES, datasets.CLASSES)
 
 
 def dump(model: Classifier) -> bytes:
@@ -73,10 +72,10 @@ def load(path: pathlib.Path) -> Classifier:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except (OSError, safetensors.SafetensorError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise errors.ModelFileError(f"{path} must be a model file of `search export`: {what}") from error
+        raise errors.ModelFileError(f"{path} must be a model file as an export writes it: {what}") from error
     if metadata.get("format") != FORMAT:
         raise errors.ModelFileError(
-            f"{path} must be a model file of `search export` (format {FORMAT}), got {metadata.get('format')!r}"
+            f"{path} must be a model file as an export writes it (format {FORMAT}), got {metadata.get('format')!r}"
         )
     try:
         recipe = recipes.Recipe(**json.loads(metadata.pop("recipe")))

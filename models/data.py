@@ -7,7 +7,7 @@ import numpy
 import torch
 
 from models import sources
-from models.recipe import CLASSES, IMAGE_PIXELS, TRAINING_IMAGES, held_out
+from models.datasets import CLASSES, IMAGE_PIXELS, TRAINING_IMAGES, held_out
 
 HOLDOUT_SEED = 0
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy
 
-from models import data as datasets
-from models import network, recipe
+from models import network, recipes
+from models.data import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class State:
     plain SGD has no momentum, and the order of samples follows from (seed, epoch).
     """
 
-    recipe: recipe.Recipe
+    recipe: recipes.Recipe
     epoch: int
     weights: network.Weights
 
@@ -52,8 +52,8 @@ class Engine(Protocol):
 
     def train(
         self,
-        recipe: recipe.Recipe,
-        data: datasets.Dataset,
+        recipe: recipes.Recipe,
+        data: Dataset,
         resume: State | None = None,
         *,
         tick: Callable[[], None] | None = None,
@@ -69,6 +69,6 @@ class Engine(Protocol):
         """
         ...
 
-    def footprint(self, recipe: recipe.Recipe) -> int:
+    def footprint(self, recipe: recipes.Recipe) -> int:
         """Bytes that a training takes beside the dataset, at most, as an estimate."""
         ...

@@ -23,3 +23,7 @@ class ModelFileError(ModelError):
 
 class PictureError(ModelError):
     """A file is no image that the network can see."""
+
+
+class PictureSizeError(PictureError):
+    """An image has another size than the network's; it can be scaled."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import recipe as recipes
+from models import recipes
 
 # F.gelu's default is the exact form with erf, which is what the lab's nn.GELU() computes.
 ACTIVATIONS = {"ReLU": nn.ReLU, "Sigmoid": nn.Sigmoid, "GELU": nn.GELU}

@@ -5,7 +5,7 @@ from torch import nn
 
 from models import errors
 from models.classifier import Classifier
-from models.recipe import CLASSES, IMAGE_PIXELS
+from models.datasets import CLASSES, IMAGE_PIXELS
 
 OPSET = 20  # the first one with Gelu
 OPERATORS = {nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid", nn.GELU: "Gelu"}
@@ -22,7 +22,7 @@ def dump(model: Classifier) -> bytes:
         from onnx import helper, numpy_helper
     except ImportError as error:
         raise errors.ModelFileError(
-            "--onnx needs the package onnx: pip install 'optuna-search-service[onnx]'"
+            "an ONNX graph needs the package onnx: pip install 'optuna-search-service[onnx]'"
         ) from error
     nodes, weights, flow = [], [], "images"
     for number, layer in enumerate(model.network):

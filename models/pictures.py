@@ -52,9 +52,7 @@ def _check_size(path: pathlib.Path, image: Image.Image, resize: bool) -> None:
             f"{path} must have at most {LARGEST_PIXELS:,} pixels, got {image.width} x {image.height}"
         )
     if not resize and image.size != (SIDE, SIDE):
-        raise errors.PictureError(
-            f"{path} must be {SIDE} x {SIDE} pixels, got {image.width} x {image.height}; --resize scales it"
-        )
+        raise errors.PictureSizeError(f"{path} must be {SIDE} x {SIDE} pixels, got {image.width} x {image.height}")
 
 
 def _grey(image: Image.Image, notes: list[str]) -> Image.Image:

@@ -10,12 +10,12 @@ import numpy
 import torch
 from llvmlite import binding
 
-from models import data as datasets
-from models import engine as interface
+from models.data import Dataset
+from models.engine import Engine
 from models.engines import kernels
 
 
-def of(engine: interface.Engine, data: datasets.Dataset) -> dict[str, str]:
+def of(engine: Engine, data: Dataset) -> dict[str, str]:
     """Where two trainings of one recipe agree in all of this, they agree to the last bit."""
     found = {"engine": engine.name, "device": engine.device, "data": checksum(data), "torch": str(torch.__version__)}
     if engine.device != "cpu":
@@ -27,7 +27,7 @@ def of(engine: interface.Engine, data: datasets.Dataset) -> dict[str, str]:
     return found
 
 
-def checksum(data: datasets.Dataset) -> str:
+def checksum(data: Dataset) -> str:
     """SHA-256 of images and labels, in the order they are trained on and evaluated; its first 16 digits."""
     digest = hashlib.sha256()
     for tensor in (data.train_images, data.train_labels, data.test_images, data.test_labels):

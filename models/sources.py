@@ -49,9 +49,7 @@ def find(root: pathlib.Path) -> Files:
         with filelock.FileLock(root / ".fashion-mnist.lock"):
             return _in_folder(root) or _fetch(root)
     except OSError as error:
-        raise errors.DataError(
-            f"data folder {root} cannot be written ({error}); give another with --data-dir"
-        ) from error
+        raise errors.DataError(f"data folder {root} cannot be written ({error})") from error
 
 
 def load(path: pathlib.Path, name: str) -> numpy.ndarray:
@@ -65,12 +63,12 @@ def load(path: pathlib.Path, name: str) -> numpy.ndarray:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise errors.DataError(f"{path} cannot be read: {error}; delete it or give another --data-dir") from error
+        raise errors.DataError(f"{path} cannot be read: {error}; delete it, or take another data folder") from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5[name]:
         raise errors.DataError(
             f"{path} is not FashionMNIST's {name}: {len(content)} bytes with MD5 {found}, "
-            f"must be {MD5[name]}; it is truncated or foreign: delete it or give another --data-dir"
+            f"must be {MD5[name]}; it is truncated or foreign: delete it, or take another data folder"
         )
     dimensions = content[3]
     shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
@@ -105,7 +103,7 @@ def _fetch(root: pathlib.Path) -> Files:
         return {name: root / RAW / path.name for name, path in files.items()}
     raise errors.DataError(
         f"no FashionMNIST in {root} or {SYSTEM_FOLDER}, and no source has it ({'; '.join(reasons)}): "
-        f"put {', '.join(NAMES)} (or their .gz) into {root / RAW}, or name their folder with --data-dir, "
+        f"put {', '.join(NAMES)} (or their .gz) into {root / RAW}, or take a data folder that has them, "
         f"or install the package {DEBIAN_PACKAGE}"
     )
 

@@ -27,7 +27,7 @@ from conftest import ROOT, Server
 from optuna.trial import FrozenTrial, TrialState
 from rich import progress
 
-from models import data as datasets
+from models.data import fashion_mnist
 from search.ledger import adoptions, orders, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
@@ -339,7 +339,7 @@ def main() -> int:
     parser.add_argument("--data-dir", type=pathlib.Path, default=os.environ.get("SEARCH_DATA", "data"))
     options = vars(parser.parse_args())
     data_dir = pathlib.Path(options.pop("data_dir")).resolve()
-    datasets.fashion_mnist(data_dir)
+    fashion_mnist(data_dir)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a Unix socket's path must be short
     server = Server(folder)
     logs = pathlib.Path(tempfile.mkdtemp(prefix="chaos-"))

@@ -17,7 +17,7 @@ from conftest import ROOT
 
 from models import data, engines
 from models.engines import loops
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 GUARDED = '''
 import ctypes, mmap, sys

@@ -97,7 +97,13 @@ def test_without_any_source_the_ways_are_named(tmp_path: pathlib.Path, monkeypat
     monkeypatch.setitem(sources.FETCHERS, "torchvision's download", sources._from_torchvision)
     with pytest.raises(errors.DataError) as raised:
         data.fashion_mnist(tmp_path / "data")
-    for way in ("FashionMNIST/raw", "--data-dir", "dataset-fashion-mnist", "no network", "no apt-get"):
+    for way in (
+        "FashionMNIST/raw",
+        "take a data folder that has them",
+        "dataset-fashion-mnist",
+        "no network",
+        "no apt-get",
+    ):
         assert way in str(raised.value)
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".fashion-mnist.lock"]
 
@@ -115,9 +121,9 @@ def test_two_workers_fetch_at_once(tmp_path: pathlib.Path, monkeypatch: pytest.M
 
 
 def test_an_unwritable_folder_is_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data folder that cannot be made is an error that names it and the option."""
+    """A data folder that cannot be made is an error that names it; the command line adds its option (test_cli)."""
     monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "nowhere")
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(errors.DataError, match=r"file/data cannot be written .* --data-dir"):
+    with pytest.raises(errors.DataError, match=r"data folder .*file/data cannot be written \("):
         sources.find(blocked / "data")

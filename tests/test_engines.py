@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from models import data, engine, engines, errors, network
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 SMALL = data.synthetic(train=203, test=60)
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine")

@@ -17,10 +17,9 @@ from test_retraining import trained
 from torch import nn
 
 import search
-from models import classifier, network, onnx_graph, pictures
-from models import data as datasets
+from models import classifier, datasets, network, onnx_graph, pictures, recipes
 from models import errors as model_errors
-from models import recipe as recipes
+from models.data import synthetic
 from search import errors
 from search.cli import commands
 from search.exports import model_files, predictions
@@ -30,7 +29,7 @@ from search.training import networks
 
 Make = Callable[..., studies.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 2, "width": 16}
-PROTOTYPES = recipes.CLASS_NAMES["synthetic"]
+PROTOTYPES = datasets.CLASS_NAMES["synthetic"]
 
 
 def small(activation: str = "ReLU", depth: int = 2) -> classifier.Classifier:
@@ -49,7 +48,7 @@ def model_file(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_a_file_gives_the_same_network_back(tmp_path: pathlib.Path, activation: str, depth: int) -> None:
     """Logits to the last bit, the recipe, the class names; and the graph of ONNX agrees in float32."""
-    model, images = small(activation, depth), datasets.synthetic().test_images
+    model, images = small(activation, depth), synthetic().test_images
     path = tmp_path / "model.safetensors"
     path.write_bytes(classifier.dump(model))
     again = classifier.load(path)
@@ -122,7 +121,7 @@ def test_an_image_becomes_grey_pixels_from_0_to_1(tmp_path: pathlib.Path) -> Non
 def test_an_image_of_another_size_is_scaled_where_asked(tmp_path: pathlib.Path) -> None:
     """Its proportions stay, the rest is background; without --resize the size is named."""
     wide = saved(tmp_path / "wide.png", Image.new("L", (560, 280), 255))
-    with pytest.raises(model_errors.PictureError, match="must be 28 x 28 pixels, got 560 x 280; --resize scales it"):
+    with pytest.raises(model_errors.PictureError, match="must be 28 x 28 pixels, got 560 x 280"):
         pictures.read(wide)
     pixels, notes = pictures.read(wide, resize=True)
     rows = pixels.reshape(28, 28).mean(dim=1)
@@ -174,7 +173,7 @@ def test_an_exported_model_is_the_stored_trial(
     assert "this figure may be optimistic: `search confirm quick`" in card
     assert "trained again: the same curve, to the last bit" in card
     assert (tmp_path / "model-confusion.png").read_bytes().startswith(b"\x89PNG")
-    images = datasets.synthetic().test_images
+    images = synthetic().test_images
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert code is not None
     names: dict[str, object] = {"images": images, "nn": nn}
@@ -211,7 +210,7 @@ def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
     code, output = processes.run("export", "quick", "--trial", "99", "--to", "x.safetensors")
     assert (code, "has 8 trials, numbered from 0, got 99" in output) == (2, True)
 
-    images = datasets.synthetic().test_images
+    images = synthetic().test_images
     for number in range(2):
         grey = (images[number].reshape(28, 28) * 255).round().numpy().astype(numpy.uint8)
         saved(folder / f"{number}.png", Image.fromarray(grey))

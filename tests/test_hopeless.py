@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from models import data, engines
-from models.recipe import Recipe
+from models.recipes import Recipe
 from search.training import hopeless
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from models import data, network
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])

@@ -1,7 +1,7 @@
 import pytest
 
 from models import errors
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 
 def test_depth_zero_has_neither_width_nor_activation() -> None:

@@ -10,9 +10,8 @@ from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
 from test_checkpoint import take
 
-from models import data as datasets
-from models import engines, provenance
-from models import recipe as recipes
+from models import engines, provenance, recipes
+from models.data import synthetic
 from search import errors
 from search.ledger import claims, configurations, queues, studies
 from search.storage import databases
@@ -107,7 +106,7 @@ def test_an_untrained_trial_is_refused(opened: databases.Database, make_study: M
 
 def test_owners_of_one_kind_make_one_range() -> None:
     """Epochs are recorded with where they were trained: a range for each engine, in order, over checkpoints too."""
-    data = datasets.synthetic()
+    data = synthetic()
     recipe = recipes.Recipe(0.1, 50, 1, 16, "ReLU", epochs=4)
     one, other = ({"engine": name} for name in ("cpu", "reference"))
     so_far = records.Record()
@@ -133,10 +132,10 @@ def test_batch_losses_are_thinned_by_means() -> None:
 
 def test_the_data_has_a_checksum() -> None:
     """The same set has the same checksum wherever it is; a pixel, a label or the hold-out changes it."""
-    data = datasets.synthetic()
+    data = synthetic()
     engine = engines.load()
-    assert provenance.of(engine, data)["data"] == provenance.checksum(datasets.synthetic())
-    seen = {provenance.checksum(each) for each in (data, data.holdout(), datasets.synthetic(seed=1))}
+    assert provenance.of(engine, data)["data"] == provenance.checksum(synthetic())
+    seen = {provenance.checksum(each) for each in (data, data.holdout(), synthetic(seed=1))}
     data.test_labels[0] += 1
     assert len(seen | {provenance.checksum(data)}) == 4
 

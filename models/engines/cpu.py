@@ -33,9 +33,8 @@ import filelock
 import numpy
 import torch
 
-from models import data as datasets
-from models import engine, errors, network
-from models import recipe as recipes
+from models import datasets, engine, errors, network, recipes
+from models.data import Dataset, order
 from models.engines import loops
 from models.engines.loops import ACTIVITY, ALIGNMENT, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, WEIGHTS, WIDE
 
@@ -58,12 +57,12 @@ class Cpu:
         if device != "cpu":
             raise errors.DeviceError(f"engine 'cpu' trains on the cpu only, got device {device!r}")
         self.device = device
-        self._data: tuple[datasets.Dataset, _Images, _Images] | None = None
+        self._data: tuple[Dataset, _Images, _Images] | None = None
 
     def train(
         self,
         recipe: recipes.Recipe,
-        data: datasets.Dataset,
+        data: Dataset,
         resume: engine.State | None = None,
         *,
         tick: Callable[[], None] | None = None,
@@ -108,7 +107,7 @@ def _compile(kind: numpy.dtype) -> None:
 
     Workers that start together wait for the first: otherwise each would spend the same seconds of all cores.
     """
-    images = _Images(numpy.zeros((2, recipes.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64))
+    images = _Images(numpy.zeros((2, datasets.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64))
     user = os.getuid() if hasattr(os, "getuid") else "all"
     said = threading.Event()
 
@@ -161,7 +160,7 @@ class _Run:
 
     def epoch(self, number: int, tick: Callable[[], None] | None) -> numpy.ndarray:
         """Trains an epoch in chunks; returns the loss of every batch, (steps,) float32."""
-        order = datasets.order(self._recipe.seed, number, len(self._images.labels)).numpy()
+        samples = order(self._recipe.seed, number, len(self._images.labels)).numpy()
         steps = self._recipe.steps_per_epoch(len(self._images.labels))
         losses = numpy.empty(steps, numpy.float32)
         done, chunk = 0, 1
@@ -170,14 +169,14 @@ class _Run:
                 tick()
             started = time.perf_counter()
             until = min(steps, done + chunk)
-            self._steps(order, done, until, losses)
+            self._steps(samples, done, until, losses)
             pace = (time.perf_counter() - started) / (until - done)
             done, chunk = until, max(1, min(2 * chunk, int(CHUNK_SECONDS / max(pace, 1e-9))))
         return losses
 
-    def _steps(self, order: numpy.ndarray, first: int, last: int, losses: numpy.ndarray) -> None:
+    def _steps(self, samples: numpy.ndarray, first: int, last: int, losses: numpy.ndarray) -> None:
         rate = numpy.float32(self._recipe.learning_rate)
-        data = (self._images.pixels, self._images.labels, order, first, last)
+        data = (self._images.pixels, self._images.labels, samples, first, last)
         net = (self._layers, self._weights, self._h, self._slope, self._g)
         if self._recipe.batch_size == 1:
             loops.singles(*data, *net, self._deep, self._index, self._value, losses, rate)

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
 
-from models.recipe import CLASSES
+from models.datasets import CLASSES
 
 LANES = 16
 PANEL = 2 * LANES

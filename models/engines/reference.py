@@ -8,9 +8,8 @@ import numpy
 import torch
 from torch.nn import functional
 
-from models import data as datasets
-from models import engine, errors, network
-from models import recipe as recipes
+from models import engine, errors, network, recipes
+from models.data import Dataset, order
 
 # glibc's mallopt parameters (malloc.h); see keep_freed_memory
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -34,7 +33,7 @@ class Reference:
     def train(
         self,
         recipe: recipes.Recipe,
-        data: datasets.Dataset,
+        data: Dataset,
         resume: engine.State | None = None,
         *,
         tick: Callable[[], None] | None = None,
@@ -44,13 +43,13 @@ class Reference:
         if resume is not None and resume.recipe != recipe:
             raise errors.RecipeError(f"state of {resume.recipe} cannot resume {recipe}")
         net = network.build(recipe, resume.weights if resume else None).to(self.device)
-        here = data.to(self.device)
+        placed = data.to(self.device)
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
-            losses = self._epoch(net, recipe, here, number, tick)
-            loss, accuracy = network.evaluate(net, here.test_images, here.test_labels, recipe.batch_size)
+            losses = self._epoch(net, recipe, placed, number, tick)
+            loss, accuracy = network.evaluate(net, placed.test_images, placed.test_labels, recipe.batch_size)
             train = None
             if train_accuracy:
-                train = network.evaluate(net, here.train_images, here.train_labels, recipe.batch_size)[1]
+                train = network.evaluate(net, placed.train_images, placed.train_labels, recipe.batch_size)[1]
 
             def state(number: int = number) -> engine.State:
                 return engine.State(recipe, number, tuple(p.detach().cpu().clone() for p in net.parameters()))
@@ -66,16 +65,16 @@ class Reference:
         self,
         net: torch.nn.Module,
         recipe: recipes.Recipe,
-        data: datasets.Dataset,
+        data: Dataset,
         number: int,
         tick: Callable[[], None] | None,
     ) -> numpy.ndarray:
         """One pass of SGD over the training images; returns the loss of every batch, (steps,) float32."""
         images, labels = data.train_images, data.train_labels
         optimizer = torch.optim.SGD(net.parameters(), lr=recipe.learning_rate)
-        order = datasets.order(recipe.seed, number, len(images)).to(self.device)
+        samples = order(recipe.seed, number, len(images)).to(self.device)
         losses = torch.empty(recipe.steps_per_epoch(len(images)), device=self.device)
-        for step, batch in enumerate(order.split(recipe.batch_size)):
+        for step, batch in enumerate(samples.split(recipe.batch_size)):
             if tick is not None:
                 tick()
             loss = functional.cross_entropy(net(images[batch]), labels[batch])

@@ -42,6 +42,11 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
     }
 
 
+def how_far(database: databases.Database, summary: summaries.Summary) -> str:
+    """What is done of the budget, and whether anybody does the rest."""
+    return f"{summary.done} of {summary.budget} trials done; {who_does_it(database, summary)}"
+
+
 def who_does_it(database: databases.Database, summary: summaries.Summary) -> str:
     """Whether anybody is there to do what was ordered."""
     name, crew = summary.study.name, rosters.read(database, summary.study.study_id)

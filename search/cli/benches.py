@@ -12,7 +12,7 @@ from search.cli.options import debug_option, json_option, worker_options
 from search.worker.settings import Settings
 
 if TYPE_CHECKING:
-    from models import speed
+    from models import benchmark
 
 COLUMNS = ("batch, depth, width", "ours", "x reference", "x notebook", "GF/s", "of peak")
 WIDTH = 100  # a Markdown table has no line breaks in its cells, whatever the terminal
@@ -33,15 +33,15 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
       search bench
       search bench --rounds 9 --json
     """
-    from models import speed  # torch and torchvision take seconds to import
+    from models import benchmark  # torch and torchvision take seconds to import
 
     columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeRemainingColumn()]
     rows = []
     with progress.Progress(*columns, console=answers.err, transient=True) as bar:
-        task = bar.add_task("measuring", total=(rounds + 1) * (len(speed.SHAPES) + 1))
-        for row in speed.measure(settings.data_dir, rounds, lambda: bar.advance(task)):
+        task = bar.add_task("measuring", total=(rounds + 1) * (len(benchmark.SHAPES) + 1))
+        for row in benchmark.measure(settings.data_dir, rounds, lambda: bar.advance(task)):
             rows.append(row)
-    machine = speed.machine()
+    machine = benchmark.machine()
     if as_json:
         click.echo(json.dumps({"machine": machine, "rounds": rounds, "rows": [_as_json(row) for row in rows]}))
         return
@@ -58,7 +58,7 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
     )
 
 
-def _cells(row: "speed.Row") -> list[str]:
+def _cells(row: "benchmark.Row") -> list[str]:
     shape = f"{row.batch_size}, {row.depth}, {row.width or '-'}"
     ours = statistics.median(row.seconds["cpu"])
     name, taken = (
@@ -69,7 +69,7 @@ def _cells(row: "speed.Row") -> list[str]:
     return [name, taken, *shown, f"{row.gflops:.0f}", f"{100 * row.share_of_peak:.0f} %"]
 
 
-def _as_json(row: "speed.Row") -> dict[str, Any]:
+def _as_json(row: "benchmark.Row") -> dict[str, Any]:
     ratios = {f"x_{side}": [round(ratio, 3) for ratio in row.ratios(side)] for side in ("reference", "notebook")}
     figures = {"gflops": round(row.gflops, 2), "share_of_peak": round(row.share_of_peak, 4)}
     shape = {"what": row.what, "batch_size": row.batch_size, "depth": row.depth, "width": row.width}

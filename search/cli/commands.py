@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from models.errors import ModelError
+from models import errors as models
 from search import errors
 from search.cli import exits
 
@@ -83,6 +83,11 @@ COMMANDS = {
         "Works on a study, as one process, until it is finished. Any number may join and leave at any time.",
     ),
 }
+# Which option mends it: models/ knows nothing of a command line.
+HINTS: dict[type[models.ModelError], str] = {
+    models.DataError: "; --data-dir takes another folder",
+    models.PictureSizeError: "; --resize scales it",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,8 +114,8 @@ def _run(given: list[str]) -> int:
         return _fail(error.format_message(), 2, given)
     except errors.SearchError as error:
         return _fail(str(error), error.exit_code, given)
-    except ModelError as error:
-        return _fail(str(error), 2, given)
+    except models.ModelError as error:
+        return _fail(f"{error}{HINTS.get(type(error), '')}", 2, given)
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:  # `search status | head`

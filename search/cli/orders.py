@@ -5,13 +5,14 @@ import json
 import click
 from optuna.trial import TrialState
 
-from search import errors, words
+from search import api, errors, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
-from search.ledger import orders, queues, studies, summaries
+from search.ledger import orders, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.training import records
+from search.worker import progress
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
 
@@ -110,7 +111,7 @@ def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_
     if count:
         then = f"{words.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
     if state is orders.StudyState.ACTIVE:
-        then = f"{summary.done} of {summary.budget} trials done; {answers.who_does_it(database, summary)}"
+        then = answers.how_far(database, summary)
     click.echo(f"study {study.name!r} is {state}: {then}")
 
 
@@ -142,30 +143,26 @@ def enqueue(
     database = databases.open_existing(storage)
     study = studies.load(database, name)
     kept, dropped = _configuration(study, settings) if trial is None else (_params_of(database, study, trial), {})
-    numbers = (
-        [queues.enqueue(database, study, kept)] if repeats is None else queues.repeat(database, study, kept, repeats)
-    )
+    numbers = api.enqueue(name, kept, repeats=repeats, storage=database)
     if dropped:
-        answers.err.print(
-            f"note: {' and '.join(dropped)} dropped: they do not exist beside {kept}", markup=False, highlight=False
-        )
+        progress.note(f"{' and '.join(dropped)} dropped: they do not exist beside {kept}")
     summary = summaries.summary(database, study)
     if as_json:
         click.echo(
             json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(database, summary)})
         )
         return
-    who = f"trial {numbers[0]} waits" if len(numbers) == 1 else f"trials {' and '.join(map(str, numbers))} wait"
-    click.echo(
-        f"study {study.name!r}: {who} with {kept}; {summary.done} of {summary.budget} trials done; "
-        f"{answers.who_does_it(database, summary)}"
-    )
+    click.echo(f"study {study.name!r}: {_waiting(numbers)} with {kept}; {answers.how_far(database, summary)}")
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
         click.echo(
             f"the budget is given out: `search extend {study.name} --trials {len(numbers)}` makes room for "
             f"{'it' if len(numbers) == 1 else 'them'}"
         )
+
+
+def _waiting(numbers: list[int]) -> str:
+    return f"trial {numbers[0]} waits" if len(numbers) == 1 else f"trials {' and '.join(map(str, numbers))} wait"
 
 
 def _params_of(database: databases.Database, study: studies.Study, number: int) -> spaces.Params:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from prometheus_client import core, registry
 
-from models import recipe
+from models import datasets
 from search.ledger import rosters, studies, summaries
 from search.storage import histories
 from search.storage.databases import Database
@@ -110,5 +110,5 @@ def _images(study: studies.Study) -> int | None:
     training = study.spec.training
     if training is None:
         return None
-    images = recipe.TRAINING_IMAGES[training.dataset]
-    return images - recipe.held_out(images) if training.evaluate_on == "validation" else images
+    images = datasets.TRAINING_IMAGES[training.dataset]
+    return images - datasets.held_out(images) if training.evaluate_on == "validation" else images

@@ -8,8 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from torch.nn import functional
 
-from models import classifier, onnx_graph
-from models import recipe as recipes
+from models import classifier, datasets, onnx_graph
 from search import errors, files
 from search.exports import cards
 from search.ledger import studies, summaries
@@ -117,7 +116,7 @@ def export(
     replay, weights = replays.retrain(choice.trial, objective, on_epoch)
     recipe, data = objective.recipe(choice.trial.params, records.repeat_of(choice.trial)), objective.whole
     about = {"study": choice.study.name, "trial": str(choice.trial.number), "dataset": data.name}
-    model = classifier.build(recipe, weights, recipes.CLASS_NAMES[data.name], about)
+    model = classifier.build(recipe, weights, datasets.CLASS_NAMES[data.name], about)
     logits = model.logits(data.test_images)
     facts = cards.Facts(
         study=choice.study.name,

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from models import classifier, pictures
-from models import data as datasets
+from models.data import fashion_mnist, synthetic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +67,7 @@ def of_test_set(model: pathlib.Path, data_dir: pathlib.Path) -> Tested:
         models.errors.DataError: the dataset is not to be had.
     """
     loaded = classifier.load(model)
-    synthetic = loaded.about.get("dataset") == "synthetic"
-    data = datasets.synthetic() if synthetic else datasets.fashion_mnist(data_dir)
+    data = synthetic() if loaded.about.get("dataset") == "synthetic" else fashion_mnist(data_dir)
     logits = loaded.logits(data.test_images)
     matrix = classifier.confusion(logits, data.test_labels)
     recalls = (matrix.diagonal() / matrix.sum(dim=1).clamp(min=1)).tolist()

@@ -18,8 +18,8 @@ STALL_LIMIT = 3
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
     """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `take`."""
-    running = database.read(lambda connection: running(connection, study.study_id, own))
-    watch.look(running, time.monotonic(), database.interruptions)
+    seen = database.read(lambda connection: running(connection, study.study_id, own))
+    watch.look(seen, time.monotonic(), database.interruptions)
 
 
 def _claim_row() -> sqlalchemy.Select[Any]:

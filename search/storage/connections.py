@@ -54,15 +54,7 @@ def connect(url: str) -> optuna.storages.RDBStorage:
     probe, storage = sqlalchemy.create_engine(url, **kwargs), storages.Storage(url, kwargs)
     try:
         if not storages.is_current(probe) or _missing_column(probe) is not None:
-            # create_all and alembic's stamp are not atomic: two first workers would collide
-            with _schema_lock(probe):
-                storage.prepare()
-                schema.ours.create_all(storage.engine)
-            if (missing := _missing_column(storage.engine)) is not None:
-                raise errors.InputError(
-                    f"--storage {addresses.hide_password(url)}: table {missing.table.name} has no column "
-                    f"{missing.name}: it was made by an older version; take another file or database for new studies"
-                )
+            _prepare(storage, probe)
     except RuntimeError as error:  # Optuna's word for a schema of another version
         raise errors.InputError(f"--storage {addresses.hide_password(url)}: {error}") from error
     except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
@@ -78,6 +70,18 @@ def connect(url: str) -> optuna.storages.RDBStorage:
     # SQLite's log goes back into its file when the last connection is closed
     weakref.finalize(storage, storage.engine.dispose)
     return storage
+
+
+def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:
+    # create_all and alembic's stamp are not atomic: two first workers would collide
+    with _schema_lock(probe):
+        storage.prepare()
+        schema.ours.create_all(storage.engine)
+    if (missing := _missing_column(storage.engine)) is not None:
+        raise errors.InputError(
+            f"--storage {addresses.hide_password(storage.url)}: table {missing.table.name} has no column "
+            f"{missing.name}: it was made by an older version; take another file or database for new studies"
+        )
 
 
 def _missing_column(engine: sqlalchemy.Engine) -> "sqlalchemy.Column[Any] | None":

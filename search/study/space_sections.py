@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pydantic
 from optuna import distributions
 
-from models.recipe import ACTIVATIONS
+from models.recipes import ACTIVATIONS
 from search import errors
 from search.space import parameters, spaces
 from search.study import validation

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import data as datasets
-from models import engine, network
-from models import recipe as recipes
+from models import engine, network, recipes
+from models.data import Dataset
 
 PROBE_IMAGES = 2_048
 # Log-growth of the spread, over all epochs that are left, below which a network is given up: where growth feeds on
@@ -31,7 +30,7 @@ class Hopeless:
         memory: what the rule knew when the training was interrupted, in place of `before`.
     """
 
-    def __init__(self, recipe: recipes.Recipe, data: datasets.Dataset, memory: list[Any] | None = None) -> None:
+    def __init__(self, recipe: recipes.Recipe, data: Dataset, memory: list[Any] | None = None) -> None:
         self._recipe = recipe
         self._images = data.train_images[:PROBE_IMAGES]
         self._labels = data.train_labels[:PROBE_IMAGES]

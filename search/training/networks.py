@@ -6,10 +6,9 @@ import numpy
 import torch
 from optuna.trial import TrialState
 
-from models import data as datasets
-from models import engine as interface
-from models import engines, provenance
-from models import recipe as recipes
+from models import engines, provenance, recipes
+from models.data import fashion_mnist, synthetic
+from models.engine import State
 from search.space import spaces
 from search.study import specs
 from search.training import hopeless, objectives, records
@@ -34,7 +33,7 @@ class NetworkObjective:
         torch.set_num_threads(1)  # the same numbers everywhere, and one worker per core
         self._spec, self._training = spec, spec.training
         self._engine = engines.load(engine or self._training.engine, device)
-        data = datasets.fashion_mnist(data_dir) if self._training.dataset == "fashion-mnist" else datasets.synthetic()
+        data = fashion_mnist(data_dir) if self._training.dataset == "fashion-mnist" else synthetic()
         whole = data
         if self._training.evaluate_on == "validation":
             data = data.holdout()
@@ -48,7 +47,7 @@ class NetworkObjective:
         record, resume = records.Record(), None
         if saved:
             record = records.Record.after(saved.values, saved.history)
-            resume = interface.State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
+            resume = State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
         judge = hopeless.Hopeless(recipe, self._data, record.memory) if self._spec.pruning.hopeless else None
         # what an earlier owner found, or would have looked for, before it ended
         record.reason = (record.reason or trial.should_prune()) if saved else judge.before() if judge else None

@@ -4,33 +4,9 @@ import dataclasses
 import itertools
 import math
 
-from models import errors
+from models import datasets, errors
 
 ACTIVATIONS = ("ReLU", "Sigmoid", "GELU")
-IMAGE_PIXELS = 784
-CLASSES = 10
-CLASS_NAMES = {
-    "fashion-mnist": (
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ),
-    "synthetic": tuple(f"prototype {number}" for number in range(CLASSES)),
-}
-TRAINING_IMAGES = {"fashion-mnist": 60_000, "synthetic": 600}
-HOLDOUT_IMAGES = 10_000
-
-
-def held_out(images: int) -> int:
-    """How many of the training images a validation set takes: a sixth, 10,000 of FashionMNIST's 60,000."""
-    return min(HOLDOUT_IMAGES, images // 6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +50,7 @@ class Recipe:
     def layer_sizes(self) -> tuple[int, ...]:
         """Units of each layer from the image to the classes: `depth + 2` numbers."""
         hidden = () if self.width is None else (self.width,) * self.depth
-        return (IMAGE_PIXELS, *hidden, CLASSES)
+        return (datasets.IMAGE_PIXELS, *hidden, datasets.CLASSES)
 
     @property
     def weights(self) -> int:

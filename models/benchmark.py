@@ -18,10 +18,10 @@ import torch
 import torchvision
 from torch.nn import functional
 
-from models import data as datasets
 from models import engine, engines, network, sources
+from models.data import Dataset, fashion_mnist
 from models.engines import kernels, reference
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 # batch size, depth, width: what the lab trains, from the smallest step to the largest
 SHAPES: list[tuple[int, int, int | None]] = [
@@ -131,7 +131,7 @@ def measure(data_dir: pathlib.Path, rounds: int, on_round: Callable[[], None]) -
     """
     torch.set_num_threads(1)
     reference.keep_freed_memory()
-    data = datasets.fashion_mnist(data_dir)
+    data = fashion_mnist(data_dir)
     with torchvision_layout(data_dir) as folder:
         notebook = Notebook(folder)
         for shape in SHAPES:
@@ -215,7 +215,7 @@ def _notebook_step(notebook: Notebook, recipe: Recipe) -> float:
     return clock.step_seconds
 
 
-def _autograd_step(recipe: Recipe, data: datasets.Dataset) -> float:
+def _autograd_step(recipe: Recipe, data: Dataset) -> float:
     clock = _Clock()
     with contextlib.suppress(_Enough):
         _one_epoch(engines.load("reference"), recipe, data, clock)
@@ -225,7 +225,7 @@ def _autograd_step(recipe: Recipe, data: datasets.Dataset) -> float:
 class _OurStep:
     """CPU seconds of a step over as large a part of an epoch as a second has room for, its start and end included."""
 
-    def __init__(self, recipe: Recipe, data: datasets.Dataset) -> None:
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self._recipe, self._data, self._engine = recipe, data, engines.load("cpu")
         self._part = _part(data, 8 * recipe.batch_size, 1)
         _one_epoch(self._engine, recipe, self._part)
@@ -240,7 +240,7 @@ class _OurStep:
             _one_epoch(self._engine, self._recipe, self._part)  # its first sight of the images is no part of a step
 
 
-def _part(data: datasets.Dataset, train: int, test: int) -> datasets.Dataset:
+def _part(data: Dataset, train: int, test: int) -> Dataset:
     return dataclasses.replace(
         data,
         train_images=data.train_images[:train],
@@ -250,9 +250,7 @@ def _part(data: datasets.Dataset, train: int, test: int) -> datasets.Dataset:
     )
 
 
-def _one_epoch(
-    device: engine.Engine, recipe: Recipe, data: datasets.Dataset, tick: Callable[[], None] | None = None
-) -> None:
+def _one_epoch(device: engine.Engine, recipe: Recipe, data: Dataset, tick: Callable[[], None] | None = None) -> None:
     next(iter(device.train(recipe, data, tick=tick)))
 
 
