@@ -97,9 +97,9 @@ class Chaos:
         self._plan, self._server, self._data_dir, self._folder = plan, server, data_dir, folder
         self._random = random.Random(plan.seed)
         self._url = server.new_database()
-        self._store = databases.Database(self._url)
+        self._database = databases.Database(self._url)
         text = STUDY.format(seed=plan.seed, trials=plan.trials)
-        self._study = studies.create(self._store, specs.parse(text, "chaos.toml"))
+        self._study = studies.create(self._database, specs.parse(text, "chaos.toml"))
         self._workers: list[subprocess.Popen[bytes]] = []
         self._started = 0
         self._faults: list[str] = []
@@ -112,12 +112,12 @@ class Chaos:
             for _ in range(self._plan.workers):
                 self._start()
             while True:
-                summary = summaries.summary(self._store, self._study)
+                summary = summaries.summary(self._database, self._study)
                 tick(summary.done, summary.budget)
                 if summary.done >= summary.budget and self._is_enough:
                     break
                 if summary.done > 0.9 * summary.budget and not self._is_enough:
-                    orders.extend(self._store, self._study.study_id, add=max(5, self._plan.trials // 10))
+                    orders.extend(self._database, self._study.study_id, add=max(5, self._plan.trials // 10))
                 if time.monotonic() - started > LIMIT_SECONDS:
                     self._faults.append("it takes too long")
                     break
@@ -166,16 +166,16 @@ class Chaos:
     def _kill(self) -> None:
         """SIGKILL for a worker in the middle of a trial."""
         mine = {worker.pid: worker for worker in self._workers}
-        running = self._store.read(lambda connection: adoptions.running(connection, self._study.study_id))
+        running = self._database.read(lambda connection: adoptions.running(connection, self._study.study_id))
         # once more, and the trial would rightly count as one that kills its workers
         doomed = sqlalchemy.select(schema.claims.c.trial_id).where(schema.claims.c.stalls >= adoptions.STALL_LIMIT - 1)
-        last_try = set(self._store.read(lambda connection: connection.execute(doomed).scalars().all()))
+        last_try = set(self._database.read(lambda connection: connection.execute(doomed).scalars().all()))
         spared = {seen.worker.pid for seen in running if seen.trial_id in last_try}  # with all of their slots
         if victims := [seen for seen in running if seen.worker.pid in mine and seen.worker.pid not in spared]:
             victim = self._random.choice(victims)
             mine[victim.worker.pid].kill()
             mine[victim.worker.pid].wait()
-            now = self._store.read(lambda connection: adoptions.running(connection, self._study.study_id))
+            now = self._database.read(lambda connection: adoptions.running(connection, self._study.study_id))
             # it may have ended its trial in between
             self._kills += any((s.trial_id, s.owner) == (victim.trial_id, victim.owner) for s in now)
 
@@ -192,7 +192,7 @@ class Chaos:
                 self._faults.append(f"a worker ended with code {code} on SIGTERM")
 
     def _count(self, seconds: float) -> Report:
-        summary = summaries.summary(self._store, self._study)
+        summary = summaries.summary(self._database, self._study)
         finished = [trial for trial in summary.trials if trial.state in summaries.COUNTED]
         expect = self._expect
         expect(len(finished) == summary.budget, f"{len(finished)} trials finished, the budget is {summary.budget}")
@@ -201,7 +201,7 @@ class Chaos:
         keys = [self._study.spec.space.key(trial.params) for trial in finished]
         expect(len(set(keys)) == len(keys), f"{len(keys) - len(set(keys))} configurations came twice")
         count = sqlalchemy.func.count()
-        rows = self._store.read(
+        rows = self._database.read(
             lambda c: {t.name: c.execute(sqlalchemy.select(count).select_from(t)).scalar_one() for t in LEFT_OVER}
         )
         expect(rows["search_checkpoints"] == 0, f"{rows['search_checkpoints']} checkpoints are left")
@@ -213,7 +213,7 @@ class Chaos:
         expect("Traceback" not in logs, "a worker's log has a traceback")
         expect(logs.count("event=adopted") > 0, "no trial was adopted")
         replayed = self._replay(finished)
-        self._store.close()
+        self._database.close()
         return Report(
             budget=summary.budget,
             states={state.name: summary.count(state) for state in TrialState},

@@ -24,7 +24,7 @@ import ctypes, mmap, sys
 import numpy, torch
 from models import data, engines
 from models.engines import cpu
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 libc = ctypes.CDLL(None, use_errno=True)
 PAGE = mmap.PAGESIZE
@@ -87,7 +87,7 @@ import numpy, torch
 from llvmlite import binding
 from models import data, engines
 from models.engines import kernels, loops
-from models.recipe import Recipe
+from models.recipes import Recipe
 
 assert (kernels.TILE_ROWS, kernels.TILE_VECTORS) == (4, 1), "the tile of AVX-512 needs its 32 registers"
 small = data.synthetic(train=101, test=20)
@@ -136,7 +136,7 @@ import logging
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from models import data, engines
 from models.engines import cpu, loops
-from models.recipe import Recipe
+from models.recipes import Recipe
 cpu.ANNOUNCED_SECONDS = 0.5
 next(iter(engines.load("cpu").train(Recipe(0.01, 3, 1, 8, "ReLU", epochs=1), data.synthetic(train=20, test=5))))
 print(sum(loops.batches.stats.cache_hits.values()), sum(loops.batches.stats.cache_misses.values()))

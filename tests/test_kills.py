@@ -18,7 +18,9 @@ pytestmark = pytest.mark.slow
 # what the worker does until it kills itself, in the words of the issue
 KILLER = """
 import os, signal, sys
-from search import checkpoint, claims, cli, configurations, owned
+from search import cli
+from search.ledger import checkpoints, claims, configurations
+from search.worker import ownership
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -40,9 +42,9 @@ POINTS = {
     "between the claim and the first beat": lambda: before(configurations, "configure"),
     "while sampling": lambda: before(configurations, "assign"),
     "after its configuration is reserved": lambda: after(configurations, "assign"),
-    "in the first epoch": lambda: after(owned.OwnedTrial, "tick", 2),
-    "while writing a checkpoint": lambda: after(checkpoint, "save", 2),
-    "between a report and the next epoch": lambda: after(owned.OwnedTrial, "report", 2),
+    "in the first epoch": lambda: after(ownership.OwnedTrial, "check_stop", 2),
+    "while writing a checkpoint": lambda: after(checkpoints, "save", 2),
+    "between a report and the next epoch": lambda: after(ownership.OwnedTrial, "report", 2),
     "before the tell": lambda: before(claims, "tell"),
     "between the tell and its acknowledgement": lambda: after(claims, "tell"),
 }

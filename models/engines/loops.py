@@ -20,7 +20,7 @@ import numpy
 from models.engines import kernels
 
 # Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
-KERNELS = "b2f6f03eddcb5fde"
+KERNELS = "6654aec83a0cb96d"
 
 
 def _has_cache() -> bool:
