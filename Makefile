@@ -27,7 +27,7 @@ bench: $(VENV)/.installed
 	$(BIN)/search bench
 
 chaos: $(VENV)/.installed-dev
-	$(BIN)/python tests/chaos.py
+	$(BIN)/python tests/whole/chaos.py
 
 # containers read the file as a user of their own: the folder keeps others on this machine out
 secrets:

@@ -1,6 +1,6 @@
 """A weekend in minutes: real workers on the real dataset, killed and cut off from Postgres at seeded random moments.
 
-    python tests/chaos.py                 # 200 trials, 6 workers of 1 or 3 slots, 40 kills inside trials, 10 outages
+    python tests/whole/chaos.py                 # 200 trials, 6 workers of 1 or 3 slots, 40 kills, 10 outages
 
 Afterwards the study is counted: exactly the budget, every trial finished once, every value that of an undisturbed
 training, no configuration twice, nothing left over.
@@ -23,9 +23,12 @@ from collections.abc import Callable, Iterator
 
 import psycopg2
 import sqlalchemy
-from conftest import ROOT, Server
 from optuna.trial import FrozenTrial, TrialState
 from rich import progress
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from conftest import ROOT, Server
 
 from models.data import fashion_mnist
 from search.ledger import adoptions, orders, studies, summaries

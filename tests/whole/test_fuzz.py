@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import sqlalchemy
 from conftest import ROOT, quick_text
+from doors import HASH, ask_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.storages._rdb import models as optuna_models
-from test_checkpoint import SAVED, take
-from test_dashboard import HASH, ask_bytes
+from trials import SAVED
+from trials import claim as take
 
 from search import cli, errors
 from search.dashboard import servers

@@ -2,11 +2,12 @@ import pathlib
 
 import optuna
 import pytest
+from conftest import ROOT
 
 from search import errors
 from search.study import specs
 
-STUDIES = pathlib.Path(__file__).parent.parent / "studies"
+STUDIES = ROOT / "studies"
 LAB = (STUDIES / "lab.toml").read_text()
 BRANCH = ', when = "depth > 0" }'
 ENQUEUE = "trials = 10\n[[enqueue]]\n"

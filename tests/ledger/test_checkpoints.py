@@ -4,7 +4,6 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -12,24 +11,15 @@ import pytest
 import sqlalchemy
 from conftest import Processes, quick_text
 from optuna.trial import FrozenTrial, TrialState
+from trials import SAVED, WEIGHTS, Make
+from trials import claim as take
 
 from models import data, engines, network
 from search import errors
-from search.ledger import allocations, checkpoints, claims, configurations, presence, studies
+from search.ledger import checkpoints, claims, configurations, studies
 from search.storage import databases, schema
 from search.training import networks, objectives
 from search.worker import ownership
-
-Make = Callable[..., studies.Study]
-GONE = presence.Identity("gone", "elsewhere", 1, 1.0)
-WEIGHTS = (numpy.arange(6, dtype=numpy.float32).reshape(2, 3), numpy.float32([0.5, -0.0, 1e-40]))
-SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
-
-
-def take(database: databases.Database, study: studies.Study) -> claims.Claim:
-    claim = allocations.take(database, study, GONE, presence.Watch(0.3))
-    assert isinstance(claim, claims.Claim)
-    return claim
 
 
 def rows(database: databases.Database) -> int:

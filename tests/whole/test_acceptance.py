@@ -7,16 +7,15 @@ import pathlib
 import re
 import signal
 import sqlite3
-import subprocess
 import time
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
+from processes import PATIENCE_SECONDS, ends, until
+from trials import Make
 
 from search import errors
 from search.ledger import adoptions, orders, presence, queues, studies, summaries
@@ -25,21 +24,9 @@ from search.study import specs
 
 pytestmark = pytest.mark.slow
 
-Make = Callable[..., studies.Study]
-PATIENCE_SECONDS = 150
-EXPECTED_CODES = (0, 130, -signal.SIGKILL)
-
 
 # what a study ends with; what was enqueued beyond its budget may wait still
 ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
-
-
-def until(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-    """Waits for something to become true."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def in_training(database: databases.Database, study: studies.Study) -> list[presence.Sighting]:
@@ -54,16 +41,6 @@ def in_training(database: databases.Database, study: studies.Study) -> list[pres
 def adopted(database: databases.Database, study: studies.Study) -> int:
     rows = database.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.generation)).scalars().all())
     return sum(generation - 1 for generation in rows)
-
-
-def ends(processes: list[subprocess.Popen[str]], seconds: float = PATIENCE_SECONDS) -> list[int]:
-    """Exit codes; negative for a signal. What a worker said that crashed is shown."""
-    deadline = time.monotonic() + seconds
-    codes = [process.wait(max(1, deadline - time.monotonic())) for process in processes]
-    for process, code in zip(processes, codes, strict=True):
-        if code not in EXPECTED_CODES and process.stdout:
-            warnings.warn(f"process {process.pid} ended with {code}: {process.stdout.read()}", stacklevel=2)
-    return codes
 
 
 def finished(database: databases.Database, study: studies.Study) -> int:

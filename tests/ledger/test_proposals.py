@@ -1,11 +1,10 @@
-import pathlib
 import re
 from collections.abc import Callable
 
 import numpy
 import optuna
 import pytest
-from conftest import quick_text
+from conftest import ROOT, quick_text
 from optuna import distributions
 
 from search import errors
@@ -14,7 +13,7 @@ from search.space import candidates, parameters, spaces
 from search.storage import databases
 from search.study import specs
 
-LAB = specs.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
+LAB = specs.load(ROOT / "studies" / "lab.toml").space
 NUMBERS = spaces.Space.arrange(
     {
         "learning_rate": parameters.Parameter("learning_rate", distributions.FloatDistribution(1e-4, 0.1, log=True)),

@@ -235,7 +235,7 @@ def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quic
 @pytest.mark.slow
 def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     """`work --stay` goes on when the study is extended, without being started again."""
-    from test_acceptance import until
+    from processes import until
 
     from search.ledger import studies, summaries
     from search.storage import databases

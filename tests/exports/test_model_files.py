@@ -13,8 +13,8 @@ import torch
 from click.testing import CliRunner
 from conftest import Processes, quick_text
 from PIL import Image
-from test_retraining import trained
 from torch import nn
+from trials import trained
 
 import search
 from models import classifier, datasets, network, onnx_graph, pictures, recipes

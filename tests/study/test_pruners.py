@@ -10,7 +10,7 @@ import optuna
 import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
-from test_claims import take
+from trials import take
 
 from search import errors
 from search.ledger import claims, studies, summaries

@@ -2,7 +2,7 @@
 
 A machine where Docker and compose v2 answer (a developer's laptop) is used as it is. Where they do not, and we are
 root on a Debian that apt can add to (CI), Docker is installed and started in a folder of the test's own; where no
-registry can be reached, the images that the project names are made from Debian packages (tests/stand_ins).
+registry can be reached, the images that the project names are made from Debian packages (tests/whole/stand_ins).
 
     SEARCH_TEST_ENGINE_DIR=FOLDER    keeps the images there for the next run, which then starts in seconds
     SEARCH_REQUIRE_CONTAINERS=1      fails where there is no engine, instead of skipping (as CI=1 does)

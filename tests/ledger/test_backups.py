@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
-from test_checkpoint import GONE, SAVED, take
+from trials import GONE, SAVED
+from trials import claim as take
 
 from search import errors
 from search.ledger import (

@@ -1,13 +1,13 @@
 import itertools
-import pathlib
 
 import pytest
+from conftest import ROOT
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.space import parameters, spaces
 from search.study import specs
 
-LAB = specs.load(pathlib.Path(__file__).parent.parent / "studies" / "lab.toml").space
+LAB = specs.load(ROOT / "studies" / "lab.toml").space
 
 
 def tree(**parameters: parameters.Parameter) -> spaces.Space:

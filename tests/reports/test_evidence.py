@@ -1,20 +1,18 @@
 """Intervals, differences over seeds, and what kind of experiment a study is."""
 
 import math
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import optuna
 import pytest
+from conftest import ROOT
 from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger import orders, studies, summaries
 from search.reports import evidence, takeaways, verdicts
 from search.study import specs
 from search.training import records
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def trial(spec: specs.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any) -> FrozenTrial:

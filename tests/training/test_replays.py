@@ -2,13 +2,13 @@
 
 import json
 import pathlib
-from collections.abc import Callable
 
 import numpy
 import pytest
 from conftest import Processes, quick_text
-from optuna.trial import FrozenTrial, TrialState
-from test_checkpoint import take
+from optuna.trial import TrialState
+from trials import Make, trained
+from trials import claim as take
 
 from models import engines, provenance, recipes
 from models.data import synthetic
@@ -16,22 +16,8 @@ from search import errors
 from search.ledger import claims, configurations, queues, studies
 from search.storage import databases
 from search.training import networks, records, replays
-from search.worker import ownership
 
-Make = Callable[..., studies.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
-
-
-def trained(database: databases.Database, study: studies.Study, engine: str = "cpu") -> FrozenTrial:
-    """The next trial, trained and told by its objective."""
-    import threading
-
-    claim = take(database, study)
-    trial = ownership.OwnedTrial(database, study, claim, threading.Event())
-    trial.begin(configurations.configure(database, study, claim, database.history(study.study_id)))
-    result = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)(trial)
-    trial.tell(result.state, result.value, result.attrs)
-    return database.optuna.get_trial(claim.trial_id)
 
 
 def train(study: studies.Study, engine: str = "cpu") -> networks.NetworkObjective:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from optuna.trial import TrialState
-from test_claims import GONE, ME, Clock, take
+from trials import GONE, ME, Clock, take
 
 from search import errors
 from search.ledger import adoptions, allocations, claims, orders, presence, queues, studies, summaries

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Processes
 from optuna.trial import FrozenTrial, TrialState
-from test_acceptance import ends, until
+from processes import ends, until
 
 from search import cli, errors
 from search.ledger import studies, summaries

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 
 import pytest
-from test_claims import GONE, take
+from trials import GONE, take
 
 from search import errors
 from search.ledger import presence, rosters, studies

@@ -11,45 +11,22 @@ import socket
 import subprocess
 import threading
 import time
-import wsgiref.util
-from collections.abc import Callable
-from typing import Any
 
 import numpy
 import pytest
 from conftest import Processes, Server, quick_text
+from doors import HASH, PASSWORD, ask, ask_bytes
 from matplotlib import image
 from optuna.trial import TrialState
 from playwright import sync_api
+from trials import Make
 
 from search.dashboard import curves, metrics, servers
 from search.ledger import allocations, claims, configurations, presence, queues, studies
 from search.storage import databases
 from search.study import notes, specs
 
-Make = Callable[..., studies.Study]
-PASSWORD = "to write"  # noqa: S105
-HASH = servers.hash_password(PASSWORD)
 ME = presence.Identity.this()
-
-
-def ask(door: servers.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, str]:
-    """The door's answer to a request: status and text."""
-    status, out = ask_bytes(door, path, method, body, **headers)
-    return status, out.decode()
-
-
-def ask_bytes(
-    door: servers.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str
-) -> tuple[int, bytes]:
-    path, _, query = path.partition("?")
-    environ: dict[str, Any] = {"HTTP_HOST": "localhost:8080", "REQUEST_METHOD": method, "PATH_INFO": path}
-    environ |= {"QUERY_STRING": query, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
-    environ |= {"CONTENT_TYPE": "application/json"} | headers
-    wsgiref.util.setup_testing_defaults(environ)
-    seen: list[str] = []
-    answer = b"".join(door(environ, lambda status, headers, *more: seen.append(status)))
-    return int(seen[0].split()[0]), answer
 
 
 def basic(password: str) -> str:

@@ -1,0 +1,98 @@
+"""How an orphan is adopted, once, and how often in vain."""
+
+import optuna
+from optuna.trial import TrialState
+from trials import GONE, PARAMS, Clock, Make, state, take
+
+from search.ledger import allocations, claims, configurations, queues, summaries
+from search.storage import databases
+
+
+def test_an_orphan_is_adopted_before_anything_else(opened: databases.Database, make_study: Make) -> None:
+    """A trial whose owner fell silent goes on under its number, with its parameters, its stored steps cleared."""
+    study = make_study(trials=5)
+    claim = take(opened, study, GONE)
+    params = configurations.configure(opened, study, claim, opened.history(study.study_id))
+    claims.report(opened, claim, {1: 0.3}, 12.0, {})
+    queues.enqueue(opened, study, {**PARAMS, "batch_size": 99})
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
+    assert (adopted.number, adopted.how) == (claim.number, "adopted")
+    assert adopted.params == params
+    assert adopted.generation == claim.generation + 1
+    assert adopted.seconds == 12.0
+    assert state(opened, study, 0).intermediate_values == {}
+    assert take(opened, study).number == 1  # the enqueued one, then new ones
+    assert len(summaries.summary(opened, study).trials) == 2
+
+
+def test_a_beat_in_time_prevents_adoption(opened: databases.Database, make_study: Make) -> None:
+    """An owner that beats between the observer's last look and its claim keeps the trial."""
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
+    clock = Clock(opened, study)
+    assert claims.beat(opened, [(claim, None)]) == []
+    assert take(opened, study, watch=clock.watch) is allocations.NoTrial.WAIT
+
+
+def test_an_orphan_is_adopted_once(opened: databases.Database, make_study: Make) -> None:
+    """Two observers that both saw it silent: one gets it, the other waits."""
+    study = make_study(trials=1)
+    take(opened, study, GONE)
+    first, second = Clock(opened, study), Clock(opened, study)
+    assert take(opened, study, watch=first.watch).how == "adopted"
+    assert take(opened, study, watch=second.watch) is allocations.NoTrial.WAIT
+
+
+def test_three_dead_owners_in_a_row_fail_the_trial(opened: databases.Database, make_study: Make) -> None:
+    """What kills its worker three times without an epoch is FAIL with its reason; the next trial is new."""
+    study = make_study(trials=1)
+    take(opened, study, GONE)
+    for _ in range(2):
+        assert take(opened, study, GONE, Clock(opened, study).watch).how == "adopted"
+    following = take(opened, study, GONE, Clock(opened, study).watch)
+    assert (following.number, following.how) == (1, "created")
+    assert state(opened, study, 0).state == TrialState.FAIL
+    assert "died 3 times in a row" in state(opened, study, 0).user_attrs["reason"]
+
+
+def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: databases.Database, make_study: Make) -> None:
+    """An owner that got further than any before starts the count again; nor does a hand-over count."""
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
+    for step in range(1, 5):
+        claims.report(opened, claim, {step: 0.5}, 1.0, {})
+        claim = take(opened, study, GONE, Clock(opened, study).watch)
+        assert claim.how == "adopted"
+    for _ in range(4):
+        claims.hand_over(opened, claim)
+        claim = take(opened, study, GONE)
+        assert claim.how == "waiting"
+    assert claim.number == 0
+
+
+def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(
+    opened: databases.Database, make_study: Make
+) -> None:
+    """Epochs that an earlier owner had finished too are no progress: the fourth owner to die there was the last."""
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
+    for _ in range(4):
+        assert (claim.number, state(opened, study, 0).state) == (0, TrialState.RUNNING)
+        claims.report(opened, claim, {1: 0.5}, 1.0, {})
+        claim = take(opened, study, GONE, Clock(opened, study).watch)
+    assert (claim.number, claim.how) == (1, "created")
+    assert state(opened, study, 0).state == TrialState.FAIL
+    assert "without getting further" in state(opened, study, 0).user_attrs["reason"]
+
+
+def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
+    opened: databases.Database, make_study: Make, url: str
+) -> None:
+    """A RUNNING trial that plain Optuna left behind counts from when it was first seen."""
+    study = make_study(trials=2)
+    plain = optuna.load_study(study_name=study.name, storage=url)
+    plain.ask()
+    assert take(opened, study).number == 1
+    assert take(opened, study) is allocations.NoTrial.WAIT
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
+    assert adopted.how == "adopted"

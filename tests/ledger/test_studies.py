@@ -1,0 +1,78 @@
+"""A study in the database, for us and for Optuna's own tools."""
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.trial import TrialState
+from trials import Make, take
+
+from search import errors
+from search.ledger import claims, configurations, orders, studies, summaries
+from search.storage import databases, schema
+
+
+def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, url: str) -> None:
+    """`optuna.load_study` on the address sees states, parameters, steps, values and attributes as its own."""
+    study = make_study(trials=3)
+    history = opened.history(study.study_id)
+    one, two, three = (take(opened, study) for _ in range(3))
+    params = [configurations.configure(opened, study, claim, history) for claim in (one, two, three)]
+    for step, value in enumerate((0.2, float("nan"), 0.6), 1):
+        claims.report(opened, one, {step: value}, 1.0, {"avg_losses": [1.0] * step})
+    claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"engine": "reference", "seconds": 1.0})
+    claims.tell(opened, two, TrialState.PRUNED, None, {"reason": "hopeless"})
+    plain = optuna.load_study(study_name=study.name, storage=url)
+    assert [t.state.name for t in plain.trials] == ["COMPLETE", "PRUNED", "RUNNING"]
+    assert [t.params for t in plain.trials] == params
+    assert plain.best_trial.number == 0
+    assert plain.best_value == 0.6
+    steps = plain.trials[0].intermediate_values
+    assert (steps[1], steps[3], len(steps)) == (0.2, 0.6, 3)
+    assert plain.trials[0].user_attrs["engine"] == "reference"
+    assert plain.trials[1].user_attrs["reason"] == "hopeless"
+    finished = plain.trials[0]
+    assert finished.duration is not None
+    assert finished.duration.total_seconds() >= 0
+    assert plain.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert plain.metric_names == ["accuracy"]
+    optuna.trial.Trial(plain, plain.trials[2]._trial_id).report(0.5, 1)
+
+
+def test_deleting_a_study_takes_our_rows_along(opened: databases.Database, make_study: Make, url: str) -> None:
+    """Deleted by plain Optuna (as the dashboard does), a study leaves nothing behind, and its name is free again."""
+    study = make_study(trials=3)
+    configurations.configure(opened, study, take(opened, study), opened.history(study.study_id))
+    optuna.delete_study(study_name=study.name, storage=url)
+    for table in (schema.claims, schema.orders):
+        rows = opened.read(lambda c, table=table: c.execute(sqlalchemy.select(table)).all())  # type: ignore[misc]
+        assert rows == []
+    again = make_study(trials=2)
+    assert take(opened, again).number == 0
+
+
+def test_a_second_study_of_a_name_is_refused(opened: databases.Database, make_study: Make) -> None:
+    """Creating twice is an error that says how to go on, and changes nothing."""
+    make_study(trials=3)
+    with pytest.raises(errors.StudyExists, match="study 'quick' exists already; `search run quick` resumes it"):
+        make_study(trials=4)
+    found = studies.find(opened, "quick")
+    assert found is not None
+    assert summaries.summary(opened, found).budget == 3
+
+
+def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Make, url: str) -> None:
+    """Deleted in a dashboard under running workers, a study ends them with an error that says so."""
+    study = make_study(trials=3)
+    claim = take(opened, study)
+    history = opened.history(study.study_id)
+    summaries.summary(opened, study, history)
+    optuna.delete_study(study_name=study.name, storage=url)
+    with pytest.raises(errors.TrialLost):
+        claims.report(opened, claim, {1: 0.5}, 1.0, {})
+    for call in (
+        lambda: take(opened, study),
+        lambda: summaries.summary(opened, study, history),
+        lambda: orders.extend(opened, study.study_id, add=1),
+    ):
+        with pytest.raises(errors.StudyNotFound, match="was deleted"):
+            call()

@@ -1,0 +1,71 @@
+"""Trials in the states that tests begin from: taken, orphaned, checkpointed, trained."""
+
+import pathlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+from optuna.trial import FrozenTrial
+
+from search.ledger import (
+    adoptions,
+    allocations,
+    claims,
+    configurations,
+    presence,
+    studies,
+    summaries,
+)
+from search.storage import databases
+from search.training import networks, objectives
+from search.worker import ownership
+
+Make = Callable[..., studies.Study]
+GONE = presence.Identity("gone:1", "another-host", 1, 0.0)
+ME = presence.Identity("me:2", "another-host", 2, 0.0)
+PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 0}
+WEIGHTS = (numpy.arange(6, dtype=numpy.float32).reshape(2, 3), numpy.float32([0.5, -0.0, 1e-40]))
+SAVED = objectives.Checkpoint(2, WEIGHTS, [0.25, float("nan")], {"losses": [2.5, float("inf")], "reason": None})
+
+
+class Clock:
+    """Makes the grace pass without waiting for it: looks at the study as an observer in contact would."""
+
+    def __init__(self, database: databases.Database, study: studies.Study, grace: float = 30) -> None:
+        self.watch = presence.Watch(grace)
+        running = database.read(lambda c: adoptions.running(c, study.study_id))
+        now = time.monotonic()
+        for step in range(7):
+            self.watch.look(running, now - 35 + 5 * step, database.interruptions)
+
+
+def take(
+    database: databases.Database,
+    study: studies.Study,
+    worker: presence.Identity = ME,
+    watch: presence.Watch | None = None,
+) -> Any:
+    return allocations.take(database, study, worker, watch or presence.Watch())
+
+
+def state(database: databases.Database, study: studies.Study, number: int) -> Any:
+    return summaries.summary(database, study).trials[number]
+
+
+def claim(database: databases.Database, study: studies.Study) -> claims.Claim:
+    """A trial of a worker that will be gone in a moment."""
+    taken = take(database, study, GONE, presence.Watch(0.3))
+    assert isinstance(taken, claims.Claim)
+    return taken
+
+
+def trained(database: databases.Database, study: studies.Study, engine: str = "cpu") -> FrozenTrial:
+    """The next trial, trained and told by its objective."""
+    owned = claim(database, study)
+    trial = ownership.OwnedTrial(database, study, owned, threading.Event())
+    trial.begin(configurations.configure(database, study, owned, database.history(study.study_id)))
+    result = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)(trial)
+    trial.tell(result.state, result.value, result.attrs)
+    return database.optuna.get_trial(owned.trial_id)
