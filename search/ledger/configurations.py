@@ -45,8 +45,8 @@ def configure(
     sampler = study.spec.sampler.name
     for attempt in range(1 if sampler in proposals.ONE_ATTEMPT else RESAMPLE_LIMIT):
         known = database.call(lambda: history.study(fresh=sampler not in proposals.FROM_NO_TRIALS))
-        question = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt=attempt)
-        params = proposals.propose(sampler, question)
+        ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt=attempt)
+        params = proposals.propose(sampler, ask)
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 
@@ -54,7 +54,7 @@ def configure(
         near = candidates.unseen_neighbour(tree, params, fixed, taken)
         if near is None and tree.size is None:  # a continuous dimension has no next value: chance finds one
             for attempt in range(RESAMPLE_LIMIT, RESAMPLE_LIMIT + RANDOM_LIMIT):
-                drawn = proposals.propose("random", dataclasses.replace(question, attempt=attempt))
+                drawn = proposals.propose("random", dataclasses.replace(ask, attempt=attempt))
                 if tree.key(drawn) not in taken:
                     return drawn
         return near

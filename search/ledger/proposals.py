@@ -8,12 +8,10 @@ import dataclasses
 import warnings
 from collections.abc import Callable
 
-import cmaes
 import numpy
 import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import qmc
 
 from search.space import parameters, spaces
 
@@ -51,16 +49,16 @@ class Ask:
         return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.snap(choose(p)))
 
 
-def propose(name: str, question: Ask) -> spaces.Params:
+def propose(name: str, ask: Ask) -> spaces.Params:
     """A whole configuration from the sampler of that name; nothing is written."""
-    return SAMPLERS[name](question)
+    return SAMPLERS[name](ask)
 
 
 def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Ask], spaces.Params]:
     """A sampler of Optuna's that stores nothing."""
 
-    def sample(question: Ask) -> spaces.Params:
-        study, trial, sampler = question.study, question.trial, make(question.mixed_seed)
+    def sample(ask: Ask) -> spaces.Params:
+        study, trial, sampler = ask.study, ask.trial, make(ask.mixed_seed)
         sampler.before_trial(study, trial)
         relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
@@ -73,68 +71,72 @@ def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Ask], spac
                 study, trial, parameter.name, parameter.distribution
             )
 
-        return question.complete(choose)
+        return ask.complete(choose)
 
     return sample
 
 
-def _sobol(question: Ask) -> spaces.Params:
+def _sobol(ask: Ask) -> spaces.Params:
     """The trial's own point of one scrambled Sobol sequence over all parameters; those that do not exist skip theirs.
 
     Optuna's QMCSampler keeps its position in the study's attributes, where workers race for it, and leaves choices to
     chance.
     """
-    names = [p.name for p in question.tree.parameters]
-    sequence = qmc.Sobol(len(names), rng=numpy.random.default_rng(question.seed))
-    if question.trial.number:
-        sequence.fast_forward(question.trial.number)
+    from scipy.stats import qmc  # half a second, which a worker with another sampler need not wait for
+
+    names = [p.name for p in ask.tree.parameters]
+    sequence = qmc.Sobol(len(names), rng=numpy.random.default_rng(ask.seed))
+    if ask.trial.number:
+        sequence.fast_forward(ask.trial.number)
     point = dict(zip(names, sequence.random()[0], strict=True))
-    return question.complete(lambda parameter: parameter.at(float(point[parameter.name])))
+    return ask.complete(lambda parameter: parameter.at(float(point[parameter.name])))
 
 
-def _cma(question: Ask) -> spaces.Params:
+def _cma(ask: Ask) -> spaces.Params:
     """CMA-ES on the unit cube, told the complete trials generation by generation.
 
     Optuna's CmaEsSampler hands its state on as a pickle in a trial's attributes; here it is computed from the trials.
     """
-    axes = {p.name: p for p in question.tree.parameters if not p.distribution.single()}
+    import cmaes
+
+    axes = {p.name: p for p in ask.tree.parameters if not p.distribution.single()}
     optimizer = cmaes.CMA(
         mean=numpy.full(len(axes), 0.5),
         sigma=STEP,
         bounds=numpy.tile([0.0, 1.0], (len(axes), 1)),
-        seed=question.mixed_seed,
+        seed=ask.mixed_seed,
     )
-    sign = 1 if question.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    sign = 1 if ask.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     told = [
         (numpy.array([axis.position(trial.params[name]) for name, axis in axes.items()]), sign * float(trial.value))
-        for trial in question.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        for trial in ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if trial.value is not None and all(name in trial.params for name in axes)
     ]
     size = optimizer.population_size
     for start in range(0, len(told) - size + 1, size):
         optimizer.tell(told[start : start + size])
     point = dict(zip(axes, optimizer.ask(), strict=True))
-    return question.complete(lambda p: p.at(float(point[p.name])) if p.name in point else p.at(0.0))
+    return ask.complete(lambda p: p.at(float(point[p.name])) if p.name in point else p.at(0.0))
 
 
-def _gp(question: Ask) -> spaces.Params:
+def _gp(ask: Ask) -> spaces.Params:
     """Optuna's Gaussian process over all parameters at once.
 
     It drops a parameter that some trial lacks: here such a trial is shown to it with the first value in its place,
     so that width and activation stay part of the model.
     """
-    axes = {p.name: p.distribution for p in question.tree.parameters if not p.distribution.single()}
-    shown = optuna.create_study(direction=question.study.direction)
-    for trial in question.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING)):
-        if trial.params and trial.number != question.trial.number:
-            params = {p.name: trial.params.get(p.name, p.at(0.0)) for p in question.tree.parameters if p.name in axes}
+    axes = {p.name: p.distribution for p in ask.tree.parameters if not p.distribution.single()}
+    shown = optuna.create_study(direction=ask.study.direction)
+    for trial in ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING)):
+        if trial.params and trial.number != ask.trial.number:
+            params = {p.name: trial.params.get(p.name, p.at(0.0)) for p in ask.tree.parameters if p.name in axes}
             shown.add_trial(
                 optuna.trial.create_trial(state=trial.state, value=trial.value, params=params, distributions=axes)
             )
     shown.ask()
-    seed = question.mixed_seed  # of the true number
-    question = dataclasses.replace(question, study=shown, trial=shown.get_trials(deepcopy=False)[-1])
-    return _optuna(lambda _: samplers.GPSampler(seed=seed))(question)
+    seed = ask.mixed_seed  # of the true number
+    again = dataclasses.replace(ask, study=shown, trial=shown.get_trials(deepcopy=False)[-1])
+    return _optuna(lambda _: samplers.GPSampler(seed=seed))(again)
 
 
 SAMPLERS: dict[str, Callable[[Ask], spaces.Params]] = {

@@ -51,62 +51,62 @@ class Standing:
         return self.settings.get(name, DEFAULTS[name])
 
 
-def reason(name: str, question: Standing) -> str | None:
+def reason(name: str, standing: Standing) -> str | None:
     """Why the trial should be pruned after its last step, or None."""
-    return PRUNERS[name].decide(question)
+    return PRUNERS[name].decide(standing)
 
 
-def _percentile(question: Standing, top: float, word: str) -> str | None:
-    complete = [other.value for other in question.others if other.state == TrialState.COMPLETE]
-    if not complete or len(complete) < question.option("startup_trials"):
+def _percentile(standing: Standing, top: float, word: str) -> str | None:
+    complete = [other.value for other in standing.others if other.state == TrialState.COMPLETE]
+    if not complete or len(complete) < standing.option("startup_trials"):
         return None
-    if question.step < question.option("warmup_epochs"):
+    if standing.step < standing.option("warmup_epochs"):
         return None
-    own = numpy.array(list(question.values.values()))
+    own = numpy.array(list(standing.values.values()))
     if numpy.isnan(own).all():
-        return f"{word} pruner after epoch {question.step}: every value so far is nan"
-    best = float(numpy.nanmax(own) if question.maximize else numpy.nanmin(own))
-    bound = float(numpy.nanpercentile(complete, 100 - top if question.maximize else top))
-    if math.isnan(bound) or not (best < bound if question.maximize else best > bound):
+        return f"{word} pruner after epoch {standing.step}: every value so far is nan"
+    best = float(numpy.nanmax(own) if standing.maximize else numpy.nanmin(own))
+    bound = float(numpy.nanpercentile(complete, 100 - top if standing.maximize else top))
+    if math.isnan(bound) or not (best < bound if standing.maximize else best > bound):
         return None
     return (
-        f"{word} pruner after epoch {question.step}: best {best:.4f} is worse than {bound:.4f}, "
+        f"{word} pruner after epoch {standing.step}: best {best:.4f} is worse than {bound:.4f}, "
         f"the {word} of {len(complete)} complete trials"
     )
 
 
-def _halving(question: Standing, factor: int, rate: int, competing: list[float]) -> str | None:
+def _halving(standing: Standing, factor: int, rate: int, competing: list[float]) -> str | None:
     """Rungs at steps factor^rate, factor^(rate + 1), ...: the best 1/factor at a rung go on."""
     rung = factor**rate
-    while rung < question.step:
+    while rung < standing.step:
         rung *= factor
-    if rung != question.step:
+    if rung != standing.step:
         return None
-    value = question.values[rung]
+    value = standing.values[rung]
     if math.isnan(value):
         return f"halving after epoch {rung}: the value is nan"
-    ranked = sorted([value, *(v for v in competing if not math.isnan(v))], reverse=question.maximize)
+    ranked = sorted([value, *(v for v in competing if not math.isnan(v))], reverse=standing.maximize)
     # with fewer than `factor` at the rung, only the best goes on
     bound = ranked[max(len(ranked) // factor - 1, 0)]
-    if value >= bound if question.maximize else value <= bound:
+    if value >= bound if standing.maximize else value <= bound:
         return None
     return f"halving after epoch {rung}: {value:.4f} is not among the best 1/{factor} of {len(ranked)} trials"
 
 
-def _hyperband(question: Standing) -> str | None:
-    factor = int(question.settings.get("reduction_factor", 3))
-    brackets = math.floor(math.log(question.epochs or 1, factor)) + 1
+def _hyperband(standing: Standing) -> str | None:
+    factor = int(standing.settings.get("reduction_factor", 3))
+    brackets = math.floor(math.log(standing.epochs or 1, factor)) + 1
     shares = [math.ceil(brackets * factor ** (brackets - 1 - b) / (brackets - b)) for b in range(brackets)]
 
     def bracket(number: int) -> int:
-        left = binascii.crc32(f"{question.study_name}_{number}".encode()) % sum(shares)
+        left = binascii.crc32(f"{standing.study_name}_{number}".encode()) % sum(shares)
         for index, share in enumerate(shares):
             if (left := left - share) < 0:
                 return index
         raise AssertionError("the shares cover every remainder")
 
-    mine = bracket(question.number)
-    return _halving(question, factor, mine, [o.value for o in question.others if bracket(o.number) == mine])
+    mine = bracket(standing.number)
+    return _halving(standing, factor, mine, [o.value for o in standing.others if bracket(o.number) == mine])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -156,7 +156,7 @@ class OwnedTrial:
             return None
         step = max(self._values)
         found = self._database.read(lambda c: summaries.others(c, claim.study_id, claim.trial_id, step))
-        question = pruners.Standing(
+        standing = pruners.Standing(
             study_name=spec.name,
             maximize=spec.study.direction == "maximize",
             number=self.number,
@@ -165,4 +165,4 @@ class OwnedTrial:
             epochs=spec.training.epochs if spec.training else None,
             settings=spec.pruning.settings,
         )
-        return pruners.reason(spec.pruning.pruner, question)
+        return pruners.reason(spec.pruning.pruner, standing)

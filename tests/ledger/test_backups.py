@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
-from trials import GONE, SAVED
+from trials import GONE, SAVED, trained
 from trials import claim as take
 
 from search import errors
@@ -156,10 +156,14 @@ def test_what_is_no_backup_is_refused(opened: databases.Database, full: studies.
     target.close()
 
 
-def test_the_commands(processes: Processes, tmp_path: pathlib.Path) -> None:
+def test_the_commands(
+    opened: databases.Database, make_study: Make, processes: Processes, tmp_path: pathlib.Path
+) -> None:
     """`backup` and `restore` say what they did; a mistake ends with code 2 and one line."""
     (tmp_path / "quick.toml").write_text(quick_text(trials=3))
-    assert processes.run("run", "quick.toml", "--workers", "1")[0] == 0
+    study = make_study(trials=3)
+    for _ in range(3):
+        trained(opened, study)
     code, said = processes.run("backup", "quick", "b/quick.db")
     assert (code, said) == (
         0,

@@ -42,6 +42,9 @@ def guarded(size, kind=numpy.float32, at_end=sys.argv[1] == "end"):
     skip = PAGE + (inside - size * item if at_end else 0)
     return numpy.frombuffer(region, kind, size, skip)
 
+if sys.argv[2:] == ["overrun"]:
+    print(guarded(16)[0])
+    ctypes.memset(guarded(16).ctypes.data + (64 if sys.argv[1] == "end" else -1), 0, 1)
 cpu._buffer = guarded
 compact = cpu._compact
 def guarded_images(images):
@@ -60,9 +63,6 @@ for images in (plain.train_images, bytes_):
             engine = engines.load("cpu")
             for epoch in engine.train(Recipe(0.01, batch_size, depth, width, activation, epochs=1), small):
                 epoch.state()
-if sys.argv[2:] == ["overrun"]:
-    print(guarded(16)[0])
-    ctypes.memset(guarded(16).ctypes.data + (64 if sys.argv[1] == "end" else -1), 0, 1)
 print("no page was touched")
 '''
 

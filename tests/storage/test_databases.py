@@ -62,10 +62,10 @@ def open_and_close(url: str) -> str:
     return "opened"
 
 
-def test_first_workers_may_start_together(url: str) -> None:
+def test_first_workers_may_start_together(empty_url: str) -> None:
     """Four processes open an empty database at once: the schema is made once and all of them get it."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert pool.map(open_and_close, [url] * 4) == ["opened"] * 4
+        assert pool.map(open_and_close, [empty_url] * 4) == ["opened"] * 4
 
 
 def test_sqlite_is_wal_and_begins_immediately(tmp_path: pathlib.Path) -> None:
