@@ -12,7 +12,7 @@ test: check
 	$(BIN)/pytest
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow" -n auto
+	$(BIN)/pytest -m "not slow" -n auto --dist worksteal
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -156,6 +156,7 @@ def test_what_is_no_backup_is_refused(opened: databases.Database, full: studies.
     target.close()
 
 
+@pytest.mark.slow
 def test_the_commands(
     opened: databases.Database, make_study: Make, processes: Processes, tmp_path: pathlib.Path
 ) -> None:

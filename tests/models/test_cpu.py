@@ -67,6 +67,7 @@ print("no page was touched")
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["start", "end"])
 def test_no_byte_outside_its_buffers_is_touched(tmp_path: pathlib.Path, side: str) -> None:
     """Every buffer lies against a page that kills whoever touches it: partial batches, odd sizes, bytes and floats."""

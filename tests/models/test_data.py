@@ -109,6 +109,7 @@ def test_without_any_source_the_ways_are_named(tmp_path: pathlib.Path, monkeypat
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get exists on Debian and Ubuntu only")
+@pytest.mark.slow
 def test_two_workers_fetch_at_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that start together on an empty folder (the default one: relative) both get the whole set."""
     monkeypatch.chdir(tmp_path)

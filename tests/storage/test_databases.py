@@ -62,6 +62,7 @@ def open_and_close(url: str) -> str:
     return "opened"
 
 
+@pytest.mark.slow
 def test_first_workers_may_start_together(empty_url: str) -> None:
     """Four processes open an empty database at once: the schema is made once and all of them get it."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:

@@ -253,6 +253,7 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     database.close()
 
 
+@pytest.mark.slow
 def test_slots_that_cannot_be_had(processes: Processes, tmp_path: pathlib.Path) -> None:
     """An objective of one's own, and a GPU so far, train one trial a process: said before anything is made."""
     (tmp_path / "own.toml").write_text(
@@ -270,6 +271,7 @@ def test_slots_that_cannot_be_had(processes: Processes, tmp_path: pathlib.Path) 
         assert rule in output
 
 
+@pytest.mark.slow
 def test_slots_from_python(url: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`search.run` takes slots, or has them of the environment, and names what is none."""
     (tmp_path / "quick.toml").write_text(quick_text(trials=5))
