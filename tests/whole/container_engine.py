@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 import pytest
+from conftest import APT
 
 BASE_IMAGE = "debian:trixie-slim"
 IMAGES = {"python:3.13-slim-trixie": "python", "postgres:17-trixie": "postgres"}  # name: folder of its stand-in
@@ -129,6 +130,11 @@ def _environment(folder: pathlib.Path) -> dict[str, str]:
 
 
 def _install() -> None:
+    with APT:
+        _install_alone()
+
+
+def _install_alone() -> None:
     if all(shutil.which(program) for program in ("dockerd", "mmdebstrap", "/usr/bin/docker")):
         return
     with _step("apt-get install " + " ".join(PACKAGES)):

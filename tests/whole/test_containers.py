@@ -19,7 +19,12 @@ import pytest
 from conftest import ROOT
 
 log = logging.getLogger(__name__)
-pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("containers"),
+    pytest.mark.timeout(1500),
+]
 
 FILES = (
     "Dockerfile",

@@ -301,8 +301,9 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
 
 
-def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server) -> None:
+def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
+    monkeypatch.setattr(databases, "BACKOFF_SECONDS", 0.002)  # the server is there: each wait would be for nothing
     url = postgres.new_database()
     database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     study = studies.create(database, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
