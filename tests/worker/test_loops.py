@@ -192,121 +192,12 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
 
 
-def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: Make) -> None:
-    """The heart is waited for: its trials' weights, freed while the interpreter ends, would abort the process."""
-    study, stop, busy = make_study(trials=1), threading.Event(), threading.Event()
-
-    def interrupt() -> None:
-        busy.set()
-        time.sleep(1)
-
-    def ends(trial: objectives.Trial) -> objectives.Result:
-        trial.interrupt = interrupt
-        stop.set()
-        assert busy.wait(30)
-        trial.check_stop()
-        raise AssertionError("it goes on")
-
-    assert loops.Worker(opened, study, ends, stop).run() is None
-    assert "heart" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: Make) -> None:
-    """Trials that raise keep their reason, their traceback and their time, which counts in the study's."""
-    study = make_study(trials=1, more="max_failures = 1")
-
-    def broken(trial: objectives.Trial) -> objectives.Result:
-        threading.Event().wait(0.05)
-        raise ValueError("no such thing")
-
-    assert loops.Worker(opened, study, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
-    summary = summaries.summary(opened, study)
-    assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
-    attrs = summary.trials[0].user_attrs
-    assert attrs["reason"] == "ValueError: no such thing"
-    assert "in broken" in attrs["traceback"]
-    assert attrs["seconds"] >= 0.05
-    assert summary.seconds == pytest.approx(sum(trial.user_attrs["seconds"] for trial in summary.trials), abs=1e-3)
-
-
-CONTINUOUS = """
-objective = "builtins:len"
-[study]
-name = "c"
-[space]
-x = {x}
-[sampler]
-name = "{sampler}"
-[budget]
-trials = {trials}
-max_failures = 0
-"""
-
-
-@pytest.mark.parametrize(
-    ("x", "sampler", "trials", "ends", "done"),
-    [
-        (
-            "{ low = 0.0, high = 1.0 }",
-            "gp",
-            16,
-            allocations.NoTrial.FINISHED,
-            16,
-        ),  # its best point is the bound, always
-        ("{ low = 0.0, high = 0.5, step = 0.1 }", "tpe", 10, allocations.NoTrial.EXHAUSTED, 6),
-        ("{ low = 0.1, high = 0.1 }", "random", 3, allocations.NoTrial.EXHAUSTED, 1),
-    ],
-)
-def test_floats_are_never_tried_twice_nor_failed_for_it(
-    tmp_path: pathlib.Path, x: str, sampler: str, trials: int, ends: allocations.NoTrial, done: int
-) -> None:
-    """Where a sampler repeats itself another value is found; a stepped or single float is a finite dimension."""
-    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
-    study = studies.create(database, specs.parse(CONTINUOUS.format(x=x, sampler=sampler, trials=trials), "x"))
-
-    def higher(trial: objectives.Trial) -> objectives.Result:
-        return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
-
-    assert loops.Worker(database, study, higher, threading.Event()).run() is ends
-    found = summaries.summary(database, study).trials
-    assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
-    assert len({trial.params["x"] for trial in found}) == done
-    database.close()
-
-
-@pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")]
-)
-def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study: Make, error: Exception) -> None:
-    """A trial that runs out of memory goes on from its last epoch, once; the second time it is FAIL with its reason."""
-    study = make_study(trials=2)
-    begun: list[tuple[int, int]] = []
-    weights = (numpy.zeros(3, numpy.float32),)
-
-    def hungry(trial: objectives.Trial) -> objectives.Result:
-        first = trial.saved.epoch + 1 if trial.saved else 1
-        begun.append((trial.number, first))
-        trial.report(first, 0.5, {}, objectives.Checkpoint(first, weights, [0.5] * first, {}))
-        if trial.number == 0 or first == 1:
-            raise error
-        return objectives.Result(TrialState.COMPLETE, 0.5, {})
-
-    assert loops.Worker(opened, study, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
-    assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
-    failed, *others = summaries.summary(opened, study).trials
-    assert failed.state == TrialState.FAIL
-    assert failed.user_attrs["reason"].startswith(type(error).__name__)
-    assert "hungry" in failed.user_attrs["traceback"]
-    assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
-    assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
-
-
 def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
     monkeypatch.setattr(databases, "BACKOFF_SECONDS", 0.002)  # the server is there: each wait would be for nothing
     url = postgres.new_database()
     database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
-    study = studies.create(database, specs.parse(quick_text(trials=60, sampler="tpe"), "quick.toml"))
+    study = studies.create(database, specs.parse(quick_text(trials=24, sampler="tpe"), "quick.toml"))
     seen: collections.Counter[str] = collections.Counter()
 
     def cut(connection: sqlalchemy.Connection, cursor: object, statement: str, *_: object) -> None:
@@ -322,5 +213,5 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monk
     assert len(seen) > 15
     assert database.interruptions > 15
     trials = summaries.summary(database, study).trials
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 60, [t.user_attrs.get("reason") for t in trials]
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 24, [t.user_attrs.get("reason") for t in trials]
     database.close()
