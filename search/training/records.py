@@ -47,12 +47,12 @@ class Attribute(Generic[T]):
         return default if (value := self.find(trial)) is None else value
 
 
-REASON = Attribute("reason", str, "worker.worker", "why the trial was pruned or failed")
-TRACEBACK = Attribute("traceback", str, "worker.worker", "of the failure, its end")
-SECONDS = Attribute("seconds", float, "worker.worker", "training time over all owners, wall seconds")
-WORKER = Attribute("worker", str, "worker.worker", "who told the result: host and process number")
-ENGINE = Attribute("engine", str, "training.objective", "what trained it last")
-DEVICE = Attribute("device", str, "training.objective", "cpu, cuda or cuda:N")
+REASON = Attribute("reason", str, "worker.loops", "why the trial was pruned or failed")
+TRACEBACK = Attribute("traceback", str, "worker.loops", "of the failure, its end")
+SECONDS = Attribute("seconds", float, "worker.loops", "training time over all owners, wall seconds")
+WORKER = Attribute("worker", str, "worker.loops", "who told the result: host and process number")
+ENGINE = Attribute("engine", str, "training.networks", "what trained it last")
+DEVICE = Attribute("device", str, "training.networks", "cpu, cuda or cuda:N")
 SEED = Attribute("seed", int, "training.records", "of the training: initial weights and order of samples")
 REPEAT = Attribute("repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0")
 DUPLICATES_AVOIDED = Attribute("duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already")

@@ -297,3 +297,16 @@ def test_an_exhausted_space_and_used_up_hours_are_said(
     assert search(capsys, "extend", "short", "--hours", "0.00001")[0] == 0
     assert search(capsys, "work", "short")[0] == 0
     assert json.loads(search(capsys, "status", "short", "--json")[1])["training_seconds"] >= 0.072
+
+
+def test_the_option_that_mends_it_is_named(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    """`models/` says what is wrong with a data folder; the command line says which option takes another."""
+    (tmp_path / "lab.toml").write_text(quick_text().replace('dataset = "synthetic"', 'dataset = "fashion-mnist"'))
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{name}-ubyte").write_bytes(b"foreign")
+    code, _, err = search(capsys, "run", str(tmp_path / "lab.toml"), "--data-dir", str(tmp_path / "data"))
+    assert code == 2
+    assert err.endswith("delete it, or take another data folder; --data-dir takes another folder\n")
+    assert err.count("\n") == 1

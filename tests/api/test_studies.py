@@ -1,0 +1,122 @@
+"""The verbs from Python."""
+
+import pathlib
+import signal
+
+import optuna
+import pytest
+import sqlalchemy
+from conftest import Server, quick_text
+from trials import PARAMS, Make, trained
+
+import search
+from search import errors
+from search.ledger import orders, summaries
+from search.storage import addresses, databases
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(addresses.VARIABLE, raising=False)
+    monkeypatch.delenv(addresses.PASSWORD_VARIABLE, raising=False)
+    return tmp_path
+
+
+def test_a_study_is_steered(opened: databases.Database, folder: pathlib.Path) -> None:
+    """Created, extended, filled, paused and let go on, with a database that is open or its address."""
+    file = folder / "quick.toml"
+    file.write_text(quick_text(trials=3))
+    assert isinstance(search.create(str(file), storage=opened), optuna.Study)
+    assert search.extend("quick", 2, storage=opened.url) == 5
+    assert search.extend("quick", to=4, storage=opened) == 4
+    assert search.enqueue("quick", PARAMS, storage=opened) == [0]
+    assert search.enqueue(
+        "quick", search.load("quick", storage=opened).trials[0].system_attrs["fixed_params"], repeats=2, storage=opened
+    ) == [1, 2]
+    for act, state in ((search.pause, "paused"), (search.stop, "stopped"), (search.resume, "active")):
+        act("quick", storage=opened)
+        assert str(search.status("quick", storage=opened).order.state) == state
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({}, "extend takes either"), ({"trials": 1, "to": 2}, "extend takes either"), ({"hours": 1.0}, "no budget.hours")],
+)
+def test_an_extension_must_be_one(
+    opened: databases.Database, make_study: Make, given: dict[str, float], message: str
+) -> None:
+    """Nothing to add is bad input, as it is for the command."""
+    make_study()
+    with pytest.raises(errors.InputError, match=message):
+        search.extend("quick", storage=opened, **given)  # type: ignore[arg-type]
+
+
+def test_a_configuration_must_lie_in_the_space(opened: databases.Database, make_study: Make) -> None:
+    """A value outside is named, with its rule."""
+    make_study()
+    with pytest.raises(errors.InputError, match="enqueue: batch_size must be an integer from 1 to 128, got 500"):
+        search.enqueue("quick", {"batch_size": 500}, storage=opened)
+
+
+def test_a_password_comes_from_its_file(
+    postgres: Server, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SEARCH_STORAGE and SEARCH_STORAGE_PASSWORD_FILE stand in for `storage`, as they do for the commands."""
+    (folder / "password").write_text("between us\n")
+    monkeypatch.setenv(addresses.VARIABLE, "postgresql://somebody@127.0.0.1:1/search")
+    monkeypatch.setenv(addresses.PASSWORD_VARIABLE, "password")
+    assert sqlalchemy.make_url(addresses.from_environment()).password == "between us"  # noqa: S105
+    monkeypatch.setattr(databases, "OPEN_SECONDS", 0.1)
+    with pytest.raises(errors.StorageError, match=r"somebody:\*\*\*@127"):
+        search.load("quick")
+    (folder / "password").write_text("")
+    with pytest.raises(errors.InputError, match="--storage-password-file password must hold a secret"):
+        search.load("quick")
+
+
+def test_a_mistyped_file_is_not_made(folder: pathlib.Path) -> None:
+    """Who looks at a study makes no database."""
+    with pytest.raises(errors.StudyNotFound, match="no database at nowhere.db"):
+        search.load("quick", storage="sqlite:///nowhere.db")
+    assert not list(folder.iterdir())
+
+
+def test_an_own_objective_is_not_replayed(opened: databases.Database, folder: pathlib.Path) -> None:
+    """The answer that the command gives, as an error of ours."""
+    (folder / "own.toml").write_text(
+        'objective = "os:getcwd"\n[study]\nname = "own"\n[space]\nx = { low = 0.0, high = 1.0 }\n[budget]\ntrials = 1\n'
+    )
+    search.create("own.toml", storage=opened)
+    opened.optuna.create_new_trial(opened.optuna.get_study_id_from_name("own"))
+    with pytest.raises(errors.InputError, match="objective of its own, which replay cannot train"):
+        search.replay("own", 0, storage=opened)
+
+
+def test_the_caller_s_database_stays_as_it_is(
+    opened: databases.Database, make_study: Make, folder: pathlib.Path
+) -> None:
+    """A run with another patience changes neither the database that it was given nor this process's signals."""
+    study = make_study(trials=1)
+    (folder / "quick.toml").write_text(study.spec.text)
+    trained(opened, study)
+    stop, patience, handler = opened.stop, opened.patience_seconds, signal.getsignal(signal.SIGTERM)
+    assert len(search.run("quick.toml", storage=opened, patience_seconds=1, workers=1).trials) == 1
+    assert (opened.stop, opened.patience_seconds, signal.getsignal(signal.SIGTERM)) == (stop, patience, handler)
+    assert summaries.summary(opened, study).order.state is orders.StudyState.ACTIVE
+
+
+@pytest.mark.slow
+def test_a_failed_worker_is_told(opened: databases.Database, folder: pathlib.Path) -> None:
+    """Python gets an error with the worker's exit code; the database that was given is as before, and works."""
+    (folder / "broken.py").write_text("def f(trial):\n    raise ValueError('no')\n")
+    (folder / "own.toml").write_text(
+        'objective = "broken:f"\n[study]\nname = "own"\n[space]\nx = { low = 0.0, high = 1.0 }\n'
+        "[budget]\ntrials = 3\nmax_failures = 0\n"
+    )
+    stop, patience = opened.stop, opened.patience_seconds
+    with pytest.raises(errors.WorkFailed, match="study 'own': a worker failed with exit code 1") as failure:
+        search.run("own.toml", storage=opened, workers=1, patience_seconds=5)
+    assert failure.value.exit_code == 1
+    assert (opened.stop, opened.patience_seconds, opened.stop.is_set()) == (stop, patience, False)
+    assert search.status("own", storage=opened).count(optuna.trial.TrialState.FAIL) == 1
