@@ -17,7 +17,6 @@ from urllib import parse
 import argon2
 import optuna_dashboard
 import prometheus_client
-import sqlalchemy
 import waitress
 from prometheus_client import exposition
 from waitress import server as waitress_server
@@ -125,7 +124,7 @@ class Door:
 
     def _health(self) -> Answer:
         try:
-            self._database.read(lambda connection: connection.execute(sqlalchemy.select(1)))
+            self._database.ping()
         except errors.SearchError as error:
             return Answer("503 Service Unavailable", f"{error}\n")
         return Answer("200 OK", "ok\n")

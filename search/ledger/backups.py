@@ -15,7 +15,7 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import studies
-from search.storage import schema
+from search.storage import outages, schema
 from search.storage.databases import Database
 
 BATCH_ROWS = 500
@@ -80,7 +80,7 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     except (exc.DatabaseError, exc.StatementError, ValueError, LookupError) as error:
         if isinstance(error, exc.DBAPIError) and not isinstance(error.orig, sqlite3.Error):
             raise  # the storage's, not the file's
-        raise errors.InputError(f"{path} is no backup of a study, or damaged: {_first_line(error)}") from error
+        raise errors.InputError(f"{path} is no backup of a study, or damaged: {outages.first_line(error)}") from error
     finally:
         engine.dispose()
     restored = studies.find(database, name)
@@ -146,8 +146,3 @@ def _make_one_file(path: pathlib.Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
-
-
-def _first_line(error: BaseException) -> str:
-    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
-    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__

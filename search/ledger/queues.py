@@ -3,7 +3,8 @@
 import dataclasses
 import itertools
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import sqlalchemy
 from sqlalchemy import exc
@@ -13,6 +14,8 @@ from search.ledger import orders, reservations, studies
 from search.space import spaces
 from search.storage import schema, statements
 from search.storage.databases import Database
+
+T = TypeVar("T")
 
 
 def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> int:
@@ -40,10 +43,7 @@ def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> 
             connection, study.study_id, params, key if study.spec.space.is_complete(params) else None, request
         )
 
-    try:
-        return database.write(transaction)
-    except exc.IntegrityError:  # a running trial reserved it in this moment; now it is there to be named
-        return database.write(transaction)
+    return _write_again(database, transaction)
 
 
 def repeat(database: Database, study: studies.Study, params: spaces.Params, count: int) -> list[int]:
@@ -70,10 +70,7 @@ def repeat(database: Database, study: studies.Study, params: spaces.Params, coun
             for number in itertools.islice(free, count)
         ]
 
-    try:
-        return database.write(transaction)
-    except exc.IntegrityError:  # a running trial reserved one in this moment
-        return database.write(transaction)
+    return _write_again(database, transaction)
 
 
 def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces.Params, int]]) -> int:
@@ -95,9 +92,14 @@ def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces
             orders.write(connection, study.study_id, grown, uuid.uuid4().hex)
         return len(missing)
 
+    return _write_again(database, transaction)
+
+
+def _write_again(database: Database, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
+    """Writes; once more where a running trial reserved one of the configurations in this moment: it is seen then."""
     try:
         return database.write(transaction)
-    except exc.IntegrityError:  # a running trial reserved one in this moment
+    except exc.IntegrityError:
         return database.write(transaction)
 
 

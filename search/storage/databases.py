@@ -70,6 +70,14 @@ class Database:
         """Runs a call of Optuna's that may be run twice, with the same patience."""
         return self._retry(request)
 
+    def ping(self) -> None:
+        """Asks whether it answers.
+
+        Raises:
+            errors.StorageError: it stayed away.
+        """
+        self.read(lambda connection: connection.execute(sqlalchemy.select(1)))
+
     def patient(self, seconds: float, stop: threading.Event | None = None) -> "Database":
         """The same database, its connections shared, for somebody who waits for it so long, or until `stop`."""
         other = copy.copy(self)

@@ -4,101 +4,13 @@ import dataclasses
 import os
 import pathlib
 import tomllib
-from typing import Annotated, Any, Literal
-
-import pydantic
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import pruners, samplers, space_sections, validation
+from search.study import pruners, samplers, sections, space_sections, validation
 
-OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
-SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
-
-
-class StudySection(validation.Section):
-    """[study]: what it is called and what it seeks."""
-
-    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-    direction: Literal["maximize", "minimize"] = "maximize"
-    metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = "accuracy"
-    seed: Annotated[int, pydantic.Field(ge=0, lt=SEED_LIMIT)] = 0
-
-
-class Training(validation.Section):
-    """[training]: how every trial is trained."""
-
-    dataset: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
-    epochs: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] = 10
-    evaluate_on: Literal["test", "validation"] = "test"
-    engine: str = "auto"
-    # beside accuracy and loss of each epoch, which are always recorded
-    record: Annotated[list[Literal["train_accuracy", "batch_losses"]], pydantic.Field(default_factory=list)]
-
-
-class Sampler(validation.Section):
-    """[sampler]: who proposes configurations."""
-
-    name: str = "tpe"
-
-    @pydantic.field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in samplers.NAMES:
-            raise ValueError(f"must be one of {', '.join(samplers.NAMES)}")
-        return name
-
-
-class Pruning(validation.Section):
-    """[pruning]: which trials end early."""
-
-    hopeless: bool | None = None
-    pruner: str | None = None
-    startup_trials: Annotated[int, pydantic.Field(ge=0)] | None = None
-    warmup_epochs: Annotated[int, pydantic.Field(ge=0)] | None = None
-    percentile: Annotated[float, pydantic.Field(ge=0, le=100)] | None = None
-    reduction_factor: Annotated[int, pydantic.Field(ge=2)] | None = None
-
-    @pydantic.field_validator("pruner")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in pruners.PRUNERS:
-            raise ValueError(f"must be one of {', '.join(pruners.PRUNERS)}")
-        return name
-
-    @property
-    def is_on(self) -> bool:
-        """Whether any trial may be pruned by a rule of the file."""
-        return bool(self.hopeless) or self.pruner is not None
-
-    @property
-    def settings(self) -> dict[str, float]:
-        """Options of the population pruner that the file gives."""
-        return {key: value for key in pruners.DEFAULTS if (value := getattr(self, key)) is not None}
-
-
-class Budget(validation.Section):
-    """[budget]: how many trials, for how long, and what is too much."""
-
-    trials: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)]
-    hours: Annotated[float, pydantic.Field(gt=0)] | None = None
-    epoch_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
-    max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
-
-
-class _File(validation.Section):
-    """The whole file."""
-
-    objective: Annotated[str, pydantic.Field(pattern=OBJECTIVE)] | None = None
-    study: StudySection
-    training: Training | None = None
-    space: Annotated[dict[str, Any], pydantic.Field(min_length=1)]
-    sampler: Sampler = Sampler()
-    pruning: Pruning = Pruning()
-    budget: Budget
-    enqueue: Annotated[list[dict[str, bool | int | float | str]], pydantic.Field(default_factory=list)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +25,13 @@ class StudySpec:
     """
 
     text: str
-    study: StudySection
+    study: sections.StudySection
     objective: str | None
-    training: Training | None
+    training: sections.Training | None
     space: spaces.Space
-    sampler: Sampler
-    pruning: Pruning
-    budget: Budget
+    sampler: sections.Sampler
+    pruning: sections.Pruning
+    budget: sections.Budget
     enqueue: tuple[spaces.Params, ...]
     notes: tuple[str, ...]
 
@@ -168,7 +80,7 @@ def parse(text: str, name: str) -> StudySpec:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
-    file = validation.validate(_File, raw, name)
+    file = validation.validate(sections.File, raw, name)
     file = _settled(file, name)
     tree = space_sections.read(file.space, name, networks=file.objective is None)
     if why := samplers.refusal(file.sampler.name, tree, file.pruning.is_on):
@@ -189,7 +101,7 @@ def parse(text: str, name: str) -> StudySpec:
     )
 
 
-def _settled(file: _File, name: str) -> _File:
+def _settled(file: sections.File, name: str) -> sections.File:
     """The file with the defaults of what it trains: the lab's networks, or an objective of the user's own."""
     if file.objective is None:
         for key, only in (("direction", "maximize"), ("metric", "accuracy")):
@@ -208,12 +120,12 @@ def _settled(file: _File, name: str) -> _File:
                 f"{name}: pruning.pruner must not be 'hyperband' beside objective: it needs to know the epochs"
             )
         hopeless = False
-    training = Training(record=[]) if file.objective is None and file.training is None else file.training
+    training = sections.Training(record=[]) if file.objective is None and file.training is None else file.training
     pruning = file.pruning.model_copy(update={"hopeless": hopeless})
     return file.model_copy(update={"training": training, "pruning": pruning})
 
 
-def _check_pruning(file: _File, name: str) -> None:
+def _check_pruning(file: sections.File, name: str) -> None:
     pruner = file.pruning.pruner
     allowed = pruners.PRUNERS[pruner].options if pruner else ()
     for key in file.pruning.settings:

@@ -1,0 +1,93 @@
+"""The tables of a study file, each with the rules for its keys."""
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from search.study import pruners, samplers, validation
+
+OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
+
+
+class StudySection(validation.Section):
+    """[study]: what it is called and what it seeks."""
+
+    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    direction: Literal["maximize", "minimize"] = "maximize"
+    metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = "accuracy"
+    seed: Annotated[int, pydantic.Field(ge=0, lt=SEED_LIMIT)] = 0
+
+
+class Training(validation.Section):
+    """[training]: how every trial is trained."""
+
+    dataset: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
+    epochs: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] = 10
+    evaluate_on: Literal["test", "validation"] = "test"
+    engine: str = "auto"
+    # beside accuracy and loss of each epoch, which are always recorded
+    record: Annotated[list[Literal["train_accuracy", "batch_losses"]], pydantic.Field(default_factory=list)]
+
+
+class Sampler(validation.Section):
+    """[sampler]: who proposes configurations."""
+
+    name: str = "tpe"
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in samplers.NAMES:
+            raise ValueError(f"must be one of {', '.join(samplers.NAMES)}")
+        return name
+
+
+class Pruning(validation.Section):
+    """[pruning]: which trials end early."""
+
+    hopeless: bool | None = None
+    pruner: str | None = None
+    startup_trials: Annotated[int, pydantic.Field(ge=0)] | None = None
+    warmup_epochs: Annotated[int, pydantic.Field(ge=0)] | None = None
+    percentile: Annotated[float, pydantic.Field(ge=0, le=100)] | None = None
+    reduction_factor: Annotated[int, pydantic.Field(ge=2)] | None = None
+
+    @pydantic.field_validator("pruner")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in pruners.PRUNERS:
+            raise ValueError(f"must be one of {', '.join(pruners.PRUNERS)}")
+        return name
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any trial may be pruned by a rule of the file."""
+        return bool(self.hopeless) or self.pruner is not None
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Options of the population pruner that the file gives."""
+        return {key: value for key in pruners.DEFAULTS if (value := getattr(self, key)) is not None}
+
+
+class Budget(validation.Section):
+    """[budget]: how many trials, for how long, and what is too much."""
+
+    trials: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)]
+    hours: Annotated[float, pydantic.Field(gt=0)] | None = None
+    epoch_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
+    max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
+
+
+class File(validation.Section):
+    """The whole file."""
+
+    objective: Annotated[str, pydantic.Field(pattern=OBJECTIVE)] | None = None
+    study: StudySection
+    training: Training | None = None
+    space: Annotated[dict[str, Any], pydantic.Field(min_length=1)]
+    sampler: Sampler = Sampler()
+    pruning: Pruning = Pruning()
+    budget: Budget
+    enqueue: Annotated[list[dict[str, bool | int | float | str]], pydantic.Field(default_factory=list)]
