@@ -22,7 +22,7 @@ class Choice:
     """A trial to export, and how it was chosen.
 
     Attributes:
-        accuracies: see `model_card.Facts`.
+        accuracies: see `cards.Facts`.
     """
 
     study: studies.Study

@@ -17,7 +17,7 @@ STALL_LIMIT = 3
 
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
-    """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `take`."""
+    """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `allocations.take`."""
     seen = database.read(lambda connection: running(connection, study.study_id, own))
     watch.look(seen, time.monotonic(), database.interruptions)
 

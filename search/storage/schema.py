@@ -1,4 +1,4 @@
-"""Four tables of ours beside Optuna's, and the handles on Optuna's own: all of its private API that we touch is here.
+"""Four tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained. All vanish with the
@@ -73,7 +73,7 @@ orders = sqlalchemy.Table(
     sqlalchemy.Column("at_once", sqlalchemy.Boolean, nullable=False),
 )
 
-# The training after an epoch of a trial that runs or waits; see `checkpoint`.
+# The training after an epoch of a trial that runs or waits; see `ledger.checkpoints`.
 checkpoints = sqlalchemy.Table(
     "search_checkpoints",
     ours,

@@ -109,7 +109,7 @@ class ReplayedTrial:
     def report(
         self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None
     ) -> None:
-        """See `objective.Trial`."""
+        """See `objectives.Trial`."""
         self.values[step] = value
         self.weights = after.weights if after else ()
         self._on_epoch(step)
@@ -119,7 +119,7 @@ class ReplayedTrial:
         return ENOUGH if len(self.values) >= self._last else None
 
     def check_stop(self) -> None:
-        """See `objective.Trial`."""
+        """See `objectives.Trial`."""
 
 
 def _why(trial: FrozenTrial, now: dict[str, str]) -> tuple[str, ...]:

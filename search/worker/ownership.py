@@ -86,7 +86,7 @@ class OwnedTrial:
         return round(spent + (time.perf_counter() - since if since is not None else 0.0), 3)
 
     def check_stop(self) -> None:
-        """See `objective.Trial`."""
+        """See `objectives.Trial`."""
         if (ending := self.ending()) is not None:
             raise ending
 
@@ -107,7 +107,7 @@ class OwnedTrial:
     def report(
         self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None
     ) -> None:
-        """See `objective.Trial`."""
+        """See `objectives.Trial`."""
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
         due = time.perf_counter() - self._last_save >= self._save_seconds
         with self._writing:
@@ -150,7 +150,7 @@ class OwnedTrial:
             return taken
 
     def should_prune(self) -> str | None:
-        """See `objective.Trial`."""
+        """See `objectives.Trial`."""
         spec, claim = self._study.spec, self.claim
         if spec.pruning.pruner is None or not self._values:
             return None
