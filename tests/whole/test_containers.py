@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 pytestmark = [
     pytest.mark.containers,
     pytest.mark.slow,
-    pytest.mark.xdist_group("containers"),
     pytest.mark.timeout(1500),
 ]
 
