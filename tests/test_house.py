@@ -50,6 +50,12 @@ def test_a_command_s_line_is_its_docstring_s(name: str) -> None:
     assert (command.help or "").split("\n\n")[0].replace("\n", " ") == commands.COMMANDS[name][1]
 
 
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_the_readme_names_every_command(name: str) -> None:
+    """A newcomer meets each there, as it is typed."""
+    assert re.search(rf"`?search {name}\b", (ROOT / "README.md").read_text())
+
+
 @pytest.mark.parametrize("name", samplers.NAMES)
 def test_the_samplers_of_study_files_are_there(name: str) -> None:
     """A name that a study file may give is one that proposes, though reading a file loads none of them."""
