@@ -138,7 +138,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 from models import data, engines
 from models.engines import cpu, loops
 from models.recipes import Recipe
-cpu.ANNOUNCED_SECONDS = 0.5
+cpu.ANNOUNCED_SECONDS = 2.0
 next(iter(engines.load("cpu").train(Recipe(0.01, 3, 1, 8, "ReLU", epochs=1), data.synthetic(train=20, test=5))))
 print(sum(loops.batches.stats.cache_hits.values()), sum(loops.batches.stats.cache_misses.values()))
 """
