@@ -74,7 +74,8 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
                 killed.add(victims[0].worker.pid)
                 workers.append(processes.start("work", study.name))
                 queues.enqueue(opened, study, {"learning_rate": 0.01, "batch_size": len(killed), **deep})
-            assert any(worker.poll() is None for worker in workers)
+            # they end as soon as nothing is left, which may be in between
+            assert any(worker.poll() is None for worker in workers) or finished(opened, study) == budget
             time.sleep(0.05)
 
     watch_and_kill(40, kills=7)
