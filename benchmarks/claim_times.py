@@ -70,7 +70,7 @@ def main() -> int:
     from search.storage import databases
 
     with peer.a_postgres() as url:
-        name = peer.new_study(url, options.trials)
+        name = peer.new_study(url, options.trials, "tpe")
         started = time.perf_counter()
         with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
             times = [one for each in pool.starmap(work, [(url, name)] * options.workers) for one in each]
