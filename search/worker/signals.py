@@ -6,24 +6,19 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-
-_handlers: set[Any] = set()  # those of ours that are set
 
 
 @contextlib.contextmanager
 def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator[threading.Event]:
     """`stop_on`, for as long as it lasts: afterwards a notebook answers Ctrl-C as it did before."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    handlers = set(_handlers)
     try:
         yield stop_on(stop, then)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _handlers.intersection_update(handlers)
 
 
 def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
@@ -32,21 +27,25 @@ def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> t
     Returns:
         An event that is set where it was Ctrl-C.
     """
-    interrupted = threading.Event()
-
-    def on_signal(number: int, _: Any) -> None:
-        if number == signal.SIGINT:
-            if interrupted.is_set():
-                then()
-                os._exit(130)
-            interrupted.set()
-        stop.set()
-
+    handler = _Handler(stop, then)
     for number in SIGNALS:
-        signal.signal(number, on_signal)
-    _handlers.add(on_signal)
+        signal.signal(number, handler)
     _mind_forks()
-    return interrupted
+    return handler.interrupted
+
+
+class _Handler:
+    def __init__(self, stop: threading.Event, then: Callable[[], None]) -> None:
+        self._stop, self._then = stop, then
+        self.interrupted = threading.Event()
+
+    def __call__(self, number: int, _: object) -> None:
+        if number == signal.SIGINT:
+            if self.interrupted.is_set():
+                self._then()
+                os._exit(130)
+            self.interrupted.set()
+        self._stop.set()
 
 
 @functools.cache
@@ -58,5 +57,5 @@ def _mind_forks() -> None:
 def _forget() -> None:
     """A child that an objective forks, as multiprocessing does, ends where it is asked to."""
     for number in SIGNALS:
-        if signal.getsignal(number) in _handlers:
+        if isinstance(signal.getsignal(number), _Handler):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
