@@ -7,6 +7,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 LEAVING = """
 import atexit, sys, threading, time, weakref
 from search.cli import exits

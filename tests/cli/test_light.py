@@ -12,6 +12,8 @@ from search.ledger import studies
 from search.storage import databases
 from search.study import specs
 
+pytestmark = pytest.mark.slow
+
 # each takes a tenth of a second to some seconds to import
 TRAINING = {"torch", "torchvision", "numba", "scipy", "cmaes", "matplotlib", "alembic", "waitress", "optuna_dashboard"}
 LOOKING = {"optuna", "sqlalchemy", "numpy", "pydantic", "rich", "psycopg2", "safetensors"}
