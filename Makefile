@@ -10,7 +10,8 @@ search: $(VENV)/.installed
 
 # what fails beside others, on a busy machine, must pass alone; containers take the machine for themselves
 test: check
-	$(BIN)/pytest -n auto -m "not containers" || $(BIN)/pytest -m "not containers" --last-failed --last-failed-no-failures none
+	$(BIN)/pytest -n auto -m "not containers" || { test $$? -eq 1 && \
+		$(BIN)/pytest -m "not containers" --last-failed --last-failed-no-failures none; }
 	$(BIN)/pytest -m containers
 
 unit: $(VENV)/.installed-dev

@@ -45,7 +45,7 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report depth width activation --output one-factor
     """
     with answers.err.status("drawing ..."):
-        written = results.write_report(*names, output=output, title=title, storage=databases.open_existing(storage))
+        written = results.write_report(*names, output=output, title=title, storage=storage)
     _print_report(written, as_json)
 
 
