@@ -139,7 +139,7 @@ def extend(
         errors.InputError: nothing to add, or a budget that cannot be.
     """
     database = access.open_existing(storage)
-    return orders.extend(database, studies.load(database, name).study_id, trials, to, hours).trials
+    return orders.extend(database, studies.load(database, name), trials, to, hours).trials
 
 
 def enqueue(
@@ -181,7 +181,7 @@ def resume(name: str, *, storage: Storage = None) -> None:
 
 def _order(name: str, state: orders.StudyState, now: bool, storage: Storage) -> None:
     database = access.open_existing(storage)
-    orders.set_state(database, studies.load(database, name).study_id, state, now)
+    orders.set_state(database, studies.load(database, name), state, now)
 
 
 def _optuna(database: databases.Database, study: studies.Study) -> optuna.Study:

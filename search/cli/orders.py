@@ -35,7 +35,7 @@ def extend(name: str, trials: int | None, to: int | None, hours: float | None, a
     orders.check_extension(trials, to, hours)
     database = databases.open_existing(storage)
     study = studies.load(database, name)
-    order = orders.extend(database, study.study_id, trials, to, hours)
+    order = orders.extend(database, study, trials, to, hours)
     summary = summaries.summary(database, study)
     if as_json:
         click.echo(json.dumps(answers.as_json(database, summary)))
@@ -98,7 +98,7 @@ def resume(name: str, as_json: bool, storage: str) -> None:
 def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_json: bool) -> None:
     database = databases.open_existing(storage)
     study = studies.load(database, name)
-    before = orders.set_state(database, study.study_id, state, now)
+    before = orders.set_state(database, study, state, now)
     summary = summaries.summary(database, study)
     if as_json:
         click.echo(json.dumps(answers.as_json(database, summary)))

@@ -48,7 +48,7 @@ def take(
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
-        statements.lock_study(connection, study.study_id)
+        statements.lock_study(connection, study)
         mine = schema.claims.c.owner == owner
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
             return adoptions.take_up(connection, study, unheard.trial_id, "answer lost")
@@ -57,7 +57,7 @@ def take(
         orphans = watch.look(
             adoptions.running(connection, study.study_id, own), time.monotonic(), database.interruptions
         )
-        order = orders.read(connection, study.study_id)
+        order = orders.read(connection, study)
         if order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         for orphan in orphans:

@@ -8,6 +8,7 @@ import os
 import pathlib
 import sqlite3
 import tempfile
+import uuid
 from typing import Any
 
 import sqlalchemy
@@ -20,7 +21,7 @@ from search.storage.databases import Database
 
 BATCH_ROWS = 500
 # parents before children; each with the columns that name its study or trial
-OF_STUDY = (schema.directions, schema.study_attributes, schema.study_system_attributes, schema.orders)
+OF_STUDY = (schema.directions, schema.study_attributes, schema.study_system_attributes)
 OF_TRIAL = (
     schema.params,
     schema.values,
@@ -29,8 +30,10 @@ OF_TRIAL = (
     schema.system_attributes,
     schema.claims,
     schema.checkpoints,
+    schema.added,
 )
-NOBODY = {"owner": "", "worker": "", "host": "", "pid": 0, "pid_started": 0.0}
+NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0}
+FORMER = "restored"  # the owner of a running trial, which is adopted then; without one it would be another tool's
 
 
 def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
@@ -121,10 +124,15 @@ def _copy(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id
         new_ids[old] = inserted.scalar_one()
     mine = sqlalchemy.select(schema.trials.c.trial_id).where(schema.trials.c.study_id == study_id)
     for table in OF_TRIAL:
-        renamed: dict[str, Any] = {"study_id": new_study, **NOBODY} if table is schema.claims else {}
+        renamed: dict[str, Any] = {"study_id": new_study} if "study_id" in table.c else {}
         query = table.select().where(table.c.trial_id.in_(mine)).order_by(*table.primary_key)
-        rows = [dict(row) for row in source.execute(query).mappings()]
-        _insert(target, table, [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in rows])
+        rows = [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in source.execute(query).mappings()]
+        if table is schema.claims:
+            rows = [{**row, **NOBODY, "owner": FORMER if row["owner"] else ""} for row in rows]
+        _insert(target, table, rows)
+    # last: a trial that comes into a study with orders counts as added by another tool; a study's tokens are its alone
+    ordered = _rows(source, schema.orders, "study_id", study_id)
+    _insert(target, schema.orders, [{**row, "study_id": new_study, "token": uuid.uuid4().hex} for row in ordered])
 
 
 def _rows(source: sqlalchemy.Connection, table: sqlalchemy.Table, column: str, value: int) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ workers, claims, trials = schema.workers, schema.claims, schema.trials
 class Entry:
     """A worker's line in the roster; it writes it, and strikes it out when it ends."""
 
-    study_id: int
+    study: statements.Study
     worker: presence.Identity
     device: str
     grace_seconds: float
@@ -33,14 +33,16 @@ class Entry:
         """Signs in, or shows that the worker is still there."""
 
         def transaction(connection: sqlalchemy.Connection) -> None:
-            statements.lock_study(connection, self.study_id)
+            statements.lock_study(connection, self.study)
             now = statements.clock(connection)
             connection.execute(
-                workers.delete().where(workers.c.study_id == self.study_id, workers.c.seen_at < now - FORGET_SECONDS)
+                workers.delete().where(
+                    workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS
+                )
             )
             row = {
                 "worker_id": self.worker_id,
-                "study_id": self.study_id,
+                "study_id": self.study.study_id,
                 **dataclasses.asdict(self.worker),
                 "device": self.device,
                 "grace_seconds": self.grace_seconds,

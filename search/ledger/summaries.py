@@ -105,7 +105,7 @@ def summary(database: Database, study: studies.Study, history: histories.History
             schema.trials.c.state == TrialState.RUNNING,
         )
         return (
-            orders.read(connection, study.study_id),
+            orders.read(connection, study),
             spent_seconds(connection, study.study_id),
             {row.number: row.seconds for row in connection.execute(running)},
         )

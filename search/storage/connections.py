@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, outages, schema, storages
+from search.storage import addresses, outages, schema, storages, triggers
 
 BUSY_SECONDS = 1.0  # SQLite waits in C, deaf to signals; longer waits are ours, between tries
 SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema share it
@@ -77,6 +77,10 @@ def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:
     with _schema_lock(probe):
         storage.prepare()
         schema.ours.create_all(storage.engine)
+        with storage.engine.begin() as connection:
+            triggers.create(connection)
+            if connection.execute(sqlalchemy.select(schema.version)).first() is None:
+                connection.execute(schema.version.insert().values(version_num=schema.HEAD))
     if (missing := _missing_column(storage.engine)) is not None:
         raise errors.InputError(
             f"--storage {addresses.hide_password(storage.url)}: table {missing.table.name} has no column "

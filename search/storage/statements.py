@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy
 from optuna import distributions
@@ -17,14 +17,27 @@ UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
 
-def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
+class Study(Protocol):
+    """A study as the database knows it: SQLite gives `study_id` out again, `token` is of its first order."""
+
+    @property
+    def study_id(self) -> int:
+        """Its row."""
+
+    @property
+    def token(self) -> str:
+        """Which no other study has or will have."""
+
+
+def lock_study(connection: sqlalchemy.Connection, study: Study) -> None:
     """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock.
 
     Raises:
-        errors.StudyNotFound: the study was deleted.
+        errors.StudyNotFound: the study was deleted; another may have its row by now.
     """
-    row = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == study_id).with_for_update()
-    if connection.execute(row).first() is None:
+    begun = sqlalchemy.exists().where(schema.orders.c.study_id == study.study_id, schema.orders.c.token == study.token)
+    row = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == study.study_id, begun)
+    if connection.execute(row.with_for_update()).first() is None:
         raise errors.StudyNotFound(DELETED)
 
 

@@ -119,7 +119,7 @@ class Heart:
                 self._health_file.touch()
 
     def _listen(self, trials: Sequence[ownership.OwnedTrial]) -> None:
-        order = self._database.read(lambda connection: orders.read(connection, self._study.study_id))
+        order = self._database.read(lambda connection: orders.read(connection, self._study))
         if order.at_once and order.state is not orders.StudyState.ACTIVE:
             for trial in trials:
                 trial.released = True

@@ -62,7 +62,7 @@ class Worker:
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me = presence.Identity.this()
         self._watch = presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study.study_id, self._me, settings.device, settings.grace_seconds)
+        self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
 

@@ -50,8 +50,8 @@ def full(opened: databases.Database, make_study: Make) -> studies.Study:
     claims.report(opened, claim, {2: 0.5}, 2.0, {}, SAVED)
     queues.enqueue(opened, study, {"depth": 0})
     queues.repeat(opened, study, opened.optuna.get_all_trials(study.study_id)[0].params, 2)
-    orders.extend(opened, study.study_id, add=5)
-    orders.set_state(opened, study.study_id, orders.StudyState.PAUSED)
+    orders.extend(opened, study, add=5)
+    orders.set_state(opened, study, orders.StudyState.PAUSED)
     return study
 
 
@@ -105,7 +105,7 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     backups.write(opened, full, file)
     database = databases.Database(f"sqlite:///{tmp_path}/new.db")
     study = backups.read(database, file)
-    orders.set_state(database, study.study_id, orders.StudyState.ACTIVE)
+    orders.set_state(database, study, orders.StudyState.ACTIVE)
     watch = presence.Watch(0.0)
     adoptions.observe(database, study, watch)
     adopted = allocations.take(database, study, GONE, watch)

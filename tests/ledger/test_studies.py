@@ -72,7 +72,7 @@ def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Mak
     for call in (
         lambda: take(opened, study),
         lambda: summaries.summary(opened, study, history),
-        lambda: orders.extend(opened, study.study_id, add=1),
+        lambda: orders.extend(opened, study, add=1),
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
             call()

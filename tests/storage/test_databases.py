@@ -203,16 +203,12 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     monkeypatch.setattr(connections, "LOCK_SECONDS", 1)
     url = postgres.new_database()
     sleeper, other = databases.Database(url, patience_seconds=30), databases.Database(url, patience_seconds=30)
-    study_id = sleeper.write(
-        lambda c: c.execute(
-            schema.studies.insert().values(study_name="a").returning(schema.studies.c.study_id)
-        ).scalar_one()
-    )
+    study = studies.create(sleeper, specs.parse(quick_text(), "quick.toml"))
     asleep, awake = threading.Event(), threading.Event()
     tries = []
 
     def sleep_with_the_lock(connection: sqlalchemy.Connection) -> None:
-        statements.lock_study(connection, study_id)
+        statements.lock_study(connection, study)
         tries.append(time.monotonic())
         asleep.set()
         awake.wait(30)
@@ -221,7 +217,7 @@ def test_a_process_asleep_in_a_transaction_blocks_nobody_for_long(
     thread = threading.Thread(target=sleeper.write, args=(sleep_with_the_lock,))
     thread.start()
     asleep.wait(10)
-    other.write(lambda connection: statements.lock_study(connection, study_id))
+    other.write(lambda connection: statements.lock_study(connection, study))
     assert time.monotonic() - tries[0] < 10
     awake.set()
     thread.join(30)

@@ -120,7 +120,7 @@ class Chaos:
                 if summary.done >= summary.budget and self._is_enough:
                     break
                 if summary.done > 0.9 * summary.budget and not self._is_enough:
-                    orders.extend(self._database, self._study.study_id, add=max(5, self._plan.trials // 10))
+                    orders.extend(self._database, self._study, add=max(5, self._plan.trials // 10))
                 if time.monotonic() - started > LIMIT_SECONDS:
                     self._faults.append("it takes too long")
                     break

@@ -41,7 +41,7 @@ def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[spaces.Par
     study = studies.create(database, specs.parse(text, "x"))
     budget = study.spec.budget.trials
     for part in range(1, parts + 1):
-        orders.extend(database, study.study_id, to=budget * part // parts)
+        orders.extend(database, study, to=budget * part // parts)
         assert loops.Worker(database, study, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
     found = [trial.params for trial in summaries.summary(database, study).trials]
     database.close()
