@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import sqlalchemy
@@ -79,13 +80,13 @@ def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tupl
     connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
 
 
-def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict[str, Any]) -> None:
+def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
     """Sets user attributes of a trial."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
     put(connection, schema.attributes, ("trial_id", "key"), rows)
 
 
-def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int, float]) -> None:
+def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: Mapping[int, float]) -> None:
     """Sets intermediate values by step."""
     rows = []
     for step, value in found.items():

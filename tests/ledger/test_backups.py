@@ -15,7 +15,6 @@ from trials import claim as take
 
 from search import errors
 from search.ledger import (
-    adoptions,
     allocations,
     backups,
     claims,
@@ -106,9 +105,7 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     database = databases.Database(f"sqlite:///{tmp_path}/new.db")
     study = backups.read(database, file)
     orders.set_state(database, study, orders.StudyState.ACTIVE)
-    watch = presence.Watch(0.0)
-    adoptions.observe(database, study, watch)
-    adopted = allocations.take(database, study, GONE, watch)
+    adopted = allocations.take(database, study, GONE, presence.Watch())  # at once: it has no owner here
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")
     assert adopted.saved is not None
