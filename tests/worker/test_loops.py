@@ -169,7 +169,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")]
 )
 def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study: Make, error: Exception) -> None:
-    """A trial that runs out of memory goes on from its last epoch, once; the second time it is FAIL with its reason."""
+    """A trial that runs out of memory goes on from its last epoch, and waits for another try; the third fails it."""
     study = make_study(trials=2)
     begun: list[tuple[int, int]] = []
     weights = (numpy.zeros(3, numpy.float32),)
@@ -183,10 +183,12 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     assert loops.Worker(opened, study, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
-    assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+    assert begun == [*((0, epoch) for epoch in range(1, 7)), (1, 1), (1, 2), (2, 1), (2, 2)]
     failed, *others = summaries.summary(opened, study).trials
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["reason"].startswith(type(error).__name__)
+    assert failed.user_attrs["reason"].endswith("(not the objective's doing; tried 3 times)")
+    assert summaries.summary(opened, study).failures == 0
     assert "hungry" in failed.user_attrs["traceback"]
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
