@@ -190,9 +190,5 @@ def _budget_notes(study: Study, wanted: sections.Budget, order: orders.Order) ->
         if value in (now, getattr(study.spec.budget, key)):  # a file that was not edited says nothing new
             continue
         taken = option(value)
-        how = (
-            f"`search extend {study.name} {taken}` takes it over"
-            if taken
-            else "it can only be raised, by `search extend`"
-        )
+        how = f"`search extend {study.name} {taken}` takes it over" if taken else "a limit can only be raised later"
         yield f"budget.{key} of the file is {value}, the study has {now}: {how}"
