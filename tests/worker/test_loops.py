@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from search.ledger import allocations, orders, rosters, studies, summaries
 from search.space import spaces
-from search.storage import databases
+from search.storage import databases, waits
 from search.study import samplers, specs
 from search.training import objectives
 from search.worker import loops
@@ -196,7 +196,7 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
 
 def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
-    monkeypatch.setattr(databases, "BACKOFF_SECONDS", 0.002)  # the server is there: each wait would be for nothing
+    monkeypatch.setattr(waits, "BACKOFF_SECONDS", 0.002)  # the server is there: each wait would be for nothing
     url = postgres.new_database()
     database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     study = studies.create(database, specs.parse(quick_text(trials=24, sampler="tpe"), "quick.toml"))
