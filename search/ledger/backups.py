@@ -4,7 +4,6 @@ Any Optuna tool opens the file. Who works on the study is left out, and who owns
 trial is adopted like any orphan, and goes on from its checkpoint.
 """
 
-import os
 import pathlib
 import sqlite3
 import tempfile
@@ -14,9 +13,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors
+from search import errors, files
 from search.ledger import studies
-from search.storage import outages, schema
+from search.storage import addresses, copies, outages, schema
 from search.storage.databases import Database
 
 BATCH_ROWS = 500
@@ -48,13 +47,13 @@ def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
             part = pathlib.Path(folder, "study.db")
-            target = Database(f"sqlite:///{part}")
+            target = Database(addresses.of_file(part))
             try:
                 database.read(lambda source: target.write(lambda to: _snapshot(source, to, study.study_id)))
             finally:
                 target.close()
             _make_one_file(part)
-            os.link(part, path)  # unlike a rename it never replaces a file
+            files.put_in_place(part, path)
     except FileExistsError as error:
         raise errors.InputError(f"{path} exists already: take another name, or move it away") from error
     except OSError as error:
@@ -70,10 +69,8 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     """
     if not path.is_file():
         raise errors.InputError(f"no backup at {path}")
-    # immutable: nothing is written beside a file that may lie on a read-only medium
-    engine = sqlalchemy.create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
     try:
-        with engine.connect() as source:
+        with copies.opened(path, but_not=addresses.sqlite_file(database.url)) as source:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
@@ -84,8 +81,6 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
         if isinstance(error, exc.DBAPIError) and not isinstance(error.orig, sqlite3.Error):
             raise  # the storage's, not the file's
         raise errors.InputError(f"{path} is no backup of a study, or damaged: {outages.first_line(error)}") from error
-    finally:
-        engine.dispose()
     restored = studies.find(database, name)
     assert restored is not None
     return restored
