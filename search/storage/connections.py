@@ -1,6 +1,7 @@
 """Connections to either kind of database, as exact as claims need them, and the schema on the first of them."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import random
@@ -12,13 +13,18 @@ from typing import Any
 
 import filelock
 import optuna
+import psutil
 import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
 from search.storage import addresses, outages, schema, storages, triggers
 
+log = logging.getLogger("search")
+
 BUSY_SECONDS = 1.0  # SQLite waits in C, deaf to signals; longer waits are ours, between tries
+# SQLite's log needs memory that all its processes share: on these, those of one machine do
+NETWORK_MOUNTS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gluster", "beegfs", "gpfs", "sshfs", "s3fs")
 SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema share it
 # A process that is stopped or cut off inside a transaction keeps the study's row locked. Ours last milliseconds:
 # the server ends one that sleeps, and who waited for it asks again.
@@ -107,6 +113,21 @@ def _check_place(file: pathlib.Path) -> None:
     for place in (file.parent, file):  # the log lies beside the file
         if place.exists() and not os.access(place, os.W_OK):
             raise errors.InputError(f"--storage must be a file that can be written, and {place} is read-only")
+    if (kind := _mount(file)).removeprefix("fuse.").startswith(NETWORK_MOUNTS):
+        log.warning(
+            "event=network-mount file=%s type=%s note='SQLite is for the processes of one machine; for several, take "
+            "Postgres'",
+            file,
+            kind,
+        )
+
+
+def _mount(file: pathlib.Path) -> str:
+    """The type of the file system that a path is on."""
+    place, mounts = file.resolve(), psutil.disk_partitions(all=True)
+    on = [mount for mount in mounts if place.is_relative_to(mount.mountpoint)]
+    # of several at one place the last lies on top
+    return max(enumerate(on), key=lambda each: (len(each[1].mountpoint), each[0]))[1].fstype if on else ""
 
 
 def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import sqlite3
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from conftest import Server, quick_text
 
 from search import errors
 from search.ledger import allocations, claims, presence, studies
-from search.storage import addresses, databases, schema
+from search.storage import addresses, connections, databases, schema
 from search.study import specs
 
 NAMES = sqlalchemy.select(schema.studies.c.study_name).order_by(schema.studies.c.study_id)
@@ -175,6 +176,21 @@ def test_a_question_mark_is_not_cut_off(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.InputError, match="path with '\\?' is written sqlite:///file:PATH\\?uri=true"):
         databases.Database(f"sqlite:///{tmp_path}/a?b.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_mount_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file on one is opened with a warning, since another machine's processes would not see its log; no other is."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        databases.Database(f"sqlite:///{folder}/quiet.db").close()
+        assert caplog.messages == []
+        monkeypatch.setattr(connections, "NETWORK_MOUNTS", ("tmpfs",))
+        databases.Database(f"sqlite:///{folder}/search.db").close()
+        (said,) = caplog.messages
+        assert said.startswith(
+            f"event=network-mount file={folder}/search.db type=tmpfs note='SQLite is for the processes"
+        )
 
 
 @pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
