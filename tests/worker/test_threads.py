@@ -217,6 +217,23 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
     assert [trial.state for trial in summaries.summary(opened, study).trials] == [TrialState.COMPLETE] * 6
 
 
+MEBI = 1 << 20
+STAT = f"anon {300 * MEBI}\nfile {150 * MEBI}\nactive_file {50 * MEBI}\ninactive_file {100 * MEBI}\npgfault 7\n"
+
+
+@pytest.mark.parametrize(("stat", "free"), [(STAT, 112 * MEBI), ("anon 1\n", 12 * MEBI), (None, 12 * MEBI)])
+def test_page_cache_is_free(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, stat: str | None, free: int
+) -> None:
+    """Files that a container has read count as free, as the kernel drops them before the limit is felt."""
+    (tmp_path / "memory.max").write_text(f"{512 * MEBI}\n")
+    (tmp_path / "memory.current").write_text(f"{500 * MEBI}\n")
+    if stat is not None:
+        (tmp_path / "memory.stat").write_text(stat)
+    monkeypatch.setattr(threads, "CGROUP", tmp_path)
+    assert threads.free_bytes() == free
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_path: pathlib.Path, how: int) -> None:
