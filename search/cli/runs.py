@@ -12,9 +12,9 @@ from search.api.studies import supervise
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument, training_options, worker_options
 from search.ledger import studies, summaries
-from search.storage import databases
+from search.storage import addresses, databases
 from search.study import specs
-from search.worker import progress, signals
+from search.worker import progress, restarts, signals
 from search.worker.settings import Settings
 
 
@@ -81,6 +81,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
 @click.command()
 @study_argument
 @click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
+@click.option("--restart", is_flag=True, help="Start the worker again whenever it was killed or failed, within reason.")
 @click.option("--parent", type=int, hidden=True)
 @click.option(
     "--health-file",
@@ -91,18 +92,29 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
 @training_options
 @common
 def work(
-    name: str, stay: bool, parent: int | None, health_file: pathlib.Path | None, settings: Settings, storage: str
+    name: str,
+    stay: bool,
+    restart: bool,
+    parent: int | None,
+    health_file: pathlib.Path | None,
+    settings: Settings,
+    storage: str,
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
 
-    SIGTERM or Ctrl-C hands the running trials over and ends.
+    SIGTERM or Ctrl-C hands the running trials over and ends. With --restart a small process watches over the worker:
+    one that ends five times in a row within a minute of its start is given up.
 
     \b
     Example:
       search work lab
-      search work lab --stay --device cuda
+      search work lab --stay --restart --device cuda
       search work lab --slots 4
     """
+    if restart:
+        words = [*settings.arguments(name), *(["--stay"] if stay else [])]
+        words += ["--health-file", str(health_file)] if health_file else []
+        restarts.become(words, {addresses.VARIABLE: storage})
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)

@@ -1,5 +1,6 @@
 """Worker processes on this machine: started, restarted when killed, asked to stop."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -16,6 +17,7 @@ log = logging.getLogger("search")
 RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
+FINAL_CODES = (0, 2, 130)  # done, bad input, interrupted: another start would end the same way
 LOG_LINES = 15
 FIRST_BYTES = 20_000
 
@@ -31,21 +33,32 @@ class _Process:
 class Processes:
     """Processes of `search work`, each in a session of its own, so that Ctrl-C reaches the parent alone.
 
-    A worker that a signal killed is started again; one that ended by itself, with or without an error, is not.
+    A worker that a signal killed is started again; one that ended by itself, with or without an error, is not. What is
+    left of a killed one's session, children of an objective say, is killed too.
 
     Args:
         arguments: what follows `search work`.
         environment: added to this process's own; the storage's address goes here, since `ps` shows arguments.
         log_file: where their log goes; None leaves it on this process's stderr.
+        after_errors: start also those again that ended by an error, but for one that another start cannot mend.
+        quick_seconds: a worker that ends so soon after its start `QUICK_LIMIT` times in a row is given up.
     """
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log_file: pathlib.Path | None) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        log_file: pathlib.Path | None,
+        *,
+        after_errors: bool = False,
+        quick_seconds: float = QUICK_SECONDS,
+    ) -> None:
         self._command = [sys.executable, "-m", "search", "work", *arguments, "--parent", str(os.getpid())]
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file and log_file.exists() else 0
         self._slots: list[_Process] = []
-        self._restarts = True
+        self._restarts, self._after_errors, self._quick_seconds = True, after_errors, quick_seconds
 
     def start(self, count: int) -> None:
         """Starts so many."""
@@ -56,9 +69,7 @@ class Processes:
     def alive(self) -> int:
         """How many run, or are about to be started again."""
         return sum(
-            slot.process.poll() is None
-            or slot.restart_at is not None
-            or (slot.process.returncode < 0 and self._restarts)
+            (code := _wait(slot.process)) is None or slot.restart_at is not None or self._returns(code)
             for slot in self._slots
         )
 
@@ -68,28 +79,39 @@ class Processes:
         return max((slot.process.returncode or 0 for slot in self._slots), default=0)
 
     def look(self) -> None:
-        """Starts killed workers again, after a moment.
+        """Starts workers again, after a moment.
 
         Raises:
-            errors.SearchError: one is killed again and again within seconds.
+            errors.WorkFailed: one ends again and again within seconds.
         """
         now = time.monotonic()
         for slot in self._slots:
-            code = slot.process.poll()
-            if code is None or code >= 0:
+            code = _wait(slot.process)
+            if code is None or not self._returns(code):
                 continue
             if slot.restart_at is None:
-                quick = now - slot.started < QUICK_SECONDS
-                slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
-                if slot.quick_deaths >= QUICK_LIMIT:
-                    raise errors.SearchError(
-                        f"a worker was killed {QUICK_LIMIT} times within {QUICK_SECONDS:.0f} s of its start "
-                        f"({signal.Signals(-code).name}); is there enough memory? fewer --workers may help"
-                    )
-                slot.restart_at = now + RESTART_SECONDS
-                log.warning("event=worker-killed pid=%d signal=%s", slot.process.pid, signal.Signals(-code).name)
+                self._count(slot, now, code)
             elif now >= slot.restart_at:
                 slot.process, slot.started, slot.restart_at = self._start(), now, None
+
+    def _returns(self, code: int) -> bool:
+        return self._restarts and (code < 0 or (self._after_errors and code not in FINAL_CODES))
+
+    def _count(self, slot: _Process, now: float, code: int) -> None:
+        """Another end of a worker: it is to be started again, or given up."""
+        quick = now - slot.started < self._quick_seconds
+        slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
+        name = signal.Signals(-code).name if code < 0 else ""
+        if slot.quick_deaths >= QUICK_LIMIT:
+            how = f"was killed ({name})" if name else f"ended with exit code {code}"
+            advice = "is there enough memory? fewer --workers or --slots may help" if name else "its log says why"
+            often = f"{QUICK_LIMIT} times in a row within {self._quick_seconds:.0f} s of its start"
+            raise errors.WorkFailed(f"a worker {how} {often}; {advice}", code if code > 0 else 128 - code)
+        slot.restart_at = now + RESTART_SECONDS
+        if name:
+            log.warning("event=worker-killed pid=%d signal=%s", slot.process.pid, name)
+        else:
+            log.warning("event=worker-failed pid=%d code=%d", slot.process.pid, code)
 
     def stop(self) -> None:
         """Asks all to hand their trials over and to end."""
@@ -104,9 +126,7 @@ class Processes:
         deadline = time.monotonic() + seconds
         for slot in self._slots:
             slot.restart_at = None
-            try:
-                slot.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if _wait(slot.process, deadline - time.monotonic()) is None:
                 return
 
     @property
@@ -129,7 +149,11 @@ class Processes:
         self._restarts = False
         for slot in self._slots:
             slot.restart_at = None
-            if slot.process.poll() is None:
+            if _wait(slot.process) is not None:
+                continue
+            if number == signal.SIGKILL:
+                _kill_session(slot.process)
+            else:
                 slot.process.send_signal(number)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -139,3 +163,21 @@ class Processes:
             return subprocess.Popen(
                 self._command, env=self._environment, start_new_session=True, stdout=stream, stderr=stream
             )
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float = 0.0) -> int | None:
+    """Its exit code, None while it runs. What a killed one leaves of its session is killed when that is first seen."""
+    if process.returncode is not None:
+        return process.returncode
+    try:
+        code = process.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        return None
+    if code < 0:
+        _kill_session(process)
+    return code
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):  # nothing is left of it
+        os.killpg(process.pid, signal.SIGKILL)
