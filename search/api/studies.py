@@ -63,6 +63,8 @@ def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     spec, chosen = specs.load(specs.path_of(name)), Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     requirements.check(spec, chosen)
+    if spec.objective is not None:  # its user named the file, and so this function: none that the database may have
+        chosen = chosen.model_copy(update={"allow_objectives": spec.objective})
     database = access.open_any(storage)
     study = supervision.begin(database, spec)
     return Worked(database, study, supervision.supervise(database, study, chosen))
@@ -102,6 +104,7 @@ def work(
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     database = databases.Database(access.url(storage), chosen.patience_seconds, stop)
     study = studies.load(database, name)
+    requirements.check_objective(study.spec, chosen)
     requirements.check_slots(study.spec, chosen)
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
     from search.worker import loops

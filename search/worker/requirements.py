@@ -1,5 +1,6 @@
 """Whether what workers need is to be had here: data, engine, device, slots, an objective of the user's own."""
 
+import shlex
 from collections.abc import Callable
 
 from search import errors
@@ -50,6 +51,20 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         )
     if slots > 1 and device != "cpu":
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
+
+
+def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
+    """Whether a study of the database may have its own objective imported here: whoever can write there names it.
+
+    Raises:
+        errors.InputError: it may not.
+    """
+    if spec.objective is not None and not settings.allows(spec.objective):
+        raise errors.InputError(
+            f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
+            f"got {spec.objective!r} where {settings.allow_objectives!r} may run; if you know that function: "
+            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(spec.objective)}"
+        )
 
 
 def objective(
