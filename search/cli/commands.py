@@ -43,6 +43,10 @@ COMMANDS = {
         "search.cli.orders:extend",
         "Gives a study more trials, hours or failures to bear. Workers that run, wait or stay take them up.",
     ),
+    "fetch": (
+        "search.cli.runs:fetch",
+        "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
+    ),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "pause": (
         "search.cli.orders:pause",

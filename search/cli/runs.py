@@ -1,4 +1,4 @@
-"""Commands that start work on a study: run, create, work."""
+"""Commands that start work on a study: run, create, fetch, work."""
 
 import json
 import logging
@@ -10,11 +10,11 @@ import click
 from search import api
 from search.api.studies import supervise
 from search.cli import answers
-from search.cli.options import common, json_option, study_argument, training_options, worker_options
+from search.cli.options import common, debug_option, json_option, study_argument, training_options, worker_options
 from search.ledger import studies, summaries
 from search.storage import addresses, databases
 from search.study import specs
-from search.worker import progress, restarts, signals
+from search.worker import progress, requirements, restarts, signals
 from search.worker.settings import Settings
 
 
@@ -76,6 +76,21 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
             f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
             f"start workers with `search work {study.name}`"
         )
+
+
+@click.command()
+@study_argument
+@worker_options("data_dir")
+@debug_option
+def fetch(name: str, settings: Settings) -> None:
+    """Puts what a study trains on into the data folder, for workers that reach no network; needs no database.
+
+    \b
+    Example:
+      search fetch lab --data-dir /data
+    """
+    spec = specs.load(specs.path_of(name))
+    click.echo(f"study {spec.name!r}: {requirements.find_data(spec, settings)}")
 
 
 @click.command()

@@ -24,17 +24,31 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
 
         functions.load(spec.objective or "")
         return
-    if spec.training.dataset == "fashion-mnist":
-        from models import sources
-
-        with progress.spinner("looking for FashionMNIST ..."):
-            for name, path in sources.find(settings.data_dir).items():
-                sources.load(path, name)
+    find_data(spec, settings)
     engine = settings.engine or spec.training.engine
     if settings.device != "cpu" or engine != "auto":
         from models import engines  # imports torch
 
         engines.load(engine, settings.device)
+
+
+def find_data(spec: specs.StudySpec, settings: Settings) -> str:
+    """Looks for what a study trains on, and fetches it where that is FashionMNIST; returns where it is, in words.
+
+    Raises:
+        models.errors.DataError: it is not to be had.
+    """
+    if spec.training is None:
+        return f"its objective {spec.objective} brings its own data"
+    if spec.training.dataset != "fashion-mnist":
+        return f"the {spec.training.dataset} set is made when it is needed"
+    from models import sources
+
+    with progress.spinner("looking for FashionMNIST ..."):
+        files = sources.find(settings.data_dir)
+        for name, path in files.items():
+            sources.load(path, name)
+    return f"FashionMNIST is in {next(iter(files.values())).parent}"
 
 
 def check_slots(spec: specs.StudySpec, settings: Settings) -> None:

@@ -1,11 +1,15 @@
-"""Which functions of a database a worker imports: those that its user allowed."""
+"""What workers need: data that is fetched before them, and of a database's functions those that their user allowed."""
 
 import pathlib
+import shutil
 
 import pytest
-from conftest import Processes
+from conftest import Processes, quick_text
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("url", ["sqlite"], indirect=True)]
+from models import sources
+from search import cli
+
+real = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 STUDY = """
 objective = "mine_to_allow:objective"
@@ -28,6 +32,8 @@ def objective(trial):
 """
 
 
+@pytest.mark.slow
+@real
 @pytest.mark.parametrize("value", ["none", "mine_to_allow:other", "other,mine", "os"])
 def test_an_objective_that_is_not_allowed_is_not_imported(
     processes: Processes, tmp_path: pathlib.Path, value: str
@@ -44,6 +50,8 @@ def test_an_objective_that_is_not_allowed_is_not_imported(
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.slow
+@real
 @pytest.mark.parametrize(
     ("words", "value"),
     [
@@ -63,3 +71,44 @@ def test_an_objective_that_is_allowed_runs(
     code, output = processes.run(*words, SEARCH_ALLOW_OBJECTIVES=value)
     assert code == 0, output
     assert (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (quick_text(), "study 'quick': the synthetic set is made when it is needed"),
+        (STUDY, "study 'own': its objective mine_to_allow:objective brings its own data"),
+        (quick_text().replace('"synthetic"', '"fashion-mnist"'), "study 'quick': FashionMNIST is in here"),
+    ],
+)
+def test_data_is_there_before_workers_are(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    data_dir: pathlib.Path,
+    text: str,
+    words: str,
+) -> None:
+    """`search fetch` says where a study's data is, by its file alone: no database is made, no function imported."""
+    (tmp_path / "here").mkdir()
+    for path in sources.find(data_dir).values():
+        shutil.copy(path, tmp_path / "here")
+    (tmp_path / "a.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["fetch", "a.toml", "--data-dir", "here"]) == 0
+    assert capsys.readouterr().out == f"{words}\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "a.toml"}
+
+
+def test_data_that_is_none_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Files of those names with another content are refused in one line, exit code 2."""
+    for name in sources.NAMES:
+        (tmp_path / name).write_bytes(bytes(16))
+    (tmp_path / "a.toml").write_text(quick_text().replace('"synthetic"', '"fashion-mnist"'))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["fetch", "a.toml", "--data-dir", "."]) == 2
+    printed = capsys.readouterr().err.splitlines()
+    assert len([line for line in printed if line.startswith("search: ")]) == 1
+    assert "is not FashionMNIST's" in printed[-1]
