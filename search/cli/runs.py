@@ -129,9 +129,16 @@ def work(
     if restart:
         words = [*settings.arguments(name), *(["--stay"] if stay else [])]
         words += ["--health-file", str(health_file)] if health_file else []
-        restarts.become(words, {addresses.VARIABLE: storage})
+        restarts.become(words, _address_as_given())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
     api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
     return 130 if interrupted.is_set() else 0
+
+
+def _address_as_given() -> dict[str, str]:
+    """The variables that say where the database is: a password stays in its file, an environment can be looked at."""
+    given = click.get_current_context().params
+    variables = {addresses.VARIABLE: given["storage"], addresses.PASSWORD_VARIABLE: given["password_file"]}
+    return {name: str(value) for name, value in variables.items() if value is not None}

@@ -143,3 +143,14 @@ def test_what_a_worker_ends_with_is_the_end(
     assert found == code, output
     assert output.count("event=worker-failed") == starts - 1
     assert ("event=given-up" in output) == (starts > 1)
+
+
+def test_a_password_stays_in_its_file(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """Neither the keeper nor its worker has it in its environment or command line; both know the file."""
+    (tmp_path / "password").write_text("hunter2")
+    words = ("--storage-password-file", str(tmp_path / "password"))
+    keeper = processes.start("work", "own", "--restart", *words, SEARCH_STORAGE="postgresql://nobody@127.0.0.1:1/none")
+    for process in (child_of(keeper.pid), psutil.Process(keeper.pid)):
+        seen = [*process.cmdline(), *process.environ().values()]
+        assert not [word for word in seen if "hunter2" in word]
+        assert process.environ()["SEARCH_STORAGE_PASSWORD_FILE"] == str(tmp_path / "password")
