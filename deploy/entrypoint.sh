@@ -5,4 +5,6 @@ set -eu
 if [ ! -e "$NUMBA_CACHE_DIR" ] && cp -r /opt/engine "$NUMBA_CACHE_DIR.new" 2>/dev/null; then
     mv "$NUMBA_CACHE_DIR.new" "$NUMBA_CACHE_DIR"
 fi
+# empty is as good as unset everywhere else; here it must not be as good as `all`
+export SEARCH_ALLOW_OBJECTIVES="${SEARCH_ALLOW_OBJECTIVES:-none}"
 exec "$@"

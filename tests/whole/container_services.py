@@ -61,6 +61,11 @@ class Service:
     def done(self) -> float:
         return sum(self.metric(f'search_trials{{state="{state}"') or 0.0 for state in ("complete", "pruned"))
 
+    def is_between_epochs(self) -> bool:
+        """Whether a trial runs that has ended an epoch."""
+        trials = json.loads(self.get("/api/studies/1?after=0")[1])["trials"]
+        return any(trial["state"] == "Running" and trial["intermediate_values"] for trial in trials)
+
     def workers(self) -> list[str]:
         """Ids of the worker containers that run."""
         return self.must("ps", "--quiet", "worker").split()
