@@ -17,7 +17,8 @@ log = logging.getLogger("search")
 RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
-FINAL_CODES = (0, 2, 130)  # done, bad input, interrupted: another start would end the same way
+# done, or what another start does not mend
+FINAL_CODES = (0, *(kind.exit_code for kind in (errors.InputError, errors.TookItselfOut, errors.Interrupted)))
 LOG_LINES = 15
 FIRST_BYTES = 20_000
 

@@ -11,6 +11,7 @@ from conftest import ROOT, Processes
 from optuna.trial import TrialState
 from processes import ends, until
 
+from search import errors
 from search.ledger import studies, summaries
 from search.storage import databases
 from search.worker import processes as workers
@@ -143,6 +144,15 @@ def test_what_a_worker_ends_with_is_the_end(
     assert found == code, output
     assert output.count("event=worker-failed") == starts - 1
     assert ("event=given-up" in output) == (starts > 1)
+
+
+def test_a_worker_that_took_itself_out_stays_out(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """The exit code of one whose trials alone fail asks for a person: it is not started again."""
+    create(processes, tmp_path, epochs=1)
+    code = errors.TookItselfOut.exit_code
+    (tmp_path / "mine_to_keep.py").write_text(f"import os\n\ndef objective(trial):\n    os._exit({code})\n")
+    found, output = processes.run("work", "own", "--restart")
+    assert (found, output.count("event=created")) == (code, 1), output
 
 
 def test_a_password_stays_in_its_file(processes: Processes, tmp_path: pathlib.Path) -> None:
