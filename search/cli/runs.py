@@ -14,7 +14,7 @@ from search.cli.options import common, debug_option, json_option, study_argument
 from search.ledger import studies, summaries
 from search.storage import addresses, databases
 from search.study import specs
-from search.worker import progress, requirements, restarts, signals
+from search.worker import farewells, progress, requirements, restarts, signals
 from search.worker.settings import Settings
 
 
@@ -133,7 +133,10 @@ def work(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
-    api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
+    try:
+        api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
+    finally:
+        farewells.say()
     return 130 if interrupted.is_set() else 0
 
 

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from search import errors
+from search.worker import farewells
 
 log = logging.getLogger("search")
 
@@ -18,6 +20,7 @@ RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
 # done, or what another start does not mend
+UNSAID_CODES = (errors.InputError.exit_code, errors.Interrupted.exit_code)  # also of an end before the work begins
 FINAL_CODES = (0, *(kind.exit_code for kind in (errors.InputError, errors.TookItselfOut, errors.Interrupted)))
 LOG_LINES = 15
 FIRST_BYTES = 20_000
@@ -26,16 +29,42 @@ FIRST_BYTES = 20_000
 @dataclasses.dataclass
 class _Process:
     process: subprocess.Popen[bytes]
+    ear: farewells.Ear
     started: float
     quick_deaths: int = 0
     restart_at: float | None = None
+    _said: bool | None = None
+
+    def end(self, seconds: float = 0.0) -> int | None:
+        """Its exit code, None while it runs; what a killed one leaves of its session is killed then."""
+        if self._said is None:
+            try:
+                code = self.process.wait(max(0.0, seconds))
+            except subprocess.TimeoutExpired:
+                return None
+            self._said = self.ear.has_heard()
+            if code < 0 or not self._said:
+                self.kill_session()
+        return self.process.returncode
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether it has ended, by a signal or by code that ended the process under it."""
+        code = self.end()
+        return code is not None and (code < 0 or (not self._said and code not in UNSAID_CODES))
+
+    def kill_session(self) -> None:
+        """Kills it with all that it started."""
+        with contextlib.suppress(OSError):  # nothing is left of it
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Processes:
     """Processes of `search work`, each in a session of its own, so that Ctrl-C reaches the parent alone.
 
-    A worker that a signal killed is started again; one that ended by itself, with or without an error, is not. What is
-    left of a killed one's session, children of an objective say, is killed too.
+    A worker that was killed is started again, and one whose process ended under it, as by `os._exit` in an objective;
+    one that ended by itself, with or without an error, is not. What is left of a killed one's session, children of an
+    objective say, is killed too.
 
     Args:
         arguments: what follows `search work`.
@@ -64,15 +93,12 @@ class Processes:
     def start(self, count: int) -> None:
         """Starts so many."""
         for _ in range(count):
-            self._slots.append(_Process(self._start(), time.monotonic()))
+            self._slots.append(_Process(*self._start(), time.monotonic()))
 
     @property
     def alive(self) -> int:
         """How many run, or are about to be started again."""
-        return sum(
-            (code := _wait(slot.process)) is None or slot.restart_at is not None or self._returns(code)
-            for slot in self._slots
-        )
+        return sum(slot.end() is None or slot.restart_at is not None or self._returns(slot) for slot in self._slots)
 
     @property
     def exit_code(self) -> int:
@@ -86,17 +112,19 @@ class Processes:
             errors.WorkFailed: one ends again and again within seconds.
         """
         now = time.monotonic()
-        for slot in self._slots:
-            code = _wait(slot.process)
-            if code is None or not self._returns(code):
+        for number, slot in enumerate(self._slots):
+            code = slot.end()
+            if code is None or not self._returns(slot):
                 continue
             if slot.restart_at is None:
                 self._count(slot, now, code)
             elif now >= slot.restart_at:
-                slot.process, slot.started, slot.restart_at = self._start(), now, None
+                process, ear = self._start()
+                self._slots[number] = _Process(process, ear, now, slot.quick_deaths)
 
-    def _returns(self, code: int) -> bool:
-        return self._restarts and (code < 0 or (self._after_errors and code not in FINAL_CODES))
+    def _returns(self, slot: _Process) -> bool:
+        code = slot.end()
+        return self._restarts and (slot.is_killed or (self._after_errors and code not in FINAL_CODES))
 
     def _count(self, slot: _Process, now: float, code: int) -> None:
         """Another end of a worker: it is to be started again, or given up."""
@@ -104,10 +132,13 @@ class Processes:
         slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
         name = signal.Signals(-code).name if code < 0 else ""
         if slot.quick_deaths >= QUICK_LIMIT:
-            how = f"was killed ({name})" if name else f"ended with exit code {code}"
-            advice = "is there enough memory? fewer --workers or --slots may help" if name else "its log says why"
+            how, advice = f"ended with exit code {code}", "its log says why"
+            if name:
+                how, advice = f"was killed ({name})", "is there enough memory? fewer --workers or --slots may help"
+            elif slot.is_killed:
+                how, advice = f"was ended by the code it ran (exit code {code})", "does an objective call os._exit?"
             often = f"{QUICK_LIMIT} times in a row within {self._quick_seconds:.0f} s of its start"
-            raise errors.WorkFailed(f"a worker {how} {often}; {advice}", code if code > 0 else 128 - code)
+            raise errors.WorkFailed(f"a worker {how} {often}; {advice}", 128 - code if code < 0 else code or 1)
         slot.restart_at = now + RESTART_SECONDS
         if name:
             log.warning("event=worker-killed pid=%d signal=%s", slot.process.pid, name)
@@ -127,7 +158,7 @@ class Processes:
         deadline = time.monotonic() + seconds
         for slot in self._slots:
             slot.restart_at = None
-            if _wait(slot.process, deadline - time.monotonic()) is None:
+            if slot.end(deadline - time.monotonic()) is None:
                 return
 
     @property
@@ -150,35 +181,21 @@ class Processes:
         self._restarts = False
         for slot in self._slots:
             slot.restart_at = None
-            if _wait(slot.process) is not None:
+            if slot.end() is not None:
                 continue
             if number == signal.SIGKILL:
-                _kill_session(slot.process)
+                slot.kill_session()
             else:
                 slot.process.send_signal(number)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._log_file is None:
-            return subprocess.Popen(self._command, env=self._environment, start_new_session=True)
-        with self._log_file.open("ab") as stream:
-            return subprocess.Popen(
-                self._command, env=self._environment, start_new_session=True, stdout=stream, stderr=stream
-            )
-
-
-def _wait(process: subprocess.Popen[bytes], seconds: float = 0.0) -> int | None:
-    """Its exit code, None while it runs. What a killed one leaves of its session is killed when that is first seen."""
-    if process.returncode is not None:
-        return process.returncode
-    try:
-        code = process.wait(max(0.0, seconds))
-    except subprocess.TimeoutExpired:
-        return None
-    if code < 0:
-        _kill_session(process)
-    return code
-
-
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(OSError):  # nothing is left of it
-        os.killpg(process.pid, signal.SIGKILL)
+    def _start(self) -> tuple[subprocess.Popen[bytes], farewells.Ear]:
+        ear = farewells.Ear.open()
+        how: dict[str, Any] = {"env": {**self._environment, **ear.environment}, "pass_fds": (ear.mouth,)}
+        try:
+            if self._log_file is None:
+                return subprocess.Popen(self._command, start_new_session=True, **how), ear
+            with self._log_file.open("ab") as stream:
+                more = {**how, "stdout": stream, "stderr": stream}
+                return subprocess.Popen(self._command, start_new_session=True, **more), ear
+        finally:
+            ear.started()

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, Processes
 from optuna.trial import TrialState
 from processes import ends, until
+from trials import GONE, begin, succeed
 
 from search import errors
 from search.ledger import studies, summaries
@@ -24,7 +25,7 @@ objective = "mine_to_keep:objective"
 [study]
 name = "own"
 [space]
-x = [1, 2]
+x = {{ low = 1, high = 99 }}
 [sampler]
 name = "random"
 [budget]
@@ -147,12 +148,19 @@ def test_what_a_worker_ends_with_is_the_end(
 
 
 def test_a_worker_that_took_itself_out_stays_out(processes: Processes, tmp_path: pathlib.Path) -> None:
-    """The exit code of one whose trials alone fail asks for a person: it is not started again."""
-    create(processes, tmp_path, epochs=1)
-    code = errors.TookItselfOut.exit_code
-    (tmp_path / "mine_to_keep.py").write_text(f"import os\n\ndef objective(trial):\n    os._exit({code})\n")
+    """One whose trials fail while those of others do not asks for a person: it is not started again."""
+    create(processes, tmp_path, epochs=1, trials=20)
+    database = databases.Database(processes.url)
+    study = studies.load(database, "own")
+    for _ in range(4):
+        succeed(database, begin(database, study, GONE))
+    (tmp_path / "mine_to_keep.py").write_text("def objective(trial):\n    raise OSError(trial.number)\n")
     found, output = processes.run("work", "own", "--restart")
-    assert (found, output.count("event=created")) == (code, 1), output
+    assert (found, output.count("event=failed")) == (errors.TookItselfOut.exit_code, 3), output
+    assert "this one takes itself out" in output
+    summary = summaries.summary(database, study)
+    assert (summary.failures, summary.count(TrialState.WAITING)) == (0, 3)
+    database.close()
 
 
 def test_a_password_stays_in_its_file(processes: Processes, tmp_path: pathlib.Path) -> None:
