@@ -11,7 +11,7 @@ from search import errors, files
 
 DEFAULT_URL = "sqlite:///runs/search.db"
 DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}  # the ones that are installed, and whose errors are known
-SQLITE_OPTIONS = {"uri", "timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
+SQLITE_OPTIONS = {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
 VARIABLE, PASSWORD_VARIABLE = "SEARCH_STORAGE", "SEARCH_STORAGE_PASSWORD_FILE"  # of the environment
 
 
@@ -50,8 +50,11 @@ def check_url(url: str) -> str:
         )
     if kind == "sqlite" and (not parts.database or parts.database == ":memory:"):
         raise errors.InputError(f"--storage must name a file, since workers share it, got {url!r}")
+    if kind == "sqlite" and parts.host:
+        raise errors.InputError(f"--storage must be sqlite:///FILE, with three slashes, got {hide_password(url)!r}")
     # SQLAlchemy drops what it cannot read as KEY=VALUE, and opens the file that is named before it
-    if kind == "sqlite" and "?" in url and not SQLITE_OPTIONS.issuperset(parts.query or [url]):
+    is_cut = "?" in url and "uri" not in parts.query and not SQLITE_OPTIONS.issuperset(parts.query or "?")
+    if kind == "sqlite" and is_cut:
         raise errors.InputError(
             f"--storage: a path with '?' is written sqlite:///file:PATH?uri=true, with %3F for it, got {url!r}"
         )

@@ -91,7 +91,7 @@ def _rules(url: str) -> Iterator[None]:
     except RuntimeError as error:  # Optuna's word for a schema of another version
         raise errors.InputError(f"{place}: {error}") from error
     except exc.ArgumentError as error:
-        raise errors.InputError(f"{place}: {error}") from error
+        raise errors.InputError(f"{place}: {outages.first_line(error)}") from error
     except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
         if outages.is_outage(error) and not outages.is_misplaced(error):
             raise

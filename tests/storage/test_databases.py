@@ -22,7 +22,9 @@ def count_studies(database: databases.Database) -> int:
     )
 
 
-@pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "nonsense", "sqlite://", "sqlite:///:memory:", ""])
+@pytest.mark.parametrize(
+    "url", ["mysql://a:secret@b/c", "nonsense", "sqlite://", "sqlite:///:memory:", "", "sqlite://runs/search.db"]
+)
 def test_other_addresses_are_refused(url: str) -> None:
     """Only a SQLite file or a Postgres will do, and no password is shown."""
     with pytest.raises(errors.InputError) as raised:
