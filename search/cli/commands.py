@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import re
 import sys
 import traceback
 
@@ -88,6 +89,8 @@ HINTS: dict[type[models.ModelError], str] = {
     models.DataError: "; --data-dir takes another folder",
     models.PictureSizeError: "; --resize scales it",
 }
+# In a message: what stands before the @ of an address that a user has typed where none belongs, and of its options.
+SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@)\S*@|(?<=password=)(?!\*)[^\s&'\")]+", re.IGNORECASE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,8 +128,10 @@ def _run(given: list[str]) -> int:
 
 def _fail(message: str, code: int, given: list[str]) -> int:
     if "--debug" in given:
-        traceback.print_exc()
-    print(f"search: {message}", file=sys.stderr)
+        from search.storage import addresses  # the errors of drivers that led to this one may repeat an address
+
+        print(SECRETS.sub("***", addresses.scrub(traceback.format_exc())), end="", file=sys.stderr)
+    print(f"search: {SECRETS.sub('***', message)}", file=sys.stderr)
     return code
 
 

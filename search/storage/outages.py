@@ -6,6 +6,8 @@ import optuna
 import psycopg2
 from sqlalchemy import exc
 
+from search.storage import addresses
+
 SQLITE_OUTAGES = ("database is locked", "database table is locked", "database is busy", "disk is full")
 # What no wait mends; libpq gives no code for a refused connection, so the text has to do.
 HOPELESS_CONNECTIONS = (
@@ -48,4 +50,5 @@ def first_line(error: BaseException | None) -> str:
             break
         original = inner
     text = str(original).strip()
-    return text.splitlines()[0] if text else type(original).__name__
+    # it may repeat parts of the address
+    return addresses.scrub(text.splitlines()[0]) if text else type(original).__name__

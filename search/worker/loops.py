@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.ledger import adoptions, allocations, claims, configurations, presence, rosters, studies
 from search.space import spaces
+from search.storage import addresses
 from search.storage.databases import Database
 from search.training import records
 from search.training.objectives import Result, Trial
@@ -167,8 +168,9 @@ class Worker:
         self._tell(trial, result.state, result.value, result.attrs)
 
     def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
+        # everybody sees them, and an objective may speak of an address
+        reason = addresses.scrub(f"{type(error).__name__}: {error}")
+        trace = addresses.scrub(traceback.format_exc())[-TRACEBACK_CHARACTERS:]
         self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
 
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
