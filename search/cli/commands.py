@@ -99,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     Without arguments it takes those of the process, and ends it.
     """
     if arguments is None:
+        sys.excepthook = lambda _, error, __: _print_trace(error)
         exits.leave(_run(sys.argv[1:]))
     return _run(arguments)
 
@@ -127,12 +128,17 @@ def _run(given: list[str]) -> int:
 
 
 def _fail(message: str, code: int, given: list[str]) -> int:
-    if "--debug" in given:
-        from search.storage import addresses  # the errors of drivers that led to this one may repeat an address
-
-        print(SECRETS.sub("***", addresses.scrub(traceback.format_exc())), end="", file=sys.stderr)
+    if "--debug" in given and (error := sys.exc_info()[1]) is not None:
+        _print_trace(error)
     print(f"search: {SECRETS.sub('***', message)}", file=sys.stderr)
     return code
+
+
+def _print_trace(error: BaseException) -> None:
+    from search.storage import addresses  # a driver's error may repeat an address; and help must not wait for it
+
+    trace = "".join(traceback.format_exception(error))
+    print(SECRETS.sub("***", addresses.scrub(trace)), end="", file=sys.stderr)
 
 
 def load(name: str) -> click.Command:

@@ -10,7 +10,7 @@ import click
 from search import api
 from search.api.studies import supervise
 from search.cli import answers
-from search.cli.options import common, json_option, study_argument, training_options, worker_options
+from search.cli.options import common, json_option, log, study_argument, training_options, worker_options
 from search.ledger import studies, summaries
 from search.storage import databases
 from search.study import specs
@@ -103,7 +103,7 @@ def work(
       search work lab --stay --device cuda
       search work lab --slots 4
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
     api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))

@@ -1,5 +1,6 @@
 """The address of a database: SQLite file or Postgres, with its secrets or as it may be shown."""
 
+import logging
 import os
 import pathlib
 import re
@@ -16,8 +17,11 @@ VARIABLE, PASSWORD_VARIABLE = "SEARCH_STORAGE", "SEARCH_STORAGE_PASSWORD_FILE"  
 HIDDEN = "***"
 # What may be shown of a query. All else is hidden, keys too: an unencoded password may go on behind a ? or a &
 SHOWN = frozenset(
-    ("host", "hostaddr", "port", "dbname", "user", "passfile", "service", "sslmode", "sslrootcert", "connect_timeout")
-    + ("application_name", "target_session_attrs", "mode", "cache", "uri", "timeout")
+    (
+        *("host", "hostaddr", "port", "dbname", "user", "passfile", "service", "sslmode", "sslrootcert"),
+        *("connect_timeout", "application_name", "target_session_attrs"),
+        *("mode", "cache", "uri", "timeout"),  # of SQLite
+    )
 )
 # without what separates the parts of an address: a part that has it may hold the end of a password
 PLAIN_HOST, PLAIN_NAME = re.compile(r"[\w.,:%\[\]-]*"), re.compile(r"[\w.@$+~ -]*")
@@ -108,6 +112,14 @@ def scrub(text: str) -> str:
         return text
     found = "|".join(re.escape(piece) for piece in sorted(_secrets, key=len, reverse=True))
     return re.sub(rf"(?<!\w)(?:{found})(?!\w)", HIDDEN, text)
+
+
+class Formatter(logging.Formatter):
+    """Of log lines, tracebacks among them, that may repeat an address."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, scrubbed."""
+        return scrub(super().format(record))
 
 
 def _remember(parts: sqlalchemy.URL) -> None:
