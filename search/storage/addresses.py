@@ -124,9 +124,10 @@ class Formatter(logging.Formatter):
 
 def _remember(parts: sqlalchemy.URL) -> None:
     hidden = [item for item in parts.normalized_query.items() if item[0] not in SHOWN]
-    secrets = [parts.password or "", *(text for key, values in hidden for text in (key, *values))]
+    user, _, more = (parts.username or "").partition(":")  # encoded, it is no end of a name for SQLAlchemy
+    secrets = [parts.password or "", more, *(text for key, values in hidden for text in (key, *values))]
     secrets += [parse.quote(text, safe=" +") for text in secrets]  # as the address has them
-    shown = [parts.drivername, parts.username, parts.host, parts.database, *_shown(parts).values()]
+    shown = [parts.drivername, user, parts.host, parts.database, *_shown(parts).values()]
     known = {"password", "sslpassword", "options"}  # a driver says which option it does not like
     found = _pieces(secrets) - _pieces(text for text in shown if isinstance(text, str))
     _secrets.update(piece for piece in found if piece.lower() not in known)
