@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "extend": (
         "search.cli.orders:extend",
-        "Gives a study more trials, or more hours. Workers that run, wait or stay take them up.",
+        "Gives a study more trials, hours or failures to bear. Workers that run, wait or stay take them up.",
     ),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "pause": (
@@ -70,6 +70,10 @@ COMMANDS = {
         "Puts the study of a backup FILE into the storage, SQLite or Postgres, under its name.",
     ),
     "resume": ("search.cli.orders:resume", "Lets a paused or stopped study go on."),
+    "retry": (
+        "search.cli.orders:retry",
+        "Puts failed trials back, all or those NUMBERed: new trials with their configurations; they count no longer.",
+    ),
     "run": ("search.cli.runs:run", "Creates or resumes a study and works on it here until it is finished."),
     "status": (
         "search.cli.views:status",

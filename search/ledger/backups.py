@@ -4,23 +4,23 @@ Any Optuna tool opens the file. Who works on the study is left out, and who owns
 trial is adopted like any orphan, and goes on from its checkpoint.
 """
 
-import os
 import pathlib
 import sqlite3
 import tempfile
+import uuid
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors
+from search import errors, files
 from search.ledger import studies
-from search.storage import outages, schema
+from search.storage import addresses, copies, outages, schema
 from search.storage.databases import Database
 
 BATCH_ROWS = 500
 # parents before children; each with the columns that name its study or trial
-OF_STUDY = (schema.directions, schema.study_attributes, schema.study_system_attributes, schema.orders)
+OF_STUDY = (schema.directions, schema.study_attributes, schema.study_system_attributes)
 OF_TRIAL = (
     schema.params,
     schema.values,
@@ -29,8 +29,10 @@ OF_TRIAL = (
     schema.system_attributes,
     schema.claims,
     schema.checkpoints,
+    schema.added,
 )
-NOBODY = {"owner": "", "worker": "", "host": "", "pid": 0, "pid_started": 0.0}
+NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0, "grace_seconds": 0.0}
+FORMER = "restored"  # the owner of a running trial, which is adopted then; without one it would be another tool's
 
 
 def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
@@ -45,13 +47,13 @@ def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
             part = pathlib.Path(folder, "study.db")
-            target = Database(f"sqlite:///{part}")
+            target = Database(addresses.of_file(part))
             try:
                 database.read(lambda source: target.write(lambda to: _snapshot(source, to, study.study_id)))
             finally:
                 target.close()
             _make_one_file(part)
-            os.link(part, path)  # unlike a rename it never replaces a file
+            files.put_in_place(part, path)
     except FileExistsError as error:
         raise errors.InputError(f"{path} exists already: take another name, or move it away") from error
     except OSError as error:
@@ -67,10 +69,8 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     """
     if not path.is_file():
         raise errors.InputError(f"no backup at {path}")
-    # immutable: nothing is written beside a file that may lie on a read-only medium
-    engine = sqlalchemy.create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
     try:
-        with engine.connect() as source:
+        with copies.opened(path, but_not=addresses.sqlite_file(database.url)) as source:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
@@ -81,8 +81,6 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
         if isinstance(error, exc.DBAPIError) and not isinstance(error.orig, sqlite3.Error):
             raise  # the storage's, not the file's
         raise errors.InputError(f"{path} is no backup of a study, or damaged: {outages.first_line(error)}") from error
-    finally:
-        engine.dispose()
     restored = studies.find(database, name)
     assert restored is not None
     return restored
@@ -121,10 +119,15 @@ def _copy(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id
         new_ids[old] = inserted.scalar_one()
     mine = sqlalchemy.select(schema.trials.c.trial_id).where(schema.trials.c.study_id == study_id)
     for table in OF_TRIAL:
-        renamed: dict[str, Any] = {"study_id": new_study, **NOBODY} if table is schema.claims else {}
+        renamed: dict[str, Any] = {"study_id": new_study} if "study_id" in table.c else {}
         query = table.select().where(table.c.trial_id.in_(mine)).order_by(*table.primary_key)
-        rows = [dict(row) for row in source.execute(query).mappings()]
-        _insert(target, table, [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in rows])
+        rows = [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in source.execute(query).mappings()]
+        if table is schema.claims:
+            rows = [{**row, **NOBODY, "owner": FORMER if row["owner"] else ""} for row in rows]
+        _insert(target, table, rows)
+    # last: a trial that comes into a study with orders counts as added by another tool; a study's tokens are its alone
+    ordered = _rows(source, schema.orders, "study_id", study_id)
+    _insert(target, schema.orders, [{**row, "study_id": new_study, "token": uuid.uuid4().hex} for row in ordered])
 
 
 def _rows(source: sqlalchemy.Connection, table: sqlalchemy.Table, column: str, value: int) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import sqlalchemy
 from search import errors
 from search.storage import schema, statements
 from search.storage.databases import Database
-from search.study import validation
+from search.study import sections, validation
 
 orders = schema.orders
 
@@ -33,21 +33,35 @@ class Order:
         hours: training time, summed over all trials, after which none begins; None for no limit.
         state: PAUSED: no trial begins and workers wait; STOPPED: no trial begins and workers end.
         at_once: beside PAUSED and STOPPED: running trials are handed over, where otherwise they are finished.
+        max_failures: how many failures of the objective are borne.
+        epoch_seconds: how long an epoch may take; None for no limit.
+        reason: why the study stopped by itself; None where somebody stopped it.
     """
 
     trials: int
     hours: float | None = None
     state: StudyState = StudyState.ACTIVE
     at_once: bool = False
+    max_failures: int = 10
+    epoch_seconds: float | None = None
+    reason: str | None = None
+
+    @classmethod
+    def first(cls, budget: sections.Budget) -> "Order":
+        """What a study begins with: the budget of its file."""
+        return cls(budget.trials, budget.hours, max_failures=budget.max_failures, epoch_seconds=budget.epoch_seconds)
 
 
-def read(connection: sqlalchemy.Connection, study_id: int) -> Order:
+def read(connection: sqlalchemy.Connection, study: statements.Study) -> Order:
     """The order in force.
 
     Raises:
-        errors.StudyNotFound: the study was deleted.
+        errors.StudyNotFound: the study was deleted; another may have its row by now.
     """
-    latest = sqlalchemy.select(orders).where(orders.c.study_id == study_id).order_by(orders.c.order_id.desc()).limit(1)
+    of_study = orders.c.study_id == study.study_id
+    begun = orders.alias()
+    mine = sqlalchemy.exists().where(begun.c.study_id == study.study_id, begun.c.token == study.token)
+    latest = sqlalchemy.select(orders).where(of_study, mine).order_by(orders.c.order_id.desc()).limit(1)
     if (row := connection.execute(latest).first()) is None:
         raise errors.StudyNotFound(statements.DELETED)
     return _order(row)
@@ -60,69 +74,106 @@ def write(connection: sqlalchemy.Connection, study_id: int, order: Order, token:
     )
 
 
+def first_token(study_id: Any) -> sqlalchemy.ScalarSelect[Any]:
+    """The token of a study's first order, which no other study has or will have."""
+    first = sqlalchemy.select(orders.c.token).where(orders.c.study_id == study_id)
+    return first.order_by(orders.c.order_id).limit(1).scalar_subquery()
+
+
 def is_written(connection: sqlalchemy.Connection, token: str) -> int | None:
     """The study for which a request was carried out already, where its acknowledgement was lost."""
     return connection.execute(sqlalchemy.select(orders.c.study_id).where(orders.c.token == token)).scalar()
 
 
-def extend(
-    database: Database, study_id: int, add: int | None = None, to: int | None = None, hours: float | None = None
-) -> Order:
-    """Adds trials to the budget, or sets it; adds hours; returns what is in force then.
+@dataclasses.dataclass(frozen=True)
+class Extension:
+    """What a study may do more.
+
+    Attributes:
+        add: trials more, or `to`: trials in all.
+        hours: of training time, more.
+        failures: of the objective to bear, more.
+        epoch_seconds: how long an epoch may take from now on; 0 for no limit.
 
     Raises:
-        errors.InputError: nothing to add, hours where there is no limit, or a budget that would not fit.
+        errors.InputError: nothing to change, or a budget both added to and set.
     """
-    check_extension(add, to, hours)
 
-    def changed(order: Order) -> Order:
-        trials = to if to is not None else order.trials + (add or 0)
-        if not 1 <= trials <= validation.LARGEST:
-            raise errors.InputError(f"the budget must be from 1 to {validation.LARGEST} trials, got {trials}")
-        if hours is not None and order.hours is None:
+    add: int | None = None
+    to: int | None = None
+    hours: float | None = None
+    failures: int | None = None
+    epoch_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.add is not None and self.to is not None) or not any(v is not None for v in dataclasses.astuple(self)):
+            raise errors.InputError(
+                "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S"
+            )
+
+    def of(self, order: Order) -> Order:
+        """The order that follows; a study that had stopped itself for its failures goes on where more are borne.
+
+        Raises:
+            errors.InputError: hours where there is no limit, or a budget that would not fit.
+        """
+        trials = self.to if self.to is not None else order.trials + (self.add or 0)
+        failures = order.max_failures + (self.failures or 0)
+        for word, lowest, unit, value in (("budget", 1, "trials", trials), ("limit", 0, "failures", failures)):
+            if not lowest <= value <= validation.LARGEST:
+                rule = f"from {lowest} to {validation.LARGEST} {unit}"
+                raise errors.InputError(f"the {word} must be {rule}, got {value}")
+        if self.hours is not None and order.hours is None:
             raise errors.InputError("--hours must be left out: the study has no budget.hours that could be extended")
-        more = order.hours if hours is None or order.hours is None else order.hours + hours
-        return dataclasses.replace(order, trials=trials, hours=more)
+        changes: dict[str, Any] = {"trials": trials, "max_failures": failures}
+        if self.hours is not None and order.hours is not None:
+            changes["hours"] = order.hours + self.hours
+        if self.epoch_seconds is not None:
+            changes["epoch_seconds"] = self.epoch_seconds or None
+        if self.failures and order.reason is not None:
+            changes |= {"state": StudyState.ACTIVE, "reason": None}
+        return dataclasses.replace(order, **changes)
 
-    return _change(database, study_id, changed)
 
+def extend(database: Database, study: statements.Study, **more: Any) -> Order:
+    """Lets a study do more; returns what is in force then.
 
-def check_extension(add: int | None, to: int | None, hours: float | None) -> None:
-    """Passes what `extend` can do.
+    Args:
+        more: what `Extension` takes.
 
     Raises:
-        errors.InputError: nothing to add, or a budget both added to and set.
+        errors.InputError: see `Extension`.
     """
-    if (add is not None and to is not None) or (add is None and to is None and hours is None):
-        raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
+    return _change(database, study, Extension(**more).of)
 
 
-def set_state(database: Database, study_id: int, state: StudyState, at_once: bool = False) -> Order:
+def set_state(database: Database, study: statements.Study, state: StudyState, at_once: bool = False) -> Order:
     """Pauses, stops, or lets go on; returns what was in force before."""
     before: list[Order] = []
 
     def changed(order: Order) -> Order:
         before.append(order)
-        return dataclasses.replace(order, state=state, at_once=at_once)
+        return dataclasses.replace(order, state=state, at_once=at_once, reason=None)
 
-    after = _change(database, study_id, changed)
+    after = _change(database, study, changed)
     return before[-1] if before else after
 
 
-def _change(database: Database, study_id: int, changed: Callable[[Order], Order]) -> Order:
+def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:
     token = uuid.uuid4().hex
 
     def transaction(connection: sqlalchemy.Connection) -> Order:
-        statements.lock_study(connection, study_id)
-        order = read(connection, study_id)
+        statements.lock_study(connection, study)
+        order = read(connection, study)
         if is_written(connection, token) is not None:
             return order
         order = changed(order)
-        write(connection, study_id, order, token)
+        write(connection, study.study_id, order, token)
         return order
 
     return database.write(transaction)
 
 
 def _order(row: Any) -> Order:
-    return Order(row.trials, row.hours, StudyState(row.state), row.at_once)
+    known = {field.name: getattr(row, field.name) for field in dataclasses.fields(Order)}
+    return Order(**{**known, "state": StudyState(row.state)})

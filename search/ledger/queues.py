@@ -30,7 +30,7 @@ def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> 
     request = uuid.uuid4().hex
 
     def transaction(connection: sqlalchemy.Connection) -> int:
-        statements.lock_study(connection, study.study_id)
+        statements.lock_study(connection, study)
         number = _numbers(study)
         if (known := connection.execute(number.where(schema.claims.c.request == request)).scalar()) is not None:
             return int(known)
@@ -59,7 +59,7 @@ def repeat(database: Database, study: studies.Study, params: spaces.Params, coun
     request = uuid.uuid4().hex
 
     def transaction(connection: sqlalchemy.Connection) -> list[int]:
-        statements.lock_study(connection, study.study_id)
+        statements.lock_study(connection, study)
         known = _numbers(study).where(schema.claims.c.request == request).order_by(schema.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
@@ -81,12 +81,12 @@ def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces
     tree, wanted = study.spec.space, list(wanted)
 
     def transaction(connection: sqlalchemy.Connection) -> int:
-        statements.lock_study(connection, study.study_id)
+        statements.lock_study(connection, study)
         taken = reservations.taken(connection, study.study_id)
         missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
         for params, number in missing:
             reservations.insert_waiting(connection, study.study_id, params, tree.key(params, number), None, number)
-        order = orders.read(connection, study.study_id)
+        order = orders.read(connection, study)
         if order.trials < len(wanted):
             grown = dataclasses.replace(order, trials=len(wanted))
             orders.write(connection, study.study_id, grown, uuid.uuid4().hex)

@@ -23,7 +23,7 @@ workers, claims, trials = schema.workers, schema.claims, schema.trials
 class Entry:
     """A worker's line in the roster; it writes it, and strikes it out when it ends."""
 
-    study_id: int
+    study: statements.Study
     worker: presence.Identity
     device: str
     grace_seconds: float
@@ -33,14 +33,16 @@ class Entry:
         """Signs in, or shows that the worker is still there."""
 
         def transaction(connection: sqlalchemy.Connection) -> None:
-            statements.lock_study(connection, self.study_id)
+            statements.lock_study(connection, self.study)
             now = statements.clock(connection)
             connection.execute(
-                workers.delete().where(workers.c.study_id == self.study_id, workers.c.seen_at < now - FORGET_SECONDS)
+                workers.delete().where(
+                    workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS
+                )
             )
             row = {
                 "worker_id": self.worker_id,
-                "study_id": self.study_id,
+                "study_id": self.study.study_id,
                 **dataclasses.asdict(self.worker),
                 "device": self.device,
                 "grace_seconds": self.grace_seconds,
@@ -58,7 +60,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A worker that is alive: seen within its own grace, and its process not known to be dead."""
+    """A worker that is alive: known to, on this host, or seen within its own grace by the database's clock."""
 
     name: str
     device: str
@@ -102,7 +104,7 @@ def read(database: Database, study_id: int) -> Roster:
     alive = {}
     for row in present:
         worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)
-        if row.age < row.grace_seconds and not worker.is_dead():
+        if not worker.is_dead() and (worker.is_here or row.age < row.grace_seconds):
             alive[worker] = row
     owners = [
         (row.number, presence.Identity(row.worker, row.host, row.pid, row.pid_started)) for row in running if row.worker

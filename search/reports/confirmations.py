@@ -104,7 +104,7 @@ def prepare(
         _check_same(database, found, wanted, study.name)
     queues.fill(database, found, wanted)
     if len(wanted) < top * seeds:  # the search has fewer configurations
-        orders.extend(database, found.study_id, to=len(wanted))
+        orders.extend(database, found, to=len(wanted))
     return found
 
 

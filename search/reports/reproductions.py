@@ -54,7 +54,7 @@ def run(
             settings = list(study.spec.space.configurations())
             queues.fill(database, study, [(params, seed) for seed in range(seeds) for params in settings])
         elif spec.name == lab.SEARCH and summaries.summary(database, study).budget < trials:
-            orders.extend(database, study.study_id, to=trials)
+            orders.extend(database, study, to=trials)
         code = work(study, f"({number} of {len(lab.STUDIES)})")
         yield Step(study, time.monotonic() - started, code)
         if code:

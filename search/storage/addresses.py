@@ -13,6 +13,8 @@ from sqlalchemy import exc
 from search import errors, files
 
 DEFAULT_URL = "sqlite:///runs/search.db"
+DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}  # the ones that are installed, and whose errors are known
+SQLITE_OPTIONS = {"uri", "timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
 VARIABLE, PASSWORD_VARIABLE = "SEARCH_STORAGE", "SEARCH_STORAGE_PASSWORD_FILE"  # of the environment
 HIDDEN = "***"
 # What may be shown of a query. All else is hidden, keys too: an unencoded password may go on behind a ? or a &
@@ -72,8 +74,17 @@ def check_url(url: str) -> str:
         )
     if kind == "sqlite" and (not parts.database or parts.database == ":memory:"):
         raise errors.InputError(f"--storage must name a file, since workers share it, got {hide_password(url)!r}")
+    # SQLAlchemy drops what it cannot read as KEY=VALUE, and opens the file that is named before it
+    if kind == "sqlite" and "?" in url and not SQLITE_OPTIONS.issuperset(parts.query or [url]):
+        raise errors.InputError(
+            "--storage: a path with '?' is written sqlite:///file:PATH?uri=true, with %3F for it, "
+            f"got {hide_password(url)!r}"
+        )
     if kind == "postgres":
-        parts = parts.set(drivername="postgresql")
+        parts = parts.set(drivername=parts.drivername.replace("postgres", "postgresql", 1))
+    name, _, driver = parts.drivername.partition("+")
+    if driver not in ("", DRIVERS[name]):
+        raise errors.InputError(f"--storage must use the driver {DRIVERS[name]}, as {name}:// does, got {driver!r}")
     _remember(parts)
     return parts.render_as_string(hide_password=False)
 
@@ -89,7 +100,21 @@ def with_password(url: str, password: str) -> str:
 def sqlite_file(url: str) -> pathlib.Path | None:
     """The file of a SQLite address; None for any other."""
     parts = _parts(url)
-    return pathlib.Path(parts.database) if parts and parts.get_backend_name() == "sqlite" and parts.database else None
+    if parts is None or parts.get_backend_name() != "sqlite" or not parts.database:
+        return None
+    if "uri" in parts.query and parts.database.startswith("file:"):
+        return pathlib.Path(parse.unquote(parts.database.removeprefix("file:")))
+    return pathlib.Path(parts.database)
+
+
+def of_file(file: pathlib.Path) -> str:
+    """The address of a SQLite file, whatever characters its path has."""
+    return f"sqlite:///file:{uri_path(file)}?uri=true" if "?" in str(file) else f"sqlite:///{file}"
+
+
+def uri_path(file: pathlib.Path) -> str:
+    """The path as SQLite reads it in an address that begins with `file:`."""
+    return parse.quote(os.fsencode(file))
 
 
 def hide_password(url: str) -> str:

@@ -1,8 +1,10 @@
-"""Four tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Five tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
-study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained. All vanish with the
-study, whichever tool deletes it.
+study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
+trials another tool added with their result. All vanish with the study, whichever tool deletes it.
+
+A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
 
 import sqlalchemy
@@ -49,14 +51,24 @@ claims = sqlalchemy.Table(
     # the last epoch that any owner has finished, and how many owners in a row went without getting further
     sqlalchemy.Column("reached", sqlalchemy.Integer, nullable=False, default=0),
     sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False, default=0),
+    # how many of these are known to have died; the others fell silent
+    sqlalchemy.Column("deaths", sqlalchemy.Integer, nullable=False, default=0),
     sqlalchemy.Column("adoptions", sqlalchemy.Integer, nullable=False, default=0),
+    # failures that were not the objective's doing, and the host of the last one
+    sqlalchemy.Column("faults", sqlalchemy.Integer, nullable=False, default=0),
+    sqlalchemy.Column("fault_host", sqlalchemy.String(100), nullable=False, default=""),
+    # a FAIL that does not count against max_failures
+    sqlalchemy.Column("excused", sqlalchemy.Boolean, nullable=False, default=False),
     # training time over all owners
     sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False, default=0.0),
     sqlalchemy.Column("told", sqlalchemy.Boolean, nullable=False, default=False),
     sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
     sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False, default=0),
+    # ticks since the host's boot
     sqlalchemy.Column("pid_started", sqlalchemy.Float, nullable=False, default=0.0),
+    # the owner's own: silence after which it counts as gone
+    sqlalchemy.Column("grace_seconds", sqlalchemy.Float, nullable=False, default=30.0),
     sqlalchemy.UniqueConstraint("study_id", "config"),
 )
 
@@ -71,6 +83,10 @@ orders = sqlalchemy.Table(
     sqlalchemy.Column("hours", sqlalchemy.Float),
     sqlalchemy.Column("state", sqlalchemy.String(20), nullable=False),
     sqlalchemy.Column("at_once", sqlalchemy.Boolean, nullable=False),
+    sqlalchemy.Column("max_failures", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("epoch_seconds", sqlalchemy.Float),
+    # why a study stopped by itself
+    sqlalchemy.Column("reason", sqlalchemy.Text),
 )
 
 # The training after an epoch of a trial that runs or waits; see `ledger.checkpoints`.
@@ -101,18 +117,26 @@ workers = sqlalchemy.Table(
     sqlalchemy.Column("seen_at", sqlalchemy.Float, nullable=False),
 )
 
-# SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not.
-for _table, _parent, _column in (
-    ("search_claims", "trials", "trial_id"),
-    ("search_orders", "studies", "study_id"),
-    ("search_workers", "studies", "study_id"),
-    ("search_checkpoints", "trials", "trial_id"),
-):
-    sqlalchemy.event.listen(
-        ours,
-        "after_create",
-        sqlalchemy.DDL(
-            f"CREATE TRIGGER IF NOT EXISTS {_table}_cascade AFTER DELETE ON {_parent} "
-            f"BEGIN DELETE FROM {_table} WHERE {_column} = OLD.{_column}; END"
-        ).execute_if(dialect="sqlite"),
-    )
+# Trials that another tool added with their result, as study.add_trial does, or that it `ran`; the others use up no
+# budget. `is_known` once their configuration is reserved, or known to lie outside the space.
+added = sqlalchemy.Table(
+    "search_added",
+    ours,
+    sqlalchemy.Column(
+        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sqlalchemy.Column(
+        "study_id",
+        sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sqlalchemy.Column("ran", sqlalchemy.Boolean, nullable=False, default=False),
+    sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),
+)
+
+# The version of these tables, of alembic's kind.
+version = sqlalchemy.Table(
+    "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
+)
+HEAD = "0002"

@@ -2,7 +2,8 @@
 
 import datetime
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import sqlalchemy
 from optuna import distributions
@@ -17,14 +18,27 @@ UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
 
-def lock_study(connection: sqlalchemy.Connection, study_id: int) -> None:
+class Study(Protocol):
+    """A study as the database knows it: SQLite gives `study_id` out again, `token` is of its first order."""
+
+    @property
+    def study_id(self) -> int:
+        """Its row."""
+
+    @property
+    def token(self) -> str:
+        """Which no other study has or will have."""
+
+
+def lock_study(connection: sqlalchemy.Connection, study: Study) -> None:
     """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock.
 
     Raises:
-        errors.StudyNotFound: the study was deleted.
+        errors.StudyNotFound: the study was deleted; another may have its row by now.
     """
-    row = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == study_id).with_for_update()
-    if connection.execute(row).first() is None:
+    begun = sqlalchemy.exists().where(schema.orders.c.study_id == study.study_id, schema.orders.c.token == study.token)
+    row = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == study.study_id, begun)
+    if connection.execute(row.with_for_update()).first() is None:
         raise errors.StudyNotFound(DELETED)
 
 
@@ -58,21 +72,29 @@ def clock(connection: sqlalchemy.Connection) -> sqlalchemy.ColumnElement[float]:
 
 
 def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tuple[str, ...], rows: list[Any]) -> None:
-    """Inserts rows, replacing those with the same values in the columns `unique`."""
+    """Inserts rows of the same keys, replacing those with the same values in the columns `unique`."""
     if not rows:
         return
-    insert = UPSERTS[connection.dialect.name](table).values(rows)
+    insert = UPSERTS[connection.dialect.name](table)
     rest = {name: insert.excluded[name] for name in rows[0] if name not in unique}
-    connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
+    _execute(connection, insert.on_conflict_do_update(index_elements=list(unique), set_=rest), rows)
 
 
-def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict[str, Any]) -> None:
+def _execute(connection: sqlalchemy.Connection, insert: Any, rows: list[Any]) -> None:
+    """In portions that the database takes and few round trips; a row of its own may hold expressions beside values."""
+    if len(rows) == 1:
+        connection.execute(insert.values(rows[0]))
+    else:  # SQLAlchemy sends upserts row by row unless they return something
+        connection.execute(insert.returning(sqlalchemy.literal(1)), rows)
+
+
+def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
     """Sets user attributes of a trial."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
     put(connection, schema.attributes, ("trial_id", "key"), rows)
 
 
-def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int, float]) -> None:
+def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: Mapping[int, float]) -> None:
     """Sets intermediate values by step."""
     rows = []
     for step, value in found.items():
@@ -111,8 +133,8 @@ def add_params(
         for name, value in configuration.items()
     ]
     if rows:
-        insert = UPSERTS[connection.dialect.name](schema.params).values(rows)
-        connection.execute(insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]))
+        insert = UPSERTS[connection.dialect.name](schema.params)
+        _execute(connection, insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]), rows)
 
 
 def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:

@@ -40,6 +40,12 @@ class StudySpec:
         """The study's name."""
         return self.study.name
 
+    def named(self, name: str) -> "StudySpec":
+        """The same under the name that it has in the storage: any Optuna tool can rename a study."""
+        if name == self.name:
+            return self
+        return dataclasses.replace(self, study=self.study.model_copy(update={"name": name}))
+
 
 def path_of(name: str) -> pathlib.Path:
     """The study file that a user means by a name or a path.

@@ -38,10 +38,10 @@ def test_a_finished_study_says_so_until_it_is_extended(opened: databases.Databas
     for outcome in (TrialState.COMPLETE, TrialState.PRUNED):
         claims.tell(opened, take(opened, study), outcome, 0.5, {})
     assert take(opened, study) is allocations.NoTrial.FINISHED
-    assert orders.extend(opened, study.study_id, add=1).trials == 3
+    assert orders.extend(opened, study, add=1).trials == 3
     assert take(opened, study).number == 2
     assert take(opened, study) is allocations.NoTrial.WAIT
-    assert orders.extend(opened, study.study_id, to=2).trials == 2
+    assert orders.extend(opened, study, to=2).trials == 2
     assert take(opened, study) is allocations.NoTrial.WAIT
 
 
@@ -67,7 +67,7 @@ def test_enqueued_trials_come_first_and_within_the_budget(opened: databases.Data
     for claim in taken:
         claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
     assert take(opened, study) is allocations.NoTrial.FINISHED
-    assert orders.extend(opened, study.study_id, add=2).trials == 5
+    assert orders.extend(opened, study, add=2).trials == 5
     assert take(opened, study).number == 3
     assert take(opened, study).number == 4
     assert take(opened, study) is allocations.NoTrial.WAIT

@@ -82,8 +82,8 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
 
     study = lossy(lambda: studies.create(database, specs.parse(quick_text(trials=2), "x")))
     assert studies.names(database) == ["quick"]
-    assert lossy(lambda: orders.extend(database, study.study_id, add=3)).trials == 5
-    assert lossy(lambda: orders.extend(database, study.study_id, to=3)).trials == 3
+    assert lossy(lambda: orders.extend(database, study, add=3)).trials == 5
+    assert lossy(lambda: orders.extend(database, study, to=3)).trials == 3
     assert lossy(lambda: queues.enqueue(database, study, PARAMS)) == 0
     assert lossy(lambda: queues.enqueue(database, study, {"depth": 1})) == 1
     first = lossy(lambda: take(database, study))

@@ -18,8 +18,8 @@ def test_busy_and_idle_workers_are_listed_until_they_sign_out(opened: databases.
     """A worker is there with its trials from its first sign to its last, and only in its own study."""
     study, other = make_study(trials=3), make_study(name="other")
     here = presence.Identity.this()
-    busy = rosters.Entry(study.study_id, here, "cpu", 30.0)
-    idle = rosters.Entry(study.study_id, dataclasses.replace(here, name="idle", host="elsewhere"), "cuda", 30.0)
+    busy = rosters.Entry(study, here, "cpu", 30.0)
+    idle = rosters.Entry(study, dataclasses.replace(here, name="idle", host="elsewhere"), "cuda", 30.0)
     for entry in (busy, idle, busy):
         entry.show(opened)
     take(opened, study, here)
@@ -38,8 +38,8 @@ def test_a_silent_or_dead_worker_is_not_alive(opened: databases.Database, make_s
     """Silence past its own grace, or a dead process of this machine: its trial is an orphan."""
     study = make_study(trials=3)
     dead = dataclasses.replace(presence.Identity.this(), name="dead", pid_started=1.0)
-    rosters.Entry(study.study_id, dead, "cpu", 30.0).show(opened)
-    silent = rosters.Entry(study.study_id, GONE, "cpu", 30.0)
+    rosters.Entry(study, dead, "cpu", 30.0).show(opened)
+    silent = rosters.Entry(study, GONE, "cpu", 30.0)
     silent.show(opened)
     take(opened, study, GONE)
     assert [m.name for m in rosters.read(opened, study.study_id).members] == [GONE.name]
@@ -51,11 +51,11 @@ def test_a_silent_or_dead_worker_is_not_alive(opened: databases.Database, make_s
 def test_the_roster_forgets_killed_workers(opened: databases.Database, make_study: Make) -> None:
     """Lines of workers that never signed out are gone a day later, when the next one signs in."""
     study = make_study()
-    rosters.Entry(study.study_id, GONE, "cpu", 30.0).show(opened)
+    rosters.Entry(study, GONE, "cpu", 30.0).show(opened)
     opened.write(
         lambda c: c.execute(schema.workers.update().values(seen_at=statements.clock(c) - rosters.FORGET_SECONDS - 1))
     )
-    rosters.Entry(study.study_id, presence.Identity.this(), "cpu", 30.0).show(opened)
+    rosters.Entry(study, presence.Identity.this(), "cpu", 30.0).show(opened)
     names = opened.read(lambda c: c.execute(schema.workers.select()).all())
     assert [row.pid for row in names] == [os.getpid()]
 
@@ -63,7 +63,7 @@ def test_the_roster_forgets_killed_workers(opened: databases.Database, make_stud
 def test_no_line_outlives_the_study(opened: databases.Database, make_study: Make) -> None:
     """A study deleted under a worker takes the roster along; the next sign says so."""
     study = make_study()
-    entry = rosters.Entry(study.study_id, presence.Identity.this(), "cpu", 30.0)
+    entry = rosters.Entry(study, presence.Identity.this(), "cpu", 30.0)
     entry.show(opened)
     opened.optuna.delete_study(study.study_id)
     with pytest.raises(errors.StudyNotFound, match="deleted"):

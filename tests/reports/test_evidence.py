@@ -39,7 +39,7 @@ def experiment(
         for repeat, curve in enumerate(seeds):
             more = {key: give(value) for key, give in attrs.items()}
             trials.append(trial(spec, params, curve, repeat, **more))
-    summary = summaries.Summary(studies.Study(1, spec), orders.Order(len(trials)), tuple(trials), 0.0, {})
+    summary = summaries.Summary(studies.Study(1, spec, "token"), orders.Order(len(trials)), tuple(trials), 0.0, {})
     return evidence.Experiment.of(summary)
 
 
@@ -72,10 +72,12 @@ def test_a_space_says_what_kind_of_experiment_a_study_is() -> None:
     assert [depth.level(runs) for runs in depth.runs] == [0, 1, 7]
     assert depth.at(3) is None
     baseline = specs.load(ROOT / "studies" / "baseline.toml")
-    single = evidence.Experiment.of(summaries.Summary(studies.Study(1, baseline), orders.Order(1), (), 0.0, {}))
+    single = evidence.Experiment.of(
+        summaries.Summary(studies.Study(1, baseline, "token"), orders.Order(1), (), 0.0, {})
+    )
     assert (single.factor, single.is_single, single.is_search) == (None, True, False)
     spec = specs.load(ROOT / "studies" / "lab.toml")
-    summary = summaries.Summary(studies.Study(1, spec), orders.Order(10), (), 0.0, {})
+    summary = summaries.Summary(studies.Study(1, spec, "token"), orders.Order(10), (), 0.0, {})
     search = evidence.Experiment.of(summary)
     assert (search.is_search, search.runs, search.seeds) == (True, (), 0)
 
@@ -152,7 +154,7 @@ def test_every_takeaway_survives_a_study_that_has_only_begun() -> None:
     empty = {
         name: evidence.Experiment.of(
             summaries.Summary(
-                studies.Study(1, specs.load(ROOT / "studies" / f"{name}.toml")), orders.Order(3), (), 0.0, {}
+                studies.Study(1, specs.load(ROOT / "studies" / f"{name}.toml"), "token"), orders.Order(3), (), 0.0, {}
             )
         )
         for name in {each.study for each in takeaways.TAKEAWAYS}

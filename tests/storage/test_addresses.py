@@ -17,7 +17,7 @@ from processes import until
 
 from search import errors
 from search.cli import commands
-from search.storage import addresses, databases, outages
+from search.storage import addresses, databases, outages, waits
 
 # each holds `hunter2`, whole or in pieces that have no other place in an address
 SECRET = [
@@ -124,10 +124,10 @@ def test_a_log_line_of_an_outage_holds_no_secret(
     postgres: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The reason of a wait is the driver's, scrubbed."""
-    monkeypatch.setattr(databases, "BACKOFF_LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(waits, "BACKOFF_LIMIT_SECONDS", 0.1)
     url = "postgresql://127.0.0.1:1/db?options=x&keepalives=hunter2"
     with caplog.at_level(logging.WARNING), pytest.raises(errors.StorageError):
-        databases.Database(url, patience_seconds=0.5)
+        databases.Database(url, patience_seconds=1.5)
     assert "event=storage-away" in caplog.text
     assert "hunter2" not in caplog.text
 

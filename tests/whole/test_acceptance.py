@@ -18,7 +18,7 @@ from processes import PATIENCE_SECONDS, ends, until
 from trials import Make
 
 from search import errors
-from search.ledger import adoptions, orders, presence, queues, studies, summaries
+from search.ledger import adoptions, counts, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
@@ -85,11 +85,11 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     summary = summaries.summary(opened, study)
     assert [summary.count(state) for state in ENDS] == [40, 0, 0, 0]
     assert adopted(opened, study) >= 5
-    keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in summaries.COUNTED]
+    keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in counts.COUNTED]
     assert len(set(keys)) == 40
     assert all(len(t.intermediate_values) == 80 for t in summary.trials if t.state == TrialState.COMPLETE)
 
-    assert orders.extend(opened, study.study_id, to=60).trials == 60
+    assert orders.extend(opened, study, to=60).trials == 60
     workers = [processes.start("work", study.name) for _ in range(8)]
     watch_and_kill(60, kills=7)
     assert set(ends(workers)) == {0}
@@ -368,5 +368,5 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
         f"search: storage {url} stayed away for 3 s: database is locked; check that"
     )
     assert "Traceback" not in said
-    assert summaries.summary(database, studies.Study(1, specs.parse(quick_text(), "x"))).trials == ()
+    assert summaries.summary(database, studies.load(database, "quick")).trials == ()
     database.close()

@@ -67,7 +67,7 @@ def test_a_kill_at_any_point_costs_no_trial(
     common = ["work", "killed", "--checkpoint-seconds", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": url}
     for number, point in enumerate(POINTS):
-        orders.extend(opened, study.study_id, to=number + 1)
+        orders.extend(opened, study, to=number + 1)
         killer = [sys.executable, "-c", KILLER, point, *common]
         died = subprocess.run(killer, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert died.returncode == -signal.SIGKILL, (point, died.stderr)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 import search
 from search import errors
-from search.ledger import adoptions, allocations, claims, presence, studies, summaries
+from search.ledger import adoptions, allocations, claims, counts, presence, studies, summaries
 from search.storage import databases
 from search.training import networks, objectives
 from search.worker import loops, threads
@@ -165,7 +165,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.summary(opened, study).trials
-        assert all(trial.state in summaries.COUNTED for trial in trials)
+        assert all(trial.state in counts.COUNTED for trial in trials)
         keys = ("avg_losses", "reason", "seed", "trained")
         found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
     assert len(found[0]) == 16

@@ -1,0 +1,55 @@
+"""What the database itself keeps, whichever tool writes: rows that vanish together, and which trials were added."""
+
+import sqlalchemy
+
+from search.storage import schema
+
+# names of tables and columns are no input
+# ruff: noqa: S608
+# Optuna adds a trial with its result as RUNNING first, but with the time of its end
+FINISHED = "('COMPLETE', 'PRUNED', 'FAIL')"
+IS_OURS = f"EXISTS (SELECT 1 FROM {schema.orders.name} WHERE study_id = NEW.study_id)"
+INTO_ADDED = f"INSERT INTO {schema.added.name} (trial_id, study_id, ran, is_known)"
+ADD = f"{INTO_ADDED} VALUES (NEW.trial_id, NEW.study_id, false, false)"
+RAN = (
+    f"{INTO_ADDED} SELECT NEW.trial_id, NEW.study_id, true, false WHERE {IS_OURS} AND NOT EXISTS "
+    f"(SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.trial_id) ON CONFLICT (trial_id) DO NOTHING"
+)
+PLPGSQL = "LANGUAGE plpgsql SET search_path FROM CURRENT"  # whatever path the tool that fires it has
+CLEAR = f"DELETE FROM {schema.checkpoints.name} WHERE trial_id = NEW.trial_id"
+TRIGGERS: dict[str, tuple[str, ...]] = {
+    "sqlite": (
+        # SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not
+        *(
+            f"CREATE TRIGGER IF NOT EXISTS {table}_cascade AFTER DELETE ON {parent} "
+            f"BEGIN DELETE FROM {table} WHERE {column} = OLD.{column}; END"
+            for table, parent, column in (
+                ("search_claims", "trials", "trial_id"),
+                ("search_orders", "studies", "study_id"),
+                ("search_workers", "studies", "study_id"),
+                ("search_checkpoints", "trials", "trial_id"),
+                ("search_added", "trials", "trial_id"),
+            )
+        ),
+        "CREATE TRIGGER IF NOT EXISTS search_trial_added AFTER INSERT ON trials "
+        f"WHEN NEW.datetime_complete IS NOT NULL AND {IS_OURS} BEGIN {ADD}; END",
+        "CREATE TRIGGER IF NOT EXISTS search_trial_ended AFTER UPDATE OF state ON trials "
+        f"WHEN NEW.state IN {FINISHED} BEGIN {CLEAR}; {RAN}; END",
+    ),
+    "postgresql": (
+        f"CREATE OR REPLACE FUNCTION search_trial_added() RETURNS trigger {PLPGSQL} AS "
+        f"$$ BEGIN IF {IS_OURS} THEN {ADD}; END IF; RETURN NULL; END $$",
+        "CREATE OR REPLACE TRIGGER search_trial_added AFTER INSERT ON trials FOR EACH ROW "
+        "WHEN (NEW.datetime_complete IS NOT NULL) EXECUTE FUNCTION search_trial_added()",
+        f"CREATE OR REPLACE FUNCTION search_trial_ended() RETURNS trigger {PLPGSQL} AS "
+        f"$$ BEGIN {CLEAR}; {RAN}; RETURN NULL; END $$",
+        "CREATE OR REPLACE TRIGGER search_trial_ended AFTER UPDATE OF state ON trials FOR EACH ROW "
+        f"WHEN (NEW.state IN {FINISHED}) EXECUTE FUNCTION search_trial_ended()",
+    ),
+}
+
+
+def create(connection: sqlalchemy.Connection) -> None:
+    """Makes those that are missing; on Postgres, replaces those of an older version."""
+    for statement in TRIGGERS[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
