@@ -10,7 +10,7 @@ import click
 from search import api
 from search.api.studies import supervise
 from search.cli import answers
-from search.cli.options import common, debug_option, json_option, study_argument, training_options, worker_options
+from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
 from search.ledger import studies, summaries
 from search.storage import addresses, databases
 from search.study import specs
@@ -130,7 +130,7 @@ def work(
         words = [*settings.arguments(name), *(["--stay"] if stay else [])]
         words += ["--health-file", str(health_file)] if health_file else []
         restarts.become(words, _address_as_given())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
     try:

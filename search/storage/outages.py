@@ -8,6 +8,8 @@ import optuna
 import psycopg2
 from sqlalchemy import exc
 
+from search.storage import addresses
+
 # SQLite's primary codes. Another writes: everyday life. The file is away or read-only, or its log has no room.
 SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 SQLITE_AWAY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
@@ -107,7 +109,8 @@ def first_line(error: BaseException | None) -> str:
             break
         original = inner
     text = str(original).strip()
-    return text.splitlines()[0] if text else type(original).__name__
+    # it may repeat parts of the address
+    return addresses.scrub(text.splitlines()[0]) if text else type(original).__name__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.ledger import adoptions, allocations, claims, configurations, failures, presence, rosters, studies
 from search.space import spaces
+from search.storage import addresses
 from search.storage.databases import Database
 from search.training import records
 from search.training.objectives import Result, Trial
@@ -77,10 +78,9 @@ class Worker:
             with hearts.Heart(*watched, self._parent, self._health_file) as beating:
                 ended = self._work(beating)
             if beating.failure is not None:
-                error = beating.failure
+                reason, _ = _reason(beating.failure)
                 raise errors.WorkFailed(
-                    f"the heart of worker {self._me.name} failed, so it ends: {type(error).__name__}: {error}; "
-                    "its trials were handed over",
+                    f"the heart of worker {self._me.name} failed, so it ends: {reason}; its trials were handed over",
                     1,
                 )
             return ended
@@ -185,19 +185,18 @@ class Worker:
 
     def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         """The objective's doing."""
-        reason = f"{type(error).__name__}: {error}"
-        trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
+        reason, trace = _reason(error)
         self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
 
     def _refuse(self, trial: ownership.OwnedTrial, error: errors.SearchError) -> None:
         """The doing of whoever queued it."""
-        reason = f"{type(error).__name__}: {error}"
+        reason, _ = _reason(error)
         failures.refuse(self._database, trial.claim, reason, {records.WORKER.name: self._me.name})
         _log_end(trial.claim, "refused", {"reason": reason})
 
     def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         """Nobody's doing: for another try, here or elsewhere."""
-        reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()[-TRACEBACK_CHARACTERS:]
+        reason, trace = _reason(error)
         log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=True)
         attrs = {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}
         if trial.put_off(self._me, reason, attrs):
@@ -207,6 +206,12 @@ class Worker:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    """What is stored of an error, for everybody to see, and its traceback: an objective may speak of an address."""
+    trace = addresses.scrub(traceback.format_exc())
+    return addresses.scrub(f"{type(error).__name__}: {error}"), trace[-TRACEBACK_CHARACTERS:]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
