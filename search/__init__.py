@@ -8,6 +8,7 @@ from typing import Any
 
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "retry", "enqueue", "pause", "resume", "stop"),
+    *("delete", "rename", "copy"),
     *("replay", "confirm", "export", "predict", "report", "reproduce"),
 )
 

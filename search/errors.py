@@ -25,6 +25,10 @@ class StudyExists(InputError):
     """A study of that name is there already, and differs from what was asked for."""
 
 
+class StudyInUse(InputError):
+    """Workers are at a study that was to be deleted, renamed or copied."""
+
+
 class DuplicateConfiguration(InputError):
     """An enqueued configuration is a trial of the study already."""
 

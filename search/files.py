@@ -1,11 +1,28 @@
 """Files written whole or not at all, and secrets read from one."""
 
+import hashlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
 from search import errors
+
+LONGEST_NAME = 100  # characters; an ending of the caller's comes behind it
+
+
+def safe_name(name: str) -> str:
+    """A file name, on any system, for what people or other tools have named; no two names share one.
+
+    One of letters, digits, `.`, `_` and `-` stays as it is; in another, what it may not hold becomes `_`, and eight
+    digits of its hash end it.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")
+    if plain == name and 0 < len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain[: LONGEST_NAME - 9] or 'study'}-{digest}"
 
 
 def write(path: pathlib.Path, content: bytes) -> None:

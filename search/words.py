@@ -1,6 +1,7 @@
 """How durations, counts, metrics, configurations and states are put to people: each in one place."""
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,6 +61,16 @@ def short_configuration(params: Mapping[str, Any]) -> str:
         str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {setting(value)}"
         for name, value in params.items()
     )
+
+
+def typed(name: str) -> str:
+    """A study's name as it is typed in a shell: other tools allow what a study file does not, as spaces."""
+    return shlex.quote(name)
+
+
+def code(name: str) -> str:
+    """A study's name between backticks, which it may hold itself: other tools allow any name."""
+    return f"`{name.replace('`', chr(39))}`"
 
 
 def hint(name: str, known: Sequence[str]) -> str:

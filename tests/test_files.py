@@ -1,4 +1,4 @@
-"""Files put in place."""
+"""Files put in place, and names of files for whatever people name."""
 
 import pathlib
 import tempfile
@@ -24,3 +24,26 @@ def test_a_finished_file_gets_its_name_and_replaces_none(tmp_path: pathlib.Path,
         path.unlink()
         with pytest.raises(FileNotFoundError):
             files.put_in_place(part, tmp_path / "nowhere" / "whole")
+
+
+@pytest.mark.parametrize("name", ["lab", "lab-2.old", "A_b", "x" * 100])
+def test_a_plain_name_stays(name: str) -> None:
+    """Letters, digits, dots, underscores and hyphens."""
+    assert files.safe_name(name) == name
+
+
+ODD = ("", ".", "..", "../../etc/passwd", "/", "a b", "a/b", 'a"b', "[bold]", "-rf", ".hidden", "研究", "a\0b", "a\nb")
+ODD += ("x" * 101, "é" * 400, "\udcff", "CON ", "`id`")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_name_becomes_a_file_s(name: str, tmp_path: pathlib.Path) -> None:
+    """In its folder, short, shown by `ls`, the same each time, and no other name's."""
+    safe = files.safe_name(name)
+    (tmp_path / f"{safe}.log").write_text("x")
+    assert [each.name for each in tmp_path.iterdir()] == [f"{safe}.log"]
+    assert safe.isascii()
+    assert safe[0] not in ".-"
+    assert len(safe) <= files.LONGEST_NAME
+    assert (files.safe_name(name), files.safe_name(name + " ")) != (safe, safe)
+    assert files.safe_name(safe) == safe

@@ -5,6 +5,7 @@ decides as it does for the commands: `SEARCH_STORAGE` and `SEARCH_STORAGE_PASSWO
 workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `search.worker.settings` names.
 """
 
+from search.api.lives import copy, delete, rename
 from search.api.results import confirm, export, predict, replay, report, reproduce
 from search.api.studies import create, enqueue, extend, load, pause, resume, retry, run, status, stop, work
 
@@ -20,6 +21,9 @@ __all__ = [
     "pause",
     "resume",
     "stop",
+    "delete",
+    "rename",
+    "copy",
     "replay",
     "confirm",
     "export",

@@ -119,12 +119,24 @@ def report(*names: str, output: Path = "report", title: str | None = None, stora
 def write_report(
     *names: str, output: Path = "report", title: str | None = None, storage: Storage = None
 ) -> "contents.Written":
-    """The same, and returns both files and the verdicts on the lab's takeaways."""
+    """The same, and returns both files, the verdicts on the lab's takeaways, and why studies were left out.
+
+    Raises:
+        errors.InputError: there is no study of a name, or none of them can be read.
+    """
     database = access.open_existing(storage)
-    found = [studies.load(database, name) for name in names]
+    found, left_out = [], []
+    for name in names:
+        stored = studies.load_stored(database, name)
+        try:
+            found.append(stored.read())
+        except errors.InputError as error:
+            left_out.append(error)
+    if left_out and not found:
+        raise left_out[0]
     from search.reports import contents
 
-    return contents.write(database, found, pathlib.Path(output), title)
+    return contents.write(database, found, pathlib.Path(output), title, list(map(str, left_out)))
 
 
 def reproduce(

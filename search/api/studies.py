@@ -60,14 +60,29 @@ class Worked:
 
 def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     """The same as `run`, but that a failure is told by its exit code."""
-    spec, chosen = specs.load(specs.path_of(name)), Settings.from_environment(**settings)
+    chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
+    spec = _spec(name, storage)
     requirements.check(spec, chosen)
     if spec.objective is not None:  # its user named the file, and so this function: none that the database may have
         chosen = chosen.model_copy(update={"allow_objectives": spec.objective})
     database = access.open_any(storage)
     study = supervision.begin(database, spec)
     return Worked(database, study, supervision.supervise(database, study, chosen))
+
+
+def _spec(name: str, storage: Storage) -> specs.StudySpec:
+    """A study file's, or where there is none of that name, a study's in the storage: it was renamed, or copied."""
+    try:
+        return specs.load(specs.path_of(name))
+    except errors.StudyNotFound as no_file:
+        try:
+            found = studies.find(access.open_existing(storage), name)
+        except errors.StudyNotFound:
+            found = None
+        if found is None:
+            raise no_file from None
+        return found.spec
 
 
 def create(name: str, *, storage: Storage = None) -> optuna.Study:

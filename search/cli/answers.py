@@ -49,12 +49,17 @@ def how_far(database: databases.Database, summary: summaries.Summary) -> str:
 
 def who_does_it(database: databases.Database, summary: summaries.Summary) -> str:
     """Whether anybody is there to do what was ordered."""
-    name, crew = summary.study.name, rosters.read(database, summary.study.study_id)
+    name, crew = words.typed(summary.study.name), rosters.read(database, summary.study.study_id)
     if summary.order.state is not orders.StudyState.ACTIVE:
         return f"it is {summary.order.state}: `search resume {name}` lets it go on"
     if crew.members:
         return f"{words.plural(len(crew.members), 'worker')} alive"
     return f"no worker is alive: `search run {name}` or `search work {name}` does it"
+
+
+def say(line: str) -> None:
+    """A line as it is, however long, whatever it holds."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_trials(summary: summaries.Summary, *more: str) -> None:
@@ -63,15 +68,15 @@ def print_trials(summary: summaries.Summary, *more: str) -> None:
     for line in sentences.reasons(summary):
         out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
     for line in more:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
-    out.print(sentences.best(summary), style="bold green", highlight=False, soft_wrap=True)
+        say(line)
+    out.print(sentences.best(summary), style="bold green", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_end(summary: summaries.Summary) -> None:
     """What `search run` ends with."""
     print_trials(summary)
-    out.print(f"{summary.study.name}: {counts(summary)}", highlight=False)
-    name = summary.study.name
+    say(f"{summary.study.name}: {counts(summary)}")
+    name = words.typed(summary.study.name)
     more = f"`search extend {name} --trials 10` then `search run {name}` for more"
     if summary.order.state is orders.StudyState.STOPPED:
         more = f"`search run {name}` goes on"
@@ -79,9 +84,4 @@ def print_end(summary: summaries.Summary) -> None:
         more = f"all {summary.study.spec.space.size} configurations of the space have been tried"
     elif summary.is_out_of_hours:
         more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
-    out.print(
-        f"next: {more}; `search dashboard` to look at it",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"next: {more}; `search dashboard` to look at it")

@@ -5,6 +5,7 @@ import pathlib
 
 import click
 
+from search import words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
 from search.ledger import backups, studies, summaries
@@ -26,7 +27,9 @@ def backup(name: str, file: pathlib.Path, storage: str) -> None:
     study = studies.load(database, name)
     with answers.err.status("writing ..."):
         backups.write(database, study, file)
-    click.echo(f"study {study.name!r} written to {file}; `search restore {file}` puts it into a storage")
+    click.echo(
+        f"study {study.name!r} written to {file}; `search restore {words.typed(str(file))}` puts it into a storage"
+    )
 
 
 @click.command()
@@ -47,4 +50,6 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
     if as_json:
         click.echo(json.dumps(answers.as_json(database, summary)))
         return
-    click.echo(f"study {study.name!r} restored: {answers.counts(summary)}; `search run {study.name}` goes on")
+    click.echo(
+        f"study {study.name!r} restored: {answers.counts(summary)}; `search run {words.typed(study.name)}` goes on"
+    )

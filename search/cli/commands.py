@@ -27,10 +27,18 @@ COMMANDS = {
         "search.cli.results:confirm",
         "Trains the best configurations again on all training images, with fresh seeds, and tests them once.",
     ),
+    "copy": (
+        "search.cli.lives:copy",
+        "Copies a study under a new name, here or to another storage. Not while workers are at it.",
+    ),
     "create": ("search.cli.runs:create", "Creates a study from its file, for workers to come."),
     "dashboard": (
         "search.cli.views:dashboard",
         "Serves optuna-dashboard on all studies, for reading; /metrics for Prometheus, /healthz.",
+    ),
+    "delete": (
+        "search.cli.lives:delete",
+        "Deletes a study with all its trials, once it says how much that is and you agree.",
     ),
     "enqueue": (
         "search.cli.orders:enqueue",
@@ -56,6 +64,10 @@ COMMANDS = {
     "predict": (
         "search.cli.exports:predict",
         "Says what a MODEL of `search export` takes images for: PNG or JPEG files, or the test set.",
+    ),
+    "rename": (
+        "search.cli.lives:rename",
+        "Gives a study another name; trials, budget and settings stay. Not while workers are at it.",
     ),
     "replay": (
         "search.cli.results:replay",

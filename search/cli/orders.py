@@ -190,8 +190,8 @@ def enqueue(
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
         click.echo(
-            f"the budget is given out: `search extend {study.name} --trials {len(numbers)}` makes room for "
-            f"{'it' if len(numbers) == 1 else 'them'}"
+            f"the budget is given out: `search extend {words.typed(study.name)} --trials {len(numbers)}` makes room "
+            f"for {'it' if len(numbers) == 1 else 'them'}"
         )
 
 

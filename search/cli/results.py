@@ -50,6 +50,8 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
 
 
 def _print_report(written: "contents.Written", as_json: bool) -> None:
+    for line in written.left_out:
+        progress.note(f"left out: {line}")
     if as_json:
         found = [
             {"study": each.study, "claim": each.claim, "verdict": str(finding.verdict), "evidence": finding.evidence}
@@ -121,7 +123,8 @@ def reproduce(seeds: int, trials: int, output: pathlib.Path, settings: Settings,
 
     def tell(step: "reproductions.Step") -> None:
         summary = summaries.summary(database, step.study)
-        answers.err.print(f"{step.study.name}: {answers.counts(summary)} in {step.seconds:.0f} s", highlight=False)
+        line = f"{step.study.name}: {answers.counts(summary)} in {step.seconds:.0f} s"
+        answers.err.print(line, highlight=False, markup=False)
 
     written = results.reproduce_lab(seeds, trials, output=output, storage=database, on_step=tell, **dict(settings))
     _print_report(written, as_json)

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from search import api
+from search import api, words
 from search.api.studies import supervise
 from search.cli import answers
 from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
@@ -74,7 +74,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
         click.echo(
             f"study {study.name!r} created: {spec.budget.trials} trials over "
             f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
-            f"start workers with `search work {study.name}`"
+            f"start workers with `search work {words.typed(study.name)}`"
         )
 
 

@@ -7,7 +7,7 @@ import rich.box
 from rich import table, text
 
 from search import words
-from search.ledger import summaries
+from search.ledger import listings, summaries
 from search.training import records
 
 if TYPE_CHECKING:
@@ -42,16 +42,19 @@ def of_trials(summary: summaries.Summary) -> table.Table:
     return grid
 
 
-def of_studies(studies: Sequence[summaries.Summary]) -> table.Table:
-    """Studies, a row each."""
-    grid = table.Table(box=rich.box.SIMPLE, pad_edge=False)
+def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable]) -> table.Table:
+    """Studies, a row each; of one that cannot be read, its name."""
+    grid = table.Table(box=rich.box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("study", "state", "budget", "complete", "pruned", "failed", "running", "waiting", "best"):
-        grid.add_column(name, justify="left" if name in ("study", "state") else "right")
+        grid.add_column(name, justify="left" if name in ("study", "state") else "right", no_wrap=name == "state")
     for summary in studies:
+        if isinstance(summary, listings.Unreadable):
+            grid.add_row(text.Text(summary.name), listings.UNREADABLE, style="dim")
+            continue
         values = summary.as_json()
         best = summary.best
         grid.add_row(
-            summary.study.name,
+            text.Text(summary.study.name),
             str(summary.order.state),
             str(summary.budget),
             *(str(n) for n in values["trials"].values()),

@@ -5,11 +5,12 @@ import logging
 import pathlib
 
 import click
+from rich import text
 
 from search import files
 from search.cli import answers, tables
 from search.cli.options import common, json_option, log
-from search.ledger import rosters, sentences, studies, summaries
+from search.ledger import listings, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 
 
@@ -26,17 +27,21 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
       search status lab --json
     """
     database = databases.open_existing(storage)
-    names = studies.names(database) if name is None else [name]
-    found = [summaries.summary(database, studies.load(database, each)) for each in names]
+    found = listings.read(database) if name is None else [summaries.summary(database, studies.load(database, name))]
     if as_json:
-        answered = [answers.as_json(database, summary) for summary in found]
+        answered = [
+            answers.as_json(database, each) if isinstance(each, summaries.Summary) else each.as_json() for each in found
+        ]
         click.echo(json.dumps(answered if name is None else answered[0]))
         return
     if not found:
         click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
-    for summary in found:
-        answers.out.print(f"[bold]{summary.study.name}[/]: {answers.counts(summary)}", highlight=False)
-        answers.print_trials(summary, *sentences.situation(summary, rosters.read(database, summary.study.study_id)))
+    for each in found:
+        if isinstance(each, listings.Unreadable):
+            answers.say(each.reason)
+            continue
+        answers.out.print(text.Text.assemble((each.study.name, "bold"), f": {answers.counts(each)}"))
+        answers.print_trials(each, *sentences.situation(each, rosters.read(database, each.study.study_id)))
 
 
 @click.command(name="list")
@@ -51,11 +56,14 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list --json
     """
     database = databases.open_existing(storage)
-    found = [summaries.summary(database, studies.load(database, name)) for name in studies.names(database)]
+    found = listings.read(database)
     if as_json:
-        click.echo(json.dumps([summary.as_json() for summary in found]))
+        click.echo(json.dumps([each.as_json() for each in found]))
     elif found:
         answers.out.print(tables.of_studies(found))
+        for each in found:
+            if isinstance(each, listings.Unreadable):
+                answers.say(each.reason)
     else:
         click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
 

@@ -16,8 +16,8 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial, TrialState
 
 from search import errors
-from search.ledger import summaries
-from search.storage import histories
+from search.dashboard import caches
+from search.ledger import identities, summaries
 from search.storage.databases import Database
 from search.training import records
 
@@ -28,7 +28,7 @@ PIXELS_PER_INCH = 120
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 
 
-class Gallery(histories.CachedStorage):
+class Gallery(caches.FaithfulStorage):
     """Optuna's storage, whose finished trials have their learning curve among their artifacts."""
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -56,7 +56,8 @@ class Drawings:
             ArtifactNotFound: there is no such trial, or it has no curve.
         """
         try:
-            return io.BytesIO(self._draw(uuid.UUID(artifact_id).int))
+            trial_id = uuid.UUID(artifact_id).int
+            return io.BytesIO(self._draw(trial_id, identities.of_trial(self._database, trial_id)))
         except (KeyError, ValueError) as error:
             raise ArtifactNotFound(f"no learning curve {artifact_id}") from error
 
@@ -67,7 +68,10 @@ class Drawings:
     def remove(self, artifact_id: str) -> None:
         """Nothing to do: a deleted trial's curve is not drawn any more."""
 
-    def _drawn(self, trial_id: int) -> bytes:
+    def _drawn(self, trial_id: int, study: identities.Identity | None) -> bytes:
+        """Kept under both: SQLite gives the ids of deleted trials out again."""
+        if study is None:
+            raise KeyError(trial_id)
         trial = self._gallery.get_trial(trial_id)
         if not _has_curve(trial):
             raise KeyError(trial_id)

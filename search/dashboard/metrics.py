@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from prometheus_client import core, registry
 
 from models import datasets
-from search.ledger import rosters, studies, summaries
+from search.ledger import listings, rosters, studies, summaries
 from search.storage import histories
 from search.storage.databases import Database
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
 
 Families = dict[str, core.GaugeMetricFamily | core.CounterMetricFamily]
+
+Key = tuple[int, str]
 
 GAUGES = {
     "search_best_value": "Best value of a complete trial",
@@ -39,8 +41,9 @@ class Collector(registry.Collector):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._histories: dict[int, histories.History] = {}
-        self._rates: dict[int, Rate] = {}
+        # by id and token: SQLite gives the ids of deleted studies out again
+        self._histories: dict[Key, histories.History] = {}
+        self._rates: dict[Key, Rate] = {}
         self._lock = threading.Lock()
 
     def collect(self) -> Iterator[core.Metric]:
@@ -54,21 +57,31 @@ class Collector(registry.Collector):
             **{name: core.CounterMetricFamily(name, text, labels=["study"]) for name, text in COUNTERS.items()},
         }
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
+        unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a history
-            for name in studies.names(self._database):
-                if (study := studies.find(self._database, name)) is not None:
-                    self._add(study, families, trials)
-        yield from (trials, *families.values())
+            found = listings.read(self._database, self._history)
+            shown = [each for each in found if isinstance(each, summaries.Summary)]
+            for summary in shown:
+                self._add(summary, families, trials)
+            self._keep({_key(summary.study) for summary in shown})
+        unreadable.add_metric([], len(found) - len(shown))
+        yield from (trials, *families.values(), unreadable)
 
-    def _add(self, study: studies.Study, families: Families, trials: core.GaugeMetricFamily) -> None:
-        history = self._histories.setdefault(study.study_id, self._database.history(study.study_id))
-        summary, work = (
-            summaries.summary(self._database, study, history),
-            summaries.work_done(self._database, study.study_id),
-        )
+    def _history(self, study: studies.Study) -> histories.History:
+        return self._histories.setdefault(_key(study), self._database.history(study.study_id))
+
+    def _keep(self, keys: set[Key]) -> None:
+        """Forgets studies that are gone."""
+        for known in (self._histories, self._rates):
+            for key in known.keys() - keys:
+                del known[key]
+
+    def _add(self, summary: summaries.Summary, families: Families, trials: core.GaugeMetricFamily) -> None:
+        study = summary.study
+        work = summaries.work_done(self._database, study.study_id)
         crew = rosters.read(self._database, study.study_id)
         images = _images(study)
-        epochs_per_second = self._rates.setdefault(study.study_id, Rate()).after(work.epochs, time.monotonic())
+        epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
         for state, count in summary.as_json()["trials"].items():
             trials.add_metric([study.name, state], count)
         found = {
@@ -103,6 +116,10 @@ class Rate:
             self._seen.popleft()
         start, first = self._seen[0]
         return max(0.0, (count - first) / (now - start)) if now > start else 0.0
+
+
+def _key(study: studies.Study) -> Key:
+    return study.study_id, study.token
 
 
 def _images(study: studies.Study) -> int | None:

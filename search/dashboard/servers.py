@@ -16,7 +16,7 @@ import prometheus_client
 from prometheus_client import exposition
 
 from search import errors
-from search.dashboard import curves, listeners, metrics, passwords
+from search.dashboard import changes, curves, listeners, metrics, passwords
 from search.dashboard.passwords import Verdict
 from search.storage import addresses
 from search.storage.databases import Database
@@ -74,11 +74,12 @@ class Door:
     """
 
     def __init__(self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
-        self._health_database = database.patient(HEALTH_SECONDS)
+        self._database, self._health_database = database, database.patient(HEALTH_SECONDS)
         self._guard = passwords.Guard(password_hash) if password_hash is not None else None
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
-        gallery = curves.Gallery(database.optuna)
+        gallery = curves.Gallery(database)
         self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
+        gallery.is_read_by(self._dashboard)
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(metrics.Collector(database))
         self._own: dict[str, Callable[[], Answer]] = {listeners.HEALTH: self._health, "/metrics": self._metrics}
@@ -93,6 +94,9 @@ class Door:
         refused = self._refusal(environ, path)
         if refused is not None:
             return refused(environ, start_response)
+        changed = changes.carry_out(self._database, environ, path)
+        if changed is not None:
+            return Answer(*changed)(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             kept = [(name, value) for name, value in headers if name.lower() != "access-control-allow-origin"]

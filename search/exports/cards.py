@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models.classifier import Classifier
-from search import escapes
+from search import escapes, words
 from search.reports import evidence, figures
 from search.reports.pages import Table, table_markdown
 from search.training import replays
@@ -116,7 +116,7 @@ def _accuracy(facts: Facts) -> str:
         )
     return (
         f"{own} Its settings were chosen by the value of its own trial, so this figure may be optimistic: "
-        f"{escapes.code(f'search confirm {facts.study}')} trains them with fresh seeds."
+        f"{escapes.code(f'search confirm {words.typed(facts.study)}')} trains them with fresh seeds."
     )
 
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from torch.nn import functional
 
 from models import classifier, datasets, onnx_graph
-from search import errors, files
+from search import errors, files, words
 from search.exports import cards
 from search.ledger import studies, summaries
 from search.reports import confirmations, evidence
@@ -75,13 +75,13 @@ def choose(database: databases.Database, study: studies.Study, trial: FrozenTria
         if confirming is not None:
             how = (
                 f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of "
-                f"`{study.name}`."
+                f"{words.code(study.name)}."
             )
             return Choice(confirming, runs.trials[min(runs.trials)], how, list(runs.values.values()))
     best = summaries.summary(database, study).best
     if best is None:
         raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to export")
-    return Choice(study, best, f"It has the best value of study `{study.name}`.")
+    return Choice(study, best, f"It has the best value of study {words.code(study.name)}.")
 
 
 def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Path, ...]:

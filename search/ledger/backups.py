@@ -4,6 +4,7 @@ Any Optuna tool opens the file. Who works on the study is left out, and who owns
 trial is adopted like any orphan, and goes on from its checkpoint.
 """
 
+import itertools
 import pathlib
 import sqlite3
 import tempfile
@@ -74,7 +75,7 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
-            database.write(lambda target: _copy(source, target, study_id))
+            database.write(lambda target: copy(source, target, study_id))
     except exc.IntegrityError as error:
         raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored") from error
     except (exc.DatabaseError, exc.StatementError, ValueError, LookupError) as error:
@@ -99,18 +100,46 @@ def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, in
 
 
 def _snapshot(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int) -> None:
-    if source.dialect.name == "postgresql":
-        source.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    _copy(source, target, study_id)
+    see_one_moment(source)
+    copy(source, target, study_id)
 
 
-def _copy(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int) -> None:
-    """All rows of a study, in their order, under new ids."""
-    name = sqlalchemy.select(schema.studies.c.study_name).where(schema.studies.c.study_id == study_id)
-    row = {"study_name": source.execute(name).scalar_one()}
-    new_study = target.execute(schema.studies.insert().values(row).returning(schema.studies.c.study_id)).scalar_one()
+def see_one_moment(connection: sqlalchemy.Connection) -> None:
+    """Lets a transaction, before its first statement, see the database as it is at one moment; on SQLite all do."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def copy(
+    source: sqlalchemy.Connection,
+    target: sqlalchemy.Connection,
+    study_id: int,
+    name: str | None = None,
+    token: str | None = None,
+) -> int:
+    """Copies all rows of a study, in their order, under new ids; returns the study's.
+
+    Args:
+        name: of the copy; its own where none is given.
+        token: of its first order, a new one where none is given: a study's tokens are its alone.
+    """
+    if name is None:
+        own = sqlalchemy.select(schema.studies.c.study_name).where(schema.studies.c.study_id == study_id)
+        name = source.execute(own).scalar_one()
+    row = schema.studies.insert().values(study_name=name).returning(schema.studies.c.study_id)
+    new_study = int(target.execute(row).scalar_one())
     for table in OF_STUDY:
         _insert(target, table, [{**row, "study_id": new_study} for row in _rows(source, table, "study_id", study_id)])
+    _copy_trials(source, target, study_id, new_study)
+    # last: a trial that comes into a study with orders counts as added by another tool
+    ordered = _rows(source, schema.orders, "study_id", study_id)
+    tokens = itertools.chain([token or uuid.uuid4().hex], iter(lambda: uuid.uuid4().hex, None))
+    given = [{**row, "study_id": new_study, "token": new} for row, new in zip(ordered, tokens, strict=False)]
+    _insert(target, schema.orders, given)
+    return new_study
+
+
+def _copy_trials(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int, new_study: int) -> None:
     new_ids = {}
     for row in _rows(source, schema.trials, "study_id", study_id):
         old = row.pop("trial_id")
@@ -125,9 +154,6 @@ def _copy(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id
         if table is schema.claims:
             rows = [{**row, **NOBODY, "owner": FORMER if row["owner"] else ""} for row in rows]
         _insert(target, table, rows)
-    # last: a trial that comes into a study with orders counts as added by another tool; a study's tokens are its alone
-    ordered = _rows(source, schema.orders, "study_id", study_id)
-    _insert(target, schema.orders, [{**row, "study_id": new_study, "token": uuid.uuid4().hex} for row in ordered])
 
 
 def _rows(source: sqlalchemy.Connection, table: sqlalchemy.Table, column: str, value: int) -> list[dict[str, Any]]:

@@ -3,12 +3,12 @@
 import dataclasses
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy
 
-from search import errors
+from search import errors, words
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import sections, validation
@@ -57,6 +57,7 @@ def read(connection: sqlalchemy.Connection, study: statements.Study) -> Order:
 
     Raises:
         errors.StudyNotFound: the study was deleted; another may have its row by now.
+        errors.InputError: it is of a newer version.
     """
     of_study = orders.c.study_id == study.study_id
     begun = orders.alias()
@@ -159,6 +160,29 @@ def set_state(database: Database, study: statements.Study, state: StudyState, at
     return before[-1] if before else after
 
 
+def notes(name: str, stored: sections.Budget, wanted: sections.Budget, order: Order) -> Iterator[str]:
+    """What a file's [budget] says now that the study does not follow, each with the command that takes it over."""
+    options: dict[str, Callable[[Any], str | None]] = {
+        "trials": lambda value: f"--to {value}",
+        "hours": lambda value: f"--hours {value - order.hours:g}" if value and value > (order.hours or value) else None,
+        "max_failures": lambda value: (
+            f"--failures {value - order.max_failures}" if value > order.max_failures else None
+        ),
+        "epoch_seconds": lambda value: f"--epoch-seconds {value or 0:g}",
+    }
+    for key, option in options.items():
+        value, now = getattr(wanted, key), getattr(order, key)
+        if value in (now, getattr(stored, key)):  # a file that was not edited says nothing new
+            continue
+        taken = option(value)
+        how = (
+            f"`search extend {words.typed(name)} {taken}` takes it over"
+            if taken
+            else "a limit can only be raised later"
+        )
+        yield f"budget.{key} of the file is {value}, the study has {now}: {how}"
+
+
 def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:
     token = uuid.uuid4().hex
 
@@ -176,4 +200,6 @@ def _change(database: Database, study: statements.Study, changed: Callable[[Orde
 
 def _order(row: Any) -> Order:
     known = {field.name: getattr(row, field.name) for field in dataclasses.fields(Order)}
+    if row.state not in [*StudyState]:
+        raise errors.InputError(f"an order of the study has the state {row.state!r}, which this version does not know")
     return Order(**{**known, "state": StudyState(row.state)})

@@ -86,21 +86,21 @@ class Roster:
 
 def read(database: Database, study_id: int) -> Roster:
     """Who is there."""
+    return database.read(lambda connection: look(connection, study_id))
 
-    def transaction(connection: sqlalchemy.Connection) -> tuple[Any, Any]:
-        age = (statements.clock(connection) - workers.c.seen_at).label("age")
-        present = connection.execute(
-            sqlalchemy.select(workers, age).where(workers.c.study_id == study_id).order_by(workers.c.name)
-        ).all()
-        running = connection.execute(
-            sqlalchemy.select(trials.c.number, *(claims.c[name] for name in ("worker", "host", "pid", "pid_started")))
-            .join(claims, claims.c.trial_id == trials.c.trial_id)
-            .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
-            .order_by(trials.c.number)
-        ).all()
-        return present, running
 
-    present, running = database.read(transaction)
+def look(connection: sqlalchemy.Connection, study_id: int) -> Roster:
+    """Who is there, as a transaction sees it."""
+    age = (statements.clock(connection) - workers.c.seen_at).label("age")
+    present = connection.execute(
+        sqlalchemy.select(workers, age).where(workers.c.study_id == study_id).order_by(workers.c.name)
+    ).all()
+    running = connection.execute(
+        sqlalchemy.select(trials.c.number, *(claims.c[name] for name in ("worker", "host", "pid", "pid_started")))
+        .join(claims, claims.c.trial_id == trials.c.trial_id)
+        .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+        .order_by(trials.c.number)
+    ).all()
     alive = {}
     for row in present:
         worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)

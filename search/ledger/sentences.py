@@ -39,7 +39,9 @@ def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
         if summary.is_exhausted:
             lines.append(f"all {summary.study.spec.space.size} configurations of the space have been tried")
         if summary.is_out_of_hours:
-            lines.append(f"budget.hours is used up: `search extend {summary.study.name} --hours H` adds to it")
+            lines.append(
+                f"budget.hours is used up: `search extend {words.typed(summary.study.name)} --hours H` adds to it"
+            )
     lines += [f"{count} {reason}" for reason, count in reason_counts(summary).items()]
     steps = {trial.number: len(trial.intermediate_values) for trial in summary.trials}
     lines.append(f"workers alive: {len(crew.members)}")
@@ -68,7 +70,7 @@ def best(summary: summaries.Summary) -> str:
 
 def foreign(summary: summaries.Summary) -> list[str]:
     """What other tools have brought in, a line each."""
-    name, lines = summary.study.name, []
+    name, lines = words.typed(summary.study.name), []
     if summary.added:
         lines.append(f"{words.plural(len(summary.added), 'result')} added by another tool: outside the budget")
     if summary.outside:
@@ -87,7 +89,7 @@ def foreign(summary: summaries.Summary) -> list[str]:
 
 def failed_note(summary: summaries.Summary) -> str:
     """Why no trial begins after so many failures, and what to type."""
-    name, last = summary.study.name, ""
+    name, last = words.typed(summary.study.name), ""
     counted = [t for t in summary.trials if t.state == TrialState.FAIL and t.number not in summary.excused]
     if counted:
         last = f"; the last, trial {counted[-1].number}: {records.REASON.read(counted[-1], 'no reason given')}"
@@ -99,7 +101,7 @@ def failed_note(summary: summaries.Summary) -> str:
 
 def state_note(summary: summaries.Summary) -> str:
     """What the user must know while no trial begins."""
-    name = summary.study.name
+    name = words.typed(summary.study.name)
     if summary.order.reason is not None:
         return (
             f"stopped by itself: {summary.order.reason}. `search retry {name}` puts failed trials back, "

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 import uuid
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy
@@ -15,7 +14,7 @@ from search import errors, words
 from search.ledger import orders, reservations
 from search.storage import addresses, schema
 from search.storage.databases import Database
-from search.study import notes, sections, specs
+from search.study import notes, specs
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
@@ -37,6 +36,49 @@ class Study:
     def name(self) -> str:
         """The study's name."""
         return self.spec.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A study's row, whoever made it and whatever its file holds.
+
+    Attributes:
+        file: its study file, as JSON; None where it has none.
+        token: of its first order; None where nothing was ordered of it here: it is another tool's.
+    """
+
+    study_id: int
+    name: str
+    file: str | None
+    token: str | None
+
+    def read(self) -> Study:
+        """The study, to work on.
+
+        Raises:
+            errors.InputError: it is none of ours, or its file is of a version that this one cannot read.
+        """
+        spec = self.spec()
+        if self.token is None:
+            raise errors.InputError(
+                f"study {self.name!r} is a copy that another tool made: it has a study file and trials, but no budget; "
+                f"`search copy {words.typed(self.name)} NEW` makes one that workers take up"
+            )
+        return Study(self.study_id, spec, self.token)
+
+    def spec(self) -> specs.StudySpec:
+        """Its file, read.
+
+        Raises:
+            errors.InputError: it has none, or one of a version that this one cannot read.
+        """
+        if self.token is None and self.file is None:
+            raise errors.InputError(f"study {self.name!r} was not made by `search create`: it holds no study file")
+        text = None if self.file is None else json.loads(self.file)
+        if not isinstance(text, str):
+            raise errors.StudyFileError(f"study {self.name!r}: its study file is gone; another tool has changed it")
+        place = f"study {self.name!r}: its file cannot be read by this version"
+        return specs.parse(text, place).named(self.name)
 
 
 def create(database: Database, spec: specs.StudySpec) -> Study:
@@ -74,60 +116,79 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
     try:
         return Study(database.write(transaction), spec, token)
     except exc.IntegrityError as error:
-        raise errors.StudyExists(f"study {spec.name!r} exists already; `search run {spec.name}` resumes it") from error
+        raise errors.StudyExists(
+            f"study {spec.name!r} exists already; `search run {words.typed(spec.name)}` resumes it"
+        ) from error
 
 
 def find(database: Database, name: str) -> Study | None:
     """The study of that name, or None.
 
     Raises:
-        errors.InputError: a study of that name is there, but not one of ours.
+        errors.InputError: a study of that name is there, but none of ours, or one that this version cannot read.
     """
+    found = stored(database, name)
+    return None if found is None else found.read()
 
-    def transaction(connection: sqlalchemy.Connection) -> Any:
-        text = schema.study_attributes.c.value_json
-        file = sqlalchemy.and_(
-            schema.study_attributes.c.study_id == schema.studies.c.study_id, schema.study_attributes.c.key == STUDY_FILE
-        )
-        return connection.execute(
-            sqlalchemy.select(schema.studies.c.study_id, text, orders.first_token(schema.studies.c.study_id))
-            .join(schema.study_attributes, file, isouter=True)
-            .where(schema.studies.c.study_name == name)
-        ).first()
 
-    found = database.read(transaction)
-    if found is None:
-        return None
-    study_id, text, token = found
-    if text is None:
-        raise errors.InputError(f"study {name!r} was not made by `search create`: it holds no study file")
-    if token is None:
-        raise errors.InputError(
-            f"study {name!r} is a copy that another tool made: it has a study file and trials, but no budget; "
-            "`search copy` makes one that workers take up"
-        )
-    return Study(study_id, specs.parse(json.loads(text), f"study {name!r} in the storage").named(name), token)
+def stored(database: Database, name: str | None = None, study_id: int | None = None) -> Stored | None:
+    """The row of the study of that name or id, whoever made it, or None."""
+    column, value = (schema.studies.c.study_name, name) if study_id is None else (schema.studies.c.study_id, study_id)
+    row = _rows().where(column == value)
+    found = database.read(lambda connection: connection.execute(row).first())
+    return None if found is None else Stored(*found)
+
+
+def all_stored(database: Database) -> list[Stored]:
+    """Our studies, and what other tools made of them, in the order they were created."""
+    rows = database.read(lambda connection: connection.execute(_rows().order_by(schema.studies.c.study_id)).all())
+    found = [Stored(*row) for row in rows]
+    return [each for each in found if each.token is not None or each.file is not None]
+
+
+def _rows() -> sqlalchemy.Select[Any]:
+    file = sqlalchemy.and_(
+        schema.study_attributes.c.study_id == schema.studies.c.study_id, schema.study_attributes.c.key == STUDY_FILE
+    )
+    return sqlalchemy.select(
+        schema.studies.c.study_id,
+        schema.studies.c.study_name,
+        schema.study_attributes.c.value_json,
+        orders.first_token(schema.studies.c.study_id),
+    ).join_from(schema.studies, schema.study_attributes, file, isouter=True)
 
 
 def names(database: Database) -> list[str]:
-    """The names of our studies, in the order they were created."""
-    ours = (
-        sqlalchemy.select(schema.studies.c.study_name)
-        .join(schema.study_attributes, schema.study_attributes.c.study_id == schema.studies.c.study_id)
-        .where(schema.study_attributes.c.key == STUDY_FILE)
-        .order_by(schema.studies.c.study_id)
-    )
-    return list(database.read(lambda connection: connection.execute(ours).scalars().all()))
+    """The names of our studies, in the order they were created: those for which something was ordered.
+
+    Another tool's copy of a study has its file, but nothing that is ours.
+    """
+    return [each.name for each in all_stored(database) if each.token is not None]
 
 
 def load(database: Database, name: str) -> Study:
-    """The study in the storage that a user means by a name or a path."""
-    wanted = specs.load(pathlib.Path(name)).name if name.endswith(".toml") else name
-    found = find(database, wanted)
+    """The study in the storage that a user means by a name or a path.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+        errors.InputError: it is none of ours, or this version cannot read it.
+    """
+    return load_stored(database, name).read()
+
+
+def load_stored(database: Database, name: str) -> Stored:
+    """The row of the study that a user means by a name or a path, whether or not it can be read.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+    """
+    found = stored(database, name)
+    if found is None and name.endswith(".toml"):
+        name = specs.load(pathlib.Path(name)).name
+        found = stored(database, name)
     if found is None:
-        known = names(database)
         raise errors.StudyNotFound(
-            f"no study {wanted!r} in {addresses.hide_password(database.url)}{words.hint(wanted, known)}"
+            f"no study {name!r} in {addresses.hide_password(database.url)}{words.hint(name, names(database))}"
         )
     return found
 
@@ -172,23 +233,4 @@ def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[st
         if getattr(study.spec, section) != getattr(spec, section)
     ]
     order = database.read(lambda connection: orders.read(connection, study))
-    return study, notes + list(_budget_notes(study, spec.budget, order))
-
-
-def _budget_notes(study: Study, wanted: sections.Budget, order: orders.Order) -> Iterator[str]:
-    """What a file's [budget] says now that the study does not follow, each with the command that takes it over."""
-    options: dict[str, Callable[[Any], str | None]] = {
-        "trials": lambda value: f"--to {value}",
-        "hours": lambda value: f"--hours {value - order.hours:g}" if value and value > (order.hours or value) else None,
-        "max_failures": lambda value: (
-            f"--failures {value - order.max_failures}" if value > order.max_failures else None
-        ),
-        "epoch_seconds": lambda value: f"--epoch-seconds {value or 0:g}",
-    }
-    for key, option in options.items():
-        value, now = getattr(wanted, key), getattr(order, key)
-        if value in (now, getattr(study.spec.budget, key)):  # a file that was not edited says nothing new
-            continue
-        taken = option(value)
-        how = f"`search extend {study.name} {taken}` takes it over" if taken else "a limit can only be raised later"
-        yield f"budget.{key} of the file is {value}, the study has {now}: {how}"
+    return study, notes + list(orders.notes(study.name, study.spec.budget, spec.budget, order))

@@ -147,8 +147,13 @@ def summary(database: Database, study: studies.Study, history: histories.History
             "ran": frozenset([row.number for row in foreign if row.ran] + [r.number for r in running if not r.owner]),
         }
 
+    try:
+        # first: while the token is there that is looked for next, all that was read under the id is this study's
+        database.call(history.refresh)
+    except KeyError:  # Optuna's word for a study that is gone, among others
+        database.read(transaction)
+        raise
     found = database.read(transaction)
-    database.call(history.refresh)
     return Summary(study, trials=tuple(history.get_all_trials(study.study_id, deepcopy=False)), **found)
 
 

@@ -109,8 +109,11 @@ def prepare(
 
 
 def read(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation | None:
-    """What confirms a study, where all of it is complete; None otherwise."""
-    found = studies.find(database, name or f"{study.name}{SUFFIX}")
+    """What confirms a study, where all of it is complete; None otherwise, or where that study cannot be read."""
+    try:
+        found = studies.find(database, name or f"{study.name}{SUFFIX}")
+    except errors.InputError:
+        found = None
     if found is None:
         return None
     summary = summaries.summary(database, found)

@@ -30,24 +30,33 @@ RULES = (
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """A report on disk: the same page twice, and the verdicts on the lab's takeaways that are in it."""
+    """A report on disk: the same page twice, its verdicts on the lab's takeaways, and why studies were left out."""
 
     html: pathlib.Path
     markdown: pathlib.Path
     verdicts: list[tuple[verdicts.Takeaway, verdicts.Finding]]
+    left_out: Sequence[str] = ()
 
 
 def write(
-    database: databases.Database, studies: Sequence[studies.Study], folder: pathlib.Path, heading: str | None = None
+    database: databases.Database,
+    studies: Sequence[studies.Study],
+    folder: pathlib.Path,
+    heading: str | None = None,
+    left_out: Sequence[str] = (),
 ) -> Written:
     """Writes the report of some studies into a folder.
+
+    Args:
+        left_out: a sentence for each study that was asked for and cannot be read.
 
     Raises:
         errors.InputError: the folder cannot be made or written.
     """
     experiments, confirmed = gather(database, studies)
-    page = build(experiments, heading or title(experiments), confirmed)
-    return Written(*pages.write(page, folder), judged(experiments))
+    more = [*confirmed, Chapter("Left out", [Bullets(left_out)])] if left_out else confirmed
+    page = build(experiments, heading or title(experiments), more)
+    return Written(*pages.write(page, folder), judged(experiments), left_out)
 
 
 def title(experiments: Sequence[Experiment]) -> str:
@@ -78,7 +87,7 @@ def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapte
         else:
             found.append(factor_chapters.chapter(experiment, colours))
     found += [*more, Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)])]
-    names = ", ".join(f"`{experiment.name}`" for experiment in experiments)
+    names = ", ".join(words.code(experiment.name) for experiment in experiments)
     noun = "Studies" if len(experiments) > 1 else "Study"
     return pages.Page(heading, f"{noun} {names}.", _facts(experiments), found)
 
@@ -108,7 +117,7 @@ def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
         values = f"{entry.selected:.4f}", entry.runs.value.show(), f"{entry.optimism:+.4f}"
         rows.append([words.configuration(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
-    caption = f"The best of `{found.searched}`, trained on all images with {found.seeds} fresh seeds."
+    caption = f"The best of {words.code(found.searched)}, trained on all images with {found.seeds} fresh seeds."
     sentence = found.sentence()
     optimism = f"Optimism over the configurations: {found.optimism.show(signed=True)}."
     blocks: list[Block] = [
@@ -126,7 +135,7 @@ def _facts(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
     search = next((e for e in experiments if e.is_search and e.summary.best is not None), None)
     if search is not None and search.summary.best is not None:
         metric = search.summary.study.spec.study.metric
-        facts.append((f"best {metric} of `{search.name}`".replace("`", ""), f"{search.summary.best.value:.4f}"))
+        facts.append((f"best {metric} of {search.name}", f"{search.summary.best.value:.4f}"))
         if factor_chapters.has_accuracy(search):
             facts.append(("the lab's best", f"{lab.BEST_ACCURACY:.4f}"))
     facts.append(("training time", words.duration(sum(experiment.summary.seconds for experiment in experiments))))

@@ -9,6 +9,8 @@ from typing import Any
 import matplotlib
 from matplotlib import axes, figure, ticker
 
+from search import files
+
 # of Okabe and Ito, without black and yellow: told apart by colour-blind people, on white and on black
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")
 MARKERS = "osD^vPX*"
@@ -193,4 +195,4 @@ def _picture(
         drawing.savefig(pixels, format="png")
     svg = vector.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    return Picture(name, text, svg, pixels.getvalue())
+    return Picture(files.safe_name(name), text, svg, pixels.getvalue())

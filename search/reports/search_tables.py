@@ -68,7 +68,9 @@ def trials(experiment: Experiment) -> Table:
         sign = -1 if spec.study.direction == "maximize" else 1
         ranked = sorted((t for t in ended if t.value is not None), key=lambda t: sign * float(t.value or 0.0))
         shown = ranked[:TABLE_TRIALS]
-        caption = f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {spec.name}` prints all."
+        caption = (
+            f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {words.typed(spec.name)}` prints all."
+        )
     rows = []
     for trial in shown:
         row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else f"{trial.value:.4f}"]

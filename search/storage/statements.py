@@ -42,6 +42,26 @@ def lock_study(connection: sqlalchemy.Connection, study: Study) -> None:
         raise errors.StudyNotFound(DELETED)
 
 
+def delete_study(connection: sqlalchemy.Connection, study_id: int) -> None:
+    """Deletes all rows of a study, Optuna's and ours, while other processes write to its trials.
+
+    The caller holds the study's row, so that no trial is claimed or added. What is written to a trial begins with its
+    claim or its own row: both are locked here, in the order in which owners lock them, and who waits finds it gone.
+    """
+    of_study = schema.trials.c.study_id == study_id
+    mine = sqlalchemy.select(schema.trials.c.trial_id).where(of_study)
+    for table in (schema.claims, schema.trials):
+        rows = sqlalchemy.select(table.c.trial_id).where(table.c.study_id == study_id).order_by(table.c.trial_id)
+        connection.execute(rows.with_for_update()).all()
+    tables = (*schema.ours.sorted_tables, *models.BaseModel.metadata.sorted_tables)
+    for table in (each for each in tables if "trial_id" in each.c and each is not schema.trials):
+        connection.execute(table.delete().where(table.c.trial_id.in_(mine)))
+    connection.execute(schema.trials.delete().where(of_study))
+    for table in (each for each in tables if "study_id" in each.c and each is not schema.studies):
+        connection.execute(table.delete().where(table.c.study_id == study_id))
+    connection.execute(schema.studies.delete().where(schema.studies.c.study_id == study_id))
+
+
 def insert_trial(
     connection: sqlalchemy.Connection,
     study_id: int,

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich import console, live, progress, progress_bar, table, text
 from rich.logging import RichHandler
 
-from search import words
+from search import files, words
 from search.ledger import forecasts, sentences, studies, summaries
 from search.training import records
 
@@ -27,7 +27,7 @@ class Live:
         self._out, self._label = out, label
         self._shown: set[int] | None = None
         self._bar = progress.Progress(
-            progress.TextColumn("[bold]{task.description}"),
+            progress.TextColumn("{task.description}", style="bold", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
@@ -127,7 +127,7 @@ def screen(study: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path
     if not (err.is_terminal or err.is_jupyter):
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         return Quiet(notebook=False), None
-    log_file = pathlib.Path("runs", f"{study.name}.log")
+    log_file = pathlib.Path("runs", f"{files.safe_name(study.name)}.log")
     log_file.parent.mkdir(exist_ok=True)
     if err.is_jupyter:
         return Quiet(notebook=True), log_file

@@ -2,7 +2,7 @@
 
 import threading
 
-from search import errors
+from search import errors, words
 from search.ledger import orders, studies, summaries
 from search.storage import databases, histories
 from search.study import specs
@@ -43,12 +43,16 @@ def supervise(database: databases.Database, study: studies.Study, settings: Sett
     with signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop, history)
     if stop.is_set():
-        progress.err.print(f"stopped; `search run {study.name}` goes on", highlight=False)
+        progress.err.print(f"stopped; `search run {words.typed(study.name)}` goes on", highlight=False, markup=False)
         return 130 if interrupted.is_set() else 0
     if workers.exit_code and log_file:
         progress.err.print(workers.last_words(), highlight=False, markup=False)
     if summary.order.state is orders.StudyState.STOPPED and summary.order.reason is None:
-        progress.err.print(f"study {study.name!r} was stopped; `search run {study.name}` goes on", highlight=False)
+        progress.err.print(
+            f"study {study.name!r} was stopped; `search run {words.typed(study.name)}` goes on",
+            highlight=False,
+            markup=False,
+        )
     # a worker may have failed, and the others have done its share
     return 0 if summary.done >= summary.budget else workers.exit_code
 

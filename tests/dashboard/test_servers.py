@@ -212,6 +212,7 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
         'search_samples_total{study="quick"}': 2400,
         'search_adoptions_total{study="quick"}': 1,
         'search_cpu_hours_total{study="quick"}': 0.03,
+        "search_unreadable_studies": 0,
     }
 
 

@@ -1,0 +1,44 @@
+"""Which study an id stands for: SQLite gives the ids of deleted studies and trials out again."""
+
+import datetime
+from collections.abc import Collection
+
+import sqlalchemy
+
+from search.ledger import orders
+from search.storage import schema
+from search.storage.databases import Database
+
+# its name, the token of its first order, and without one when its first trial began
+Identity = tuple[str, str | None, datetime.datetime | None]
+
+
+def of_studies(database: Database, study_ids: Collection[int]) -> dict[int, Identity]:
+    """The studies that these ids stand for now; those that are gone are left out."""
+    if not study_ids:
+        return {}
+    query = _identity().where(schema.studies.c.study_id.in_(study_ids))
+    rows = database.read(lambda connection: connection.execute(query).all())
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+def of_trial(database: Database, trial_id: int) -> Identity | None:
+    """The study of a trial; None where it is gone."""
+    own = sqlalchemy.select(schema.trials.c.study_id).where(schema.trials.c.trial_id == trial_id)
+    query = _identity().where(schema.studies.c.study_id == own.scalar_subquery())
+    row = database.read(lambda connection: connection.execute(query).first())
+    return None if row is None else (row[1], row[2], row[3])
+
+
+def _identity() -> sqlalchemy.Select[tuple[int, str, str | None, datetime.datetime | None]]:
+    token = orders.first_token(schema.studies.c.study_id)
+    first = sqlalchemy.select(schema.trials.c.datetime_start).where(
+        schema.trials.c.study_id == schema.studies.c.study_id
+    )
+    began = first.order_by(schema.trials.c.trial_id).limit(1).scalar_subquery()
+    return sqlalchemy.select(
+        schema.studies.c.study_id,
+        schema.studies.c.study_name,
+        token,
+        sqlalchemy.case((token.is_(None), began), else_=None),
+    )
