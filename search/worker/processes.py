@@ -19,8 +19,8 @@ log = logging.getLogger("search")
 RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
-# done, or what another start does not mend
 UNSAID_CODES = (errors.InputError.exit_code, errors.Interrupted.exit_code)  # also of an end before the work begins
+# done, or what another start does not mend
 FINAL_CODES = (0, *(kind.exit_code for kind in (errors.InputError, errors.TookItselfOut, errors.Interrupted)))
 LOG_LINES = 15
 FIRST_BYTES = 20_000
