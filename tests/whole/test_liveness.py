@@ -129,6 +129,37 @@ def test_graces_may_differ(processes: Processes, url: str, tmp_path: pathlib.Pat
     database.close()
 
 
+OPTIMIZE = """
+import sys, time
+import optuna
+
+def objective(trial):
+    x = trial.suggest_float("x", 0.0, 1.0)
+    time.sleep(4)
+    return x
+
+optuna.load_study(study_name="own", storage=sys.argv[1]).optimize(objective, n_trials=2)
+"""
+
+
+def test_optuna_s_own_optimize_works_beside_ours(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
+    """Its trials last four graces and never beat: none is taken from it, and together they keep the budget."""
+    write(tmp_path, "sleeps", trials=4)
+    assert processes.run("create", "own.toml")[0] == 0
+    plain = subprocess.Popen([sys.executable, "-c", OPTIMIZE, url], stderr=subprocess.PIPE, text=True)
+    database = databases.Database(url)
+    study = studies.load(database, "own")
+    until(lambda: database.read(lambda c: adoptions.running(c, study.study_id)))
+    code, log = processes.run("work", "own", "--grace", "1")
+    _, said = plain.communicate(timeout=60)
+    summary = summaries.summary(database, study)
+    assert (code, plain.returncode, summary.done) == (0, 0, 4), log + said
+    assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE] * 4
+    assert "adopted" not in log
+    assert len(summary.ran) == 2
+    database.close()
+
+
 def test_what_ends_its_worker_is_no_success(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
     """`os._exit(0)` in an objective: the worker is missed and started again, the trial fails, `run` says so with 1."""
     write(tmp_path, "exits", trials=2, failures=10)
