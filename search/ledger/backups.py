@@ -4,11 +4,14 @@ Any Optuna tool opens the file. Who works on the study is left out, and who owns
 trial is adopted like any orphan, and goes on from its checkpoint.
 """
 
+import contextlib
 import os
 import pathlib
+import shutil
 import sqlite3
 import tempfile
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy
@@ -16,7 +19,7 @@ from sqlalchemy import exc
 
 from search import errors
 from search.ledger import studies
-from search.storage import outages, schema
+from search.storage import outages, schema, upgrades, versions
 from search.storage.databases import Database
 
 BATCH_ROWS = 500
@@ -70,10 +73,8 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     """
     if not path.is_file():
         raise errors.InputError(f"no backup at {path}")
-    # immutable: nothing is written beside a file that may lie on a read-only medium
-    engine = sqlalchemy.create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
     try:
-        with engine.connect() as source:
+        with tempfile.TemporaryDirectory() as folder, _opened(_present(path, folder)) as source:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
@@ -84,11 +85,41 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
         if isinstance(error, exc.DBAPIError) and not isinstance(error.orig, sqlite3.Error):
             raise  # the storage's, not the file's
         raise errors.InputError(f"{path} is no backup of a study, or damaged: {outages.first_line(error)}") from error
-    finally:
-        engine.dispose()
     restored = studies.find(database, name)
     assert restored is not None
     return restored
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[sqlalchemy.Connection]:
+    # immutable: nothing is written beside a file that may lie on a read-only medium
+    engine = sqlalchemy.create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _present(path: pathlib.Path, folder: str) -> pathlib.Path:
+    """The backup, or of one that an older version wrote a copy in `folder`, which is brought up to date.
+
+    Raises:
+        errors.InputError: a newer version wrote it.
+        ValueError: it is damaged.
+    """
+    with _opened(path) as connection:
+        version = versions.find(connection)
+    versions.check_known(version, f"sqlite:///{path}")
+    if version in (None, schema.HEAD):
+        return path
+    copy = pathlib.Path(folder, "study.db")
+    shutil.copyfile(path, copy)
+    try:
+        upgrades.upgrade(f"sqlite:///{copy}", keep_copy=False, despite_workers=True)
+    except errors.StorageError as error:
+        raise ValueError(str(error)) from error
+    return copy
 
 
 def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, int]:

@@ -56,6 +56,7 @@ class FunctionObjective:
             return self._run_plain(view)
         finally:
             trial.interrupt = None
+            trial.keep(view.take_attrs())  # of one that fails too
 
     def _run_generator(self, trial: Trial, view: "_View") -> Result:
         epochs: Generator[Any, None, Any] = self._function(view)
@@ -177,6 +178,10 @@ class _View(optuna.trial.FixedTrial):
         return self.reason is not None
 
     def set_user_attr(self, key: str, value: Any) -> None:
+        if str(key).startswith(records.PREFIX):
+            raise ValueError(
+                f"the objective sets the attribute {key!r}: names with {records.PREFIX!r} are the search's own"
+            )
         super().set_user_attr(key, value)
         self._attrs[str(key)[:KEY_CHARACTERS]] = value
 

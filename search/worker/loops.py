@@ -174,7 +174,7 @@ class Worker:
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
-        _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})
+        _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), value, attrs)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -191,8 +191,9 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _log_end(claim: claims.Claim, event: str, fields: dict[str, Any]) -> None:
-    shown = [
-        f"{key}={fields[key]!r}" for key in ("value", "seconds", "reason", "worker") if fields.get(key) is not None
-    ]
+def _log_end(claim: claims.Claim, event: str, value: float | None, attrs: dict[str, Any]) -> None:
+    fields = {"value": value}
+    for name, attribute in (("seconds", records.SECONDS), ("reason", records.REASON), ("worker", records.WORKER)):
+        fields[name] = attrs.get(attribute.name)
+    shown = [f"{name}={field!r}" for name, field in fields.items() if field is not None]
     log.info("trial=%d event=%s %s", claim.number, event, " ".join(shown))

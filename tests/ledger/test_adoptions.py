@@ -52,7 +52,7 @@ def test_three_dead_owners_in_a_row_fail_the_trial(opened: databases.Database, m
     following = take(opened, study, GONE, Clock(opened, study).watch)
     assert (following.number, following.how) == (1, "created")
     assert state(opened, study, 0).state == TrialState.FAIL
-    assert "died 3 times in a row" in state(opened, study, 0).user_attrs["reason"]
+    assert "died 3 times in a row" in state(opened, study, 0).user_attrs["search:reason"]
 
 
 def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: databases.Database, make_study: Make) -> None:
@@ -82,7 +82,7 @@ def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(
         claim = take(opened, study, GONE, Clock(opened, study).watch)
     assert (claim.number, claim.how) == (1, "created")
     assert state(opened, study, 0).state == TrialState.FAIL
-    assert "without getting further" in state(opened, study, 0).user_attrs["reason"]
+    assert "without getting further" in state(opened, study, 0).user_attrs["search:reason"]
 
 
 def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(

@@ -41,9 +41,9 @@ def full(opened: databases.Database, make_study: Make) -> studies.Study:
     for state, value in ends:
         claim = take(opened, study)
         configurations.configure(opened, study, claim, history)
-        claims.report(opened, claim, {1: float("nan")}, 1.5, {"avg_losses": [2.0]})
-        claims.report(opened, claim, {2: 0.1 + 0.2}, 2.5, {"avg_losses": [2.0, 1.0]})
-        claims.tell(opened, claim, state, value, {"reason": "ü\n'"}, 2.5)
+        claims.report(opened, claim, {1: float("nan")}, 1.5, {"search:avg_losses": [2.0]})
+        claims.report(opened, claim, {2: 0.1 + 0.2}, 2.5, {"search:avg_losses": [2.0, 1.0]})
+        claims.tell(opened, claim, state, value, {"search:reason": "ü\n'"}, 2.5)
     claim = take(opened, study)
     configurations.configure(opened, study, claim, history)
     claims.report(opened, claim, {1: 0.25}, 1.0, {})

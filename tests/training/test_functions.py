@@ -159,7 +159,7 @@ def test_a_plain_objective_with_a_pruner() -> None:
     assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == 20
     pruned = [t for t in trials if t.state == TrialState.PRUNED]
     assert pruned
-    assert all(t.user_attrs["reason"].startswith("median pruner after epoch ") for t in pruned)
+    assert all(t.user_attrs["search:reason"].startswith("median pruner after epoch ") for t in pruned)
     assert all(t.value == t.intermediate_values[t.last_step] for t in pruned)
     assert all(t.user_attrs["tag"] == t.number for t in trials if t.state == TrialState.COMPLETE)
 
@@ -182,9 +182,9 @@ def test_what_goes_wrong_ends_the_trial_with_its_reason(function: str, state: Tr
     """An objective that raises, yields nonsense, or suggests what the file does not have: FAIL or PRUNED, and why."""
     _, trials = searched(function)
     assert trials[0].state == state
-    assert trials[0].user_attrs["reason"].startswith(reason)
+    assert trials[0].user_attrs["search:reason"].startswith(reason)
     if state == TrialState.FAIL:
-        assert "Traceback" in trials[0].user_attrs["traceback"]
+        assert "Traceback" in trials[0].user_attrs["search:traceback"]
 
 
 def test_steps_of_numpy_are_integers() -> None:
