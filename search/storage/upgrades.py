@@ -106,8 +106,9 @@ def migrate(connection: sqlalchemy.Connection) -> None:
     from alembic import command, config
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if versions.find(connection) == versions.FIRST:
-        schema.version.create(connection, checkfirst=True)
+    found = versions.find(connection)
+    schema.version.create(connection, checkfirst=True)
+    if found == versions.FIRST:
         connection.execute(schema.version.delete())
         connection.execute(schema.version.insert().values(version_num=versions.FIRST))
     settings = config.Config(attributes={"connection": connection})
