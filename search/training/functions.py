@@ -180,7 +180,7 @@ class _View(optuna.trial.FixedTrial):
     def set_user_attr(self, key: str, value: Any) -> None:
         if str(key).startswith(records.PREFIX):
             raise ValueError(
-                f"the objective sets the attribute {key!r}: names with {records.PREFIX!r} are the search's own"
+                f"the objective sets the attribute {key!r}: names that begin with {records.PREFIX!r} are ours"
             )
         super().set_user_attr(key, value)
         self._attrs[str(key)[:KEY_CHARACTERS]] = value

@@ -14,12 +14,13 @@ import optuna
 import pytest
 import releases
 import sqlalchemy
+from alembic import config, script
 from conftest import ROOT, Server
 from optuna.trial import TrialState
 
 from search import cli, errors
 from search.ledger import orders, studies, summaries
-from search.storage import connections, databases, schema, storages, upgrades
+from search.storage import connections, databases, schema, storages, upgrades, versions
 from search.training import networks
 from search.worker import loops
 from search.worker.settings import Settings
@@ -120,6 +121,15 @@ def test_all_steps_from_nothing_make_what_a_fresh_database_has(released: str, fr
     upgrades.upgrade(released)
     assert releases.shape(fresh) == releases.shape(released)
     databases.Database(fresh).close()
+
+
+def test_the_steps_are_those_that_are_known() -> None:
+    """Each has a file, in their order, and the last one makes the present tables."""
+    settings = config.Config()
+    settings.set_main_option("script_location", str(upgrades.MIGRATIONS))
+    known = [step.revision for step in script.ScriptDirectory.from_config(settings).walk_revisions()]
+    assert tuple(reversed(known)) == versions.KNOWN
+    assert known[0] == schema.HEAD
 
 
 def test_the_rows_mean_what_they_meant(released: str) -> None:

@@ -139,8 +139,8 @@ def _rename_of_own(connection: sqlalchemy.Connection, study_id: int) -> None:
     ours = "SELECT trial_id FROM search_claims WHERE study_id = :study"
     _rename(connection, study_id, ("duplicates_avoided",), ours)
     stored = "CAST(search_claims.repeat AS VARCHAR(20))"
-    repeats = f"{ours} AND repeat > 0"
-    _rename(connection, study_id, ("repeat",), f"{repeats} AND {stored} = trial_user_attributes.value_json")
+    same = f"search_claims.trial_id = trial_user_attributes.trial_id AND {stored} = trial_user_attributes.value_json"
+    _rename(connection, study_id, ("repeat",), f"{ours} AND repeat > 0 AND {same}")
     connection.execute(  # where the user's took the place of ours
         sqlalchemy.text(
             f"INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, 'search:repeat', {stored} "
