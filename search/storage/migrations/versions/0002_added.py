@@ -1,4 +1,4 @@
-"""Added trials, tokens of processes that survive a set clock, the rules of failure in orders, names with a prefix."""
+"""Trials that others added, processes by ticks since boot, the rules of failure in orders, names with a prefix."""
 
 import json
 import tomllib
