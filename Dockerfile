@@ -1,46 +1,50 @@
-# One image for every role: create, work, dashboard, and each other command of `search`.
+# One image for every role: create, fetch, work, dashboard, and each other command of `search`.
 #
 #   docker build -t optuna-search-service:local .
 #
 # Build arguments:
 #   TORCH_SOURCE   pip's options for torch and torchvision alone, say "--index-url ADDRESS" with the address of
-#                  PyTorch's CPU wheels (its installation page has it) for an image of 1.5 GB instead of 6 GB
+#                  PyTorch's CPU wheels (its installation page has it) for an image of 1.5 GB instead of 6 GB; their
+#                  hashes are not checked then: hashes-torch.txt has those of the usual index
 #   BAKE_DATA      1: FashionMNIST is fetched now and is part of the image
-#   PYTHON         tag of the base image
-ARG PYTHON=3.13-slim-trixie
-FROM python:${PYTHON}
+#   PYTHON_IMAGE   the base image, best with its digest: `make digests` prints it
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+FROM ${PYTHON_IMAGE}
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
 
-# the large layer: it changes only with the pinned versions
+# the large layers: they change only with the pinned versions
 ARG TORCH_SOURCE=""
-COPY constraints.txt .
-RUN pip install --only-binary :all: --constraint constraints.txt ${TORCH_SOURCE} torch torchvision
+COPY constraints.txt hashes.txt hashes-torch.txt ./
+RUN pip install --only-binary :all: --require-hashes --requirement hashes.txt
+RUN if [ -z "$TORCH_SOURCE" ]; \
+    then pip install --only-binary :all: --require-hashes --requirement hashes.txt --requirement hashes-torch.txt; \
+    else pip install --only-binary :all: --constraint constraints.txt ${TORCH_SOURCE} torch torchvision; \
+    fi
 
-COPY pyproject.toml .
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /tmp/needed.txt \
- && pip install --only-binary :all: --constraint constraints.txt --requirement /tmp/needed.txt \
- && rm /tmp/needed.txt
-
-COPY README.md .
+COPY pyproject.toml README.md ./
 COPY models models
 COPY search search
 COPY studies studies
-RUN pip install --no-deps --editable . \
+RUN pip install --no-deps --no-build-isolation --editable . \
+ && pip check \
  && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin search \
- && mkdir -p /data /var/cache/search/numba \
- && chown -R search: /data /var/cache/search
+ && install --directory --owner search /data
 
-# Below these two folders, and /tmp, is all that a running container writes. Volumes that are mounted there start with
-# what the image has: the compiled engine, so that workers need not compile it, and FashionMNIST where it is baked in.
-ENV NUMBA_CACHE_DIR=/var/cache/search/numba SEARCH_DATA=/data MPLCONFIGDIR=/tmp/matplotlib SEARCH_HEALTH_FILE=/tmp/beat
+# The engine is compiled once, here; each container starts with a copy of it (deploy/entrypoint.sh). /tmp, and /data
+# where FashionMNIST is fetched into it, is all that a running container writes.
+RUN NUMBA_CACHE_DIR=/opt/engine python -c "from models.engines import cpu; cpu.prepare()"
+ENV NUMBA_CACHE_DIR=/tmp/engine SEARCH_DATA=/data MPLCONFIGDIR=/tmp/matplotlib SEARCH_HEALTH_FILE=/tmp/beat
+# whoever can write to the database names the objectives of its studies: none is run unless whoever starts a worker names it
+ENV SEARCH_ALLOW_OBJECTIVES=none
+COPY deploy/entrypoint.sh /usr/local/bin/search-entrypoint
 USER search
-RUN python -c "from models.engines import cpu; cpu.prepare()"
 ARG BAKE_DATA=""
-RUN if [ "$BAKE_DATA" = 1 ]; then python -c "from models import sources; sources.find(__import__('pathlib').Path('/data'))"; fi
+RUN if [ "$BAKE_DATA" = 1 ]; then search fetch lab; fi
 
 # A worker touches the file with every beat, a third of the grace apart; the dashboard's check is in docker-compose.yml.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
     CMD test -n "$(find "$SEARCH_HEALTH_FILE" -newermt '-60 seconds' 2>/dev/null)"
+ENTRYPOINT ["search-entrypoint"]
 CMD ["search", "--help"]

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: search lab test unit check bench chaos secrets clean
+.PHONY: search lab test unit check bench chaos secrets hashes digests clean
 
 search: $(VENV)/.installed
 	$(BIN)/search run lab
@@ -37,6 +37,17 @@ secrets:
 	mkdir -p -m 700 secrets
 	test -s secrets/db-password || $(PYTHON) -c "import secrets; print(secrets.token_urlsafe(24))" > secrets/db-password
 	chmod 644 secrets/db-password
+
+# after a change of constraints.txt or of the dependencies: what the image installs, file by file
+hashes: $(VENV)/.installed-dev
+	$(BIN)/python deploy/hashes.py
+
+# lines for .env: the base images as they are today; needs docker with buildx, and the registry
+digests:
+	@sed -n 's/^\(PYTHON_IMAGE\|POSTGRES_IMAGE\)=//p' .env.example | while read -r image; do \
+		digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$$image") || exit 1; \
+		sed -n "s|^\([A-Z]*_IMAGE=$$image\)$$|\1@$$digest|p" .env.example; \
+	done
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"

@@ -69,6 +69,10 @@ class Engine(Protocol):
         """
         ...
 
+    def prepare(self, data: Dataset) -> None:
+        """Does, once, what a first training on this data would have to wait for: compiles, copies."""
+        ...
+
     def footprint(self, recipe: recipes.Recipe) -> int:
         """Bytes that a training takes beside the dataset, at most, as an estimate."""
         ...

@@ -7,7 +7,7 @@ of these names do; see `search.api`.
 from typing import Any
 
 FUNCTIONS = (
-    *("run", "create", "work", "load", "status", "extend", "enqueue", "pause", "resume", "stop"),
+    *("run", "create", "work", "load", "status", "extend", "retry", "enqueue", "pause", "resume", "stop"),
     *("replay", "confirm", "export", "predict", "report", "reproduce"),
 )
 

@@ -29,6 +29,10 @@ class DuplicateConfiguration(InputError):
     """An enqueued configuration is a trial of the study already."""
 
 
+class ImpossibleConfiguration(DuplicateConfiguration):
+    """What another tool enqueued is no configuration of the space."""
+
+
 class StorageError(SearchError):
     """The database cannot be used: wrong address, wrong schema, or away for too long."""
 
@@ -45,6 +49,12 @@ class WorkFailed(SearchError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class TookItselfOut(SearchError):
+    """A worker whose trials fail while those of others do not: to be started again by a person, not by a supervisor."""
+
+    exit_code = 3
 
 
 class TrialLost(SearchError):

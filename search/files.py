@@ -1,6 +1,8 @@
 """Files written whole or not at all, and secrets read from one."""
 
+import os
 import pathlib
+import shutil
 import tempfile
 
 from search import errors
@@ -22,6 +24,28 @@ def write(path: pathlib.Path, content: bytes) -> None:
         except OSError:
             beside.unlink()
             raise
+
+
+def put_in_place(part: pathlib.Path, path: pathlib.Path) -> None:
+    """Gives a finished file of the same folder or disk its name; it never replaces a file, as a rename would.
+
+    Raises:
+        FileExistsError: there is a file of that name.
+        OSError: the folder cannot be written.
+    """
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and some network mounts know no links
+        with part.open("rb") as content, path.open("xb") as file:
+            try:
+                shutil.copyfileobj(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                path.unlink()
+                raise
 
 
 def read_secret(path: pathlib.Path, option: str) -> str:

@@ -4,10 +4,10 @@ import io
 import wsgiref.util
 from typing import Any
 
-from search.dashboard import servers
+from search.dashboard import passwords, servers
 
 PASSWORD = "to write"  # noqa: S105
-HASH = servers.hash_password(PASSWORD)
+HASH = passwords.hash_password(PASSWORD)
 
 
 def ask(door: servers.Door, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, str]:

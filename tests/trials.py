@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger import (
     adoptions,
@@ -19,7 +19,7 @@ from search.ledger import (
     summaries,
 )
 from search.storage import databases
-from search.training import networks, objectives
+from search.training import networks, objectives, records
 from search.worker import ownership
 
 Make = Callable[..., studies.Study]
@@ -69,3 +69,19 @@ def trained(database: databases.Database, study: studies.Study, engine: str = "c
     result = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)(trial)
     trial.tell(result.state, result.value, result.attrs)
     return database.optuna.get_trial(owned.trial_id)
+
+
+def begin(database: databases.Database, study: studies.Study, worker: presence.Identity = ME) -> claims.Claim:
+    """The next trial, with its configuration."""
+    claim = take(database, study, worker)
+    assert isinstance(claim, claims.Claim), claim
+    configurations.configure(database, study, claim, database.history(study.study_id))
+    return claim
+
+
+def fail(database: databases.Database, claim: claims.Claim, reason: str) -> None:
+    claims.tell(database, claim, TrialState.FAIL, None, {records.REASON.name: reason})
+
+
+def succeed(database: databases.Database, claim: claims.Claim) -> None:
+    claims.tell(database, claim, TrialState.COMPLETE, 0.5, {})

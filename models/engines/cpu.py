@@ -72,11 +72,9 @@ class Cpu:
         if resume is not None and resume.recipe != recipe:
             raise errors.RecipeError(f"state of {resume.recipe} cannot resume {recipe}")
         if self._data is None or self._data[0] is not data:
-            train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
-            self._data = data, _Images.of(*train), _Images.of(*test)
+            self.prepare(data)
+        assert self._data is not None
         _, images, evaluated = self._data
-        _compile(images.pixels.dtype)
-        _compile(evaluated.pixels.dtype)
         run = _Run(recipe, images, resume.weights if resume else network.initial_weights(recipe))
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses = run.epoch(number, tick)
@@ -88,6 +86,13 @@ class Cpu:
                 return engine.State(recipe, number, weights)
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train_share)
+
+    def prepare(self, data: Dataset) -> None:
+        """See `engine.Engine.prepare`."""
+        train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+        self._data = data, _Images.of(*train), _Images.of(*test)
+        for images in self._data[1:]:
+            _compile(images.pixels.dtype)
 
     def footprint(self, recipe: recipes.Recipe) -> int:
         """See `engine.Engine.footprint`: weights here, after the epoch and in a checkpoint; buffers of activations."""

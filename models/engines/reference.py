@@ -56,6 +56,9 @@ class Reference:
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train)
 
+    def prepare(self, data: Dataset) -> None:
+        """See `engine.Engine.prepare`: nothing to do."""
+
     def footprint(self, recipe: recipes.Recipe) -> int:
         """See `engine.Engine.footprint`: weights, gradients and copies; activations and their gradients."""
         rows = max(recipe.batch_size, network.EVALUATION_ROWS)

@@ -6,7 +6,7 @@ workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `se
 """
 
 from search.api.results import confirm, export, predict, replay, report, reproduce
-from search.api.studies import create, enqueue, extend, load, pause, resume, run, status, stop, work
+from search.api.studies import create, enqueue, extend, load, pause, resume, retry, run, status, stop, work
 
 __all__ = [
     "run",
@@ -15,6 +15,7 @@ __all__ = [
     "load",
     "status",
     "extend",
+    "retry",
     "enqueue",
     "pause",
     "resume",

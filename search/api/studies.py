@@ -11,7 +11,7 @@ import optuna
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import allocations, orders, queues, studies, summaries
+from search.ledger import allocations, orders, queues, retries, sentences, studies, summaries
 from search.space import parameters
 from search.storage import databases
 from search.study import specs
@@ -63,6 +63,8 @@ def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     spec, chosen = specs.load(specs.path_of(name)), Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     requirements.check(spec, chosen)
+    if spec.objective is not None:  # its user named the file, and so this function: none that the database may have
+        chosen = chosen.model_copy(update={"allow_objectives": spec.objective})
     database = access.open_any(storage)
     study = supervision.begin(database, spec)
     return Worked(database, study, supervision.supervise(database, study, chosen))
@@ -102,6 +104,7 @@ def work(
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     database = databases.Database(access.url(storage), chosen.patience_seconds, stop)
     study = studies.load(database, name)
+    requirements.check_objective(study.spec, chosen)
     requirements.check_slots(study.spec, chosen)
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
     from search.worker import loops
@@ -109,8 +112,15 @@ def work(
     objective, need = requirements.objective(study.spec, chosen)
     life: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     ended = loops.Worker(database, study, objective, stop, chosen, need=need, **life).run()
-    if ended is allocations.NoTrial.FAILURES:
-        raise errors.SearchError(f"study {study.name!r}: {ended.value} ({study.spec.budget.max_failures})")
+    if ended in (allocations.NoTrial.FAILURES, allocations.NoTrial.STOPPED):
+        summary = summaries.summary(database, study)
+        if ended is allocations.NoTrial.FAILURES or summary.order.reason is not None:
+            raise errors.SearchError(f"study {study.name!r}: {sentences.state_note(summary)}")
+    if ended is allocations.NoTrial.ALONE:
+        raise errors.TookItselfOut(
+            f"study {study.name!r}: {ended.value}: this one takes itself out, its failed trials wait for others. "
+            "Look at its log and at this machine, then start it again"
+        )
     return ended
 
 
@@ -131,15 +141,37 @@ def status(name: str, *, storage: Storage = None) -> summaries.Summary:
 
 
 def extend(
-    name: str, trials: int | None = None, *, to: int | None = None, hours: float | None = None, storage: Storage = None
+    name: str,
+    trials: int | None = None,
+    *,
+    to: int | None = None,
+    hours: float | None = None,
+    failures: int | None = None,
+    epoch_seconds: float | None = None,
+    storage: Storage = None,
 ) -> int:
-    """Adds trials to the budget of a study, or sets it, or adds hours of training; returns how many trials it has then.
+    """Adds trials to the budget of a study, or sets it; adds hours of training; returns how many trials it has then.
+
+    Args:
+        failures: how many more failures of the objective to bear.
+        epoch_seconds: how long an epoch may take from now on; 0 for no limit.
 
     Raises:
         errors.InputError: nothing to add, or a budget that cannot be.
     """
     database = access.open_existing(storage)
-    return orders.extend(database, studies.load(database, name), trials, to, hours).trials
+    more: dict[str, Any] = {"hours": hours, "failures": failures, "epoch_seconds": epoch_seconds}
+    return orders.extend(database, studies.load(database, name), add=trials, to=to, **more).trials
+
+
+def retry(name: str, *numbers: int, storage: Storage = None) -> dict[int, int]:
+    """Puts failed trials back, all where none is named; returns the new number of each.
+
+    Raises:
+        errors.InputError: a number that is no failed trial's.
+    """
+    database = access.open_existing(storage)
+    return retries.retry(database, studies.load(database, name), numbers)
 
 
 def enqueue(

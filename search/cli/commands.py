@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import re
 import sys
 import traceback
 
@@ -41,7 +42,11 @@ COMMANDS = {
     ),
     "extend": (
         "search.cli.orders:extend",
-        "Gives a study more trials, or more hours. Workers that run, wait or stay take them up.",
+        "Gives a study more trials, hours or failures to bear. Workers that run, wait or stay take them up.",
+    ),
+    "fetch": (
+        "search.cli.runs:fetch",
+        "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "pause": (
@@ -69,6 +74,10 @@ COMMANDS = {
         "Puts the study of a backup FILE into the storage, SQLite or Postgres, under its name.",
     ),
     "resume": ("search.cli.orders:resume", "Lets a paused or stopped study go on."),
+    "retry": (
+        "search.cli.orders:retry",
+        "Puts failed trials back, all or those NUMBERed: new trials with their configurations; they count no longer.",
+    ),
     "run": ("search.cli.runs:run", "Creates or resumes a study and works on it here until it is finished."),
     "status": (
         "search.cli.views:status",
@@ -92,6 +101,8 @@ HINTS: dict[type[models.ModelError], str] = {
     models.DataError: "; --data-dir takes another folder",
     models.PictureSizeError: "; --resize scales it",
 }
+# In a message: what stands before the @ of an address that a user has typed where none belongs, and of its options.
+SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@)\S*@|(?<=password=)(?!\*)[^\s&'\")]+", re.IGNORECASE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -100,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     Without arguments it takes those of the process, and ends it.
     """
     if arguments is None:
+        sys.excepthook = lambda _, error, __: _print_trace(error)
         exits.leave(_run(sys.argv[1:]))
     return _run(arguments)
 
@@ -128,10 +140,17 @@ def _run(given: list[str]) -> int:
 
 
 def _fail(message: str, code: int, given: list[str]) -> int:
-    if "--debug" in given:
-        traceback.print_exc()
-    print(f"search: {message}", file=sys.stderr)
+    if "--debug" in given and (error := sys.exc_info()[1]) is not None:
+        _print_trace(error)
+    print(f"search: {SECRETS.sub('***', message)}", file=sys.stderr)
     return code
+
+
+def _print_trace(error: BaseException) -> None:
+    from search.storage import addresses  # a driver's error may repeat an address; and help must not wait for it
+
+    trace = "".join(traceback.format_exception(error))
+    print(SECRETS.sub("***", addresses.scrub(trace)), end="", file=sys.stderr)
 
 
 def load(name: str) -> click.Command:

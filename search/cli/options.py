@@ -1,6 +1,7 @@
 """Options that several commands share; those of workers come from their settings."""
 
 import functools
+import logging
 import pathlib
 import types
 import typing
@@ -44,6 +45,13 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
         return command(*args, storage=addresses.complete(storage, password_file), **kwargs)
 
     return wrapped
+
+
+def log(format_: str, level: int) -> None:
+    """Sends what is logged from a level on to stderr, without secrets of addresses."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(addresses.Formatter(format_))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def worker_options(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:

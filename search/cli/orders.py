@@ -1,6 +1,7 @@
 """Commands that steer a study, whoever works on it: extend, pause, resume, stop, enqueue."""
 
 import json
+from typing import Any
 
 import click
 from optuna.trial import TrialState
@@ -8,7 +9,7 @@ from optuna.trial import TrialState
 from search import api, errors, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
-from search.ledger import orders, studies, summaries
+from search.ledger import orders, retries, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.training import records
@@ -22,20 +23,26 @@ now_option = click.option("--now", is_flag=True, help="Hand running trials over,
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Add N trials to the budget.")
 @click.option("--to", type=click.IntRange(min=1), metavar="N", help="Set the budget to N trials.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Add H hours of training time.")
+@click.option("--failures", type=click.IntRange(min=1), metavar="N", help="Bear N more failures of the objective.")
+@click.option(
+    "--epoch-seconds", type=click.FloatRange(min=0), metavar="S", help="Let an epoch take S seconds; 0 for no limit."
+)
 @json_option
 @common
-def extend(name: str, trials: int | None, to: int | None, hours: float | None, as_json: bool, storage: str) -> None:
-    """Gives a study more trials, or more hours. Workers that run, wait or stay take them up.
+def extend(name: str, as_json: bool, storage: str, **more: Any) -> None:
+    """Gives a study more trials, hours or failures to bear. Workers that run, wait or stay take them up.
 
     \b
     Example:
       search extend lab --trials 10
       search extend lab --to 100
+      search extend lab --failures 5
     """
-    orders.check_extension(trials, to, hours)
+    more["add"] = more.pop("trials")
+    orders.Extension(**more)
     database = databases.open_existing(storage)
     study = studies.load(database, name)
-    order = orders.extend(database, study, trials, to, hours)
+    order = orders.extend(database, study, **more)
     summary = summaries.summary(database, study)
     if as_json:
         click.echo(json.dumps(answers.as_json(database, summary)))
@@ -93,6 +100,33 @@ def resume(name: str, as_json: bool, storage: str) -> None:
       search resume lab
     """
     _set_state(name, storage, orders.StudyState.ACTIVE, False, as_json)
+
+
+@click.command()
+@study_argument
+@click.argument("numbers", metavar="[NUMBER...]", nargs=-1, type=click.IntRange(min=0))
+@json_option
+@common
+def retry(name: str, numbers: tuple[int, ...], as_json: bool, storage: str) -> None:
+    """Puts failed trials back, all or those NUMBERed: new trials with their configurations; they count no longer.
+
+    A study that had stopped itself goes on. A trial that another tool left running is put back, too.
+
+    \b
+    Example:
+      search retry lab
+      search retry lab 3 7
+    """
+    database = databases.open_existing(storage)
+    study = studies.load(database, name)
+    again = retries.retry(database, study, numbers)
+    summary = summaries.summary(database, study)
+    if as_json:
+        click.echo(json.dumps({**answers.as_json(database, summary), "retried": again}))
+        return
+    done = ", ".join(f"trial {old}" + (f" as trial {new}" if new != old else "") for old, new in again.items())
+    click.echo(f"study {study.name!r}: {f'put back: {done}' if again else 'no failed trial to put back'}")
+    click.echo(answers.how_far(database, summary))
 
 
 def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Commands that start work on a study: run, create, work."""
+"""Commands that start work on a study: run, create, fetch, work."""
 
 import json
 import logging
@@ -10,11 +10,11 @@ import click
 from search import api
 from search.api.studies import supervise
 from search.cli import answers
-from search.cli.options import common, json_option, study_argument, training_options, worker_options
+from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
 from search.ledger import studies, summaries
-from search.storage import databases
+from search.storage import addresses, databases
 from search.study import specs
-from search.worker import progress, signals
+from search.worker import farewells, progress, requirements, restarts, signals
 from search.worker.settings import Settings
 
 
@@ -80,7 +80,23 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
 
 @click.command()
 @study_argument
+@worker_options("data_dir")
+@debug_option
+def fetch(name: str, settings: Settings) -> None:
+    """Puts what a study trains on into the data folder, for workers that reach no network; needs no database.
+
+    \b
+    Example:
+      search fetch lab --data-dir /data
+    """
+    spec = specs.load(specs.path_of(name))
+    click.echo(f"study {spec.name!r}: {requirements.find_data(spec, settings)}")
+
+
+@click.command()
+@study_argument
 @click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
+@click.option("--restart", is_flag=True, help="Start the worker again whenever it was killed or failed, within reason.")
 @click.option("--parent", type=int, hidden=True)
 @click.option(
     "--health-file",
@@ -91,20 +107,41 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
 @training_options
 @common
 def work(
-    name: str, stay: bool, parent: int | None, health_file: pathlib.Path | None, settings: Settings, storage: str
+    name: str,
+    stay: bool,
+    restart: bool,
+    parent: int | None,
+    health_file: pathlib.Path | None,
+    settings: Settings,
+    storage: str,
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
 
-    SIGTERM or Ctrl-C hands the running trials over and ends.
+    SIGTERM or Ctrl-C hands the running trials over and ends. With --restart a small process watches over the worker:
+    one that ends five times in a row within a minute of its start is given up.
 
     \b
     Example:
       search work lab
-      search work lab --stay --device cuda
+      search work lab --stay --restart --device cuda
       search work lab --slots 4
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if restart:
+        words = [*settings.arguments(name), *(["--stay"] if stay else [])]
+        words += ["--health-file", str(health_file)] if health_file else []
+        restarts.become(words, _address_as_given())
+    log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
-    api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
+    try:
+        api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
+    finally:
+        farewells.say()
     return 130 if interrupted.is_set() else 0
+
+
+def _address_as_given() -> dict[str, str]:
+    """The variables that say where the database is: a password stays in its file, an environment can be looked at."""
+    given = click.get_current_context().params
+    variables = {addresses.VARIABLE: given["storage"], addresses.PASSWORD_VARIABLE: given["password_file"]}
+    return {name: str(value) for name, value in variables.items() if value is not None}

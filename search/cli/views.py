@@ -1,13 +1,14 @@
 """Commands that look at studies and change nothing: status, list, replay, dashboard."""
 
 import json
+import logging
 import pathlib
 
 import click
 
 from search import files
 from search.cli import answers, tables
-from search.cli.options import common, json_option
+from search.cli.options import common, json_option, log
 from search.ledger import rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 
@@ -94,15 +95,20 @@ def dashboard(
       search dashboard --port 9000
       search dashboard --hash-password > dashboard-password-hash
     """
-    from search.dashboard import servers as door  # plots and a web server: `search status` must not wait for them
+    # plots and a web server: `search status` must not wait for them
+    from search.dashboard import passwords
+    from search.dashboard import servers as door
 
     if hash_password:
-        click.echo(door.hash_password(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
+        click.echo(
+            passwords.hash_password(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        )
         return 0
     password_hash = None
     if password_hash_file is not None:
         text = files.read_secret(password_hash_file, "--password-hash-file")
-        password_hash = door.check_hash(text, f"--password-hash-file {password_hash_file}")
+        password_hash = passwords.check_hash(text, f"--password-hash-file {password_hash_file}")
+    log("%(message)s", logging.WARNING)
     database = databases.open_existing(storage)
     writing = "reading only" if password_hash is None else "writing with the password"
     return door.serve(

@@ -5,32 +5,25 @@ browser send requests here: the Host header must be one we know, which ends DNS 
 origin is refused even with the password.
 """
 
-import base64
 import dataclasses
-import hmac
-import logging
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib import parse
 
-import argon2
 import optuna_dashboard
 import prometheus_client
-import waitress
 from prometheus_client import exposition
-from waitress import server as waitress_server
 
 from search import errors
-from search.dashboard import curves, metrics
+from search.dashboard import curves, listeners, metrics, passwords
+from search.dashboard.passwords import Verdict
+from search.storage import addresses
 from search.storage.databases import Database
-
-log = logging.getLogger("search")
 
 READS = ("GET", "HEAD")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-THREADS = 8
-BODY_LIMIT_BYTES = 1_000_000
+HEALTH_SECONDS = 1.0  # that /healthz waits for the database
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "SAMEORIGIN"),
@@ -59,6 +52,19 @@ class Answer:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
+class _Scrubbed:
+    """Where the dashboard writes its tracebacks, which may repeat parts of the database's address."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> Any:
+        return self._stream.write(addresses.scrub(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Door:
     """The WSGI application that is served.
 
@@ -68,16 +74,18 @@ class Door:
     """
 
     def __init__(self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
-        self._database, self._password_hash = database, password_hash
+        self._health_database = database.patient(HEALTH_SECONDS)
+        self._guard = passwords.Guard(password_hash) if password_hash is not None else None
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
         gallery = curves.Gallery(database.optuna)
         self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(metrics.Collector(database))
-        self._own: dict[str, Callable[[], Answer]] = {"/healthz": self._health, "/metrics": self._metrics}
+        self._own: dict[str, Callable[[], Answer]] = {listeners.HEALTH: self._health, "/metrics": self._metrics}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answers a request, or passes it on to the dashboard."""
+        environ["wsgi.errors"] = _Scrubbed(environ["wsgi.errors"])
         path = environ.get("PATH_INFO", "").rstrip("/")
         answer = self._own.get(path)
         if answer is not None:
@@ -102,29 +110,24 @@ class Door:
             )
         if environ["REQUEST_METHOD"] in READS:
             return None
-        if self._password_hash is None or path.startswith("/api/artifacts"):
+        if self._guard is None or path.startswith("/api/artifacts"):
             return _read_only()
-        if not self._knows_password(environ.get("HTTP_AUTHORIZATION", "")):
+        # before the password: a page from elsewhere must not guess in its reader's name
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and _netloc(origin) != environ.get("HTTP_HOST", "").lower():
+            return Answer("403 Forbidden", f"a page of {origin!r} may not write here\n")
+        judged = self._guard.judge(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_AUTHORIZATION", ""))
+        if judged.verdict is Verdict.LATER:
+            text = f"too many wrong passwords; try again in {judged.seconds} s\n"
+            return Answer("429 Too Many Requests", text, (("Retry-After", str(judged.seconds)),))
+        if judged.verdict is Verdict.WRONG:
             challenge = ("WWW-Authenticate", 'Basic realm="write to the studies", charset="UTF-8"')
             return Answer("401 Unauthorized", "writing needs the dashboard's password\n", (challenge,))
-        origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and parse.urlsplit(origin).netloc.lower() != environ["HTTP_HOST"].lower():
-            return Answer("403 Forbidden", f"a page of {origin!r} may not write here\n")
         return None
-
-    def _knows_password(self, header: str) -> bool:
-        scheme, _, credentials = header.partition(" ")
-        if not hmac.compare_digest(scheme.lower().encode(), b"basic"):
-            return False
-        try:
-            _, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-            return argon2.PasswordHasher().verify(self._password_hash or "", password)
-        except (argon2.exceptions.VerificationError, ValueError):  # neither base64 nor UTF-8
-            return False
 
     def _health(self) -> Answer:
         try:
-            self._database.ping()
+            self._health_database.ping()
         except errors.SearchError as error:
             return Answer("503 Service Unavailable", f"{error}\n")
         return Answer("200 OK", "ok\n")
@@ -147,9 +150,7 @@ def serve(door: Door, host: str, port: int, ready: Callable[[str], None]) -> int
         errors.InputError: the address cannot be taken.
     """
     try:
-        server = waitress.create_server(
-            door, host=host, port=port, threads=THREADS, max_request_body_size=BODY_LIMIT_BYTES, ident=None
-        )
+        server = listeners.listen(door, host, port)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise errors.InputError(
@@ -164,38 +165,12 @@ def serve(door: Door, host: str, port: int, ready: Callable[[str], None]) -> int
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    ready(_address(server, host))
+    ready(listeners.address(server, host))
     try:
         server.run()  # SystemExit ends it, and goes no further
     finally:
         server.close()
     return 130 if interrupted else 0
-
-
-def check_hash(text: str, place: str) -> str:
-    """A password hash as it is stored.
-
-    Raises:
-        errors.InputError: it is none of argon2's.
-    """
-    try:
-        argon2.extract_parameters(text.strip())
-    except argon2.exceptions.InvalidHashError as error:
-        raise errors.InputError(
-            f"{place} must hold what `search dashboard --hash-password` prints, got something else"
-        ) from error
-    return text.strip()
-
-
-def hash_password(password: str) -> str:
-    """What `check_hash` takes."""
-    return argon2.PasswordHasher().hash(password)
-
-
-def _address(server: Any, host: str) -> str:
-    several = isinstance(server, waitress_server.MultiSocketServer)  # a name of several addresses
-    port = server.effective_listen[0][1] if several else server.effective_port
-    return f"http://{'127.0.0.1' if host == '0.0.0.0' else f'[{host}]' if ':' in host else host}:{port}"  # noqa: S104
 
 
 def _read_only() -> Answer:
@@ -208,3 +183,11 @@ def _host(header: str) -> str:
         return (parse.urlsplit(f"//{header}").hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def _netloc(origin: str) -> str | None:
+    """Host and port of an Origin header; None: it has none."""
+    try:
+        return parse.urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None

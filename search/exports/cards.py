@@ -1,12 +1,14 @@
 """The card beside an exported model: what it is, how good it is and how that is known, how to load it."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from models.classifier import Classifier
+from search import escapes
 from search.reports import evidence, figures
 from search.reports.pages import Table, table_markdown
 from search.training import replays
@@ -47,16 +49,16 @@ def markdown(model: Classifier, facts: Facts, file: str, picture: str) -> str:
     settings = [[field.name, str(getattr(recipe, field.name))] for field in dataclasses.fields(recipe)]
     count = sum(parameter.numel() for parameter in model.network.parameters())
     parts = [
-        f"# {file}",
-        f"A multilayer perceptron of {count:,} weights that tells the ten classes of {facts.dataset} apart: trial "
-        f"{facts.trial} of study `{facts.study}`. {facts.chosen}",
+        f"# {escapes.paragraph(file)}",
+        f"A multilayer perceptron of {count:,} weights that tells the ten classes of {escapes.text(facts.dataset)} "
+        f"apart: trial {facts.trial} of study {escapes.code(facts.study)}. {escapes.sentence(facts.chosen)}",
         "## Accuracy",
         _accuracy(facts),
         "## Load it in plain PyTorch",
         f"```python\nimport safetensors.torch\nfrom torch import nn\n\n{lines(model, file)}\n```",
         "`images` is float32 of shape (n, 784): 28 x 28 pixels row by row, 0 for black to 1 for white, light things "
-        f"on a dark ground. Classes, from 0: {', '.join(model.classes)}. "
-        f"`search predict {file} IMAGE.png` does the same.",
+        f"on a dark ground. Classes, from 0: {escapes.text(', '.join(model.classes))}. "
+        f"{escapes.code(f'search predict {file} IMAGE.png')} does the same.",
         "## Settings",
         table_markdown(Table(["setting", "value"], settings, "")),
         "## Class by class",
@@ -64,14 +66,16 @@ def markdown(model: Classifier, facts: Facts, file: str, picture: str) -> str:
         "## Confusion matrix",
         "Rows: the class of a test image. Columns: what the model takes it for.",
         table_markdown(_confusion(model, facts.matrix)),
-        f"![confusion matrix]({picture})",
+        f"![confusion matrix]({escapes.link(picture)})",
         "## Limits",
-        f"Trained and tested on {facts.dataset} alone. Photographs, other articles, other framing or dark things on a "
-        "light ground are outside of what these figures say. The probabilities are the softmax of the logits and were "
-        "not calibrated.",
+        f"Trained and tested on {escapes.text(facts.dataset)} alone. Photographs, other articles, other framing or "
+        "dark things on a light ground are outside of what these figures say. The probabilities are the softmax of "
+        "the logits and were not calibrated.",
         "## Provenance",
-        f"{facts.replay.sentence()[0].upper()}{facts.replay.sentence()[1:]}. "
-        + ", ".join(f"{key} {facts.provenance[key]}" for key in facts.provenance),
+        escapes.paragraph(
+            f"{facts.replay.sentence()[0].upper()}{facts.replay.sentence()[1:]}. "
+            + ", ".join(f"{key} {facts.provenance[key]}" for key in facts.provenance)
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -85,7 +89,7 @@ def lines(model: Classifier, file: str) -> str:
     layers = [layer.replace("GELU(approximate='none')", "GELU()") for layer in layers]
     return (
         f"model = nn.Sequential({', '.join(layers)})\n"
-        f'model.load_state_dict(safetensors.torch.load_file("{file}"))\n'
+        f"model.load_state_dict(safetensors.torch.load_file({json.dumps(file, ensure_ascii=False)}))\n"
         "classes = model.eval()(images).argmax(dim=1)"
     )
 
@@ -112,7 +116,7 @@ def _accuracy(facts: Facts) -> str:
         )
     return (
         f"{own} Its settings were chosen by the value of its own trial, so this figure may be optimistic: "
-        f"`search confirm {facts.study}` trains them with fresh seeds."
+        f"{escapes.code(f'search confirm {facts.study}')} trains them with fresh seeds."
     )
 
 

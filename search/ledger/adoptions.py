@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import checkpoints, claims, presence, studies
+from search.ledger import checkpoints, claims, endings, presence, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import objectives, records
@@ -65,7 +65,7 @@ def running(connection: sqlalchemy.Connection, study_id: int, own: Collection[st
             schema.trials.c.trial_id,
             *(
                 schema.claims.c[name]
-                for name in ("owner", "generation", "beat", "worker", "host", "pid", "pid_started")
+                for name in ("owner", "generation", "beat", "worker", "host", "pid", "pid_started", "grace_seconds")
             ),
         )
         .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
@@ -79,6 +79,7 @@ def running(connection: sqlalchemy.Connection, study_id: int, own: Collection[st
             row.generation or 0,
             row.beat or 0,
             presence.Identity(row.worker or "", row.host or "", row.pid or 0, row.pid_started or 0.0),
+            presence.GRACE_SECONDS if row.grace_seconds is None else row.grace_seconds,
         )
         for row in rows
         if not row.owner or row.owner not in own
@@ -88,8 +89,11 @@ def running(connection: sqlalchemy.Connection, study_id: int, own: Collection[st
 def adopt(
     connection: sqlalchemy.Connection, study: studies.Study, orphan: presence.Sighting, mine: dict[str, Any]
 ) -> claims.Claim | None:
-    """Takes an orphan over; None if it beat in the meantime, or went through too many owners and fails for it."""
-    ensure_row(connection, study.study_id, orphan.trial_id)
+    """Takes an orphan over; None if it beat in the meantime or has ended, or went through too many owners.
+
+    Then it fails, which counts in no limit: what the objective does is another thing.
+    """
+    stands = schema.claims.c.stalls < 0  # -1 where the last owner got further
     taken = connection.execute(
         schema.claims.update()
         .where(
@@ -97,25 +101,31 @@ def adopt(
             schema.claims.c.owner == orphan.owner,
             schema.claims.c.generation == orphan.generation,
             schema.claims.c.beat == orphan.beat,
+            claims.is_running(),
         )
         .values(
             generation=schema.claims.c.generation + 1,
             stalls=schema.claims.c.stalls + 1,
+            deaths=sqlalchemy.case((stands, 0), else_=schema.claims.c.deaths + int(orphan.is_dead)),
             adoptions=schema.claims.c.adoptions + 1,
             **mine,
         )
-        .returning(schema.claims.c.stalls)
-    ).scalar()
+        .returning(schema.claims.c.stalls, schema.claims.c.deaths)
+    ).first()
     if taken is None:
         return None
-    if taken >= STALL_LIMIT:
-        reason = f"its worker died {taken} times in a row without getting further"
-        claims.end(connection, orphan.trial_id, TrialState.FAIL, None, {records.REASON.name: reason})
-        connection.execute(
-            schema.claims.update().where(schema.claims.c.trial_id == orphan.trial_id).values(owner="", told=True)
-        )
+    if taken.stalls >= STALL_LIMIT:
+        endings.fail(connection, orphan.trial_id, _verdict(taken.stalls, taken.deaths))
         return None
     return take_up(connection, study, orphan.trial_id, "adopted")
+
+
+def _verdict(stalls: int, deaths: int) -> str:
+    """Why a trial fails that went through so many owners: death is said only of what is known to have died."""
+    if deaths == stalls:
+        return f"its worker died {stalls} times in a row without getting further"
+    known = f"; {deaths} of them are known to have died" if deaths else ""
+    return f"its worker fell silent {stalls} times in a row without getting further{known}"
 
 
 def ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> None:

@@ -10,13 +10,13 @@ import enum
 import itertools
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import adoptions, claims, orders, presence, studies, summaries
+from search.ledger import adoptions, claims, counts, failures, foreign, orders, presence, studies, summaries
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -27,10 +27,19 @@ class NoTrial(enum.Enum):
     WAIT = "the budget is given out and others still run"
     FINISHED = "the budget is used up"
     EXHAUSTED = "every configuration of the space has been tried"
-    FAILURES = "more trials failed than budget.max_failures allows"
+    FAILURES = "more trials failed than max_failures allows"
+    ALONE = "the trials of this worker fail while those of others do not"
     HOURS = "the training time of budget.hours is used up"
     PAUSED = "the study is paused"
     STOPPED = "the study was stopped"
+
+
+VERDICTS = {
+    failures.Verdict.WAIT: NoTrial.WAIT,
+    failures.Verdict.TOO_MANY: NoTrial.FAILURES,
+    failures.Verdict.STOPPED: NoTrial.STOPPED,
+    failures.Verdict.ALONE: NoTrial.ALONE,
+}
 
 
 def take(
@@ -49,82 +58,106 @@ def take(
 
     def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
         statements.lock_study(connection, study)
-        mine = schema.claims.c.owner == owner
-        if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
-            return adoptions.take_up(connection, study, unheard.trial_id, "answer lost")
-        who = dataclasses.asdict(worker)
-        sign = {"owner": owner, "worker": who["name"], **{key: who[key] for key in ("host", "pid", "pid_started")}}
-        orphans = watch.look(
-            adoptions.running(connection, study.study_id, own), time.monotonic(), database.interruptions
-        )
         order = orders.read(connection, study)
-        if order.state is not orders.StudyState.ACTIVE:
-            return NoTrial.PAUSED if order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
-        for orphan in orphans:
-            if (adopted := adoptions.adopt(connection, study, orphan, sign)) is not None:
-                return adopted
-        return _within_budget(connection, study, order, sign)
+        mine = schema.claims.c.owner == owner
+        found: claims.Claim | NoTrial
+        if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
+            found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost")
+        else:
+            seen = adoptions.running(connection, study.study_id, own)
+            orphans = watch.look(seen, time.monotonic(), database.interruptions)
+            sign = {"owner": owner, "grace_seconds": watch.grace_seconds, **_signature(worker)}
+            found = _Asked(connection, study, order, worker, sign).answer(orphans)
+        if isinstance(found, claims.Claim):
+            return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
+        return found
 
     return database.write(transaction)
 
 
-def _within_budget(
-    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, mine: dict[str, Any]
-) -> claims.Claim | NoTrial:
-    """A waiting trial or a new one, where the budget has room for it."""
-    counts = _counts(connection, study.study_id)
-    finished = sum(counts.get(state, 0) for state in summaries.COUNTED)
-    running, waiting = counts.get(TrialState.RUNNING, 0), counts.get(TrialState.WAITING, 0)
-    if counts.get(TrialState.FAIL, 0) > study.spec.budget.max_failures:
-        return NoTrial.FAILURES
-    if order.hours is not None and summaries.spent_seconds(connection, study.study_id) >= 3600 * order.hours:
-        return NoTrial.WAIT if running else NoTrial.HOURS
-    if waiting and finished + running < order.trials and (claim := _dequeue(connection, study, mine)) is not None:
-        return claim
-    if finished + running + waiting < order.trials:
-        if not _is_exhausted(connection, study, sum(counts.values())):
-            return _create(connection, study, sum(counts.values()), mine)
-        return NoTrial.WAIT if running else NoTrial.EXHAUSTED
-    return NoTrial.WAIT if running else NoTrial.FINISHED
+def _signature(worker: presence.Identity) -> dict[str, Any]:
+    return {"worker": worker.name, "host": worker.host, "pid": worker.pid, "pid_started": worker.pid_started}
 
 
-def _counts(connection: sqlalchemy.Connection, study_id: int) -> dict[TrialState, int]:
-    rows = connection.execute(
-        sqlalchemy.select(schema.trials.c.state, sqlalchemy.func.count())
-        .where(schema.trials.c.study_id == study_id)
-        .group_by(schema.trials.c.state)
-    )
-    return {row[0]: row[1] for row in rows}
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A worker's request, under the study's lock; `sign` is what its claim carries."""
 
+    connection: sqlalchemy.Connection
+    study: studies.Study
+    order: orders.Order
+    worker: presence.Identity
+    sign: dict[str, Any]
 
-def _dequeue(connection: sqlalchemy.Connection, study: studies.Study, mine: dict[str, Any]) -> claims.Claim | None:
-    first = connection.execute(
-        sqlalchemy.select(schema.trials.c.trial_id)
-        .where(schema.trials.c.study_id == study.study_id, schema.trials.c.state == TrialState.WAITING)
-        .order_by(schema.trials.c.trial_id)
-        .limit(1)
-    ).scalar()
-    # a plain Optuna worker may pop it without the study's lock
-    moved = connection.execute(
-        schema.trials.update()
-        .where(schema.trials.c.trial_id == first, schema.trials.c.state == TrialState.WAITING)
-        .values(state=TrialState.RUNNING, datetime_start=statements.now())
-    )
-    if first is None or moved.rowcount != 1:
-        return None
-    adoptions.ensure_row(connection, study.study_id, first)
-    connection.execute(
-        schema.claims.update()
-        .where(schema.claims.c.trial_id == first)
-        .values(generation=schema.claims.c.generation + 1, **mine)
-    )
-    return adoptions.take_up(connection, study, first, "waiting")
+    def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
+        """An orphan first, then what the budget has room for."""
+        if self.order.state is not orders.StudyState.ACTIVE:
+            return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
+        found, verdict = self._counts(), None
+        if found.of(TrialState.FAIL):
+            if failures.excuse_lone(self.connection, self.study):
+                found = self._counts()
+            judged = failures.judge(self.connection, self.study, self.order, self.worker)
+            verdict = None if judged is None else VERDICTS[judged]
+        if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
+            return verdict
+        for orphan in orphans:
+            if (adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign)) is not None:
+                return adopted
+            found = self._counts()  # it may have failed
+        return verdict or self._within_budget(found)
 
+    def _counts(self) -> counts.Counts:
+        return counts.read(self.connection, self.study.study_id)
 
-def _create(connection: sqlalchemy.Connection, study: studies.Study, number: int, mine: dict[str, Any]) -> claims.Claim:
-    trial_id, _ = statements.insert_trial(connection, study.study_id, TrialState.RUNNING, statements.now(), number)
-    connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=study.study_id, generation=1, **mine))
-    return claims.Claim(study.study_id, trial_id, number, mine["owner"], 1, {}, {}, 0.0, "created")
+    def _within_budget(self, found: counts.Counts) -> claims.Claim | NoTrial:
+        """A waiting trial or a new one, where the budget has room for it."""
+        if found.unknown:
+            foreign.reserve(self.connection, self.study)
+        budget, hours, study_id = self.order.trials, self.order.hours, self.study.study_id
+        running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
+        if hours is not None and summaries.spent_seconds(self.connection, study_id) >= 3600 * hours:
+            return NoTrial.WAIT if running else NoTrial.HOURS
+        if waiting and found.done + running < budget and (claim := self._dequeue()) is not None:
+            return claim
+        if found.done + running + waiting >= budget:
+            return NoTrial.WAIT if running else NoTrial.FINISHED
+        if _is_exhausted(self.connection, self.study, found.total):
+            return NoTrial.WAIT if running else NoTrial.EXHAUSTED
+        return self._create(found.total)
+
+    def _dequeue(self) -> claims.Claim | None:
+        here = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") == self.worker.machine
+        first = self.connection.execute(
+            sqlalchemy.select(schema.trials.c.trial_id)
+            .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
+            .where(schema.trials.c.study_id == self.study.study_id, schema.trials.c.state == TrialState.WAITING)
+            # what failed on this machine waits for another
+            .order_by(sqlalchemy.case((here, 1), else_=0), schema.trials.c.trial_id)
+            .limit(1)
+        ).scalar()
+        # a plain Optuna worker may pop it without the study's lock
+        moved = self.connection.execute(
+            schema.trials.update()
+            .where(schema.trials.c.trial_id == first, schema.trials.c.state == TrialState.WAITING)
+            .values(state=TrialState.RUNNING, datetime_start=statements.now())
+        )
+        if first is None or moved.rowcount != 1:
+            return None
+        adoptions.ensure_row(self.connection, self.study.study_id, first)
+        self.connection.execute(
+            schema.claims.update()
+            .where(schema.claims.c.trial_id == first)
+            .values(generation=schema.claims.c.generation + 1, **self.sign)
+        )
+        return adoptions.take_up(self.connection, self.study, first, "waiting")
+
+    def _create(self, number: int) -> claims.Claim:
+        study_id, now = self.study.study_id, statements.now()
+        trial_id, _ = statements.insert_trial(self.connection, study_id, TrialState.RUNNING, now, number)
+        row = schema.claims.insert().values(trial_id=trial_id, study_id=study_id, generation=1, **self.sign)
+        self.connection.execute(row)
+        return claims.Claim(study_id, trial_id, number, self.sign["owner"], 1, {}, {}, 0.0, "created")
 
 
 def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, total: int) -> bool:

@@ -5,9 +5,7 @@ trial is adopted like any orphan, and goes on from its checkpoint.
 """
 
 import contextlib
-import os
 import pathlib
-import shutil
 import sqlite3
 import tempfile
 import uuid
@@ -17,9 +15,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors
+from search import errors, files
 from search.ledger import studies
-from search.storage import outages, schema, upgrades, versions
+from search.storage import addresses, copies, outages, schema, upgrades, versions
 from search.storage.databases import Database
 
 BATCH_ROWS = 500
@@ -35,7 +33,7 @@ OF_TRIAL = (
     schema.checkpoints,
     schema.added,
 )
-NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0}
+NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0, "grace_seconds": 0.0}
 FORMER = "restored"  # the owner of a running trial, which is adopted then; without one it would be another tool's
 
 
@@ -51,13 +49,13 @@ def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
             part = pathlib.Path(folder, "study.db")
-            target = Database(f"sqlite:///{part}")
+            target = Database(addresses.of_file(part))
             try:
                 database.read(lambda source: target.write(lambda to: _snapshot(source, to, study.study_id)))
             finally:
                 target.close()
             _make_one_file(part)
-            os.link(part, path)  # unlike a rename it never replaces a file
+            files.put_in_place(part, path)
     except FileExistsError as error:
         raise errors.InputError(f"{path} exists already: take another name, or move it away") from error
     except OSError as error:
@@ -74,7 +72,7 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     if not path.is_file():
         raise errors.InputError(f"no backup at {path}")
     try:
-        with tempfile.TemporaryDirectory() as folder, _opened(_present(path, folder)) as source:
+        with _present(path, addresses.sqlite_file(database.url)) as source:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
@@ -91,35 +89,30 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path) -> Iterator[sqlalchemy.Connection]:
-    # immutable: nothing is written beside a file that may lie on a read-only medium
-    engine = sqlalchemy.create_engine(f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true")
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
-def _present(path: pathlib.Path, folder: str) -> pathlib.Path:
-    """The backup, or of one that an older version wrote a copy in `folder`, which is brought up to date.
+def _present(path: pathlib.Path, storage: pathlib.Path | None) -> Iterator[sqlalchemy.Connection]:
+    """A connection to the backup, or to a copy, brought up to date, of one that an older version wrote.
 
     Raises:
-        errors.InputError: a newer version wrote it.
+        errors.InputError: a newer version wrote it, or it is `storage` itself.
         ValueError: it is damaged.
     """
-    with _opened(path) as connection:
-        version = versions.find(connection)
-    versions.check_known(version, f"sqlite:///{path}")
-    if version in (None, schema.HEAD):
-        return path
-    copy = pathlib.Path(folder, "study.db")
-    shutil.copyfile(path, copy)
-    try:
-        upgrades.upgrade(f"sqlite:///{copy}", keep_copy=False, despite_workers=True)
-    except errors.StorageError as error:
-        raise ValueError(str(error)) from error
-    return copy
+    with copies.opened(path, but_not=storage) as source:
+        version = versions.find(source)
+        versions.check_known(version, addresses.of_file(path))
+        if version in (None, schema.HEAD):
+            yield source
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder, "study.db")
+            try:
+                with contextlib.closing(sqlite3.connect(copy)) as target:
+                    driver: Any = source.connection.driver_connection
+                    driver.backup(target)
+                upgrades.upgrade(addresses.of_file(copy), keep_copy=False, despite_workers=True)
+            except (sqlite3.Error, errors.StorageError) as error:
+                raise ValueError(str(error)) from error
+            with copies.opened(copy) as upgraded:
+                yield upgraded
 
 
 def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, int]:

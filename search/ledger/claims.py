@@ -5,14 +5,14 @@ owner by now and nothing is written. Each may be run twice, since the acknowledg
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoints
+from search.ledger import checkpoints, endings
 from search.space import spaces
 from search.storage import schema, statements
 from search.storage.databases import Database
@@ -31,6 +31,7 @@ class Claim:
         seconds: training time that earlier owners spent on it.
         stalls: how many owners in a row have died without getting further.
         repeat: which training seed: 0 is the study's own.
+        epoch_seconds: how long an epoch may take; None for no limit.
         saved: the training of an earlier owner, to go on from.
     """
 
@@ -45,7 +46,28 @@ class Claim:
     how: str
     repeat: int = 0
     stalls: int = 0
+    epoch_seconds: float | None = None
     saved: objectives.Checkpoint | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a trial has come since it was written last.
+
+    Attributes:
+        seconds: training time of all owners; None where it is not known.
+        steps: values by step.
+        attrs: user attributes.
+        saved: the training after the last epoch.
+    """
+
+    seconds: float | None = None
+    steps: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    saved: objectives.Checkpoint | None = None
+
+
+NOTHING = Progress()
 
 
 def report(
@@ -61,15 +83,21 @@ def report(
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
+    progress = Progress(seconds, steps, attrs, saved)
+    database.write(lambda connection: write(connection, claim, progress))
 
-    def transaction(connection: sqlalchemy.Connection) -> None:
-        fence(connection, claim, seconds=seconds, **_progress(steps))
-        statements.put_steps(connection, claim.trial_id, steps)
-        statements.put_attributes(connection, claim.trial_id, attrs)
-        if saved is not None:
-            checkpoints.save(connection, claim.trial_id, saved)
 
-    database.write(transaction)
+def write(connection: sqlalchemy.Connection, claim: Claim, progress: Progress, **changes: Any) -> None:
+    """Stores how far a trial has come, and changes the claim's row.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now, or has ended.
+    """
+    fence(connection, claim, **_spent(progress.seconds), **_progress(progress.steps), **changes)
+    statements.put_steps(connection, claim.trial_id, progress.steps)
+    statements.put_attributes(connection, claim.trial_id, progress.attrs)
+    if progress.saved is not None:
+        checkpoints.save(connection, claim.trial_id, progress.saved)
 
 
 def tell(
@@ -96,7 +124,7 @@ def tell(
                 return  # by us, in a transaction whose acknowledgement was lost
             raise lost(claim)
         statements.put_steps(connection, claim.trial_id, steps or {})
-        end(connection, claim.trial_id, state, value, attrs)
+        endings.end(connection, claim.trial_id, state, value, attrs)
 
     database.write(transaction)
 
@@ -118,21 +146,20 @@ def hand_over(
     Raises:
         errors.TrialLost: the trial has another owner by now, or none, where the first answer was lost.
     """
+    progress = Progress(seconds, steps or {}, attrs or {}, saved)
+    database.write(lambda connection: release(connection, claim, progress))
 
-    def transaction(connection: sqlalchemy.Connection) -> None:
-        nobody = {"owner": "", "generation": claim.generation + 1, "pid": 0}
-        fence(connection, claim, **nobody, **_spent(seconds), **_progress(steps))
-        connection.execute(
-            trials.update()
-            .where(trials.c.trial_id == claim.trial_id, trials.c.state == TrialState.RUNNING)
-            .values(state=TrialState.WAITING, datetime_start=None)
-        )
-        statements.put_steps(connection, claim.trial_id, steps or {})
-        statements.put_attributes(connection, claim.trial_id, attrs or {})
-        if saved is not None:
-            checkpoints.save(connection, claim.trial_id, saved)
 
-    database.write(transaction)
+def release(connection: sqlalchemy.Connection, claim: Claim, progress: Progress, **changes: Any) -> None:
+    """The trial waits again, and is nobody's.
+
+    Raises:
+        errors.TrialLost: it has another owner by now, or has ended.
+    """
+    write(connection, claim, progress, owner="", generation=claim.generation + 1, pid=0, **changes)
+    connection.execute(
+        trials.update().where(trials.c.trial_id == claim.trial_id).values(state=TrialState.WAITING, datetime_start=None)
+    )
 
 
 def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
@@ -141,7 +168,7 @@ def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> 
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)
 
     def transaction(connection: sqlalchemy.Connection) -> list[Claim]:
-        return [claim for claim, seconds in ordered if not _touch(connection, claim, **_spent(seconds))]
+        return [claim for claim, seconds in ordered if not _touch(connection, claim, is_running(), **_spent(seconds))]
 
     return database.write(transaction)
 
@@ -150,7 +177,7 @@ def _spent(seconds: float | None) -> dict[str, Any]:
     return {} if seconds is None else {"seconds": seconds}
 
 
-def _progress(steps: dict[int, float] | None) -> dict[str, Any]:
+def _progress(steps: Mapping[int, float] | None) -> dict[str, Any]:
     if not steps:
         return {}
     last = max(steps)
@@ -170,9 +197,21 @@ def _is(claim: Claim) -> tuple[sqlalchemy.ColumnElement[bool], ...]:
     )
 
 
+def is_running(hold: bool = False) -> sqlalchemy.ColumnElement[bool]:
+    """Whether the trial of a claim runs: another tool may have ended it.
+
+    Args:
+        hold: let nobody end it before the transaction does.
+    """
+    state = sqlalchemy.select(trials.c.trial_id).where(
+        trials.c.trial_id == claims.c.trial_id, trials.c.state == TrialState.RUNNING
+    )
+    return sqlalchemy.exists(state.with_for_update(read=True) if hold else state)
+
+
 def fence(connection: sqlalchemy.Connection, claim: Claim, **changes: Any) -> None:
-    """Beats, changes the claim's row, and locks it until the transaction ends; or finds that it is lost."""
-    if not _touch(connection, claim, **changes):
+    """Beats, changes the claim's row, and locks it and the trial's until the transaction ends; or finds it lost."""
+    if not _touch(connection, claim, is_running(hold=True), **changes):
         raise lost(claim)
 
 
@@ -185,29 +224,4 @@ def _touch(
 
 def lost(claim: Claim) -> errors.TrialLost:
     """What the former owner of a trial is told."""
-    return errors.TrialLost(f"trial {claim.number} has another owner by now")
-
-
-def end(
-    connection: sqlalchemy.Connection,
-    trial_id: int,
-    state: TrialState,
-    value: float | None,
-    attrs: dict[str, Any],
-) -> None:
-    """Ends a running trial, whoever owns it.
-
-    Raises:
-        errors.TrialLost: another tool has ended it.
-    """
-    ended = connection.execute(
-        trials.update()
-        .where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
-        .values(state=state, datetime_complete=statements.now())
-    )
-    if ended.rowcount != 1:
-        raise errors.TrialLost("the trial was ended by another tool")
-    if value is not None:
-        statements.put_value(connection, trial_id, value)
-    statements.put_attributes(connection, trial_id, attrs)
-    checkpoints.delete(connection, trial_id)
+    return errors.TrialLost(f"trial {claim.number} has another owner by now, or another tool has ended it")

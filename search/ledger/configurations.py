@@ -31,10 +31,10 @@ def configure(
     Raises:
         errors.TrialLost: the trial has another owner by now.
         errors.DuplicateConfiguration: what is fixed leaves no configuration that is free.
-        ValueError: an enqueued value lies outside the space.
+        errors.ImpossibleConfiguration: an enqueued value lies outside the space.
     """
     tree = study.spec.space
-    fixed, _ = tree.trim({**claim.fixed, **claim.params})
+    fixed = _fixed(tree, claim)
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
             return _expect(assign(database, study, claim, whole), whole)
@@ -44,7 +44,7 @@ def configure(
     trial.number = claim.number
     sampler = study.spec.sampler.name
     for attempt in range(1 if sampler in proposals.ONE_ATTEMPT else RESAMPLE_LIMIT):
-        known = database.call(lambda: history.study(fresh=sampler not in proposals.FROM_NO_TRIALS))
+        known = database.call(lambda: history.study(sampler not in proposals.FROM_NO_TRIALS, tree.holds))
         ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt=attempt)
         params = proposals.propose(sampler, ask)
         if assign(database, study, claim, params, refused=attempt) is not None:
@@ -60,6 +60,14 @@ def configure(
         return near
 
     return _reserve(database, study, claim, fixed, free, refused=attempt + 1)
+
+
+def _fixed(tree: spaces.Space, claim: claims.Claim) -> spaces.Params:
+    """What is set of a trial's configuration, by whoever enqueued it or by an earlier owner."""
+    try:
+        return tree.trim({**claim.fixed, **claim.params})[0]
+    except ValueError as error:
+        raise errors.ImpossibleConfiguration(str(error)) from error
 
 
 def assign(

@@ -4,7 +4,7 @@ import statistics
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import summaries
+from search.ledger import counts, summaries
 from search.training import records
 
 
@@ -16,7 +16,7 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
     first, that is the answer.
     """
     running = [t for t in summary.trials if t.state == TrialState.RUNNING]
-    done = [t for t in summary.trials if t.state in summaries.COUNTED]
+    done = [t for t in summary.trials if t.state in counts.COUNTED]
     if not workers or not (done or any(t.intermediate_values for t in running)):
         return None
     workers = max(workers, len(running))  # one with slots runs several

@@ -85,40 +85,66 @@ def is_written(connection: sqlalchemy.Connection, token: str) -> int | None:
     return connection.execute(sqlalchemy.select(orders.c.study_id).where(orders.c.token == token)).scalar()
 
 
-def extend(
-    database: Database,
-    study: statements.Study,
-    add: int | None = None,
-    to: int | None = None,
-    hours: float | None = None,
-) -> Order:
-    """Adds trials to the budget, or sets it; adds hours; returns what is in force then.
+@dataclasses.dataclass(frozen=True)
+class Extension:
+    """What a study may do more.
+
+    Attributes:
+        add: trials more, or `to`: trials in all.
+        hours: of training time, more.
+        failures: of the objective to bear, more.
+        epoch_seconds: how long an epoch may take from now on; 0 for no limit.
 
     Raises:
-        errors.InputError: nothing to add, hours where there is no limit, or a budget that would not fit.
+        errors.InputError: nothing to change, or a budget both added to and set.
     """
-    check_extension(add, to, hours)
 
-    def changed(order: Order) -> Order:
-        trials = to if to is not None else order.trials + (add or 0)
-        if not 1 <= trials <= validation.LARGEST:
-            raise errors.InputError(f"the budget must be from 1 to {validation.LARGEST} trials, got {trials}")
-        if hours is not None and order.hours is None:
+    add: int | None = None
+    to: int | None = None
+    hours: float | None = None
+    failures: int | None = None
+    epoch_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.add is not None and self.to is not None) or not any(v is not None for v in dataclasses.astuple(self)):
+            raise errors.InputError(
+                "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S"
+            )
+
+    def of(self, order: Order) -> Order:
+        """The order that follows; a study that had stopped itself for its failures goes on where more are borne.
+
+        Raises:
+            errors.InputError: hours where there is no limit, or a budget that would not fit.
+        """
+        trials = self.to if self.to is not None else order.trials + (self.add or 0)
+        failures = order.max_failures + (self.failures or 0)
+        for word, lowest, unit, value in (("budget", 1, "trials", trials), ("limit", 0, "failures", failures)):
+            if not lowest <= value <= validation.LARGEST:
+                rule = f"from {lowest} to {validation.LARGEST} {unit}"
+                raise errors.InputError(f"the {word} must be {rule}, got {value}")
+        if self.hours is not None and order.hours is None:
             raise errors.InputError("--hours must be left out: the study has no budget.hours that could be extended")
-        more = order.hours if hours is None or order.hours is None else order.hours + hours
-        return dataclasses.replace(order, trials=trials, hours=more)
+        changes: dict[str, Any] = {"trials": trials, "max_failures": failures}
+        if self.hours is not None and order.hours is not None:
+            changes["hours"] = order.hours + self.hours
+        if self.epoch_seconds is not None:
+            changes["epoch_seconds"] = self.epoch_seconds or None
+        if self.failures and order.reason is not None:
+            changes |= {"state": StudyState.ACTIVE, "reason": None}
+        return dataclasses.replace(order, **changes)
 
-    return _change(database, study, changed)
 
+def extend(database: Database, study: statements.Study, **more: Any) -> Order:
+    """Lets a study do more; returns what is in force then.
 
-def check_extension(add: int | None, to: int | None, hours: float | None) -> None:
-    """Passes what `extend` can do.
+    Args:
+        more: what `Extension` takes.
 
     Raises:
-        errors.InputError: nothing to add, or a budget both added to and set.
+        errors.InputError: see `Extension`.
     """
-    if (add is not None and to is not None) or (add is None and to is None and hours is None):
-        raise errors.InputError("extend takes either --trials N or --to N, or --hours H")
+    return _change(database, study, Extension(**more).of)
 
 
 def set_state(database: Database, study: statements.Study, state: StudyState, at_once: bool = False) -> Order:
@@ -127,7 +153,7 @@ def set_state(database: Database, study: statements.Study, state: StudyState, at
 
     def changed(order: Order) -> Order:
         before.append(order)
-        return dataclasses.replace(order, state=state, at_once=at_once)
+        return dataclasses.replace(order, state=state, at_once=at_once, reason=None)
 
     after = _change(database, study, changed)
     return before[-1] if before else after

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 import socket
+import sys
 import threading
 from collections.abc import Iterable
 
@@ -12,12 +14,20 @@ import psutil
 
 GRACE_SECONDS = 30.0
 BEATS_PER_GRACE = 3
-START_TOLERANCE_SECONDS = 2.0  # psutil derives the start from the wall clock, which may be set
+# A process that lives on this host, but does not beat, may hold the interpreter's lock or be stopped: it keeps its
+# trials for so many graces (10 minutes by default). Then it counts as hung.
+LIVING_GRACES = 20
+STARTED = 22 - 3  # of /proc/PID/stat behind the name: when the process began, in ticks since boot
 
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """A process that owns trials; `host` is the machine and process namespace in which `pid` means something."""
+    """A process that owns trials.
+
+    Attributes:
+        host: the machine and process namespace in which `pid` means something.
+        pid_started: in ticks since the host's boot, so that a step of its clock changes nothing.
+    """
 
     name: str
     host: str
@@ -28,40 +38,50 @@ class Identity:
     def this(cls) -> "Identity":
         """The present process."""
         pid = os.getpid()
-        return cls(f"{socket.gethostname()}:{pid}", _host(), pid, psutil.Process(pid).create_time())
+        return cls(f"{socket.gethostname()}:{pid}", _host(), pid, _started(pid) or 0.0)
+
+    @property
+    def machine(self) -> str:
+        """The machine alone: containers of one share it."""
+        return self.host.rpartition("/")[0] or self.host
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this host, of which more than silence can be known."""
+        return bool(self.pid) and self.host == _host()
 
     def is_dead(self) -> bool:
         """Whether the process ran here and is gone. False for any other host, whose pids say nothing."""
-        if not self.pid or self.host != _host():
-            return False
-        try:
-            process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return True
-            return abs(process.create_time() - self.pid_started) > START_TOLERANCE_SECONDS
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
+        return self.is_here and _started(self.pid) != self.pid_started
 
 
 @dataclasses.dataclass(frozen=True)
 class Sighting:
-    """A RUNNING trial as an observer sees it. A trial that no claim of ours made has an empty owner and beat 0."""
+    """A RUNNING trial as an observer sees it.
+
+    Attributes:
+        owner: token of the claim; empty where another tool runs the trial.
+        grace_seconds: the owner's own.
+        is_dead: whether its process is known to be gone; otherwise an orphan has been silent.
+    """
 
     trial_id: int
     owner: str
     generation: int
     beat: int
     worker: Identity
+    grace_seconds: float = GRACE_SECONDS
+    is_dead: bool = False
 
 
 class Watch:
     """One observer's memory of beats.
 
-    A trial is an orphan when this observer has seen the same beat for `grace_seconds` of uninterrupted contact with
-    the database. An outage, or a pause of this very process, starts all counts again: so neither makes anybody
-    stale, and clocks of different machines are never compared.
+    A trial is an orphan when its process is known to be dead, or when this observer has seen the same beat for the
+    owner's grace of uninterrupted contact with the database; where the process is known to live on this host, for
+    `LIVING_GRACES` of them. An outage, or a pause of this very process, starts all counts again: so neither makes
+    anybody stale, and clocks of different machines are never compared. What another tool runs is never an orphan: it
+    does not beat.
     """
 
     def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -92,20 +112,53 @@ class Watch:
             before, self._since = self._since, {}
             orphans = []
             for seen in sightings:
+                if not seen.owner:
+                    continue
                 mark = (seen.owner, seen.generation, seen.beat)
                 old = before.get(seen.trial_id)
                 since = old[1] if old and old[0] == mark else now
                 self._since[seen.trial_id] = (mark, since)
-                if now - since >= self.grace_seconds or seen.worker.is_dead():
+                if seen.worker.is_dead():
+                    orphans.append(dataclasses.replace(seen, is_dead=True))
+                elif now - since >= seen.grace_seconds * (LIVING_GRACES if seen.worker.is_here else 1):
                     orphans.append(seen)
             return orphans
+
+
+def _started(pid: int) -> float | None:
+    """When a process began, in ticks since boot; None where it is gone, or dead and not yet waited for.
+
+    Where there is no /proc it is what the system kept when the process began.
+    """
+    if not sys.platform.startswith("linux"):
+        try:
+            process = psutil.Process(pid)
+            return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        except psutil.NoSuchProcess:
+            return None
+    try:
+        # a name may hold anything, brackets too
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZXx" else float(fields[STARTED])
 
 
 @functools.cache
 def _host() -> str:
     try:
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # containers of one machine share its boot, not their process numbers
-        return f"{boot}/{pathlib.Path('/proc/self/ns/pid').readlink()}"
+        # containers of one machine share its boot, not their process numbers; a clone of a running virtual machine
+        # shares both, but not the address of its network card
+        namespace = pathlib.Path("/proc/self/ns/pid").readlink()
+        cards = sorted(
+            path.read_text().strip() for path in pathlib.Path("/sys/class/net").glob("*/address") if _is_card(path)
+        )
+        return f"{boot}/{hashlib.sha256(' '.join(cards).encode()).hexdigest()[:12]}/{namespace}"
     except OSError:
         return socket.gethostname()
+
+
+def _is_card(address: pathlib.Path) -> bool:
+    """Virtual ones, of containers, come and go."""
+    return (address.parent / "device").exists()

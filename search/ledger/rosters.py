@@ -60,7 +60,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A worker that is alive: seen within its own grace, and its process not known to be dead."""
+    """A worker that is alive: known to, on this host, or seen within its own grace by the database's clock."""
 
     name: str
     device: str
@@ -104,7 +104,7 @@ def read(database: Database, study_id: int) -> Roster:
     alive = {}
     for row in present:
         worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)
-        if row.age < row.grace_seconds and not worker.is_dead():
+        if not worker.is_dead() and (worker.is_here or row.age < row.grace_seconds):
             alive[worker] = row
     owners = [
         (row.number, presence.Identity(row.worker, row.host, row.pid, row.pid_started)) for row in running if row.worker

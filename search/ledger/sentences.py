@@ -2,6 +2,8 @@
 
 import collections
 
+from optuna.trial import TrialState
+
 from search import words
 from search.ledger import forecasts, orders, rosters, summaries
 from search.training import records
@@ -32,6 +34,7 @@ def reason_counts(summary: summaries.Summary) -> dict[str, int]:
 def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
     """Who works on a study, what it has cost and what is to come: a line each."""
     lines = [note] if (note := state_note(summary)) else []
+    lines += foreign(summary)
     if summary.done < summary.budget:
         if summary.is_exhausted:
             lines.append(f"all {summary.study.spec.space.size} configurations of the space have been tried")
@@ -63,9 +66,47 @@ def best(summary: summaries.Summary) -> str:
     return f"best: trial {trial.number}, {summary.study.spec.study.metric} {words.metric(trial.value)}, {params}"
 
 
+def foreign(summary: summaries.Summary) -> list[str]:
+    """What other tools have brought in, a line each."""
+    name, lines = summary.study.name, []
+    if summary.added:
+        lines.append(f"{words.plural(len(summary.added), 'result')} added by another tool: outside the budget")
+    if summary.outside:
+        lines.append(
+            f"{words.plural(len(summary.outside), 'trial')} of another tool outside the space: not shown to the "
+            "sampler, and never the best"
+        )
+    lines += [
+        f"trial {trial.number} is run by another tool and waited for; `search retry {name} {trial.number}` puts it "
+        "back where that tool has ended"
+        for trial in summary.trials
+        if trial.state == TrialState.RUNNING and trial.number in summary.ran
+    ]
+    return lines
+
+
+def failed_note(summary: summaries.Summary) -> str:
+    """Why no trial begins after so many failures, and what to type."""
+    name, last = summary.study.name, ""
+    counted = [t for t in summary.trials if t.state == TrialState.FAIL and t.number not in summary.excused]
+    if counted:
+        last = f"; the last, trial {counted[-1].number}: {records.REASON.read(counted[-1], 'no reason given')}"
+    return (
+        f"{words.plural(summary.failures, 'trial')} failed, more than max_failures = {summary.order.max_failures} "
+        f"allows{last}. `search retry {name}` puts them back, `search extend {name} --failures N` bears N more"
+    )
+
+
 def state_note(summary: summaries.Summary) -> str:
     """What the user must know while no trial begins."""
     name = summary.study.name
+    if summary.order.reason is not None:
+        return (
+            f"stopped by itself: {summary.order.reason}. `search retry {name}` puts failed trials back, "
+            f"`search resume {name}` goes on without them"
+        )
+    if summary.has_failed and summary.done < summary.budget:
+        return failed_note(summary)
     if summary.order.state is orders.StudyState.PAUSED:
         return f"paused: no trial begins until `search resume {name}`"
     if summary.order.state is orders.StudyState.STOPPED:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy
@@ -14,7 +15,7 @@ from search import errors, words
 from search.ledger import orders, reservations
 from search.storage import addresses, schema
 from search.storage.databases import Database
-from search.study import notes, specs
+from search.study import notes, sections, specs
 
 STUDY_FILE = "search:study_file"
 METRIC_NAMES = "study:metric_names"  # Optuna's name for what study.set_metric_names stores
@@ -170,4 +171,24 @@ def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[st
         for section in ("sampler", "pruning")
         if getattr(study.spec, section) != getattr(spec, section)
     ]
-    return study, notes
+    order = database.read(lambda connection: orders.read(connection, study))
+    return study, notes + list(_budget_notes(study, spec.budget, order))
+
+
+def _budget_notes(study: Study, wanted: sections.Budget, order: orders.Order) -> Iterator[str]:
+    """What a file's [budget] says now that the study does not follow, each with the command that takes it over."""
+    options: dict[str, Callable[[Any], str | None]] = {
+        "trials": lambda value: f"--to {value}",
+        "hours": lambda value: f"--hours {value - order.hours:g}" if value and value > (order.hours or value) else None,
+        "max_failures": lambda value: (
+            f"--failures {value - order.max_failures}" if value > order.max_failures else None
+        ),
+        "epoch_seconds": lambda value: f"--epoch-seconds {value or 0:g}",
+    }
+    for key, option in options.items():
+        value, now = getattr(wanted, key), getattr(order, key)
+        if value in (now, getattr(study.spec.budget, key)):  # a file that was not edited says nothing new
+            continue
+        taken = option(value)
+        how = f"`search extend {study.name} {taken}` takes it over" if taken else "a limit can only be raised later"
+        yield f"budget.{key} of the file is {value}, the study has {now}: {how}"

@@ -1,20 +1,20 @@
 """What queries on a study's trials tell: its summary, one trial, what it has cost."""
 
 import dataclasses
+import functools
 import json
+import math
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from search import errors, words
-from search.ledger import orders, studies
+from search.ledger import counts, orders, studies
 from search.storage import histories, schema, statements
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import records
-
-COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # what uses up budget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Summary:
         trials: Optuna's, by number.
         seconds: training time over all trials and owners.
         running_seconds: the same of each running trial, by number.
+        excused: numbers of failed trials that count against no limit.
+        added: of trials that another tool added with their result; `ran`: of those that one ran, or runs.
     """
 
     study: studies.Study
@@ -33,6 +35,9 @@ class Summary:
     trials: tuple[FrozenTrial, ...]
     seconds: float
     running_seconds: dict[int, float]
+    excused: frozenset[int] = frozenset()
+    added: frozenset[int] = frozenset()
+    ran: frozenset[int] = frozenset()
 
     @property
     def budget(self) -> int:
@@ -45,8 +50,24 @@ class Summary:
 
     @property
     def done(self) -> int:
-        """Trials that used up budget: complete or pruned."""
-        return sum(trial.state in COUNTED for trial in self.trials)
+        """Trials that used up budget: complete or pruned, and not added with their result."""
+        return sum(trial.state in counts.COUNTED and trial.number not in self.added for trial in self.trials)
+
+    @property
+    def failures(self) -> int:
+        """Failed trials that count against `max_failures`."""
+        return sum(t.state == TrialState.FAIL and t.number not in self.excused | self.added for t in self.trials)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether no trial begins since too many have failed."""
+        return self.failures > self.order.max_failures
+
+    @functools.cached_property
+    def outside(self) -> frozenset[int]:
+        """Numbers of other tools' trials whose configuration is none of the space."""
+        foreign = (t for t in self.trials if t.number in self.added | self.ran and t.state in counts.COUNTED)
+        return frozenset(t.number for t in foreign if not self.study.spec.space.holds(t.params))
 
     @property
     def is_exhausted(self) -> bool:
@@ -54,7 +75,7 @@ class Summary:
         size = self.study.spec.space.size
         if size is None:
             return False
-        tried = sum(bool(t.params) and not records.repeat_of(t) for t in self.trials)
+        tried = sum(bool(t.params) and not records.repeat_of(t) and t.number not in self.outside for t in self.trials)
         return tried >= size
 
     @property
@@ -64,10 +85,11 @@ class Summary:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the best value, the first of equals."""
-        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]
+        """The complete trial of the space with the best value, the first of equals."""
+        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.number not in self.outside]
         sign = 1 if self.study.spec.study.direction == "maximize" else -1
-        return max(complete, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
+        ranked = [(sign * t.value, -t.number, t) for t in complete if t.value is not None and not math.isnan(t.value)]
+        return max(ranked)[2] if ranked else None
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `status --json`."""
@@ -78,7 +100,12 @@ class Summary:
             "budget": self.budget,
             "budget_hours": self.order.hours,
             "training_seconds": round(self.seconds, 3),
+            "done": self.done,
             "trials": {word: self.count(state) for state, word in words.STATES.items()},
+            "added": len(self.added),
+            "failures": self.failures,
+            "max_failures": self.order.max_failures,
+            "reason": self.order.reason,
             "best": best and {"number": best.number, "value": best.value, "params": best.params},
         }
 
@@ -98,22 +125,31 @@ def summary(database: Database, study: studies.Study, history: histories.History
     """The study now. A history that is given is refreshed, which reads only what may have changed."""
     history = history or database.history(study.study_id)
 
-    def transaction(connection: sqlalchemy.Connection) -> tuple[orders.Order, float, dict[int, float]]:
-        running = sqlalchemy.select(schema.trials.c.number, schema.claims.c.seconds).where(
-            schema.trials.c.trial_id == schema.claims.c.trial_id,
-            schema.trials.c.study_id == study.study_id,
-            schema.trials.c.state == TrialState.RUNNING,
-        )
-        return (
-            orders.read(connection, study),
-            spent_seconds(connection, study.study_id),
-            {row.number: row.seconds for row in connection.execute(running)},
-        )
+    def transaction(connection: sqlalchemy.Connection) -> dict[str, Any]:
+        mine = schema.trials.c.study_id == study.study_id
+        join = schema.trials.join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
+        columns = (schema.trials.c.number, schema.claims.c.seconds, schema.claims.c.owner)
+        running = connection.execute(
+            sqlalchemy.select(*columns).select_from(join).where(mine, schema.trials.c.state == TrialState.RUNNING)
+        ).all()
+        excused = sqlalchemy.select(schema.trials.c.number).select_from(join)
+        foreign = connection.execute(
+            sqlalchemy.select(schema.trials.c.number, schema.added.c.ran)
+            .join(schema.added, schema.added.c.trial_id == schema.trials.c.trial_id)
+            .where(mine)
+        ).all()
+        return {
+            "order": orders.read(connection, study),
+            "seconds": spent_seconds(connection, study.study_id),
+            "running_seconds": {row.number: row.seconds for row in running if row.owner},
+            "excused": frozenset(connection.execute(excused.where(mine, schema.claims.c.excused)).scalars()),
+            "added": frozenset(row.number for row in foreign if not row.ran),
+            "ran": frozenset([row.number for row in foreign if row.ran] + [r.number for r in running if not r.owner]),
+        }
 
-    order, seconds, running_seconds = database.read(transaction)
+    found = database.read(transaction)
     database.call(history.refresh)
-    trials = tuple(history.get_all_trials(study.study_id, deepcopy=False))
-    return Summary(study, order, trials, seconds, running_seconds)
+    return Summary(study, trials=tuple(history.get_all_trials(study.study_id, deepcopy=False)), **found)
 
 
 def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -171,6 +172,7 @@ def _picture(
     heading: str | None = None,
     grid: bool = True,
 ) -> Picture:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)  # of a file: a study can be renamed to anything elsewhere
     style: Any = {**STYLE, "svg.hashsalt": name}  # salted: the figures of one page share no ids
     with matplotlib.rc_context(style):
         drawing = figure.Figure(figsize=(SIZE[0], height), dpi=PIXELS_PER_INCH, layout="constrained")

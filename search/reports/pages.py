@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jinja2
 import markupsafe
 
-from search import errors, files
+from search import errors, escapes, files
 from search.reports import figures
 
 TEMPLATES = jinja2.PackageLoader("search.reports", "templates")
@@ -119,24 +119,24 @@ def html(page: Page) -> str:
 
 def markdown(page: Page) -> str:
     """The same as Markdown; the figures lie beside it."""
-    # no autoescape: it is not HTML, and `_cell` escapes what would break a table
-    environment = jinja2.Environment(loader=TEMPLATES, autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-    environment.filters |= {"cell": _cell, "table": table_markdown}
+    # no autoescape, it is not HTML: whatever the template puts in goes through `paragraph`
+    environment = jinja2.Environment(
+        loader=TEMPLATES,
+        autoescape=False,  # noqa: S701
+        finalize=escapes.paragraph,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"link": escapes.link, "table": table_markdown}
     return environment.get_template("report.md").render(page=page, figures=FIGURES)
 
 
 def table_markdown(table: Table) -> str:
     """Its rows, without the caption."""
-    rules = ["---:" if side == "right" else "---" for side in table.aligned]
-    rows = [table.headings, rules, *table.rows]
-    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+    return escapes.table(table.headings, table.rows, [side == "right" for side in table.aligned])
 
 
 def _prose(text: str) -> markupsafe.Markup:
     parts = [markupsafe.escape(part) for part in text.split("`")]
     whole = [markupsafe.Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts)]
     return markupsafe.Markup("").join(whole)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -105,6 +105,13 @@ class Space:
             f"{name} must be a parameter of the space ({', '.join(p.name for p in self.parameters)}), got {text!r}"
         )
 
+    def holds(self, params: Mapping[str, Value]) -> bool:
+        """Whether it is a whole configuration of this space."""
+        try:
+            return not self.trim(params)[1] and self.is_complete(params)
+        except (ValueError, TypeError):
+            return False
+
     def is_complete(self, params: Mapping[str, Value]) -> bool:
         """Whether every parameter that exists has a value, and no other has."""
         return {p.name for p in self.parameters if p.exists(params)} == set(params)

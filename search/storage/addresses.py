@@ -1,7 +1,11 @@
-"""The address of a database: SQLite file or Postgres, with or without its password."""
+"""The address of a database: SQLite file or Postgres, with its secrets or as it may be shown."""
 
+import logging
 import os
 import pathlib
+import re
+from collections.abc import Iterable
+from urllib import parse
 
 import sqlalchemy
 from sqlalchemy import exc
@@ -9,7 +13,25 @@ from sqlalchemy import exc
 from search import errors, files
 
 DEFAULT_URL = "sqlite:///runs/search.db"
+DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}  # the ones that are installed, and whose errors are known
+SQLITE_OPTIONS = {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
 VARIABLE, PASSWORD_VARIABLE = "SEARCH_STORAGE", "SEARCH_STORAGE_PASSWORD_FILE"  # of the environment
+HIDDEN = "***"
+# What may be shown of a query. All else is hidden, keys too: an unencoded password may go on behind a ? or a &
+SHOWN = frozenset(
+    (
+        *("host", "hostaddr", "port", "dbname", "user", "passfile", "service", "sslmode", "sslrootcert"),
+        *("connect_timeout", "application_name", "target_session_attrs"),
+        *("mode", "cache", "uri", "timeout"),  # of SQLite
+    )
+)
+# without what separates the parts of an address: a part that has it may hold the end of a password
+PLAIN_HOST, PLAIN_NAME = re.compile(r"[\w.,:%\[\]-]*"), re.compile(r"[\w.@$+~ -]*")
+PLAIN_PATH = re.compile(r"[\w./ -]*")
+SEPARATORS = re.compile(r"[@:/?&=#,;\s]+")
+LEAST_CHARACTERS = 3  # of a piece of a secret: a shorter one tells nothing, and would blank out sentences
+
+_secrets: set[str] = set()  # pieces of those of all addresses that this process was given
 
 
 def from_environment(url: str | None = None) -> str:
@@ -45,10 +67,28 @@ def check_url(url: str) -> str:
         raise errors.InputError(
             f"--storage must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, got {hide_password(url)!r}"
         )
+    if _is_ambiguous(url, parts):
+        raise errors.InputError(
+            "--storage must have @ as %40, / as %2F and ? as %3F within its user, password and options, "
+            f"got {hide_password(url)!r}"
+        )
     if kind == "sqlite" and (not parts.database or parts.database == ":memory:"):
-        raise errors.InputError(f"--storage must name a file, since workers share it, got {url!r}")
+        raise errors.InputError(f"--storage must name a file, since workers share it, got {hide_password(url)!r}")
+    if kind == "sqlite" and parts.host:
+        raise errors.InputError(f"--storage must be sqlite:///FILE, with three slashes, got {hide_password(url)!r}")
+    # SQLAlchemy drops what it cannot read as KEY=VALUE, and opens the file that is named before it
+    is_cut = "?" in url and "uri" not in parts.query and not SQLITE_OPTIONS.issuperset(parts.query or "?")
+    if kind == "sqlite" and is_cut:
+        raise errors.InputError(
+            "--storage: a path with '?' is written sqlite:///file:PATH?uri=true, with %3F for it, "
+            f"got {hide_password(url)!r}"
+        )
     if kind == "postgres":
-        parts = parts.set(drivername="postgresql")
+        parts = parts.set(drivername=parts.drivername.replace("postgres", "postgresql", 1))
+    name, _, driver = parts.drivername.partition("+")
+    if driver not in ("", DRIVERS[name]):
+        raise errors.InputError(f"--storage must use the driver {DRIVERS[name]}, as {name}:// does, got {driver!r}")
+    _remember(parts)
     return parts.render_as_string(hide_password=False)
 
 
@@ -57,19 +97,96 @@ def with_password(url: str, password: str) -> str:
     parts = _parts(check_url(url))
     if parts is None or parts.get_backend_name() == "sqlite":
         return url
-    return parts.set(password=password).render_as_string(hide_password=False)
+    return check_url(parts.set(password=password).render_as_string(hide_password=False))
 
 
 def sqlite_file(url: str) -> pathlib.Path | None:
     """The file of a SQLite address; None for any other."""
     parts = _parts(url)
-    return pathlib.Path(parts.database) if parts and parts.get_backend_name() == "sqlite" and parts.database else None
+    if parts is None or parts.get_backend_name() != "sqlite" or not parts.database:
+        return None
+    if "uri" in parts.query and parts.database.startswith("file:"):
+        return pathlib.Path(parse.unquote(parts.database.removeprefix("file:")))
+    return pathlib.Path(parts.database)
+
+
+def of_file(file: pathlib.Path) -> str:
+    """The address of a SQLite file, whatever characters its path has."""
+    return f"sqlite:///file:{uri_path(file)}?uri=true" if "?" in str(file) else f"sqlite:///{file}"
+
+
+def uri_path(file: pathlib.Path) -> str:
+    """The path as SQLite reads it in an address that begins with `file:`."""
+    return parse.quote(os.fsencode(file))
 
 
 def hide_password(url: str) -> str:
-    """The address as it may be shown."""
+    """The address as it may be shown: without its password, and without all that may be a piece of a secret."""
     parts = _parts(url)
-    return parts.render_as_string(hide_password=True) if parts else url.rpartition("@")[2]
+    if parts is None or _is_ambiguous(url, parts) or not _is_plain(url, parts):
+        scheme, mark, _ = url.partition("://")
+        if mark and scheme.replace("+", "").isalnum():
+            return f"{scheme}://{HIDDEN}"
+        return url if PLAIN_PATH.fullmatch(url) else HIDDEN
+    shown = parts.set(query=_shown(parts)).render_as_string(hide_password=True)
+    if len(parts.query) == len(_shown(parts)):
+        return shown
+    return f"{shown}{'&' if '?' in shown else '?'}{HIDDEN}"
+
+
+def scrub(text: str) -> str:
+    """A text of a driver's, or a traceback, without the secrets of any address that this process was given."""
+    if not _secrets:
+        return text
+    found = "|".join(re.escape(piece) for piece in sorted(_secrets, key=len, reverse=True))
+    return re.sub(rf"(?<!\w)(?:{found})(?!\w)", HIDDEN, text)
+
+
+class Formatter(logging.Formatter):
+    """Of log lines, tracebacks among them, that may repeat an address."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, scrubbed."""
+        return scrub(super().format(record))
+
+
+def _remember(parts: sqlalchemy.URL) -> None:
+    hidden = [item for item in parts.normalized_query.items() if item[0] not in SHOWN]
+    user, _, more = (parts.username or "").partition(":")  # encoded, it is no end of a name for SQLAlchemy
+    secrets = [parts.password or "", more, *(text for key, values in hidden for text in (key, *values))]
+    secrets += [parse.quote(text, safe=" +") for text in secrets]  # as the address has them
+    shown = [parts.drivername, user, parts.host, parts.database, *_shown(parts).values()]
+    known = {"password", "sslpassword", "options"}  # a driver says which option it does not like
+    found = _pieces(secrets) - _pieces(text for text in shown if isinstance(text, str))
+    _secrets.update(piece for piece in found if piece.lower() not in known)
+
+
+def _pieces(texts: Iterable[str]) -> set[str]:
+    found = {piece for text in texts for piece in (text, *SEPARATORS.split(text))}
+    return {piece for piece in found if len(piece) >= LEAST_CHARACTERS}
+
+
+def _shown(parts: sqlalchemy.URL) -> dict[str, str | tuple[str, ...]]:
+    return {key: value for key, value in parts.query.items() if key in SHOWN}
+
+
+def _is_ambiguous(url: str, parts: sqlalchemy.URL) -> bool:
+    """Whether its user, password or options seem to hold what should have been encoded: its parts are wrong then."""
+    if parts.username is None:  # no @ was taken as the end of a password
+        return False
+    rest = url.partition("://")[2]
+    return rest.count("@") > 1 or re.search(r"\?.*=", rest.partition("@")[0]) is not None
+
+
+def _is_plain(url: str, parts: sqlalchemy.URL) -> bool:
+    if parts.get_backend_name() == "sqlite" and parts.username is None:
+        return True  # a path may hold anything
+    userinfo = url.partition("://")[2].partition("@")[0] if parts.username is not None else ""
+    return (
+        not re.search(r"[/?#]", userinfo)
+        and PLAIN_HOST.fullmatch(parts.host or "") is not None
+        and all(PLAIN_NAME.fullmatch(text or "") for text in (parts.username, parts.database))
+    )
 
 
 def _parts(url: str) -> sqlalchemy.URL | None:

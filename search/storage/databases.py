@@ -13,14 +13,12 @@ import tenacity
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, connections, histories, outages
+from search.storage import addresses, connections, histories, outages, waits
 
 log = logging.getLogger("search")
 T = TypeVar("T")
 PATIENCE_SECONDS = 600.0
 OPEN_SECONDS = 10.0  # a person waits for the first connection; workers wait longer
-BACKOFF_SECONDS = 0.05
-BACKOFF_LIMIT_SECONDS = 2.0
 
 
 class Database:
@@ -32,7 +30,12 @@ class Database:
     Args:
         url: `sqlite:///FILE` or `postgresql://...`.
         patience_seconds: how long one call waits for the database in all.
-        stop: ends a wait early, with `errors.Interrupted`.
+        stop: ends a wait early, with `errors.Interrupted`: a call goes on for some seconds, since it may be the one
+            that hands a trial over. Where one has done so in vain, later calls try once.
+
+    Attributes:
+        interruptions: how often contact was lost: a connection was, or a call waited longer than everyday life takes.
+            A file or row that others held for a moment is none.
 
     Raises:
         errors.InputError: the address, the password or the schema is wrong.
@@ -51,7 +54,9 @@ class Database:
         self.interruptions = 0
         self._away_since: float | None = None
         self._lock = threading.Lock()
+        self._parting_seconds = 0.0  # nothing is handed over before it is open
         self.optuna = self._retry(lambda: connections.connect(self.url))
+        self._parting_seconds = waits.PARTING_SECONDS
         self.engine: sqlalchemy.Engine = self.optuna.engine
 
     def write(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
@@ -82,7 +87,7 @@ class Database:
         """The same database, its connections shared, for somebody who waits for it so long, or until `stop`."""
         other = copy.copy(self)
         other.patience_seconds, other.stop = seconds, stop or threading.Event()
-        other._away_since, other._lock = None, threading.Lock()
+        other._away_since, other._lock, other._parting_seconds = None, threading.Lock(), waits.PARTING_SECONDS
         return other
 
     def close(self) -> None:
@@ -99,13 +104,12 @@ class Database:
             return result
 
     def _retry(self, transaction: Callable[[], T]) -> T:
+        wait = waits.Wait(self.patience_seconds, self.stop, self._parting_seconds)
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(outages.is_outage),
-            wait=tenacity.wait_random_exponential(multiplier=BACKOFF_SECONDS, max=BACKOFF_LIMIT_SECONDS),
-            stop=tenacity.stop_any(
-                tenacity.stop_after_delay(self.patience_seconds), tenacity.stop_when_event_set(self.stop)
-            ),
-            sleep=tenacity.sleep_using_event(self.stop),
+            retry=tenacity.retry_if_exception(wait.is_worth_it),
+            wait=wait.seconds,
+            stop=wait.is_over,
+            sleep=wait.sleep,
             before_sleep=self._note_outage,
         )
         try:
@@ -113,6 +117,7 @@ class Database:
         except tenacity.RetryError as failure:
             error = failure.last_attempt.exception()
             if self.stop.is_set():
+                self._parting_seconds = 0.0
                 raise errors.Interrupted("interrupted while waiting for the database") from error
             raise errors.StorageError(
                 f"storage {addresses.hide_password(self.url)} stayed away for {self.patience_seconds:.0f} s: "
@@ -121,22 +126,30 @@ class Database:
         except exc.IntegrityError:
             raise  # a taken name or key: the caller's to explain
         except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
-            raise errors.StorageError(
-                f"storage {addresses.hide_password(self.url)}: {outages.first_line(error)}"
-            ) from error
+            raise errors.StorageError(f"storage {addresses.hide_password(self.url)}: {self._rule(error)}") from error
         if self._away_since is not None:
             self._note_return()
         return result
 
+    def _rule(self, error: BaseException) -> str:
+        """What the database says, and what to type where that is known."""
+        said = outages.first_line(error)
+        if not outages.is_statement_timeout(error):
+            return said
+        role = sqlalchemy.make_url(self.url).username or "ROLE"
+        return f"{said}, {waits.TIMEOUT_TRIES} times: `ALTER ROLE {role} SET statement_timeout = '5min'` lets it end"
+
     def _note_outage(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
         with self._lock:
-            self.interruptions += 1
             # a busy SQLite file is everyday life; only a wait that a user would notice is worth a line
             waited = state.seconds_since_start or 0.0
-            if self._away_since is not None or waited < BACKOFF_LIMIT_SECONDS:
+            is_long = waited >= waits.BACKOFF_LIMIT_SECONDS
+            if is_long or error is None or not outages.is_busy(error):
+                self.interruptions += 1
+            if self._away_since is not None or not is_long:
                 return
             self._away_since = time.monotonic() - waited
-        error = state.outcome.exception() if state.outcome else None
         log.warning(
             "event=storage-away patience_seconds=%.0f reason=%r", self.patience_seconds, outages.first_line(error)
         )

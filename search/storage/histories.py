@@ -1,6 +1,6 @@
 """A study's trials as Optuna's samplers read them: read once, then answered from memory."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any
 
 import optuna
@@ -20,17 +20,21 @@ class History(CachedStorage):
     def __init__(self, backend: optuna.storages.RDBStorage, study_id: int) -> None:
         super().__init__(backend)
         self._study_id = study_id
+        self._holds: Callable[[dict[str, Any]], bool] | None = None
+        self._kept: dict[int, bool] = {}
 
     def refresh(self) -> None:
         """Reads what is new and what was unfinished."""
         self._read_trials_from_remote_storage(self._study_id)
 
-    def study(self, fresh: bool) -> optuna.Study:
+    def study(self, fresh: bool, holds: Callable[[dict[str, Any]], bool] | None = None) -> optuna.Study:
         """An Optuna study over this history, for a sampler; it asks the database for nothing but its direction.
 
         Args:
             fresh: refresh it before.
+            holds: whether a configuration is one of the space; ended trials of other tools may have another.
         """
+        self._holds = holds
         if fresh:
             self.refresh()
         return optuna.Study("", self, sampler=optuna.samplers.RandomSampler())
@@ -44,7 +48,15 @@ class History(CachedStorage):
     ) -> list[FrozenTrial]:
         """The trials as of the last refresh, by number."""
         known = self._studies[study_id].trials
-        return [known[number] for number in sorted(known) if states is None or known[number].state in states]
+        chosen = (known[number] for number in sorted(known) if states is None or known[number].state in states)
+        return [trial for trial in chosen if self._is_kept(trial)]
+
+    def _is_kept(self, trial: FrozenTrial) -> bool:
+        if self._holds is None or not trial.state.is_finished() or not trial.params:
+            return True
+        if trial.number not in self._kept:
+            self._kept[trial.number] = self._holds(trial.params)
+        return self._kept[trial.number]
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Nothing: a trial's parameters appear at once and fenced, by `configurations.assign`."""

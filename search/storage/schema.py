@@ -117,15 +117,21 @@ workers = sqlalchemy.Table(
     sqlalchemy.Column("seen_at", sqlalchemy.Float, nullable=False),
 )
 
-# Trials that another tool added with their result, as study.add_trial does: they use up no budget. `is_known` once
-# their configuration is reserved, or known to lie outside the space.
+# Trials that another tool added with their result, as study.add_trial does, or that it `ran`; the others use up no
+# budget. `is_known` once their configuration is reserved, or known to lie outside the space.
 added = sqlalchemy.Table(
     "search_added",
     ours,
     sqlalchemy.Column(
         "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
     ),
-    _study_id(),
+    sqlalchemy.Column(
+        "study_id",
+        sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sqlalchemy.Column("ran", sqlalchemy.Boolean, nullable=False, default=False),
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),
 )
 

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import sqlalchemy
@@ -71,21 +72,29 @@ def clock(connection: sqlalchemy.Connection) -> sqlalchemy.ColumnElement[float]:
 
 
 def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tuple[str, ...], rows: list[Any]) -> None:
-    """Inserts rows, replacing those with the same values in the columns `unique`."""
+    """Inserts rows of the same keys, replacing those with the same values in the columns `unique`."""
     if not rows:
         return
-    insert = UPSERTS[connection.dialect.name](table).values(rows)
+    insert = UPSERTS[connection.dialect.name](table)
     rest = {name: insert.excluded[name] for name in rows[0] if name not in unique}
-    connection.execute(insert.on_conflict_do_update(index_elements=list(unique), set_=rest))
+    _execute(connection, insert.on_conflict_do_update(index_elements=list(unique), set_=rest), rows)
 
 
-def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: dict[str, Any]) -> None:
+def _execute(connection: sqlalchemy.Connection, insert: Any, rows: list[Any]) -> None:
+    """In portions that the database takes and few round trips; a row of its own may hold expressions beside values."""
+    if len(rows) == 1:
+        connection.execute(insert.values(rows[0]))
+    else:  # SQLAlchemy sends upserts row by row unless they return something
+        connection.execute(insert.returning(sqlalchemy.literal(1)), rows)
+
+
+def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
     """Sets user attributes of a trial."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
     put(connection, schema.attributes, ("trial_id", "key"), rows)
 
 
-def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: dict[int, float]) -> None:
+def put_steps(connection: sqlalchemy.Connection, trial_id: int, found: Mapping[int, float]) -> None:
     """Sets intermediate values by step."""
     rows = []
     for step, value in found.items():
@@ -124,8 +133,8 @@ def add_params(
         for name, value in configuration.items()
     ]
     if rows:
-        insert = UPSERTS[connection.dialect.name](schema.params).values(rows)
-        connection.execute(insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]))
+        insert = UPSERTS[connection.dialect.name](schema.params)
+        _execute(connection, insert.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]), rows)
 
 
 def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:

@@ -6,9 +6,15 @@ from search.storage import schema
 
 # names of tables and columns are no input
 # ruff: noqa: S608
+# Optuna adds a trial with its result as RUNNING first, but with the time of its end
 FINISHED = "('COMPLETE', 'PRUNED', 'FAIL')"
 IS_OURS = f"EXISTS (SELECT 1 FROM {schema.orders.name} WHERE study_id = NEW.study_id)"
-ADD = f"INSERT INTO {schema.added.name} (trial_id, study_id, is_known) VALUES (NEW.trial_id, NEW.study_id, false)"
+INTO_ADDED = f"INSERT INTO {schema.added.name} (trial_id, study_id, ran, is_known)"
+ADD = f"{INTO_ADDED} VALUES (NEW.trial_id, NEW.study_id, false, false)"
+RAN = (
+    f"{INTO_ADDED} SELECT NEW.trial_id, NEW.study_id, true, false WHERE {IS_OURS} AND NOT EXISTS "
+    f"(SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.trial_id) ON CONFLICT (trial_id) DO NOTHING"
+)
 PLPGSQL = "LANGUAGE plpgsql SET search_path FROM CURRENT"  # whatever path the tool that fires it has
 CLEAR = f"DELETE FROM {schema.checkpoints.name} WHERE trial_id = NEW.trial_id"
 TRIGGERS: dict[str, tuple[str, ...]] = {
@@ -26,17 +32,17 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
             )
         ),
         "CREATE TRIGGER IF NOT EXISTS search_trial_added AFTER INSERT ON trials "
-        f"WHEN NEW.state IN {FINISHED} AND {IS_OURS} BEGIN {ADD}; END",
+        f"WHEN NEW.datetime_complete IS NOT NULL AND {IS_OURS} BEGIN {ADD}; END",
         "CREATE TRIGGER IF NOT EXISTS search_trial_ended AFTER UPDATE OF state ON trials "
-        f"WHEN NEW.state IN {FINISHED} BEGIN {CLEAR}; END",
+        f"WHEN NEW.state IN {FINISHED} BEGIN {CLEAR}; {RAN}; END",
     ),
     "postgresql": (
         f"CREATE OR REPLACE FUNCTION search_trial_added() RETURNS trigger {PLPGSQL} AS "
         f"$$ BEGIN IF {IS_OURS} THEN {ADD}; END IF; RETURN NULL; END $$",
         "CREATE OR REPLACE TRIGGER search_trial_added AFTER INSERT ON trials FOR EACH ROW "
-        f"WHEN (NEW.state IN {FINISHED}) EXECUTE FUNCTION search_trial_added()",
+        "WHEN (NEW.datetime_complete IS NOT NULL) EXECUTE FUNCTION search_trial_added()",
         f"CREATE OR REPLACE FUNCTION search_trial_ended() RETURNS trigger {PLPGSQL} AS "
-        f"$$ BEGIN {CLEAR}; RETURN NULL; END $$",
+        f"$$ BEGIN {CLEAR}; {RAN}; RETURN NULL; END $$",
         "CREATE OR REPLACE TRIGGER search_trial_ended AFTER UPDATE OF state ON trials FOR EACH ROW "
         f"WHEN (NEW.state IN {FINISHED}) EXECUTE FUNCTION search_trial_ended()",
     ),

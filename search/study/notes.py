@@ -1,5 +1,6 @@
 """What optuna-dashboard shows beside a study's plots: its settings, as Markdown."""
 
+from search import escapes
 from search.space.parameters import Parameter
 from search.study.specs import StudySpec
 
@@ -19,58 +20,43 @@ def markdown(spec: StudySpec) -> str:
     """A study's settings: what is sought, over which space, at which cost, and the file itself."""
     limit = f" and {spec.budget.hours:g} h of training" if spec.budget.hours is not None else ""
     rows = [
-        ("Sought", f"{spec.study.direction} `{spec.study.metric}`"),
+        ("Sought", f"{spec.study.direction} {escapes.code(spec.study.metric)}"),
         ("Training", _training(spec)),
-        ("Sampler", f"`{spec.sampler.name}`, seed {spec.study.seed}"),
+        ("Sampler", f"{escapes.code(spec.sampler.name)}, seed {spec.study.seed}"),
         ("Pruning", _pruning(spec)),
         ("Budget at the start", f"{spec.budget.trials} trials{limit}"),
     ]
     if spec.space.size is not None:
         rows.append(("Configurations", f"{spec.space.size:,}"))
-    return "\n".join(
+    return "\n\n".join(
         [
-            "| Setting | Value |",
-            "|---|---|",
-            *(f"| {name} | {text} |" for name, text in rows),
-            "",
-            "| Parameter | Values | Exists when |",
-            "|---|---|---|",
-            *map(_row, spec.space.parameters),
-            "",
+            escapes.table(["Setting", "Value"], [(name, escapes.Markup(text)) for name, text in rows]),
+            escapes.table(["Parameter", "Values", "Exists when"], list(map(_row, spec.space.parameters))),
             "Study file:",
-            "",
-            # a tilde fence: a file may hold backticks
-            "~~~~toml",
-            spec.text.strip(),
-            "~~~~",
+            escapes.fence(spec.text, "toml"),
         ]
     )
 
 
 def _training(spec: StudySpec) -> str:
     if spec.training is None:
-        return f"objective `{spec.objective}`"
+        return f"objective {escapes.code(spec.objective or '')}"
     training = spec.training
-    return f"{training.epochs} epochs on `{training.dataset}`, evaluated on the {training.evaluate_on} set"
+    return f"{training.epochs} epochs on {escapes.code(training.dataset)}, evaluated on the {training.evaluate_on} set"
 
 
 def _pruning(spec: StudySpec) -> str:
     rules = ["hopeless networks"] if spec.pruning.hopeless else []
     if spec.pruning.pruner is not None:
-        rules.append(f"`{spec.pruning.pruner}`")
+        rules.append(escapes.code(spec.pruning.pruner))
     return " and ".join(rules) or "none"
 
 
-def _row(parameter: Parameter) -> str:
+def _row(parameter: Parameter) -> list[str]:
     values = parameter.values
     if values is None or isinstance(values, range):
         ends = parameter.at(0.0), parameter.at(1.0)
         shown = f"{ends[0]} to {ends[1]}" + (f" by {values.step}" if values is not None and values.step != 1 else "")
     else:
         shown = ", ".join(map(str, values))
-    cells = [f"`{_cell(each)}`" if each else "" for each in (parameter.name, shown, str(parameter.when or ""))]
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("`", "'")
+    return [escapes.code(each) for each in (parameter.name, shown, str(parameter.when or ""))]

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import inspect
 import itertools
+import json
 import math
 import pathlib
 import signal
@@ -179,11 +180,9 @@ class _View(optuna.trial.FixedTrial):
 
     def set_user_attr(self, key: str, value: Any) -> None:
         if str(key).startswith(records.PREFIX):
-            raise ValueError(
-                f"the objective sets the attribute {key!r}: names that begin with {records.PREFIX!r} are ours"
-            )
+            raise ValueError(f"attribute {key!r}: names that begin with {records.PREFIX!r} are the search's own")
+        self._attrs[key] = value = _plain(key, value)
         super().set_user_attr(key, value)
-        self._attrs[str(key)[:KEY_CHARACTERS]] = value
 
     def take_attrs(self) -> dict[str, Any]:
         """User attributes that are not stored yet."""
@@ -197,6 +196,25 @@ class _View(optuna.trial.FixedTrial):
             raise ValueError(f"space.{name} is {self._ours[name]}, the objective suggests {suggested}")
         if name not in self._trial.params:
             raise ValueError(f"the objective suggests {name}, which does not exist beside {self._trial.params}")
+
+
+def _plain(key: Any, value: Any) -> Any:
+    """The value of an attribute as it is stored, checked where it is set; arrays and tensors become lists."""
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_CHARACTERS or not key.isprintable():
+        raise ValueError(f"set_user_attr: a name must be 1 to {KEY_CHARACTERS} printable characters, got {key!r}")
+    try:
+        return json.loads(json.dumps(value, default=_as_list))
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = type(value).__name__
+        raise ValueError(
+            f"set_user_attr({key!r}): a value must survive JSON, got one of type {kind}: {error}"
+        ) from None
+
+
+def _as_list(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def load(name: str) -> Callable[[Any], Any]:

@@ -39,6 +39,7 @@ class NetworkObjective:
             data = data.holdout()
         self._data = data.to(self._engine.device)
         self.whole = whole
+        self._engine.prepare(self._data)  # now: no epoch of a trial must wait for it
         self.provenance = provenance.of(self._engine, self._data)
 
     def __call__(self, trial: objectives.Trial) -> objectives.Result:

@@ -1,6 +1,7 @@
 """The thread of a worker: beats and writes for its trials, watches the beats of the others, listens for orders."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import threading
@@ -12,6 +13,8 @@ from search.ledger import adoptions, claims, orders, presence, rosters, studies
 from search.storage.databases import Database
 from search.worker import ownership
 
+log = logging.getLogger("search")
+
 TICK_SECONDS = 1.0
 ORDER_SECONDS = 3.0  # how soon a busy worker hears of `search stop --now`
 JOIN_SECONDS = 10.0  # longer only where the database is away
@@ -19,6 +22,8 @@ JOIN_SECONDS = 10.0  # longer only where the database is away
 
 class Heart:
     """A context of the worker's life; `beat_for` is one of a trial's.
+
+    Where it fails, the worker is asked to stop and hands its trials over; `failure` says why.
 
     Args:
         stop: set where the parent process is gone.
@@ -41,6 +46,7 @@ class Heart:
         self._trials: tuple[ownership.OwnedTrial, ...] = ()
         self._changing = threading.Lock()
         self._ended = threading.Event()
+        self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
 
     def __enter__(self) -> "Heart":
@@ -74,35 +80,50 @@ class Heart:
 
     def _live(self) -> None:
         beat_seconds = self._watch.beat_seconds
-        next_beat = next_order = time.monotonic()
+        self._next_beat = self._next_order = time.monotonic()
         while not self._ended.wait(min(TICK_SECONDS, beat_seconds / 4)):
-            if self._parent is not None and os.getppid() != self._parent:
+            trials = self._trials
+            try:
+                if self.failure is None:
+                    self._turn(trials, beat_seconds)
+            except Exception as error:  # whatever it is: without beats the others would take its trials
+                log.exception("event=heart-failed worker=%s", self._entry.worker.name)
+                self.failure = error
                 self._stop.set()
-            trials, now = self._trials, time.monotonic()
-            try:
-                if now >= next_beat:
-                    next_beat = now + beat_seconds
-                    self._beat(trials)
-                elif trials and now >= next_order:
-                    next_order = now + min(ORDER_SECONDS, beat_seconds)
-                    self._listen(trials)
-            except errors.Interrupted:
-                pass  # asked to stop: the trials must still be told so
-            except errors.SearchError as error:  # the database or the study is lost: `check_stop` tells the worker
-                for trial in trials:
-                    trial.lost = error
             for trial in trials:
-                self._tend(trial)
+                self._end_if_due(trial)
 
-    def _tend(self, trial: ownership.OwnedTrial) -> None:
-        """Writes what was reported, since the next report may be long in coming; ends what must end."""
-        if trial.lost is None:
-            try:
-                trial.write_if_due()
-            except errors.Interrupted:
-                pass
-            except errors.SearchError as error:
+    def _turn(self, trials: Sequence[ownership.OwnedTrial], beat_seconds: float) -> None:
+        if self._parent is not None and os.getppid() != self._parent:
+            self._stop.set()
+        now = time.monotonic()
+        try:
+            if now >= self._next_beat:
+                self._next_beat = now + beat_seconds
+                self._beat(trials)
+            elif trials and now >= self._next_order:
+                self._next_order = now + min(ORDER_SECONDS, beat_seconds)
+                self._listen(trials)
+        except errors.Interrupted:
+            pass  # asked to stop: the trials must still be told so
+        except errors.SearchError as error:  # the database or the study is lost: `check_stop` tells the worker
+            for trial in trials:
                 trial.lost = error
+        for trial in trials:
+            self._write(trial)
+
+    def _write(self, trial: ownership.OwnedTrial) -> None:
+        """Writes what was reported, since the next report may be long in coming."""
+        if trial.lost is not None:
+            return
+        try:
+            trial.write_if_due()
+        except errors.Interrupted:
+            pass
+        except errors.SearchError as error:
+            trial.lost = error
+
+    def _end_if_due(self, trial: ownership.OwnedTrial) -> None:
         interrupt = trial.interrupt  # read once: the trial may end in between
         if interrupt is not None and trial.ending() is not None:
             interrupt()

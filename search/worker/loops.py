@@ -14,8 +14,9 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import adoptions, allocations, claims, configurations, presence, rosters, studies
+from search.ledger import adoptions, allocations, claims, configurations, failures, presence, rosters, studies
 from search.space import spaces
+from search.storage import addresses
 from search.storage.databases import Database
 from search.training import records
 from search.training.objectives import Result, Trial
@@ -75,7 +76,14 @@ class Worker:
         try:
             watched = self._database, self._study, self._watch, self._entry, self._stop
             with hearts.Heart(*watched, self._parent, self._health_file) as beating:
-                return self._work(beating)
+                ended = self._work(beating)
+            if beating.failure is not None:
+                reason, _ = _reason(beating.failure)
+                raise errors.WorkFailed(
+                    f"the heart of worker {self._me.name} failed, so it ends: {reason}; its trials were handed over",
+                    1,
+                )
+            return ended
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker
 
@@ -110,17 +118,21 @@ class Worker:
         with contextlib.ExitStack() as life:
             life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
-            if self._go_through(trial, lambda: self._prepare(trial, place)):
+            if self._go_through(trial, lambda: self._prepare(trial, place), is_objective=False):
                 rest = life.pop_all()
 
                 def train() -> None:
                     with rest:
-                        self._go_through(trial, lambda: self._train(trial, place))
+                        self._go_through(trial, lambda: self._train(trial, place), is_objective=True)
 
                 pool.start(train)
 
-    def _go_through(self, trial: ownership.OwnedTrial, step: Callable[[], None]) -> bool:
-        """Whether the step came to its end; else the trial was handed over, failed, or is lost."""
+    def _go_through(self, trial: ownership.OwnedTrial, step: Callable[[], None], is_objective: bool) -> bool:
+        """Whether the step came to its end; else the trial was handed over, failed, or is lost.
+
+        Args:
+            is_objective: what it raises is the objective's doing, but for a lack of memory.
+        """
         try:
             try:
                 step()
@@ -128,12 +140,17 @@ class Worker:
             except errors.HandOver:
                 trial.hand_over()
                 log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
-            except (errors.DuplicateConfiguration, errors.EpochTimeout) as error:
+            except errors.DuplicateConfiguration as error:
+                self._refuse(trial, error)
+            except errors.EpochTimeout as error:
                 self._fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-                self._fail(trial, error)
+                if is_objective and not _is_out_of_memory(error):
+                    self._fail(trial, error)
+                else:
+                    self._put_off(trial, error)
         except errors.TrialLost as lost:
             log.info("trial=%d event=lost reason=%r worker=%s", trial.number, str(lost), self._me.name)
         return False
@@ -167,14 +184,34 @@ class Worker:
         self._tell(trial, result.state, result.value, result.attrs)
 
     def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        trace = traceback.format_exc()[-TRACEBACK_CHARACTERS:]
+        """The objective's doing."""
+        reason, trace = _reason(error)
         self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
+
+    def _refuse(self, trial: ownership.OwnedTrial, error: errors.SearchError) -> None:
+        """The doing of whoever queued it."""
+        reason, _ = _reason(error)
+        failures.refuse(self._database, trial.claim, reason, {records.WORKER.name: self._me.name})
+        _log_end(trial.claim, "refused", None, {records.REASON.name: reason})
+
+    def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
+        """Nobody's doing: for another try, here or elsewhere."""
+        reason, trace = _reason(error)
+        log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=True)
+        attrs = {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}
+        if trial.put_off(self._me, reason, attrs):
+            _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
 
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), value, attrs)
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    """What is stored of an error, for everybody to see, and its traceback: an objective may speak of an address."""
+    trace = addresses.scrub(traceback.format_exc())
+    return addresses.scrub(f"{type(error).__name__}: {error}"), trace[-TRACEBACK_CHARACTERS:]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, studies, summaries
+from search.ledger import claims, failures, presence, studies, summaries
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
@@ -44,7 +44,7 @@ class OwnedTrial:
         self.released = False
         self.lost: errors.SearchError | None = None
         self._database, self._study, self._stop = database, study, stop
-        self._epoch_seconds = study.spec.budget.epoch_seconds
+        self._epoch_seconds = claim.epoch_seconds
         self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
@@ -147,6 +147,12 @@ class OwnedTrial:
     def hand_over(self) -> None:
         """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
         claims.hand_over(self._database, self.claim, self.seconds, self.unsaved, *self._take_unwritten())
+
+    def put_off(self, worker: presence.Identity, error: str, attrs: dict[str, Any]) -> bool:
+        """Notes a failure that is not the objective's; whether the trial has failed for good. See `failures.fault`."""
+        steps, further = self._take_unwritten()
+        progress = claims.Progress(self.seconds, steps, further, self.unsaved)
+        return failures.fault(self._database, self.claim, worker, error, attrs, progress)
 
     def _take_unwritten(self) -> tuple[dict[int, float], dict[str, Any]]:
         with self._writing:

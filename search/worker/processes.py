@@ -1,5 +1,6 @@
 """Worker processes on this machine: started, restarted when killed, asked to stop."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -8,14 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from search import errors
+from search.worker import farewells
 
 log = logging.getLogger("search")
 
 RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
+# done, or what another start does not mend
+UNSAID_CODES = (errors.InputError.exit_code, errors.Interrupted.exit_code)  # also of an end before the work begins
+FINAL_CODES = (0, *(kind.exit_code for kind in (errors.InputError, errors.TookItselfOut, errors.Interrupted)))
 LOG_LINES = 15
 FIRST_BYTES = 20_000
 
@@ -23,44 +29,76 @@ FIRST_BYTES = 20_000
 @dataclasses.dataclass
 class _Process:
     process: subprocess.Popen[bytes]
+    ear: farewells.Ear
     started: float
     quick_deaths: int = 0
     restart_at: float | None = None
+    _said: bool | None = None
+
+    def end(self, seconds: float = 0.0) -> int | None:
+        """Its exit code, None while it runs; what a killed one leaves of its session is killed then."""
+        if self._said is None:
+            try:
+                code = self.process.wait(max(0.0, seconds))
+            except subprocess.TimeoutExpired:
+                return None
+            self._said = self.ear.has_heard()
+            if code < 0 or not self._said:
+                self.kill_session()
+        return self.process.returncode
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether it has ended, by a signal or by code that ended the process under it."""
+        code = self.end()
+        return code is not None and (code < 0 or (not self._said and code not in UNSAID_CODES))
+
+    def kill_session(self) -> None:
+        """Kills it with all that it started."""
+        with contextlib.suppress(OSError):  # nothing is left of it
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Processes:
     """Processes of `search work`, each in a session of its own, so that Ctrl-C reaches the parent alone.
 
-    A worker that a signal killed is started again; one that ended by itself, with or without an error, is not.
+    A worker that was killed is started again, and one whose process ended under it, as by `os._exit` in an objective;
+    one that ended by itself, with or without an error, is not. What is left of a killed one's session, children of an
+    objective say, is killed too.
 
     Args:
         arguments: what follows `search work`.
         environment: added to this process's own; the storage's address goes here, since `ps` shows arguments.
         log_file: where their log goes; None leaves it on this process's stderr.
+        after_errors: start also those again that ended by an error, but for one that another start cannot mend.
+        quick_seconds: a worker that ends so soon after its start `QUICK_LIMIT` times in a row is given up.
     """
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log_file: pathlib.Path | None) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        log_file: pathlib.Path | None,
+        *,
+        after_errors: bool = False,
+        quick_seconds: float = QUICK_SECONDS,
+    ) -> None:
         self._command = [sys.executable, "-m", "search", "work", *arguments, "--parent", str(os.getpid())]
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file and log_file.exists() else 0
         self._slots: list[_Process] = []
-        self._restarts = True
+        self._restarts, self._after_errors, self._quick_seconds = True, after_errors, quick_seconds
 
     def start(self, count: int) -> None:
         """Starts so many."""
         for _ in range(count):
-            self._slots.append(_Process(self._start(), time.monotonic()))
+            self._slots.append(_Process(*self._start(), time.monotonic()))
 
     @property
     def alive(self) -> int:
         """How many run, or are about to be started again."""
-        return sum(
-            slot.process.poll() is None
-            or slot.restart_at is not None
-            or (slot.process.returncode < 0 and self._restarts)
-            for slot in self._slots
-        )
+        return sum(slot.end() is None or slot.restart_at is not None or self._returns(slot) for slot in self._slots)
 
     @property
     def exit_code(self) -> int:
@@ -68,28 +106,44 @@ class Processes:
         return max((slot.process.returncode or 0 for slot in self._slots), default=0)
 
     def look(self) -> None:
-        """Starts killed workers again, after a moment.
+        """Starts workers again, after a moment.
 
         Raises:
-            errors.SearchError: one is killed again and again within seconds.
+            errors.WorkFailed: one ends again and again within seconds.
         """
         now = time.monotonic()
-        for slot in self._slots:
-            code = slot.process.poll()
-            if code is None or code >= 0:
+        for number, slot in enumerate(self._slots):
+            code = slot.end()
+            if code is None or not self._returns(slot):
                 continue
             if slot.restart_at is None:
-                quick = now - slot.started < QUICK_SECONDS
-                slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
-                if slot.quick_deaths >= QUICK_LIMIT:
-                    raise errors.SearchError(
-                        f"a worker was killed {QUICK_LIMIT} times within {QUICK_SECONDS:.0f} s of its start "
-                        f"({signal.Signals(-code).name}); is there enough memory? fewer --workers may help"
-                    )
-                slot.restart_at = now + RESTART_SECONDS
-                log.warning("event=worker-killed pid=%d signal=%s", slot.process.pid, signal.Signals(-code).name)
+                self._count(slot, now, code)
             elif now >= slot.restart_at:
-                slot.process, slot.started, slot.restart_at = self._start(), now, None
+                process, ear = self._start()
+                self._slots[number] = _Process(process, ear, now, slot.quick_deaths)
+
+    def _returns(self, slot: _Process) -> bool:
+        code = slot.end()
+        return self._restarts and (slot.is_killed or (self._after_errors and code not in FINAL_CODES))
+
+    def _count(self, slot: _Process, now: float, code: int) -> None:
+        """Another end of a worker: it is to be started again, or given up."""
+        quick = now - slot.started < self._quick_seconds
+        slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
+        name = signal.Signals(-code).name if code < 0 else ""
+        if slot.quick_deaths >= QUICK_LIMIT:
+            how, advice = f"ended with exit code {code}", "its log says why"
+            if name:
+                how, advice = f"was killed ({name})", "is there enough memory? fewer --workers or --slots may help"
+            elif slot.is_killed:
+                how, advice = f"was ended by the code it ran (exit code {code})", "does an objective call os._exit?"
+            often = f"{QUICK_LIMIT} times in a row within {self._quick_seconds:.0f} s of its start"
+            raise errors.WorkFailed(f"a worker {how} {often}; {advice}", 128 - code if code < 0 else code or 1)
+        slot.restart_at = now + RESTART_SECONDS
+        if name:
+            log.warning("event=worker-killed pid=%d signal=%s", slot.process.pid, name)
+        else:
+            log.warning("event=worker-failed pid=%d code=%d", slot.process.pid, code)
 
     def stop(self) -> None:
         """Asks all to hand their trials over and to end."""
@@ -104,9 +158,7 @@ class Processes:
         deadline = time.monotonic() + seconds
         for slot in self._slots:
             slot.restart_at = None
-            try:
-                slot.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if slot.end(deadline - time.monotonic()) is None:
                 return
 
     @property
@@ -129,13 +181,21 @@ class Processes:
         self._restarts = False
         for slot in self._slots:
             slot.restart_at = None
-            if slot.process.poll() is None:
+            if slot.end() is not None:
+                continue
+            if number == signal.SIGKILL:
+                slot.kill_session()
+            else:
                 slot.process.send_signal(number)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._log_file is None:
-            return subprocess.Popen(self._command, env=self._environment, start_new_session=True)
-        with self._log_file.open("ab") as stream:
-            return subprocess.Popen(
-                self._command, env=self._environment, start_new_session=True, stdout=stream, stderr=stream
-            )
+    def _start(self) -> tuple[subprocess.Popen[bytes], farewells.Ear]:
+        ear = farewells.Ear.open()
+        how: dict[str, Any] = {"env": {**self._environment, **ear.environment}, "pass_fds": (ear.mouth,)}
+        try:
+            if self._log_file is None:
+                return subprocess.Popen(self._command, start_new_session=True, **how), ear
+            with self._log_file.open("ab") as stream:
+                more = {**how, "stdout": stream, "stderr": stream}
+                return subprocess.Popen(self._command, start_new_session=True, **more), ear
+        finally:
+            ear.started()

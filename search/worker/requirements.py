@@ -1,5 +1,6 @@
 """Whether what workers need is to be had here: data, engine, device, slots, an objective of the user's own."""
 
+import shlex
 from collections.abc import Callable
 
 from search import errors
@@ -23,17 +24,31 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
 
         functions.load(spec.objective or "")
         return
-    if spec.training.dataset == "fashion-mnist":
-        from models import sources
-
-        with progress.spinner("looking for FashionMNIST ..."):
-            for name, path in sources.find(settings.data_dir).items():
-                sources.load(path, name)
+    find_data(spec, settings)
     engine = settings.engine or spec.training.engine
     if settings.device != "cpu" or engine != "auto":
         from models import engines  # imports torch
 
         engines.load(engine, settings.device)
+
+
+def find_data(spec: specs.StudySpec, settings: Settings) -> str:
+    """Looks for what a study trains on, and fetches it where that is FashionMNIST; returns where it is, in words.
+
+    Raises:
+        models.errors.DataError: it is not to be had.
+    """
+    if spec.training is None:
+        return f"its objective {spec.objective} brings its own data"
+    if spec.training.dataset != "fashion-mnist":
+        return f"the {spec.training.dataset} set is made when it is needed"
+    from models import sources
+
+    with progress.spinner("looking for FashionMNIST ..."):
+        files = sources.find(settings.data_dir)
+        for name, path in files.items():
+            sources.load(path, name)
+    return f"FashionMNIST is in {next(iter(files.values())).parent}"
 
 
 def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
@@ -50,6 +65,20 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         )
     if slots > 1 and device != "cpu":
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
+
+
+def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
+    """Whether a study of the database may have its own objective imported here: whoever can write there names it.
+
+    Raises:
+        errors.InputError: it may not.
+    """
+    if spec.objective is not None and not settings.allows(spec.objective):
+        raise errors.InputError(
+            f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
+            f"got {spec.objective!r} where {settings.allow_objectives!r} may run; if you know that function: "
+            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(spec.objective)}"
+        )
 
 
 def objective(

@@ -1,6 +1,7 @@
 """How workers train: each setting once, for the command line, the environment, Python and the workers' own command."""
 
 import dataclasses
+import fnmatch
 import os
 import pathlib
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Settings(pydantic.BaseModel):
         engine: None for the study file's.
         grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
         slots: trials at once in each process.
+        allow_objectives: which functions named by a study in the database may be imported and called here.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +98,17 @@ class Settings(pydantic.BaseModel):
             "TRIALS",
         ),
     ] = 1
+    allow_objectives: Annotated[
+        str,
+        pydantic.Field(min_length=1),
+        Option(
+            "--allow-objectives",
+            "SEARCH_ALLOW_OBJECTIVES",
+            "Objectives of studies in the database that may run here: all, none, or modules and module:function, "
+            "separated by commas.",
+            "NAMES",
+        ),
+    ] = "all"
 
     @classmethod
     def from_environment(cls, **given: Any) -> "Settings":
@@ -123,6 +136,14 @@ class Settings(pydantic.BaseModel):
         """How many processes there will be."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.workers or max(1, cores // self.slots)
+
+    def allows(self, objective: str) -> bool:
+        """Whether the function `module:function` of a study in the database may run here; `*` stands for anything."""
+        names = [word.strip() for word in self.allow_objectives.split(",")]
+        if names in (["all"], ["none"]):
+            return names == ["all"]
+        module = objective.partition(":")[0]
+        return any(fnmatch.fnmatchcase(objective if ":" in name else module, name) for name in names)
 
     def arguments(self, name: str) -> list[str]:
         """What follows `search work` for a study of that name."""

@@ -47,7 +47,7 @@ def supervise(database: databases.Database, study: studies.Study, settings: Sett
         return 130 if interrupted.is_set() else 0
     if workers.exit_code and log_file:
         progress.err.print(workers.last_words(), highlight=False, markup=False)
-    if summary.order.state is orders.StudyState.STOPPED:
+    if summary.order.state is orders.StudyState.STOPPED and summary.order.reason is None:
         progress.err.print(f"study {study.name!r} was stopped; `search run {study.name}` goes on", highlight=False)
     # a worker may have failed, and the others have done its share
     return 0 if summary.done >= summary.budget else workers.exit_code

@@ -166,5 +166,15 @@ def free_bytes() -> int:
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no such limit: "max" is no number
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        free = min(free, limit - used)
+        free = min(free, limit - used + _reclaimable())
     return free
+
+
+def _reclaimable() -> int:
+    """Bytes of files read long ago, which the kernel drops before the limit is felt; they count as used until then."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (CGROUP / "memory.stat").read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name == "inactive_file":
+                return int(value)
+    return 0

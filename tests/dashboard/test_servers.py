@@ -19,11 +19,13 @@ from doors import HASH, PASSWORD, ask, ask_bytes
 from matplotlib import image
 from optuna.trial import TrialState
 from playwright import sync_api
+from processes import until
 from trials import Make
+from waitress import wasyncore
 
-from search.dashboard import curves, metrics, servers
+from search.dashboard import curves, listeners, metrics, passwords, servers
 from search.ledger import allocations, claims, configurations, presence, queues, studies
-from search.storage import databases
+from search.storage import addresses, databases
 from search.study import notes, specs
 
 ME = presence.Identity.this()
@@ -266,6 +268,110 @@ def test_the_command(
         server.send_signal(number)
         assert server.wait(20) == (130 if number == signal.SIGINT else 0)
         assert "Traceback" not in (server.stdout.read() if server.stdout else "")
+
+
+def requested(port: int, method: str, path: str, password: str = "", source: str = "127.0.0.1") -> tuple[int, str, str]:
+    """Status, Retry-After and text of an answer to somebody at a loopback address."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
+    headers = {"Authorization": basic(password)} if password else {}
+    connection.request(method, path, "{}" if method != "GET" else None, headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.getheader("Retry-After", ""), answer.read().decode()
+    connection.close()
+    return found
+
+
+@pytest.mark.slow
+def test_a_crowd_does_not_stall_it(
+    processes: Processes, opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
+) -> None:
+    """With 100 wrong passwords at once and 200 idle connections it is healthy, and who has the password is let in."""
+    study = make_study()
+    (tmp_path / "hash").write_text(HASH + "\n")
+    _, port = started(processes, "--password-hash-file", "hash")
+    note = f"/api/studies/{study.study_id}/note"
+    assert requested(port, "PUT", note, PASSWORD)[0] not in (401, 429)
+    idle = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(200)]
+    answers: list[tuple[int, str, str]] = []
+    start = threading.Barrier(101)
+
+    def guess() -> None:
+        start.wait()
+        answers.append(requested(port, "POST", "/api/studies", "wrong"))
+
+    threads = [threading.Thread(target=guess) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    asked.request("GET", "/healthz")
+    assert asked.getresponse().read() == b"ok\n"
+    for thread in threads:
+        thread.join(60)
+    counts = {status: sum(answer[0] == status for answer in answers) for status in (401, 429)}
+    assert sum(counts.values()) == 100
+    assert 1 <= counts[401] <= passwords.TRIES
+    assert all(1 <= int(after) <= passwords.WINDOW_SECONDS for status, after, _ in answers if status == 429)
+    for _ in range(passwords.TRIES):
+        time.sleep(0 if requested(port, "POST", "/api/studies", "wrong")[0] == 429 else 0.1)
+    status, after, text = requested(port, "POST", "/api/studies", PASSWORD + " ")
+    assert (status, text) == (429, f"too many wrong passwords; try again in {after} s\n")
+    assert requested(port, "PUT", note, PASSWORD)[0] not in (401, 429)  # at work before the guesses
+    assert requested(port, "PUT", note, PASSWORD, source="127.0.0.2")[0] not in (401, 429)
+    for client in idle:
+        client.close()
+
+
+@pytest.mark.slow
+def test_health_does_not_wait_for_pages(postgres: Server) -> None:
+    """More pages than there are threads wait for a table that is locked; /healthz has thread and connection."""
+    url = postgres.new_database(postgres.prepared)
+    database, other = databases.Database(url, patience_seconds=30), databases.Database(url)
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    server = listeners.listen(servers.Door(database), "127.0.0.1", 0)
+    serving = threading.Thread(target=server.run, daemon=True)
+    serving.start()
+    port, answers = int(server.effective_port), list[int]()
+    path = f"/api/studies/{study.study_id}?after=0"
+    pages = [threading.Thread(target=lambda: answers.append(requested(port, "GET", path)[0])) for _ in range(12)]
+    with other.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("LOCK TABLE studies, trials IN ACCESS EXCLUSIVE MODE")
+        for page in pages:
+            page.start()
+        until(lambda: len(server.task_dispatcher.queue) == len(pages) - listeners.THREADS, 30)
+        assert requested(port, "GET", "/healthz") == (200, "", "ok\n")
+        assert answers == []
+    for page in pages:
+        page.join(60)
+    assert answers == [200] * len(pages)
+    server.task_dispatcher.shutdown()
+    wasyncore.close_all(server._map)
+    serving.join(10)
+    other.close()
+    database.close()
+
+
+def test_a_page_from_elsewhere_cannot_use_up_its_reader_s_tries(opened: databases.Database) -> None:
+    """A browser sends what another site's page asks for: such guesses are refused before they count."""
+    door = servers.Door(opened, password_hash=HASH)
+    for origin in ("http://evil.example", "null", "http://["):
+        for _ in range(passwords.TRIES):
+            wrong = {"HTTP_AUTHORIZATION": basic("wrong"), "HTTP_ORIGIN": origin}
+            assert ask(door, "/api/studies", "POST", b"{}", **wrong)[0] == 403
+    assert ask(door, "/api/studies", "POST", b"{}", HTTP_AUTHORIZATION=basic("wrong"))[0] == 401
+
+
+def test_a_traceback_of_the_dashboard_holds_no_secret(
+    opened: databases.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes to its log of errors is scrubbed of the parts of addresses."""
+    monkeypatch.setattr(addresses, "_secrets", set())
+    path, log = "/artifacts/1/7/00000000-0000-0000-0000-000000000001", io.StringIO()
+    assert ask_bytes(servers.Door(opened), path, **{"wsgi.errors": log})[0] == 500  # type: ignore[arg-type]
+    assert "KeyError: 'Record does not exist.'" in log.getvalue()
+    addresses.check_url("postgresql://me:Record@127.0.0.1/db")
+    ask_bytes(servers.Door(opened), path, **{"wsgi.errors": log})  # type: ignore[arg-type]
+    assert "KeyError: '*** does not exist.'" in log.getvalue()
 
 
 @pytest.mark.slow

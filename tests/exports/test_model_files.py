@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from click.testing import CliRunner
 from conftest import Processes, quick_text
+from markup import EVIL, read, rendered
 from PIL import Image
 from torch import nn
 from trials import trained
@@ -22,10 +23,10 @@ from models import errors as model_errors
 from models.data import synthetic
 from search import errors
 from search.cli import commands
-from search.exports import model_files, predictions
+from search.exports import cards, model_files, predictions
 from search.ledger import queues, studies
 from search.storage import databases
-from search.training import networks
+from search.training import networks, replays
 
 Make = Callable[..., studies.Study]
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 2, "width": 16}
@@ -35,6 +36,20 @@ PROTOTYPES = datasets.CLASS_NAMES["synthetic"]
 def small(activation: str = "ReLU", depth: int = 2) -> classifier.Classifier:
     recipe = recipes.Recipe(0.1, 8, depth, 16, activation, epochs=2, seed=3)
     return classifier.build(recipe, network.initial_weights(recipe), PROTOTYPES, {"dataset": "synthetic"})
+
+
+def test_a_card_holds_no_markup_of_others() -> None:
+    """The name of the file, of the study, how the trial was chosen, what the training depends on: read as they are."""
+    for words in EVIL:
+        again = replays.Replay(7, {1: 0.5}, {1: 0.25}, (words,))
+        matrix = torch.eye(10, dtype=torch.int64)
+        facts = cards.Facts(words, 7, words, f"Chosen: {words}", [], matrix, 0.5, again, {"torch": words})
+        tags, text = rendered(cards.markdown(small(), facts, f"{words}.safetensors", f"{words}.png"))
+        ours = {"h1", "h2", "p", "strong", "code", "pre", "img", "table", "thead", "tbody", "tr", "th", "td"}
+        assert {tag for tag, _ in tags} <= ours, words
+        assert [tag for tag, _ in tags].count("table") == 3, words
+        assert [tag for tag, _ in tags].count("img") == 1, words
+        assert read(text).count(read(words)) >= 5, words
 
 
 @pytest.fixture

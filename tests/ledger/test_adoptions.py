@@ -43,8 +43,8 @@ def test_an_orphan_is_adopted_once(opened: databases.Database, make_study: Make)
     assert take(opened, study, watch=second.watch) is allocations.NoTrial.WAIT
 
 
-def test_three_dead_owners_in_a_row_fail_the_trial(opened: databases.Database, make_study: Make) -> None:
-    """What kills its worker three times without an epoch is FAIL with its reason; the next trial is new."""
+def test_three_silent_owners_in_a_row_fail_the_trial(opened: databases.Database, make_study: Make) -> None:
+    """What silences its worker three times without an epoch is FAIL with its reason, which does not speak of death."""
     study = make_study(trials=1)
     take(opened, study, GONE)
     for _ in range(2):
@@ -52,7 +52,9 @@ def test_three_dead_owners_in_a_row_fail_the_trial(opened: databases.Database, m
     following = take(opened, study, GONE, Clock(opened, study).watch)
     assert (following.number, following.how) == (1, "created")
     assert state(opened, study, 0).state == TrialState.FAIL
-    assert "died 3 times in a row" in state(opened, study, 0).user_attrs["search:reason"]
+    assert state(opened, study, 0).user_attrs["search:reason"] == (
+        "its worker fell silent 3 times in a row without getting further"
+    )
 
 
 def test_owners_that_advanced_do_not_count_as_dead_in_a_row(opened: databases.Database, make_study: Make) -> None:

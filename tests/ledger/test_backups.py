@@ -1,7 +1,12 @@
 """A study as one file, and back, with nothing lost."""
 
+import itertools
 import pathlib
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +21,6 @@ from trials import claim as take
 
 from search import errors
 from search.ledger import (
-    adoptions,
     allocations,
     backups,
     claims,
@@ -107,9 +111,7 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     database = databases.Database(f"sqlite:///{tmp_path}/new.db")
     study = backups.read(database, file)
     orders.set_state(database, study, orders.StudyState.ACTIVE)
-    watch = presence.Watch(0.0)
-    adoptions.observe(database, study, watch)
-    adopted = allocations.take(database, study, GONE, watch)
+    adopted = allocations.take(database, study, GONE, presence.Watch())  # at once: it has no owner here
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how) == (3, "adopted")
     assert adopted.saved is not None
@@ -137,9 +139,7 @@ def test_a_backup_of_an_older_version_is_restored(opened: databases.Database, tm
     ]
     assert (found.order.trials, found.order.max_failures, found.order.epoch_seconds) == (10, 4, 600)
     assert found.trials[3].user_attrs["search:repeat"] == 1
-    watch = presence.Watch(0.0)
-    adoptions.observe(opened, study, watch)
-    adopted = allocations.take(opened, study, GONE, watch)
+    adopted = allocations.take(opened, study, GONE, presence.Watch())
     assert isinstance(adopted, claims.Claim)
     assert (adopted.number, adopted.how, adopted.saved and adopted.saved.epoch) == (5, "adopted", 2)
     content = content[: len(content) // 2]
@@ -220,3 +220,130 @@ def test_the_commands(
     assert code == 2
     assert said.count("\n") == 1
     assert "is no backup of a study" in said
+
+
+def killed(folder: pathlib.Path, mode: str) -> pathlib.Path:
+    """A backup whose study went on in another process, which was killed: the last trials are in SQLite's log only.
+
+    With a rollback journal (`DELETE`) it was killed in the midst of a transaction, which must be taken back.
+    """
+    file = folder / "live.db"
+    work = f"""
+import os, sqlite3
+connection = sqlite3.connect({str(file)!r}, isolation_level=None)
+connection.execute("PRAGMA journal_mode = {mode}")
+connection.execute("PRAGMA cache_size = 5")
+connection.execute("BEGIN")
+connection.execute("UPDATE search_orders SET trials = 77")
+for number in range(2000):
+    connection.execute("INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, ?, 1)", (number,))
+if {mode!r} == "WAL":
+    connection.execute("COMMIT")
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", work], check=True)
+    return file
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_log_beside_the_file_counts(
+    opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path, mode: str
+) -> None:
+    """What a killed process has committed is restored, what it has not is not, and nothing in the folder changes."""
+    before = everything(opened, full)
+    folder = tmp_path / "there"
+    backups.write(opened, full, folder / "live.db")
+    written = (folder / "live.db").read_bytes()
+    file = killed(folder, mode)
+    log = folder / ("live.db-wal" if mode == "WAL" else "live.db-journal")
+    assert log.stat().st_size > 10_000
+    assert mode == "WAL" or file.read_bytes()[: len(written)] != written  # half of the transaction is in the file
+    (folder / "live.db-shm").write_bytes(b"of another moment" * 3000)
+    content = {each.name: each.read_bytes() for each in folder.iterdir()}
+    database = databases.Database(f"sqlite:///{tmp_path}/new.db")
+    study = backups.read(database, file)
+    after = everything(database, study)
+    if mode == "WAL":
+        assert after["order"].trials == 77
+        assert len(database.optuna.get_all_trials(study.study_id)[0].user_attrs) > 2000
+    else:
+        assert after == before
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == content
+    database.close()
+
+
+def test_a_log_that_cannot_be_read_is_no_silence(
+    opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path
+) -> None:
+    """A folder in its place, bytes that are no log, the storage itself: one line, and nothing is restored."""
+    folder = tmp_path / "there"
+    backups.write(opened, full, folder / "live.db")
+    file, log = folder / "live.db", folder / "live.db-wal"
+    database = databases.Database(f"sqlite:///{tmp_path}/new.db")
+    log.mkdir()
+    with pytest.raises(errors.InputError, match="live.db-wal cannot be read: Is a directory"):
+        backups.read(database, file)
+    log.rmdir()
+    log.write_bytes(b"no log of SQLite's" * 1000)
+    with pytest.raises(errors.InputError, match="live.db-wal is damaged, or of another file: move it away"):
+        backups.read(database, file)
+    file.write_bytes(b"no database" * 1000)
+    with pytest.raises(errors.InputError, match="live.db cannot be read with the log beside it"):
+        backups.read(database, file)
+    assert studies.names(database) == []
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE more (a)")
+        assert (tmp_path / "new.db-wal").exists()
+        with pytest.raises(errors.InputError, match="new.db is the storage itself"):
+            backups.read(database, tmp_path / "new.db")
+    database.close()
+
+
+def test_a_file_in_use_is_copied_between_two_writes(
+    opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path
+) -> None:
+    """While another process writes, what is restored is one moment of it, or nothing with one line."""
+    folder = tmp_path / "there"
+    backups.write(opened, full, folder / "live.db")
+    file = folder / "live.db"
+    stop = threading.Event()
+
+    def work() -> None:
+        connection = sqlite3.connect(file, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        for number in itertools.count(100):
+            connection.executescript(f"BEGIN; UPDATE search_orders SET trials = {number}; COMMIT;")
+            if stop.wait(0.02 if number % 2 else 0.0):
+                break
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not (folder / "live.db-wal").exists():
+        time.sleep(0.01)
+    for number in range(5):
+        database = databases.Database(f"sqlite:///{tmp_path}/new{number}.db")
+        try:
+            study = backups.read(database, file)
+        except errors.InputError as error:
+            assert "is being written to: `search backup` makes a file of a study in use" in str(error)  # noqa: PT017
+            assert studies.names(database) == []
+        else:
+            orders = sqlalchemy.select(schema.orders.c.trials).where(schema.orders.c.study_id == study.study_id)
+            found = set(database.read(lambda c, orders=orders: c.execute(orders).scalars().all()))  # type: ignore[misc]
+            assert len(found) == 1
+        database.close()
+    stop.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a%41b", "größe", "{x}", "a?b"])
+def test_odd_names_of_files(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path, name: str) -> None:
+    """A backup may lie at any path, and is read from there and nowhere else."""
+    file = tmp_path / name / f"{name}.db"
+    before = everything(opened, full)
+    backups.write(opened, full, file)
+    database = databases.Database(f"sqlite:///{tmp_path}/new.db")
+    assert everything(database, backups.read(database, file)) == before
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+    database.close()

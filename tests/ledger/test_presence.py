@@ -1,9 +1,15 @@
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 
-from search.ledger import presence
+import pytest
+from conftest import ROOT
+from trials import GONE, Make, take
+
+from search.ledger import adoptions, presence
+from search.storage import databases
 
 ELSEWHERE = presence.Identity("far:1", "another-host", 1, 0.0)
 
@@ -70,3 +76,81 @@ def test_a_dead_process_of_this_host_is_an_orphan_at_once() -> None:
 def test_pids_of_other_hosts_say_nothing() -> None:
     """The same pid elsewhere is another process."""
     assert not presence.Watch(30).look([sighting(worker=dataclasses.replace(ELSEWHERE, pid=2**22 + 1))], 0)
+
+
+def test_the_owner_s_own_grace_decides(opened: databases.Database, make_study: Make) -> None:
+    """It travels with the claim: an observer with a shorter one waits as long as the owner may be silent."""
+    study = make_study(trials=2)
+    take(opened, study, GONE, presence.Watch(60))
+    take(opened, study, GONE, presence.Watch(5))
+    slow, quick = opened.read(lambda c: adoptions.running(c, study.study_id))
+    assert (slow.grace_seconds, quick.grace_seconds) == (60, 5)
+    watch = presence.Watch(6)
+    found = {second: watch.look([slow, quick], second) for second in range(0, 61, 2)}
+    assert found[4] == []
+    assert found[6] == found[58] == [quick]
+    assert found[60] == [slow, quick]
+
+
+def test_a_process_that_lives_here_keeps_its_trials_longer() -> None:
+    """It may hold the interpreter's lock, or be stopped: 20 graces, not one; then it counts as hung."""
+    watch = presence.Watch(30)
+    living = sighting(worker=presence.Identity.this())
+    limit = 30 * presence.LIVING_GRACES
+    assert not any(watch.look([living], now) for now in range(0, limit, 10))
+    assert watch.look([living], limit) == [living]
+
+
+def test_death_is_said_of_what_is_known_to_be_dead() -> None:
+    """An orphan that was only silent is told apart from one whose process is gone."""
+    watch, this = presence.Watch(30), presence.Identity.this()
+    gone = sighting(worker=dataclasses.replace(this, pid_started=this.pid_started + 1))
+    assert [orphan.is_dead for orphan in watch.look([gone], 0)] == [True]
+    silent = [orphan for now in range(0, 31, 5) for orphan in watch.look([sighting()], now)]
+    assert [orphan.is_dead for orphan in silent] == [False]
+
+
+def test_what_another_tool_runs_is_never_an_orphan() -> None:
+    """It has no owner of ours, and never beats."""
+    watch = presence.Watch(30)
+    foreign = presence.Sighting(7, "", 0, 0, presence.Identity("", "", 0, 0.0))
+    assert not any(watch.look([foreign], now) for now in range(0, 600, 10))
+
+
+STEP = """
+import pathlib, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from search.ledger import presence
+before, stat = presence.Identity.this(), pathlib.Path("/proc/stat")
+copy = pathlib.Path(sys.argv[2])
+for seconds in (3600, -3600):
+    text = stat.read_text()
+    old = next(line for line in text.splitlines() if line.startswith("btime"))
+    copy.write_text(text.replace(old, f"btime {int(old.split()[1]) + seconds}"))
+    subprocess.run(["mount", "--bind", str(copy), "/proc/stat"], check=True)
+    import psutil
+    psutil.boot_time()
+    assert not before.is_dead(), seconds
+    assert presence.Identity.this() == before, seconds
+    subprocess.run(["umount", "/proc/stat"], check=True)
+print("the same process")
+"""
+
+
+def test_a_step_of_the_clock_changes_no_process(tmp_path: pathlib.Path) -> None:
+    """An hour either way, as a paused virtual machine takes it: the kernel's boot time moves, no process does."""
+    command = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        sys.executable,
+        "-c",
+        STEP,
+        str(ROOT),
+        str(tmp_path / "stat"),
+    ]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unshare" in found.stderr or "permission" in found.stderr.lower():
+        pytest.skip(f"no mount namespace here: {found.stderr.strip()}")
+    assert found.stdout.strip() == "the same process", found.stderr

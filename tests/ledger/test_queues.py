@@ -65,7 +65,9 @@ def test_optunas_own_tools_may_enqueue(opened: databases.Database, make_study: M
     completed = configurations.configure(opened, study, take(opened, study), history)
     assert (completed["depth"], completed["activation"]) == (3, "GELU")
     assert study.spec.space.is_complete(completed)
-    with pytest.raises(ValueError, match=r"learning_rate must be one of 0.0001, 0.01, 0.1, got 7.0"):
+    with pytest.raises(
+        errors.ImpossibleConfiguration, match=r"learning_rate must be one of 0.0001, 0.01, 0.1, got 7.0"
+    ):
         configurations.configure(opened, study, take(opened, study), history)
     with pytest.raises(errors.DuplicateConfiguration):
         configurations.configure(opened, study, take(opened, study), history)

@@ -1,14 +1,18 @@
 """A study in the database, for us and for Optuna's own tools."""
 
+import dataclasses
+
 import optuna
 import pytest
 import sqlalchemy
+from conftest import quick_text
 from optuna.trial import TrialState
-from trials import Make, take
+from trials import ME, PARAMS, Make, take
 
 from search import errors
-from search.ledger import claims, configurations, orders, studies, summaries
+from search.ledger import claims, configurations, orders, queues, rosters, studies, summaries
 from search.storage import databases, schema
+from search.study import specs
 
 
 def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, url: str) -> None:
@@ -76,3 +80,45 @@ def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Mak
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
             call()
+
+
+def test_what_an_edited_budget_asks_for_is_named_with_its_command(opened: databases.Database, make_study: Make) -> None:
+    """The study keeps what is in force; typing the commands takes the file over, and then there is nothing to say."""
+    study = make_study(trials=5, more="max_failures = 3")
+    edited = specs.parse(quick_text(trials=9, more="max_failures = 7\nepoch_seconds = 60.5\nhours = 2.0"), "x")
+    _, notes = studies.create_or_resume(opened, edited)
+    assert notes == [
+        "budget.trials of the file is 9, the study has 5: `search extend quick --to 9` takes it over",
+        "budget.hours of the file is 2.0, the study has None: a limit can only be raised later",
+        "budget.max_failures of the file is 7, the study has 3: `search extend quick --failures 4` takes it over",
+        "budget.epoch_seconds of the file is 60.5, the study has None: "
+        "`search extend quick --epoch-seconds 60.5` takes it over",
+    ]
+    orders.extend(opened, study, to=9, failures=4, epoch_seconds=60.5)
+    _, notes = studies.create_or_resume(opened, edited)
+    assert len(notes) == 1
+    orders.extend(opened, study, add=1, epoch_seconds=0)
+    assert opened.read(lambda c: orders.read(c, study)).epoch_seconds is None
+    assert studies.create_or_resume(opened, specs.parse(quick_text(trials=5, more="max_failures = 3"), "x"))[1] == []
+
+
+def test_an_id_that_is_given_out_again_is_another_study(opened: databases.Database, make_study: Make) -> None:
+    """SQLite does that: a worker of the deleted one claims, extends, queues, signs and reads nothing of the new."""
+    old = make_study(trials=5)
+    opened.optuna.delete_study(old.study_id)
+    new = make_study(trials=3)
+    if new.study_id != old.study_id:  # Postgres does not
+        new = dataclasses.replace(new)
+        old = dataclasses.replace(old, study_id=new.study_id)
+    for use in (
+        lambda: take(opened, old),
+        lambda: orders.extend(opened, old, add=1),
+        lambda: orders.set_state(opened, old, orders.StudyState.PAUSED),
+        lambda: queues.enqueue(opened, old, PARAMS),
+        lambda: summaries.summary(opened, old),
+        lambda: rosters.Entry(old, ME, "cpu", 30.0).show(opened),
+    ):
+        with pytest.raises(errors.StudyNotFound, match="deleted"):
+            use()
+    summary = summaries.summary(opened, new)
+    assert (summary.budget, summary.trials) == (3, ())

@@ -1,5 +1,6 @@
 """The report of studies: its content, its page in a real browser, and the confirmation of a search."""
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -10,12 +11,14 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Processes
+from markup import EVIL, RENDERER, read, rendered
 from optuna.trial import TrialState
 from playwright import sync_api
+from trials import take
 
 from search import errors
-from search.ledger import queues, studies, summaries
-from search.reports import evidence, figures, pages
+from search.ledger import claims, configurations, queues, studies, summaries
+from search.reports import contents, evidence, figures, pages
 from search.storage import databases
 from search.study import specs
 from search.training import records
@@ -73,7 +76,7 @@ def test_a_report_holds_what_the_trials_show(written: pathlib.Path) -> None:
     assert len(pictures) == len(set(pictures)) == html.count("<figure ") == 9
     for picture in pictures:
         assert (written / picture).read_bytes().startswith(b"\x89PNG")
-    assert "Four <studies> & more" in markdown
+    assert "Four \\<studies> & more" in markdown
     assert "Four &lt;studies&gt; &amp; more" in html
     assert not re.search(r"""(src|href)=["'](?!#)|url\((?!#)|@import""", html.replace("xlink:href", "href"))
     # what the depth study says is computed over its two seeds
@@ -239,6 +242,41 @@ def test_what_is_half_there_is_reported_as_far_as_it_is(processes: Processes) ->
     assert (code, "did you mean depth?" in output) == (2, True)
 
 
+def _page(words: str, picture: figures.Picture) -> pages.Page:
+    drawing = pages.Drawing(dataclasses.replace(picture, text=words), words)
+    table = pages.Table([words, "b"], [[words, "1"], ["2", words]], words)
+    chapter = pages.Chapter(words, [pages.Text(words), pages.Bullets([words, words]), table, drawing])
+    return pages.Page(words, words, [(words, words)], [chapter])
+
+
+def looks(markdown: str) -> list[str]:
+    """The tags that it is rendered with, but for code and stress: what stands between backticks is code."""
+    return [tag for tag, _ in rendered(markdown)[0] if tag not in ("code", "strong")]
+
+
+def test_what_a_study_says_is_no_markup(opened: databases.Database, tmp_path: pathlib.Path) -> None:
+    """Metric, parameters, choices, why a trial was pruned: the Markdown report has our tags only, and every cell."""
+    choices = json.dumps([words for words in EVIL if "\x0b" not in words])
+    head = f'objective = "mine:evil"\n[study]\nname = "own"\nmetric = {json.dumps(EVIL[0] + EVIL[2])}\n'
+    space = f"[space]\nkind = {choices}\n_x_ = {{ low = 0, high = 1 }}\n[budget]\ntrials = 20\n"
+    study = studies.create(opened, specs.parse(head + space, "own.toml"))
+    for number, words in enumerate([*EVIL[:8], *EVIL[:8]]):
+        claim = take(opened, study)
+        configurations.configure(opened, study, claim, opened.history(study.study_id))
+        state = TrialState.COMPLETE if number % 3 else TrialState.PRUNED
+        claims.tell(opened, claim, state, number / 20, {records.REASON.name: words}, 1.0, {1: 0.1, 2: number / 20})
+    found = contents.write(opened, [study], tmp_path / "out")
+    tags, text = rendered(found.markdown.read_text())
+    ours = {"h1", "h2", "p", "ul", "li", "strong", "code", "img", "table", "thead", "tbody", "tr", "th", "td"}
+    assert {tag for tag, _ in tags} <= ours
+    assert all(str(attributes["src"]).startswith("figures/own-") for tag, attributes in tags if tag == "img")
+    for number, words in enumerate([*EVIL[:8], *EVIL[:8]]):
+        assert number % 3 or read(words.partition(":")[0]) in read(text)
+    for table in RENDERER.render(found.markdown.read_text()).split("<table>")[1:]:
+        rows = table.partition("</table>")[0].split("<tr>")[1:]
+        assert len({row.count("<td") + row.count("<th") for row in rows}) == 1
+
+
 def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
     """Reasons and names come from anywhere: the page shows them and runs nothing."""
     evil = "<script>alert(1)</script> | `<b>`"
@@ -254,6 +292,10 @@ def test_text_of_users_is_no_markup(tmp_path: pathlib.Path) -> None:
     assert "<script" not in html
     assert "<b>" not in html
     assert "\\|" in pages.markdown(whole)
+    for words in EVIL:
+        text = pages.markdown(_page(words, picture))
+        assert looks(text) == looks(pages.markdown(_page("words", picture))), words
+        assert read(rendered(text)[1]).count(read(words)) >= 8, words
     with pytest.raises(errors.InputError, match="must be a folder"):
         pages.write(whole, pathlib.Path("/proc/report"))
 

@@ -7,10 +7,11 @@ import time
 import pytest
 import sqlalchemy
 from conftest import Server, quick_text
+from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import studies
-from search.storage import connections, databases, schema, statements
+from search.ledger import allocations, claims, presence, studies
+from search.storage import connections, databases, schema, statements, waits
 from search.study import specs
 
 
@@ -21,7 +22,9 @@ def count_studies(database: databases.Database) -> int:
     )
 
 
-@pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "nonsense", "sqlite://", "sqlite:///:memory:", ""])
+@pytest.mark.parametrize(
+    "url", ["mysql://a:secret@b/c", "nonsense", "sqlite://", "sqlite:///:memory:", "", "sqlite://runs/search.db"]
+)
 def test_other_addresses_are_refused(url: str) -> None:
     """Only a SQLite file or a Postgres will do, and no password is shown."""
     with pytest.raises(errors.InputError) as raised:
@@ -111,18 +114,70 @@ def test_patience_ends_with_a_clear_error(tmp_path: pathlib.Path) -> None:
     assert count_studies(database) == 0
 
 
-def test_a_wait_ends_when_asked_to_stop(tmp_path: pathlib.Path) -> None:
-    """A worker that waits for the database answers a signal at once."""
+def test_a_wait_ends_soon_when_asked_to_stop(tmp_path: pathlib.Path) -> None:
+    """A call goes on for some seconds, since it may hand a trial over; where that was in vain, the next tries once."""
     stop = threading.Event()
     database = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=60, stop=stop)
     other = sqlite3.connect(tmp_path / "search.db")
     other.execute("BEGIN EXCLUSIVE")
     threading.Timer(1, stop.set).start()
+    spent, began = [], time.process_time()
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(errors.Interrupted):
+            database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
+        spent.append(time.monotonic() - started)
+    assert waits.PARTING_SECONDS <= spent[0] < waits.PARTING_SECONDS + 5
+    assert spent[1] < 4
+    assert time.process_time() - began < 2  # it sleeps between its tries
+    other.rollback()
+
+
+def test_no_patience_no_parting(tmp_path: pathlib.Path) -> None:
+    """Whoever waits for a second only waits no longer since it was asked to stop."""
+    stop = threading.Event()
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=1, stop=stop)
+    other = sqlite3.connect(tmp_path / "search.db")
+    other.execute("BEGIN EXCLUSIVE")
+    stop.set()
     started = time.monotonic()
     with pytest.raises(errors.Interrupted):
         database.write(lambda c: c.execute(schema.studies.insert().values(study_name="a")))
     assert time.monotonic() - started < 4
     other.rollback()
+
+
+def test_opening_ends_at_once_when_asked_to_stop() -> None:
+    """There is nothing to hand over yet."""
+    stop = threading.Event()
+    threading.Timer(1, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(errors.Interrupted):
+        databases.Database("postgresql://127.0.0.1:1/x", patience_seconds=60, stop=stop)
+    assert time.monotonic() - started < 4
+
+
+def test_a_busy_file_is_no_interruption(tmp_path: pathlib.Path) -> None:
+    """Who meets other writers all the time still watches the beats of others: contact was never lost."""
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db", patience_seconds=30)
+    other = sqlite3.connect(tmp_path / "search.db", check_same_thread=False)
+    sqlalchemy.event.listen(database.engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout = 10"))
+    tries = []
+
+    def work(connection: sqlalchemy.Connection) -> None:
+        connection.execute(schema.studies.insert().values(study_name=f"{len(tries)}"))
+
+    database.close()
+    sqlalchemy.event.listen(database.engine, "handle_error", lambda context: tries.append(context.original_exception))
+    for _ in range(3):
+        other.execute("BEGIN EXCLUSIVE")
+        release = threading.Timer(0.3, other.rollback)
+        release.start()
+        database.write(work)
+        release.join()
+    assert len(tries) >= 3
+    assert database.interruptions == 0
+    assert count_studies(database) == 3
 
 
 def test_a_restarted_postgres_is_waited_for(postgres: Server) -> None:
@@ -133,6 +188,33 @@ def test_a_restarted_postgres_is_waited_for(postgres: Server) -> None:
     database.write(lambda c: c.execute(schema.studies.insert().values(study_name="b")))
     assert count_studies(database) == 2
     assert database.interruptions > 0
+
+
+@pytest.mark.parametrize("cut", ["connections", "writer"])
+def test_a_trial_is_handed_over_whatever_happens_just_then(postgres: Server, tmp_path: pathlib.Path, cut: str) -> None:
+    """Asked to stop with its connections cut, or while another writes for a while: the trial is given back."""
+    url = postgres.new_database(postgres.prepared) if cut == "connections" else f"sqlite:///{tmp_path}/search.db"
+    stop = threading.Event()
+    database = databases.Database(url, patience_seconds=60, stop=stop)
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    claim = allocations.take(database, study, presence.Identity.this(), presence.Watch())
+    assert isinstance(claim, claims.Claim)
+    if cut == "connections":
+        admin = sqlalchemy.create_engine(url)
+        with admin.connect() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search'"
+            )
+        admin.dispose()
+    else:
+        other = sqlite3.connect(tmp_path / "search.db", check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(1.5, other.rollback).start()
+    stop.set()
+    claims.hand_over(database, claim, 1.0)
+    state = sqlalchemy.select(schema.trials.c.state)
+    assert database.read(lambda c: c.execute(state).scalar_one()) == TrialState.WAITING
+    database.close()
 
 
 def test_cut_connections_are_replaced(postgres: Server) -> None:

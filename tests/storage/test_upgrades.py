@@ -144,7 +144,7 @@ def test_the_rows_mean_what_they_meant(released: str) -> None:
     assert rows(released, owner) == before
     claims = "SELECT DISTINCT pid, pid_started, grace_seconds, deaths, faults, fault_host FROM search_claims"
     assert rows(released, claims) == [(0, 0.0, 30.0, 0, 0, "")]
-    assert rows(released, "SELECT * FROM search_added") in ([(9, 1, 0)], [(9, 1, False)])
+    assert rows(released, "SELECT * FROM search_added") in ([(9, 1, 0, 0)], [(9, 1, False, False)])
     assert rows(released, "SELECT * FROM search_workers") == []
     assert rows(released, "SELECT trial_id, epoch FROM search_checkpoints ORDER BY trial_id") == [(6, 2), (7, 2)]
 

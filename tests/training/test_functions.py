@@ -198,7 +198,7 @@ def test_a_plain_objective_with_a_pruner() -> None:
         (
             "takes_ours",
             TrialState.FAIL,
-            "ValueError: the objective sets the attribute 'search:seconds': names that begin",
+            "ValueError: attribute 'search:seconds': names that begin with 'search:' are",
         ),
         ("exits", TrialState.FAIL, "SystemExit: 0"),
         ("odd_step", TrialState.FAIL, "ValueError: a step must be an integer from 0 to 2147483647, got 0.5"),

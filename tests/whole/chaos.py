@@ -31,7 +31,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from conftest import ROOT, Server
 
 from models.data import fashion_mnist
-from search.ledger import adoptions, orders, studies, summaries
+from search.ledger import adoptions, counts, orders, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 from search.training import networks, replays
@@ -196,7 +196,7 @@ class Chaos:
 
     def _count(self, seconds: float) -> Report:
         summary = summaries.summary(self._database, self._study)
-        finished = [trial for trial in summary.trials if trial.state in summaries.COUNTED]
+        finished = [trial for trial in summary.trials if trial.state in counts.COUNTED]
         expect = self._expect
         expect(len(finished) == summary.budget, f"{len(finished)} trials finished, the budget is {summary.budget}")
         left = len(summary.trials) - len(finished)

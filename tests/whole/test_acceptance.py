@@ -18,7 +18,7 @@ from processes import PATIENCE_SECONDS, ends, until
 from trials import Make
 
 from search import errors
-from search.ledger import adoptions, orders, presence, queues, studies, summaries
+from search.ledger import adoptions, counts, orders, presence, queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
@@ -85,7 +85,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     summary = summaries.summary(opened, study)
     assert [summary.count(state) for state in ENDS] == [40, 0, 0, 0]
     assert adopted(opened, study) >= 5
-    keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in summaries.COUNTED]
+    keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in counts.COUNTED]
     assert len(set(keys)) == 40
     assert all(len(t.intermediate_values) == 80 for t in summary.trials if t.state == TrialState.COMPLETE)
 

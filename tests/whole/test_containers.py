@@ -8,15 +8,12 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import container_engine
-import psutil
 import pytest
 from conftest import ROOT
+from container_services import Service, until, worker_of
 
 log = logging.getLogger(__name__)
 pytestmark = [
@@ -32,7 +29,10 @@ FILES = (
     "Makefile",
     "README.md",
     "constraints.txt",
+    "hashes.txt",
+    "hashes-torch.txt",
     "pyproject.toml",
+    "deploy/entrypoint.sh",
 )
 FOLDERS = ("models", "search", "studies")
 TRIALS = 24
@@ -59,69 +59,22 @@ name = "random"
 [budget]
 trials = {TRIALS}
 """
+# a function that is there in every image, and does harm
+FOREIGN = """
+objective = "os:remove"
 
+[study]
+name = "foreign"
 
-class Service:
-    """A copy of the project in a folder of its own, as somebody has it who cloned it, and what its doors say."""
+[space]
+x = [1, 2]
 
-    def __init__(self, engine: container_engine.Engine, folder: pathlib.Path, port: int) -> None:
-        self.engine, self.folder, self.port = engine, folder, port
+[sampler]
+name = "random"
 
-    def compose(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        given = {"capture_output": True, "timeout": 900, "check": False, **options}
-        return self.engine.compose(self.folder, *arguments, **given)
-
-    def must(self, *arguments: str) -> str:
-        done = self.compose(*arguments)
-        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def search(self, *arguments: str, **environment: str) -> tuple[int, list[str]]:
-        """`search ARGUMENTS` in a container of its own: its exit code, and its lines."""
-        more = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
-        done = self.compose("run", "--rm", "--no-deps", "-T", *more, "worker", "search", *arguments)
-        own = [line for line in done.stderr.splitlines() if line.startswith("search: ")]
-        return done.returncode, own if done.returncode else done.stdout.splitlines()
-
-    def status(self) -> Any:
-        code, lines = self.search("status", "proof", "--json")
-        assert code == 0, lines
-        return json.loads(lines[-1])
-
-    def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def metric(self, name: str) -> float | None:
-        """The study's value on /metrics; None while there is none."""
-        try:
-            status, text = self.get("/metrics")
-        except OSError:
-            return None
-        assert status in (200, 503), text
-        found = [line for line in text.splitlines() if line.startswith(name)]
-        return float(found[0].rpartition(" ")[2]) if found else None
-
-    def done(self) -> float:
-        return sum(self.metric(f'search_trials{{state="{state}"') or 0.0 for state in ("complete", "pruned"))
-
-    def workers(self) -> list[str]:
-        """Ids of the worker containers that run."""
-        return self.must("ps", "--quiet", "worker").split()
-
-    def logs(self) -> str:
-        return self.must("logs", "--no-color")
-
-
-def until(what: Callable[[], object], seconds: float = 240.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.3)
+[budget]
+trials = 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +83,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, data_dir: pathlib.Path) ->
 
     folder = tmp_path_factory.mktemp("project")
     for name in FILES:
-        shutil.copy(ROOT / name, folder)
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "studies" / "proof.toml").write_text(STUDY)
+    (folder / "studies" / "foreign.toml").write_text(FOREIGN)
     for file in sources.find(data_dir).values():
         (folder / "fashion").mkdir(exist_ok=True)
         shutil.copy(file, folder / "fashion")
@@ -148,13 +103,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, data_dir: pathlib.Path) ->
         here = Service(engine, folder, port)
         yield here
         here.compose("down", "--volumes", "--timeout", "5")
-
-
-def python_of(engine: container_engine.Engine, container: str) -> psutil.Process:
-    """The worker's own process in a container: the child of its init."""
-    found = engine.docker("inspect", "--format", "{{.State.Pid}}", container, capture_output=True)
-    (child,) = psutil.Process(int(found.stdout)).children()
-    return child
 
 
 def test_without_a_secret_nothing_starts(service: Service) -> None:
@@ -190,10 +138,9 @@ def test_four_workers_keep_the_budget(service: Service) -> None:
     assert service.get("/api/studies", Host="evil.example")[0] == 400
     assert service.metric("search_budget_trials") == TRIALS
 
-    victim = python_of(service.engine, service.workers()[0])
+    victim = worker_of(service.engine, service.workers()[0])
     victim.send_signal(signal.SIGKILL)
     victim.wait(20)
-    until(lambda: len(service.workers()) == 4)  # restarted
     until(lambda: service.metric("search_adoptions_total") == 1)
 
     until(lambda: service.done() >= 5)
@@ -216,9 +163,33 @@ def test_four_workers_keep_the_budget(service: Service) -> None:
     assert hosts == {container[:12] for container in service.workers()}  # every worker took part
     curves = [trial["artifacts"] for trial in detail["trials"] if trial["intermediate_values"]]
     assert all(len(each) == 1 for each in curves)
-    logs = service.logs()
-    assert "Traceback" not in logs
-    assert "event=compiling" not in logs  # the engine came compiled
+    assert "Traceback" not in service.logs()
+    for container in service.workers():  # the engine came compiled: nothing was added to the copy
+        service.engine.docker("exec", container, "diff", "--recursive", "/opt/engine", "/tmp/engine")
+
+
+def test_containers_are_locked(service: Service) -> None:
+    """No capabilities, nothing to write to, no way from the database or a worker to the outside."""
+
+    def inside(name: str, command: str) -> str:
+        return service.must("exec", "-T", name, "sh", "-c", command)
+
+    for name in ("db", "worker", "dashboard"):
+        state = dict(line.split(":\t", 1) for line in inside(name, "cat /proc/self/status").splitlines())
+        assert {state[key] for key in ("CapPrm", "CapEff", "CapBnd")} == {"0" * 16}, name
+        assert state["NoNewPrivs"] == "1"
+        assert inside(name, "touch /written 2>&1 || true").endswith("Read-only file system\n")
+        (container, *_) = service.must("ps", "--quiet", name).split()
+        (found,) = json.loads(service.engine.docker("inspect", container, capture_output=True).stdout)
+        names = found["NetworkSettings"]["Networks"]
+        networks = json.loads(service.engine.docker("network", "inspect", *names, capture_output=True).stdout)
+        ways_out = [each["Options"] for each in networks if not each["Internal"]]
+        unanswered = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+        assert ways_out == ([unanswered] if name == "dashboard" else [])
+    assert "Read-only file system" in inside("worker", "touch /data/written 2>&1 || true")
+    assert "/tmp tmpfs" in inside("worker", "cat /proc/mounts")
+    assert inside("worker", "echo $NUMBA_CACHE_DIR; ls $NUMBA_CACHE_DIR").split()[0] == "/tmp/engine"
+    assert "FashionMNIST is in /data" in service.must("logs", "--no-color", "fetch")
 
 
 def test_an_extension_is_taken_up(service: Service) -> None:
@@ -235,6 +206,7 @@ def test_down_and_up_go_on(service: Service) -> None:
     """`down` hands the running trials over, all within 15 s, exit code 0; `up` goes on with them."""
     service.search("extend", "proof", "--trials", "12")
     until(lambda: (service.metric('search_trials{state="running"') or 0) >= 4)
+    until(service.is_between_epochs)  # or there is nothing to go on from
     workers = service.workers()
     started = time.monotonic()
     service.must("stop", "worker")
@@ -277,6 +249,16 @@ def test_mistakes_end_in_one_line(
     assert code != 0
     assert len(lines) == 1, lines
     assert words in lines[0]
+
+
+def test_what_the_database_names_is_not_run(service: Service) -> None:
+    """A study with an objective that nobody here allowed is refused in one line."""
+    assert service.search("create", "foreign")[0] == 0
+    for given in ({}, {"SEARCH_ALLOW_OBJECTIVES": ""}):
+        code, lines = service.search("work", "foreign", **given)
+        assert (code, len(lines)) == (2, 1)
+        assert "SEARCH_ALLOW_OBJECTIVES" in lines[0]
+        assert "'os:remove' where 'none' may run" in lines[0]
 
 
 def test_a_taken_port_is_told(service: Service) -> None:

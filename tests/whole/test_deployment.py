@@ -1,141 +1,140 @@
-"""The files that deploy the service say what the program and Kubernetes understand."""
+"""The compose files and the image say what the program understands, and give containers no more than they need."""
 
+import os
 import pathlib
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
+import tomllib
 from typing import Any
 
-import click
-import kubernetes_validate
-import pytest
 import yaml
+from asked_commands import check_command, known_variables
 from conftest import ROOT
 
-from search.cli import commands
 
-KUBERNETES = ROOT / "deploy" / "kubernetes"
-MANIFESTS = sorted(path for path in KUBERNETES.glob("*/*.yaml") if path.name != "kustomization.yaml")
-VARIANTS = ("workers-job", "workers-deployment")
-VERSIONS = ("1.30", "1.37")
-SERVICE_IMAGE = "optuna-search-service:local"
-
-
-def resources(text: str) -> list[dict[str, Any]]:
-    return [each for each in yaml.safe_load_all(text) if each]
-
-
-def kustomized(variant: str) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` would send."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("no kubectl here, which has kustomize")
-    done = subprocess.run(["kubectl", "kustomize", KUBERNETES / variant], check=True, capture_output=True, text=True)
-    return resources(done.stdout)
-
-
-def pods(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in found:
-        if template := each.get("spec", {}).get("template"):
-            yield template["spec"]
-
-
-def containers(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for pod in pods(found):
-        yield from (*pod.get("initContainers", ()), *pod["containers"])
-
-
-def check_command(words: list[str]) -> None:
-    """`search ...` with options that this version has."""
-    command = commands.load(words[1])
-    arguments = [re.sub(r"\$\{(\w+)(:-(\w*))?\}|\$\((\w+)\)", "lab", word) for word in words[2:]]
-    command.make_context("search", arguments, resilient_parsing=False)
-
-
-def known_variables() -> set[str]:
-    parameters = (each for name in commands.COMMANDS for each in commands.load(name).params)
-    return {str(each.envvar) for each in parameters if isinstance(each, click.Option) and each.envvar}
-
-
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-@pytest.mark.parametrize("version", VERSIONS)
-def test_manifests_are_valid(path: pathlib.Path, version: str) -> None:
-    """Each resource fits Kubernetes' schema, with no field that it does not know."""
-    found = resources(path.read_text())
-    assert found
-    for each in found:
-        kubernetes_validate.validate(each, version, strict=True)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_kustomizations_build(variant: str) -> None:
-    """Both variants build to valid resources whose references are all there."""
-    found = kustomized(variant)
-    for each in found:
-        kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
-    kinds = [each["kind"] for each in found]
-    workers = "Job" if variant == "workers-job" else "Deployment"
-    assert sorted(kinds) == sorted(["ConfigMap", "Deployment", "Service", "Service", "StatefulSet", workers])
-    names = {(each["kind"], each["metadata"]["name"]) for each in found}
-    for container in containers(found):
-        for source in container.get("envFrom", ()):
-            assert ("ConfigMap", source["configMapRef"]["name"]) in names
-        for variable in container.get("env", ()):
-            secret = variable.get("valueFrom", {}).get("secretKeyRef")
-            assert secret is None or (secret["name"], secret["key"] in ("url", "password")) == ("search-storage", True)
-    for pod in pods(found):
-        volumes = {volume["name"] for volume in pod.get("volumes", ())} | {"data"}  # the claim of the StatefulSet
-        each = [*pod.get("initContainers", ()), *pod["containers"]]
-        assert {mount["name"] for container in each for mount in container["volumeMounts"]} <= volumes
-    for service in (each for each in found if each["kind"] == "Service"):
-        labels = [pod["spec"]["template"]["metadata"]["labels"] for pod in found if "template" in pod.get("spec", {})]
-        assert service["spec"]["selector"] in labels
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_pods_are_locked(variant: str) -> None:
-    """Nobody special, nothing to gain, limits on memory; our own on a root file system that is read-only."""
-    found = kustomized(variant)
-    assert all(pod["securityContext"]["runAsNonRoot"] for pod in pods(found))
-    assert not any(pod["automountServiceAccountToken"] for pod in pods(found))
-    for container in containers(found):
-        context = container["securityContext"]
-        assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]})
-        assert "memory" in container["resources"]["limits"]
-        assert context.get("readOnlyRootFilesystem", False) == (container["image"] == SERVICE_IMAGE)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_kubernetes_asks_for_commands_that_exist(variant: str) -> None:
-    """Commands, their options and the settings are those of this version of the program."""
-    found = kustomized(variant)
-    commands = [c["command"] for c in containers(found) if c.get("command", [""])[0] == "search"]
-    assert {words[1] for words in commands} == {"create", "work", "dashboard"}
-    for words in commands:
-        check_command(words)
-    stays = any("--stay" in words for words in commands)
-    assert stays == (variant == "workers-deployment")
-    (settings,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
-    assert {name for name in settings if name.startswith("SEARCH_")} <= known_variables()
+def composed() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return found
 
 
 def test_compose_asks_for_commands_that_exist() -> None:
     """The compose files' commands, options and settings too; nothing is published beyond loopback; no password."""
-    services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    services = composed()["services"]
     ours = {name: each for name, each in services.items() if name != "db"}
-    assert set(ours) == {"create", "worker", "dashboard"}
+    assert set(ours) == {"create", "fetch", "worker", "dashboard"}
     more = [yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"] for name in ("gpu", "password")]
     for each in ours.values():
         check_command(each["command"])
-        assert (each["init"], each["read_only"], each["cap_drop"]) == (True, True, ["ALL"])
-        assert each["restart"] in ("no", "on-failure:5")
-        assert "mem_limit" in each
+        assert each["init"]
     named = [set(service.get("environment", {})) for group in (ours, *more) for service in group.values()]
     assert {name for names in named for name in names if name.startswith("SEARCH_")} <= known_variables()
     assert [port for each in services.values() for port in each.get("ports", ())] == [
         "127.0.0.1:${DASHBOARD_PORT:-8080}:8080"
     ]
     assert "POSTGRES_PASSWORD" not in services["db"]["environment"]
+
+
+def test_compose_is_locked() -> None:
+    """No service can gain, write or start more than it needs, the database included."""
+    services = composed()["services"]
+    for name, each in services.items():
+        assert (each["read_only"], each["cap_drop"], each.get("cap_add")) == (True, ["ALL"], None), name
+        assert each["security_opt"] == ["no-new-privileges:true"]
+        assert each["pids_limit"] <= 2048
+        assert "mem_limit" in each
+        assert "/tmp" in each["tmpfs"]
+    assert services["db"]["user"] == "postgres"
+    assert services["fetch"]["secrets"] == []
+    assert "environment" not in services["fetch"]
+
+
+def test_compose_restarts_by_a_count_that_is_set_back() -> None:
+    """Docker's `on-failure:N` counts over a container's whole life: workers are kept by a rule of ours instead."""
+    services = composed()["services"]
+    assert {name: each["restart"] for name, each in services.items()} == {
+        **{"create": "no", "fetch": "no", "worker": "no"},
+        **{"db": "on-failure", "dashboard": "on-failure"},
+    }
+    assert services["worker"]["command"][-2:] == ["--stay", "--restart"]
+
+
+def test_compose_connects_what_must_be() -> None:
+    """Only what fetches data reaches the outside, and it alone reaches no database."""
+    found = composed()
+    assert {name: each["networks"] for name, each in found["services"].items()} == {
+        **{name: ["inside"] for name in ("db", "create", "worker")},
+        "fetch": ["outside"],
+        "dashboard": ["inside", "door"],
+    }
+    door = {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}}
+    assert found["networks"] == {"inside": {"internal": True}, "outside": {}, "door": door}
+
+
+def test_compose_shares_nothing_to_write_to() -> None:
+    """No folder that one container writes holds what another one runs: data only, and from one hand."""
+    written = [
+        (name, volume)
+        for name, each in composed()["services"].items()
+        for volume in each.get("volumes", ())
+        if not volume.endswith(":ro")
+    ]
+    assert written == [("db", "db:/var/lib/postgresql/data"), ("fetch", "${DATA_FOLDER:-data}:/data")]
+
+
+def names_of(name: str) -> dict[str, str]:
+    """Versions by name, of a file for pip."""
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in found}
+
+
+def test_the_image_installs_by_hashes() -> None:
+    """Each version that the image installs has hashes and is that of the constraints; no file names a place."""
+    hashed = {**names_of("hashes.txt"), **names_of("hashes-torch.txt")}
+    for name in ("hashes.txt", "hashes-torch.txt"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        blocks = re.findall(r"^\w.*(?:\n +.*)*", text, re.MULTILINE)
+        assert len(blocks) == len(names_of(name))
+        assert all(re.search(r"==\S+.*\\\n    --hash=sha256:[0-9a-f]{64}", block) for block in blocks)
+    constraints = names_of("constraints.txt")
+    assert {name: version for name, version in hashed.items() if constraints.get(name, version) != version} == {}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    assert {re.split(r"[^\w-]", each)[0].lower() for each in needed} <= set(hashed)
+    assert set(names_of("hashes.txt")).isdisjoint({"torch", "torchvision", "triton"})
+
+
+def test_nothing_is_installed_without_them() -> None:
+    """Each `pip install` of the Dockerfile asks for hashes, but for the project's own and for torch of your source."""
+    text = (ROOT / "Dockerfile").read_text()
+    lines = re.findall(r"pip install (.*?)(?:;? \\)?$", text, re.MULTILINE)
+    assert [line for line in lines if "--require-hashes" not in line] == [
+        "--only-binary :all: --constraint constraints.txt ${TORCH_SOURCE} torch torchvision",
+        "--no-deps --no-build-isolation --editable .",
+    ]
+    assert len(lines) == 4
+    assert "ENV SEARCH_ALLOW_OBJECTIVES=none" in text
+
+
+def test_base_images_can_be_pinned(tmp_path: pathlib.Path) -> None:
+    """`make digests` prints lines for .env with what docker answers; the compose file hands them to build and run."""
+    program = tmp_path / "docker"
+    program.write_text(
+        '#!/bin/sh\ncase "$*" in *imagetools*python:*) echo sha256:12;; *postgres:*) echo sha256:34;; esac\n'
+    )
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["make", "--silent", "digests"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "PYTHON_IMAGE=python:3.13-slim-trixie@sha256:12",
+        "POSTGRES_IMAGE=postgres:17-trixie@sha256:34",
+    ]
+    services = composed()["services"]
+    assert services["create"]["build"]["args"] == {"PYTHON_IMAGE": "${PYTHON_IMAGE:-python:3.13-slim-trixie}"}
+    assert services["db"]["image"] == "${POSTGRES_IMAGE:-postgres:17-trixie}"
+    assert "ARG PYTHON_IMAGE=python:3.13-slim-trixie\nFROM ${PYTHON_IMAGE}\n" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_example_settings_are_the_defaults() -> None:

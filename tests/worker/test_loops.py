@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from search.ledger import allocations, orders, rosters, studies, summaries
 from search.space import spaces
-from search.storage import databases
+from search.storage import databases, waits
 from search.study import samplers, specs
 from search.training import objectives
 from search.worker import loops
@@ -171,7 +171,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")]
 )
 def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study: Make, error: Exception) -> None:
-    """A trial that runs out of memory goes on from its last epoch, once; the second time it is FAIL with its reason."""
+    """A trial that runs out of memory goes on from its last epoch, and waits for another try; the third fails it."""
     study = make_study(trials=2)
     begun: list[tuple[int, int]] = []
     weights = (numpy.zeros(3, numpy.float32),)
@@ -185,10 +185,12 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
         return objectives.Result(TrialState.COMPLETE, 0.5, {})
 
     assert loops.Worker(opened, study, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
-    assert begun == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+    assert begun == [*((0, epoch) for epoch in range(1, 7)), (1, 1), (1, 2), (2, 1), (2, 2)]
     failed, *others = summaries.summary(opened, study).trials
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["search:reason"].startswith(type(error).__name__)
+    assert failed.user_attrs["search:reason"].endswith("(not the objective's doing; tried 3 times)")
+    assert summaries.summary(opened, study).failures == 0
     assert "hungry" in failed.user_attrs["search:traceback"]
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
@@ -196,7 +198,7 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
 
 def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever statement of a worker's life meets a dead connection, the study ends as if nothing had been."""
-    monkeypatch.setattr(databases, "BACKOFF_SECONDS", 0.002)  # the server is there: each wait would be for nothing
+    monkeypatch.setattr(waits, "BACKOFF_SECONDS", 0.002)  # the server is there: each wait would be for nothing
     url = postgres.new_database()
     database, admin = databases.Database(url, patience_seconds=30), sqlalchemy.create_engine(url)
     study = studies.create(database, specs.parse(quick_text(trials=24, sampler="tpe"), "quick.toml"))

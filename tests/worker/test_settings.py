@@ -18,6 +18,7 @@ OTHERS = {
     "patience_seconds": 0.0,
     "save_seconds": 1.5,
     "slots": 4,
+    "allow_objectives": "digits:objective,ours.*",
 }
 NAMED = [(name, option) for name, option in settings.options() if option.variable]
 
@@ -63,6 +64,29 @@ def test_a_wrong_setting_is_named(given: dict[str, object], message: str) -> Non
     """Name, rule and value, as bad input."""
     with pytest.raises(errors.InputError, match=message):
         Settings.from_environment(**given)
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [
+        ("all", {"digits:objective", "ours.nets:train", "os:system"}),
+        ("none", set()),
+        ("digits", {"digits:objective"}),
+        ("digits:objective", {"digits:objective"}),
+        ("digits:other", set()),
+        ("digit", set()),
+        ("ours", set()),
+        ("ours.*", {"ours.nets:train"}),
+        ("ours.*:train, digits", {"digits:objective", "ours.nets:train"}),
+        ("ours.*:test", set()),
+        ("none,digits", {"digits:objective"}),
+        ("all,digits", {"digits:objective"}),
+    ],
+)
+def test_objectives_are_allowed_by_name(value: str, allowed: set[str]) -> None:
+    """All, none, or exactly the modules and functions that are named; a star stands for anything."""
+    chosen = Settings(allow_objectives=value)
+    assert {name for name in ("digits:objective", "ours.nets:train", "os:system") if chosen.allows(name)} == allowed
 
 
 def test_an_unknown_setting_is_a_type_error() -> None:

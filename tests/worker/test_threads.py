@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 import search
 from search import errors
-from search.ledger import adoptions, allocations, claims, presence, studies, summaries
+from search.ledger import adoptions, allocations, claims, counts, presence, studies, summaries
 from search.storage import databases
 from search.training import networks, objectives
 from search.worker import loops, threads
@@ -165,7 +165,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.summary(opened, study).trials
-        assert all(trial.state in summaries.COUNTED for trial in trials)
+        assert all(trial.state in counts.COUNTED for trial in trials)
         keys = ("search:avg_losses", "search:reason", "search:seed", "search:trained")
         found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
     assert len(found[0]) == 16
@@ -215,6 +215,23 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
     assert counting.beside[0] == 1
     assert max(counting.beside.values()) > 1
     assert [trial.state for trial in summaries.summary(opened, study).trials] == [TrialState.COMPLETE] * 6
+
+
+MEBI = 1 << 20
+STAT = f"anon {300 * MEBI}\nfile {150 * MEBI}\nactive_file {50 * MEBI}\ninactive_file {100 * MEBI}\npgfault 7\n"
+
+
+@pytest.mark.parametrize(("stat", "free"), [(STAT, 112 * MEBI), ("anon 1\n", 12 * MEBI), (None, 12 * MEBI)])
+def test_page_cache_is_free(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, stat: str | None, free: int
+) -> None:
+    """Files that a container has read count as free, as the kernel drops them before the limit is felt."""
+    (tmp_path / "memory.max").write_text(f"{512 * MEBI}\n")
+    (tmp_path / "memory.current").write_text(f"{500 * MEBI}\n")
+    if stat is not None:
+        (tmp_path / "memory.stat").write_text(stat)
+    monkeypatch.setattr(threads, "CGROUP", tmp_path)
+    assert threads.free_bytes() == free
 
 
 @pytest.mark.slow

@@ -91,7 +91,8 @@ def _change_tables() -> None:
     op.create_table(
         "search_added",
         sqlalchemy.Column("trial_id", sqlalchemy.Integer, trial, primary_key=True, autoincrement=False),
-        sqlalchemy.Column("study_id", sqlalchemy.Integer, study, nullable=False),
+        sqlalchemy.Column("study_id", sqlalchemy.Integer, study, nullable=False, index=True),
+        sqlalchemy.Column("ran", sqlalchemy.Boolean, nullable=False),
         sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False),
     )
 
@@ -124,7 +125,8 @@ def _let_go() -> None:
         f"DELETE FROM search_checkpoints WHERE trial_id IN (SELECT trial_id FROM trials WHERE state IN {FINISHED})"
     )
     op.execute(
-        "INSERT INTO search_added (trial_id, study_id, is_known) SELECT trial_id, study_id, false FROM trials "
+        "INSERT INTO search_added (trial_id, study_id, ran, is_known) "
+        "SELECT trial_id, study_id, false, false FROM trials "
         f"WHERE state IN {FINISHED} AND study_id IN (SELECT study_id FROM search_orders) "
         "AND trial_id NOT IN (SELECT trial_id FROM search_claims)"
     )

@@ -1,0 +1,221 @@
+"""Whose doing a failure is, when enough have failed, and what is tried again.
+
+Only what the objective did counts against `max_failures`. What a sampler, a machine or a queue did is tried again, on
+another machine where there is one, but not for ever. A worker whose trials fail while those of others do not is the one
+that is broken: its failures are excused, its trials put back, and it takes itself out.
+"""
+
+import dataclasses
+import enum
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy
+from optuna.trial import TrialState
+
+from search import words
+from search.ledger import adoptions, claims, endings, orders, presence, retries, studies
+from search.storage import schema
+from search.storage.databases import Database
+from search.training import records
+
+FAULT_LIMIT = 3  # tries of a trial that fail for reasons of their own
+EARLY_LIMIT = 3  # equal errors in a row, before any trial ended well
+ROW_LIMIT = 10  # failures in a row, none of them the objective's doing
+LONE_LIMIT = 3  # failures in a row of one worker
+COMPARED = 10  # trials of the other workers, the latest
+ALONE = "alone"  # in place of the machine: a failure of a worker that took itself out
+REASON_CHARACTERS = 300
+WELL = (TrialState.COMPLETE, TrialState.PRUNED)
+ENDED = (*WELL, TrialState.FAIL)
+
+trials, rows = schema.trials, schema.claims
+
+
+class Verdict(enum.Enum):
+    """What the failures so far mean for a worker that asks for a trial."""
+
+    WAIT = "others still run, and will show whose doing it was"
+    TOO_MANY = "more failed than max_failures allows"
+    STOPPED = "the study has stopped itself"
+    ALONE = "this worker's trials fail while those of others do not"
+
+
+def fault(
+    database: Database,
+    claim: claims.Claim,
+    worker: presence.Identity,
+    error: str,
+    attrs: dict[str, Any],
+    progress: claims.Progress = claims.NOTHING,
+) -> bool:
+    """Notes a failure that is not the objective's doing: the trial waits for another try, or it was the last one.
+
+    It is the last after `FAULT_LIMIT` tries, or on a second machine. Returns whether the trial is FAIL now.
+
+    Args:
+        progress: how far the trial came.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+
+    def transaction(connection: sqlalchemy.Connection) -> bool:
+        claims.fence(connection, claim)
+        before = sqlalchemy.select(rows.c.faults, rows.c.fault_host).where(rows.c.trial_id == claim.trial_id)
+        faults, machine = connection.execute(before).one()
+        noted = {"faults": faults + 1, "fault_host": worker.machine}
+        if faults + 1 < FAULT_LIMIT and machine in ("", worker.machine):
+            claims.release(connection, claim, progress, **noted)
+            return False
+        where = "" if machine in ("", worker.machine) else ", on two machines"
+        reason = f"{error} (not the objective's doing; tried {words.plural(faults + 1, 'time')}{where})"
+        claims.write(connection, claim, dataclasses.replace(progress, saved=None), **noted)
+        endings.fail(connection, claim.trial_id, reason, attrs)
+        return True
+
+    return database.write(transaction)
+
+
+def refuse(database: Database, claim: claims.Claim, reason: str, attrs: dict[str, Any]) -> None:
+    """Ends a trial that the queue asked for and that cannot be.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+
+    def transaction(connection: sqlalchemy.Connection) -> None:
+        claims.fence(connection, claim)
+        endings.fail(connection, claim.trial_id, reason, attrs)
+
+    database.write(transaction)
+
+
+def judge(
+    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, worker: presence.Identity
+) -> Verdict | None:
+    """What the failures of a study mean for a worker, under the study's lock; None where it may take a trial."""
+    if _is_alone(connection, study.study_id, worker.name):
+        return Verdict.ALONE
+    failed = counted(connection, study.study_id)
+    if failed > order.max_failures:
+        return Verdict.WAIT if _runs_elsewhere(connection, study.study_id, ()) else Verdict.TOO_MANY
+    reason, blamed = _early_error(connection, study.study_id)
+    if reason is None:
+        reason, blamed = _row_of_faults(connection, study.study_id), ()
+    if reason is None:
+        return None
+    if blamed and _runs_elsewhere(connection, study.study_id, blamed):
+        return Verdict.WAIT
+    stopped = dataclasses.replace(order, state=orders.StudyState.STOPPED, at_once=False, reason=reason)
+    orders.write(connection, study.study_id, stopped, uuid.uuid4().hex)
+    return Verdict.STOPPED
+
+
+def counted(connection: sqlalchemy.Connection, study_id: int) -> int:
+    """How many failures count against `max_failures`."""
+    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(_with_claims())
+    return int(connection.execute(count.where(trials.c.study_id == study_id, *_counts())).scalar_one())
+
+
+def _counts() -> tuple[sqlalchemy.ColumnElement[bool], ...]:
+    return trials.c.state == TrialState.FAIL, sqlalchemy.func.coalesce(rows.c.excused, False).is_(False)
+
+
+def _with_claims() -> sqlalchemy.FromClause:
+    return sqlalchemy.join(trials, rows, rows.c.trial_id == trials.c.trial_id, isouter=True)
+
+
+def _latest(
+    connection: sqlalchemy.Connection, study_id: int, limit: int, *where: sqlalchemy.ColumnElement[bool]
+) -> list[Any]:
+    """The latest ended trials that workers of ours have run, the last first."""
+    reason = sqlalchemy.select(schema.attributes.c.value_json).where(
+        schema.attributes.c.trial_id == trials.c.trial_id, schema.attributes.c.key == records.REASON.name
+    )
+    columns = (rows.c[name] for name in ("trial_id", "worker", "excused", "faults", "fault_host", "stalls", "config"))
+    query = sqlalchemy.select(trials.c.number, trials.c.state, *columns, reason.scalar_subquery().label("reason"))
+    query = query.join(rows, rows.c.trial_id == trials.c.trial_id)
+    query = query.where(trials.c.study_id == study_id, trials.c.state.in_(ENDED), *where)
+    return list(connection.execute(query.order_by(trials.c.number.desc()).limit(limit)))
+
+
+def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool:
+    """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
+    excused = False
+    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *_counts())
+    names = [row.worker for row in recent if row.worker]
+    for name in {name for name in names if names.count(name) >= LONE_LIMIT}:
+        own = _latest(connection, study.study_id, len(recent), rows.c.worker == name)
+        streak = list(_streak(own))
+        others = _latest(connection, study.study_id, COMPARED, rows.c.worker != name, rows.c.excused.is_(False))
+        well = sum(row.state in WELL for row in others)
+        if len(streak) >= LONE_LIMIT and 2 * well > len(others):
+            retries.put_back(connection, study, [row.number for row in streak], blamed=ALONE)
+            excused = True
+    return excused
+
+
+def _streak(latest: Iterable[Any]) -> Iterable[Any]:
+    """The failures in a row at the end."""
+    for row in latest:
+        if row.state != TrialState.FAIL or row.excused:
+            return
+        yield row
+
+
+def _is_alone(connection: sqlalchemy.Connection, study_id: int, worker: str) -> bool:
+    own = _latest(connection, study_id, 1, rows.c.worker == worker)
+    return bool(own) and own[0].fault_host == ALONE
+
+
+def _runs_elsewhere(connection: sqlalchemy.Connection, study_id: int, blamed: Iterable[str]) -> bool:
+    """Whether a worker runs a trial that is not among those to blame."""
+    running = sqlalchemy.select(rows.c.worker).where(
+        rows.c.trial_id == trials.c.trial_id,
+        rows.c.owner != "",  # another tool's may run for ever
+        trials.c.study_id == study_id,
+        trials.c.state == TrialState.RUNNING,
+    )
+    return bool(set(connection.execute(running).scalars()) - set(blamed))
+
+
+def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str | None, tuple[str, ...]]:
+    """Why a study stops at its start, where its last trials failed with one error and none ended well; whose they were.
+
+    What the queue held does not count: another entry may do.
+    """
+    latest = _latest(connection, study_id, EARLY_LIMIT + COMPARED)
+    failed = [row for row in latest if not row.excused or _is_fault(row)]
+    if any(row.state in WELL for row in latest) or len(failed) < EARLY_LIMIT or not _nothing_well(connection, study_id):
+        return None, ()
+    failed = failed[:EARLY_LIMIT]
+    if len({re.sub(r"\d+", "0", row.reason or "") for row in failed}) > 1:
+        return None, ()
+    reason = f"its last {EARLY_LIMIT} trials failed with the same error, and none ended well: {_named(failed[0])}"
+    return reason, tuple({row.worker for row in failed})
+
+
+def _is_fault(row: Any) -> bool:
+    """Whether it was tried again in vain; what the queue could not give was not."""
+    return bool(row.faults) or row.stalls >= adoptions.STALL_LIMIT
+
+
+def _nothing_well(connection: sqlalchemy.Connection, study_id: int) -> bool:
+    well = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state.in_(WELL))
+    return connection.execute(well.limit(1)).first() is None
+
+
+def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:
+    latest = _latest(connection, study_id, ROW_LIMIT)
+    if len(latest) < ROW_LIMIT or not all(row.excused and _is_fault(row) for row in latest):
+        return None
+    return f"its last {ROW_LIMIT} trials failed, none by what the objective did: {_named(latest[0])}"
+
+
+def _named(row: Any) -> str:
+    reason = json.loads(row.reason) if row.reason else "without a reason"
+    return f"trial {row.number}, {str(reason)[:REASON_CHARACTERS]}"

@@ -1,0 +1,32 @@
+"""Trials that other Optuna tools brought into a study: added with their result, or run beside our workers."""
+
+import sqlalchemy
+from optuna.trial import TrialState
+from sqlalchemy import exc
+
+from search.ledger import adoptions, studies
+from search.storage import schema, statements
+
+
+def reserve(connection: sqlalchemy.Connection, study: studies.Study) -> None:
+    """Reserves the configurations that other tools' trials have ended with, under the study's lock.
+
+    So none is trained again. What lies outside the space, or is reserved already, stays as it is.
+    """
+    added, trials = schema.added, schema.trials
+    unknown = (
+        sqlalchemy.select(trials.c.trial_id, trials.c.state)
+        .join(added, added.c.trial_id == trials.c.trial_id)
+        .where(added.c.study_id == study.study_id, added.c.is_known.is_(False))
+    )
+    for row in connection.execute(unknown).all():
+        adoptions.ensure_row(connection, study.study_id, row.trial_id)
+        params = statements.read_params(connection, row.trial_id)
+        if row.state != TrialState.FAIL and study.spec.space.holds(params):
+            mine = schema.claims.update().where(schema.claims.c.trial_id == row.trial_id)
+            try:
+                with connection.begin_nested():
+                    connection.execute(mine.values(config=study.spec.space.key(params)))
+            except exc.IntegrityError:
+                pass  # a trial has it already
+        connection.execute(added.update().where(added.c.trial_id == row.trial_id).values(is_known=True))

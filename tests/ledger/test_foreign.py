@@ -1,0 +1,128 @@
+"""Other Optuna tools beside our workers: what they add, run, tell and enqueue keeps the count and the space."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from trials import ME, PARAMS, SAVED, Clock, Make, begin, state, succeed, take
+
+from search import errors
+from search.ledger import allocations, checkpoints, claims, configurations, sentences, studies, summaries
+from search.space import spaces
+from search.storage import databases, schema
+
+
+def plain(study: studies.Study, url: str) -> optuna.Study:
+    return optuna.load_study(study_name=study.name, storage=url)
+
+
+def add(study: studies.Study, url: str, params: spaces.Params, value: float, **more: object) -> None:
+    kinds = {p.name: p.distribution for p in study.spec.space.parameters}
+    chosen = {name: kinds[name] for name in params if name in kinds} | dict(more)
+    plain(study, url).add_trial(optuna.trial.create_trial(params=params, distributions=chosen, value=value))
+
+
+def test_added_results_use_no_budget_and_are_not_trained_again(
+    opened: databases.Database, make_study: Make, url: str
+) -> None:
+    """`study.add_trial` of plain Optuna: known, best where it is best, outside the budget."""
+    study = make_study(trials=2, sampler="grid")
+    first = next(study.spec.space.configurations())
+    add(study, url, first, 0.99)
+    succeed(opened, begin(opened, study))
+    succeed(opened, begin(opened, study))
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    summary = summaries.summary(opened, study)
+    assert (summary.done, len(summary.trials), summary.added) == (2, 3, {0})
+    assert [trial.number for trial in summary.trials] == [0, 1, 2]
+    assert first not in [trial.params for trial in summary.trials[1:]]
+    assert summary.best is not None
+    assert (summary.best.number, summary.best.value) == (0, 0.99)
+    assert any("1 result added by another tool" in line for line in sentences.foreign(summary))
+
+
+def test_the_best_is_a_trial_of_the_space(opened: databases.Database, make_study: Make, url: str) -> None:
+    """A result from elsewhere is never the best nor shown to the sampler, and status says so."""
+    study = make_study(trials=12, sampler="tpe")
+    odd = optuna.distributions.FloatDistribution(0.0, 9.0)
+    add(study, url, {"x": 7.0}, 5.0, x=odd)
+    add(study, url, {**PARAMS, "learning_rate": 0.3}, 6.0, learning_rate=odd)
+    for _ in range(12):
+        succeed(opened, begin(opened, study))
+    summary = summaries.summary(opened, study)
+    assert summary.best is not None
+    assert summary.best.value == 0.5
+    assert summary.outside == {0, 1}
+    shown = opened.history(study.study_id).study(fresh=True, holds=study.spec.space.holds).get_trials()
+    assert [trial.number for trial in shown] == list(range(2, 14))
+    assert any("2 trials of another tool outside the space" in line for line in sentences.foreign(summary))
+
+
+def test_what_another_tool_runs_is_waited_for(opened: databases.Database, make_study: Make, url: str) -> None:
+    """`study.ask` of plain Optuna never beats: never adopted, counted while it runs and when it has ended."""
+    study = make_study(trials=2)
+    asked = plain(study, url).ask()
+    mine = begin(opened, study)
+    assert mine.number == 1
+    assert allocations.take(opened, study, ME, Clock(opened, study).watch, {mine.owner}) is allocations.NoTrial.WAIT
+    said = sentences.foreign(summaries.summary(opened, study))
+    assert said == [
+        "trial 0 is run by another tool and waited for; `search retry quick 0` puts it back where that tool has ended"
+    ]
+    plain(study, url).tell(asked, 0.7)
+    succeed(opened, mine)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert summaries.summary(opened, study).done == 2
+
+
+def test_what_another_tool_trained_is_not_trained_again(opened: databases.Database, make_study: Make, url: str) -> None:
+    """A configuration that `study.optimize` ended with is reserved like any other."""
+    study = make_study(trials=3, sampler="grid")
+    asked = plain(study, url).ask({p.name: p.distribution for p in study.spec.space.parameters[:3]})
+    plain(study, url).tell(asked, 0.7)
+    for _ in range(2):
+        succeed(opened, begin(opened, study))
+    params = [trial.params for trial in summaries.summary(opened, study).trials]
+    assert len({study.spec.space.key(each) for each in params}) == 3
+
+
+@pytest.mark.parametrize("ends", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+def test_a_trial_that_another_tool_ended_is_left_alone(
+    opened: databases.Database, make_study: Make, url: str, ends: TrialState
+) -> None:
+    """Its owner loses it at its next word, and writes nothing more; no checkpoint stays."""
+    study = make_study(trials=2)
+    claim = begin(opened, study)
+    claims.report(opened, claim, {1: 0.1}, 1.0, {}, SAVED)
+    plain(study, url).tell(claim.number, 0.7 if ends is TrialState.COMPLETE else None, state=ends)
+    assert claims.beat(opened, [(claim, 2.0)]) == [claim]
+    for write in (
+        lambda: claims.report(opened, claim, {2: 0.2}, 5.0, {"late": 1}, SAVED),
+        lambda: claims.hand_over(opened, claim, 5.0, SAVED),
+        lambda: claims.tell(opened, claim, TrialState.COMPLETE, 0.1, {}),
+        lambda: configurations.assign(opened, study, claim, PARAMS),
+    ):
+        with pytest.raises(errors.TrialLost):
+            write()
+    ended = state(opened, study, 0)
+    assert (ended.state, ended.intermediate_values, "late" in ended.user_attrs) == (ends, {1: 0.1}, False)
+    assert opened.read(lambda c: c.execute(checkpoints.checkpoints.select()).all()) == []
+
+
+def test_what_ended_in_between_is_not_adopted(opened: databases.Database, make_study: Make, url: str) -> None:
+    """An orphan that another tool completed keeps its curve."""
+    study = make_study(trials=2)
+    claim = begin(opened, study)
+    claims.report(opened, claim, {1: 0.1}, 1.0, {})
+    clock = Clock(opened, study)
+    plain(study, url).tell(claim.number, 0.7)
+    assert take(opened, study, watch=clock.watch).number == 1
+    assert state(opened, study, 0).intermediate_values == {1: 0.1}
+
+
+def test_another_study_is_never_harmed(opened: databases.Database, make_study: Make, url: str) -> None:
+    """Studies of plain Optuna in the same database keep no row of ours."""
+    make_study()
+    other = optuna.create_study(study_name="theirs", storage=url)
+    other.add_trial(optuna.trial.create_trial(params={}, distributions={}, value=1.0))
+    other.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert opened.read(lambda c: c.execute(schema.added.select()).all()) == []

@@ -1,0 +1,81 @@
+"""Failed trials are put back as Optuna's own retries are, on every storage."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from trials import Make, begin, fail, state, succeed, take
+
+from search import errors
+from search.ledger import allocations, configurations, failures, orders, retries, summaries
+from search.storage import databases
+
+
+def test_failed_trials_come_again_with_their_configuration(opened: databases.Database, make_study: Make) -> None:
+    """As new trials, since Optuna's finished ones never change; Optuna's names say which they were; nothing counts."""
+    study = make_study(trials=5, more="max_failures = 1")
+    params = []
+    for reason in ("ValueError: a", "KeyError: b"):
+        claim = begin(opened, study)
+        params.append(state(opened, study, claim.number).params)
+        fail(opened, claim, reason)
+    assert take(opened, study) is allocations.NoTrial.FAILURES
+    assert retries.retry(opened, study) == {0: 2, 1: 3}
+    assert summaries.summary(opened, study).failures == 0
+    history = opened.history(study.study_id)
+    for number in (2, 3):
+        claim = take(opened, study)
+        assert claim.number == number
+        assert configurations.configure(opened, study, claim, history) == params[number - 2]
+        assert state(opened, study, number).system_attrs["failed_trial"] == number - 2
+        fail(opened, claim, "ValueError: again")
+    assert retries.retry(opened, study, [3]) == {3: 4}
+    assert state(opened, study, 4).system_attrs["retry_history"] == [1, 3]
+    assert optuna.storages.RetryFailedTrialCallback.retried_trial_number(state(opened, study, 4)) == 1
+
+
+def test_retry_names_what_cannot_be_put_back(opened: databases.Database, make_study: Make) -> None:
+    """A number that is not there, a trial that ended well or runs, and one that was put back before: one line each."""
+    study = make_study(trials=5)
+    succeed(opened, begin(opened, study))
+    fail(opened, begin(opened, study), "ValueError: a")
+    begin(opened, study)
+    assert retries.retry(opened, study, [1]) == {1: 3}
+    for number, said in ((9, "has no trial 9"), (0, "COMPLETE"), (2, "RUNNING"), (1, "put back already, as trial 3")):
+        with pytest.raises(errors.InputError, match=said):
+            retries.retry(opened, study, [number])
+    assert retries.retry(opened, study) == {}
+    assert len(summaries.summary(opened, study).trials) == 4
+
+
+def test_a_study_that_stopped_itself_goes_on_after_a_retry(opened: databases.Database, make_study: Make) -> None:
+    """The repaired objective gets the same trials again, without another command."""
+    study = make_study(trials=3)
+    for _ in range(3):
+        fail(opened, begin(opened, study), "ModuleNotFoundError: x")
+    assert take(opened, study) is allocations.NoTrial.STOPPED
+    assert list(retries.retry(opened, study)) == [0, 1, 2]
+    assert summaries.summary(opened, study).order.state is orders.StudyState.ACTIVE
+    assert take(opened, study).number == 3
+
+
+def test_entries_of_the_queue_that_cannot_be_stay_failed(opened: databases.Database, make_study: Make) -> None:
+    """A retry of all takes those that may end otherwise."""
+    study = make_study(trials=3)
+    failures.refuse(opened, take(opened, study), "DuplicateConfiguration: taken", {})
+    fail(opened, begin(opened, study), "ValueError: a")
+    assert retries.retry(opened, study) == {1: 2}
+
+
+def test_a_trial_that_another_tool_left_running_is_put_back(
+    opened: databases.Database, make_study: Make, url: str
+) -> None:
+    """Nobody adopts it, since it never beats; whoever knows that the tool has ended says so by its number."""
+    study = make_study(trials=2)
+    plain = optuna.load_study(study_name=study.name, storage=url).ask()
+    plain.suggest_categorical("learning_rate", [1e-4, 1e-2, 1e-1])
+    plain.report(0.5, 1)
+    assert retries.retry(opened, study, [0]) == {0: 0}
+    claim = begin(opened, study)
+    ended = state(opened, study, 0)
+    assert (claim.number, ended.state, ended.intermediate_values) == (0, TrialState.RUNNING, {})
+    assert study.spec.space.is_complete(ended.params)
