@@ -108,7 +108,9 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
         if any(trial.state.name != "COMPLETE" for trial in trials):
             raise RuntimeError(f"{crew}: not every trial is complete")
         return Run(
-            taken, sum(memory.get() for _ in processes), [(t.params, float(t.user_attrs["seconds"])) for t in trials]
+            taken,
+            sum(memory.get() for _ in processes),
+            [(t.params, float(t.user_attrs["search:seconds"])) for t in trials],
         )
 
 

@@ -99,6 +99,10 @@ COMMANDS = {
         "search.cli.orders:stop",
         "Ends a study's workers, wherever they run, once their trials are finished; those that stay, too.",
     ),
+    "upgrade": (
+        "search.cli.upgrades:upgrade",
+        "Brings a storage that an older version made up to date, all or nothing; of a SQLite file it keeps a copy.",
+    ),
     "work": (
         "search.cli.runs:work",
         "Works on a study, as one process, until it is finished. Any number may join and leave at any time.",

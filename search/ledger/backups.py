@@ -4,11 +4,13 @@ Any Optuna tool opens the file. Who works on the study is left out, and who owns
 trial is adopted like any orphan, and goes on from its checkpoint.
 """
 
+import contextlib
 import itertools
 import pathlib
 import sqlite3
 import tempfile
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy
@@ -16,7 +18,7 @@ from sqlalchemy import exc
 
 from search import errors, files
 from search.ledger import studies
-from search.storage import addresses, copies, outages, schema
+from search.storage import addresses, copies, outages, schema, upgrades, versions
 from search.storage.databases import Database
 
 BATCH_ROWS = 500
@@ -71,7 +73,7 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     if not path.is_file():
         raise errors.InputError(f"no backup at {path}")
     try:
-        with copies.opened(path, but_not=addresses.sqlite_file(database.url)) as source:
+        with _present(path, addresses.sqlite_file(database.url)) as source:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
@@ -85,6 +87,33 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
     restored = studies.find(database, name)
     assert restored is not None
     return restored
+
+
+@contextlib.contextmanager
+def _present(path: pathlib.Path, storage: pathlib.Path | None) -> Iterator[sqlalchemy.Connection]:
+    """A connection to the backup, or to a copy, brought up to date, of one that an older version wrote.
+
+    Raises:
+        errors.InputError: a newer version wrote it, or it is `storage` itself.
+        ValueError: it is damaged.
+    """
+    with copies.opened(path, but_not=storage) as source:
+        version = versions.find(source)
+        versions.check_known(version, addresses.of_file(path))
+        if version in (None, schema.HEAD):
+            yield source
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder, "study.db")
+            try:
+                with contextlib.closing(sqlite3.connect(copy)) as target:
+                    driver: Any = source.connection.driver_connection
+                    driver.backup(target)
+                upgrades.upgrade(addresses.of_file(copy), keep_copy=False, despite_workers=True)
+            except (sqlite3.Error, errors.StorageError) as error:
+                raise ValueError(str(error)) from error
+            with copies.opened(copy) as upgraded:
+                yield upgraded
 
 
 def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, int]:

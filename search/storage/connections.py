@@ -18,7 +18,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, outages, schema, storages, triggers
+from search.storage import addresses, outages, schema, storages, triggers, versions
 
 log = logging.getLogger("search")
 
@@ -62,7 +62,7 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         probe, storage = sqlalchemy.create_engine(url, **kwargs), storages.Storage(url, kwargs)
     try:
         with _rules(url):
-            if not storages.is_current(probe) or _missing_column(probe) is not None:
+            if not versions.is_current(probe):
                 _prepare(storage, probe)
     finally:
         probe.dispose()
@@ -131,32 +131,26 @@ def _mount(file: pathlib.Path) -> str:
 
 
 def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:
+    """Makes the tables that are missing, or says what to do about those of another version.
+
+    Raises:
+        errors.InputError: ours are of another version.
+        RuntimeError: Optuna's are.
+    """
     # create_all and alembic's stamp are not atomic: two first workers would collide
     with _schema_lock(probe):
+        with probe.connect() as connection:
+            versions.check(versions.find(connection), storage.url)
         storage.prepare()
-        schema.ours.create_all(storage.engine)
-        with storage.engine.begin() as connection:
-            triggers.create(connection)
-            if connection.execute(sqlalchemy.select(schema.version)).first() is None:
+        if probe.dialect.name == "sqlite":
+            _make_exact(probe)
+            probe.dispose()
+        # all at once: tables without their version would be taken for the first one's
+        with probe.connect().execution_options(begin_immediate=True) as connection, connection.begin():
+            if versions.find(connection) is None:
+                schema.ours.create_all(connection)
+                triggers.create(connection)
                 connection.execute(schema.version.insert().values(version_num=schema.HEAD))
-    if (missing := _missing_column(storage.engine)) is not None:
-        raise errors.InputError(
-            f"--storage {addresses.hide_password(storage.url)}: table {missing.table.name} has no column "
-            f"{missing.name}: it was made by an older version; take another file or database for new studies"
-        )
-
-
-def _missing_column(engine: sqlalchemy.Engine) -> "sqlalchemy.Column[Any] | None":
-    """The first column of ours that is not there: `create_all` leaves a table alone that an older version has made."""
-    inspector = sqlalchemy.inspect(engine)
-    for table in schema.ours.tables.values():
-        there = (
-            {column["name"] for column in inspector.get_columns(table.name)} if inspector.has_table(table.name) else ()
-        )
-        for column in table.columns:
-            if column.name not in there:
-                return column
-    return None
 
 
 @contextlib.contextmanager

@@ -43,12 +43,26 @@ class Storage(optuna.storages.RDBStorage):
             RuntimeError: they are of another version.
         """
         models.BaseModel.metadata.create_all(self.engine)
-        self._version_manager.check_table_schema_compatibility()
+        version = self._version_manager.get_current_version()
+        if version == HEAD:
+            return
+        if self.is_older(version):
+            raise RuntimeError(
+                f"its tables are an older Optuna's ({version}, this one's are {HEAD}): `search upgrade` brings them up "
+                "to date; make a copy first"
+            )
+        raise RuntimeError(
+            f"its tables are a newer Optuna's ({version}, this one's are {HEAD}): take the version of this program "
+            "that made them"
+        )
+
+    def is_older(self, version: str) -> bool:
+        """Whether Optuna can bring tables of this version up to date."""
+        return version != HEAD and version in self._version_manager.get_all_versions()
 
 
-def is_current(engine: sqlalchemy.Engine) -> bool:
-    """Whether Optuna's tables are there, of this version."""
-    if not sqlalchemy.inspect(engine).has_table(VERSIONS.name):
-        return False
-    with engine.connect() as connection:
-        return connection.execute(sqlalchemy.select(VERSIONS.c.version_num)).scalar() == HEAD
+def find_version(connection: sqlalchemy.Connection) -> str | None:
+    """The version of Optuna's tables; None where it is not there."""
+    if not sqlalchemy.inspect(connection).has_table(VERSIONS.name):
+        return None
+    return connection.execute(sqlalchemy.select(VERSIONS.c.version_num)).scalar()

@@ -57,6 +57,7 @@ class FunctionObjective:
             return self._run_plain(view)
         finally:
             trial.interrupt = None
+            trial.keep(view.take_attrs())  # of one that fails too
 
     def _run_generator(self, trial: Trial, view: "_View") -> Result:
         epochs: Generator[Any, None, Any] = self._function(view)
@@ -178,9 +179,10 @@ class _View(optuna.trial.FixedTrial):
         return self.reason is not None
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        value = _plain(key, value)
+        if str(key).startswith(records.PREFIX):
+            raise ValueError(f"attribute {key!r}: names that begin with {records.PREFIX!r} are the search's own")
+        self._attrs[key] = value = _plain(key, value)
         super().set_user_attr(key, value)
-        self._attrs[key] = value
 
     def take_attrs(self) -> dict[str, Any]:
         """User attributes that are not stored yet."""

@@ -45,6 +45,9 @@ class Trial(Protocol):
     def report(self, step: int, value: float, attrs: dict[str, Any], after: Checkpoint | None = None) -> None:
         """Stores the value of a 1-based step, and now and then the training after it."""
 
+    def keep(self, attrs: dict[str, Any]) -> None:
+        """Stores attributes with the next report, or with the end of the trial, whatever it is."""
+
     def should_prune(self) -> str | None:
         """Why the study's population pruner would end the trial after its last report, or None."""
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
+PREFIX = "search:"  # of the names of ours: a user's own `seconds` or `reason` is never read or overwritten as ours
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
 
 
 @dataclasses.dataclass(frozen=True)
 class Attribute(Generic[T]):
-    """A user attribute of trials.
+    """A user attribute of trials that this program sets.
 
     Attributes:
         name: as it is stored, for every Optuna tool to show.
@@ -47,23 +48,30 @@ class Attribute(Generic[T]):
         return default if (value := self.find(trial)) is None else value
 
 
-REASON = Attribute("reason", str, "worker.loops", "why the trial was pruned or failed")
-TRACEBACK = Attribute("traceback", str, "worker.loops", "of the failure, its end")
-SECONDS = Attribute("seconds", float, "worker.loops", "training time over all owners, wall seconds")
-WORKER = Attribute("worker", str, "worker.loops", "who told the result: host and process number")
-ENGINE = Attribute("engine", str, "training.networks", "what trained it last")
-DEVICE = Attribute("device", str, "training.networks", "cpu, cuda or cuda:N")
-SEED = Attribute("seed", int, "training.records", "of the training: initial weights and order of samples")
-REPEAT = Attribute("repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0")
-DUPLICATES_AVOIDED = Attribute("duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already")
-TRAINED = Attribute("trained", list, "training.records", "ranges of epochs with what their last bits depend on")
-CPU_SECONDS = Attribute("cpu_seconds", float, "training.records", "of the threads that trained it, seconds")
-AVG_LOSS = Attribute("avg_loss", float, "training.records", "evaluation loss after the last epoch, nats")
-AVG_LOSSES = Attribute("avg_losses", list, "training.records", "the same by epoch")
-TRAIN_ACCURACIES = Attribute("train_accuracies", list, "training.records", "on the training images by epoch, 0 to 1")
-BATCH_LOSSES = Attribute("batch_losses", list, "training.records", "by epoch a list of mini-batch losses, nats")
+REASON = Attribute("search:reason", str, "worker.loops", "why the trial was pruned or failed")
+TRACEBACK = Attribute("search:traceback", str, "worker.loops", "of the failure, its end")
+SECONDS = Attribute("search:seconds", float, "worker.loops", "training time over all owners, wall seconds")
+WORKER = Attribute("search:worker", str, "worker.loops", "who told the result: host and process number")
+ENGINE = Attribute("search:engine", str, "training.networks", "what trained it last")
+DEVICE = Attribute("search:device", str, "training.networks", "cpu, cuda or cuda:N")
+SEED = Attribute("search:seed", int, "training.records", "of the training: initial weights and order of samples")
+REPEAT = Attribute("search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0")
+DUPLICATES_AVOIDED = Attribute(
+    "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already"
+)
+TRAINED = Attribute("search:trained", list, "training.records", "ranges of epochs with what their last bits depend on")
+CPU_SECONDS = Attribute("search:cpu_seconds", float, "training.records", "of the threads that trained it, seconds")
+AVG_LOSS = Attribute("search:avg_loss", float, "training.records", "evaluation loss after the last epoch, nats")
+AVG_LOSSES = Attribute("search:avg_losses", list, "training.records", "the same by epoch")
+TRAIN_ACCURACIES = Attribute(
+    "search:train_accuracies", list, "training.records", "on the training images by epoch, 0 to 1"
+)
+BATCH_LOSSES = Attribute("search:batch_losses", list, "training.records", "by epoch a list of mini-batch losses, nats")
 BATCH_LOSSES_THINNED = Attribute(
-    "batch_losses_thinned", int, "training.records", "how many consecutive mini-batches each of them is the mean of"
+    "search:batch_losses_thinned",
+    int,
+    "training.records",
+    "how many consecutive mini-batches each of them is the mean of",
 )
 ATTRIBUTES = {each.name: each for each in tuple(globals().values()) if isinstance(each, Attribute)}
 

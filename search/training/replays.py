@@ -114,6 +114,9 @@ class ReplayedTrial:
         self.weights = after.weights if after else ()
         self._on_epoch(step)
 
+    def keep(self, attrs: dict[str, Any]) -> None:
+        """See `objectives.Trial`."""
+
     def should_prune(self) -> str | None:
         """Where the stored trial ended, whoever ended it."""
         return ENOUGH if len(self.values) >= self._last else None

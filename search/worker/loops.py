@@ -192,7 +192,7 @@ class Worker:
         """The doing of whoever queued it."""
         reason, _ = _reason(error)
         failures.refuse(self._database, trial.claim, reason, {records.WORKER.name: self._me.name})
-        _log_end(trial.claim, "refused", {"reason": reason})
+        _log_end(trial.claim, "refused", None, {records.REASON.name: reason})
 
     def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         """Nobody's doing: for another try, here or elsewhere."""
@@ -200,12 +200,12 @@ class Worker:
         log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=True)
         attrs = {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}
         if trial.put_off(self._me, reason, attrs):
-            _log_end(trial.claim, "failed", {"reason": reason})
+            _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
 
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
-        _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), {"value": value, **attrs})
+        _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), value, attrs)
 
 
 def _reason(error: BaseException) -> tuple[str, str]:
@@ -228,8 +228,9 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _log_end(claim: claims.Claim, event: str, fields: dict[str, Any]) -> None:
-    shown = [
-        f"{key}={fields[key]!r}" for key in ("value", "seconds", "reason", "worker") if fields.get(key) is not None
-    ]
+def _log_end(claim: claims.Claim, event: str, value: float | None, attrs: dict[str, Any]) -> None:
+    fields = {"value": value}
+    for name, attribute in (("seconds", records.SECONDS), ("reason", records.REASON), ("worker", records.WORKER)):
+        fields[name] = attrs.get(attribute.name)
+    shown = [f"{name}={field!r}" for name, field in fields.items() if field is not None]
     log.info("trial=%d event=%s %s", claim.number, event, " ".join(shown))

@@ -120,6 +120,11 @@ class OwnedTrial:
         if due:
             self._last_save, self.saved = self._epoch_started, after
 
+    def keep(self, attrs: dict[str, Any]) -> None:
+        """See `objectives.Trial`."""
+        with self._writing:
+            self._unwritten_attrs.update(attrs)
+
     def write_if_due(self, after: objectives.Checkpoint | None = None) -> None:
         """Writes what was reported, with a checkpoint at once, or where the last time was a while ago.
 

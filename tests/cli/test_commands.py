@@ -11,7 +11,7 @@ from conftest import Processes, quick_text
 
 from search import cli
 
-COMMANDS = ["run", "create", "work", "extend", "pause", "resume", "stop", "enqueue", "status", "list"]
+COMMANDS = ["run", "create", "work", "extend", "pause", "resume", "stop", "enqueue", "status", "list", "upgrade"]
 
 
 @pytest.fixture(autouse=True)
@@ -228,8 +228,8 @@ def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quic
     study = optuna.load_study(study_name="quick", storage=processes.url)
     failed = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.FAIL]
     assert len(failed) == 2
-    assert all("RuntimeError" in trial.user_attrs["reason"] for trial in failed)
-    assert all("Traceback" in trial.user_attrs["traceback"] for trial in failed)
+    assert all("RuntimeError" in trial.user_attrs["search:reason"] for trial in failed)
+    assert all("Traceback" in trial.user_attrs["search:traceback"] for trial in failed)
 
 
 @pytest.mark.slow
@@ -265,9 +265,9 @@ def test_repeats_of_a_trial(capsys: pytest.CaptureFixture[str], quick: str) -> N
     found = json.loads(search(capsys, "status", "quick", "--json")[1])
     assert found["trials"]["complete"] + found["trials"]["pruned"] == 4
     trials = optuna.load_study(study_name="quick", storage="sqlite:///runs/search.db").trials
-    assert [t.user_attrs.get("repeat") for t in trials] == [None, 1, 2, None]
+    assert [t.user_attrs.get("search:repeat") for t in trials] == [None, 1, 2, None]
     assert trials[0].params == trials[1].params == trials[2].params
-    assert len({t.user_attrs["avg_loss"] for t in trials[:3]}) == 3  # other seeds, other numbers
+    assert len({t.user_attrs["search:avg_loss"] for t in trials[:3]}) == 3  # other seeds, other numbers
     assert re.search(r"#\s*state\s.* rep ", search(capsys, "status", "quick")[1])
     code, _, err = search(capsys, "enqueue", "quick", "--trial", "9", "--repeats", "2")
     assert (code, "--trial must name a trial of study 'quick' with a configuration (it has 4), got 9" in err) == (

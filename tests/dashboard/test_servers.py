@@ -42,7 +42,7 @@ def finish(
     claim = allocations.take(database, study, ME, presence.Watch(30.0))
     assert isinstance(claim, claims.Claim)
     configurations.configure(database, study, claim, database.history(study.study_id))
-    attrs = {"worker": "host:1", **({"reason": reason} if reason else {})}
+    attrs = {"search:worker": "host:1", **({"search:reason": reason} if reason else {})}
     value = values[-1] if values and state != TrialState.FAIL else None
     claims.tell(database, claim, state, value, attrs, 36.0, dict(enumerate(values, 1)))
     return claim.trial_id
@@ -61,7 +61,7 @@ def test_everybody_reads(opened: databases.Database, make_study: Make) -> None:
     (trial,) = detail["trials"]
     attrs = {each["key"]: each["value"] for each in trial["user_attrs"]}
     assert (status, trial["state"]) == (200, "Pruned")
-    assert attrs == {"reason": "hopeless after epoch 2", "worker": "host:1"}
+    assert attrs == {"search:reason": "hopeless after epoch 2", "search:worker": "host:1"}
     assert detail["note"]["body"] == notes.markdown(study.spec)
     assert "| `width` | `8, 16, 32` | `depth > 0` |" in detail["note"]["body"]
     assert study.spec.text.strip() in detail["note"]["body"]

@@ -52,7 +52,7 @@ def test_three_silent_owners_in_a_row_fail_the_trial(opened: databases.Database,
     following = take(opened, study, GONE, Clock(opened, study).watch)
     assert (following.number, following.how) == (1, "created")
     assert state(opened, study, 0).state == TrialState.FAIL
-    assert state(opened, study, 0).user_attrs["reason"] == (
+    assert state(opened, study, 0).user_attrs["search:reason"] == (
         "its worker fell silent 3 times in a row without getting further"
     )
 
@@ -84,7 +84,7 @@ def test_what_kills_its_worker_at_the_same_point_again_and_again_fails(
         claim = take(opened, study, GONE, Clock(opened, study).watch)
     assert (claim.number, claim.how) == (1, "created")
     assert state(opened, study, 0).state == TrialState.FAIL
-    assert "without getting further" in state(opened, study, 0).user_attrs["reason"]
+    assert "without getting further" in state(opened, study, 0).user_attrs["search:reason"]
 
 
 def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(

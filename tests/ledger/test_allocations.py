@@ -51,7 +51,7 @@ def test_a_failure_frees_its_slot_up_to_a_limit(opened: databases.Database, make
     for number in range(3):
         claim = take(opened, study)
         assert claim.number == number
-        claims.tell(opened, claim, TrialState.FAIL, None, {"reason": "test"})
+        claims.tell(opened, claim, TrialState.FAIL, None, {"search:reason": "test"})
     assert take(opened, study) is allocations.NoTrial.FAILURES
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+import releases
 import sqlalchemy
 from conftest import Processes, Server, quick_text
 from optuna.trial import TrialState
@@ -45,9 +46,9 @@ def full(opened: databases.Database, make_study: Make) -> studies.Study:
     for state, value in ends:
         claim = take(opened, study)
         configurations.configure(opened, study, claim, history)
-        claims.report(opened, claim, {1: float("nan")}, 1.5, {"avg_losses": [2.0]})
-        claims.report(opened, claim, {2: 0.1 + 0.2}, 2.5, {"avg_losses": [2.0, 1.0]})
-        claims.tell(opened, claim, state, value, {"reason": "ü\n'"}, 2.5)
+        claims.report(opened, claim, {1: float("nan")}, 1.5, {"search:avg_losses": [2.0]})
+        claims.report(opened, claim, {2: 0.1 + 0.2}, 2.5, {"search:avg_losses": [2.0, 1.0]})
+        claims.tell(opened, claim, state, value, {"search:reason": "ü\n'"}, 2.5)
     claim = take(opened, study)
     configurations.configure(opened, study, claim, history)
     claims.report(opened, claim, {1: 0.25}, 1.0, {})
@@ -121,6 +122,44 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     with pytest.raises(errors.DuplicateConfiguration):
         queues.enqueue(database, study, done)
     database.close()
+
+
+def test_a_backup_of_an_older_version_is_restored(opened: databases.Database, tmp_path: pathlib.Path) -> None:
+    """A copy of it is brought up to date; its running trial goes on from its checkpoint, the file stays as it is."""
+    file = tmp_path / "old" / "release.db"
+    file.parent.mkdir()
+    releases.sqlite(file, kind="backup")
+    content = file.read_bytes()
+    study = backups.read(opened, file)
+    assert (file.read_bytes(), [each.name for each in file.parent.iterdir()]) == (content, ["release.db"])
+    found = summaries.summary(opened, study)
+    assert [trial.state for trial in found.trials] == [
+        *(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE),
+        *(TrialState.RUNNING, TrialState.WAITING, TrialState.WAITING, TrialState.COMPLETE),
+    ]
+    assert (found.order.trials, found.order.max_failures, found.order.epoch_seconds) == (10, 4, 600)
+    assert found.trials[3].user_attrs["search:repeat"] == 1
+    adopted = allocations.take(opened, study, GONE, presence.Watch())
+    assert isinstance(adopted, claims.Claim)
+    assert (adopted.number, adopted.how, adopted.saved and adopted.saved.epoch) == (5, "adopted", 2)
+    content = content[: len(content) // 2]
+    file.write_bytes(content)
+    with pytest.raises(errors.InputError, match=r"release.db is no backup of a study, or damaged"):
+        backups.read(opened, file)
+
+
+def test_a_backup_of_a_newer_version_is_refused(
+    opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path
+) -> None:
+    """It is not taken for damaged."""
+    file = tmp_path / "study.db"
+    backups.write(opened, full, file)
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE search_version SET version_num = '0107'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(errors.InputError, match=r"study.db was made by a newer version of this program"):
+        backups.read(opened, file)
 
 
 def test_nothing_is_replaced(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path) -> None:

@@ -154,12 +154,12 @@ def test_an_interrupted_training_equals_one_that_was_not(
         disturbed = run(claim, epoch)
     assert epoch == 5
     # the one thing that differs
-    assert min(result.attrs.pop("cpu_seconds") for result in (disturbed, undisturbed)) >= 0
+    assert min(result.attrs.pop("search:cpu_seconds") for result in (disturbed, undisturbed)) >= 0
     assert disturbed == undisturbed
     first, second = trial(opened, study, 0), trial(opened, study, 1)
     assert first.intermediate_values == second.intermediate_values
     assert len(first.intermediate_values) == 5
-    assert first.user_attrs["avg_losses"] == second.user_attrs["avg_losses"]
+    assert first.user_attrs["search:avg_losses"] == second.user_attrs["search:avg_losses"]
 
 
 def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
@@ -178,7 +178,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
         again = ownership.OwnedTrial(opened, study, take(opened, study), threading.Event())
         again.begin(again.claim.params)
         result = train(again)
-        assert (result.state, result.value, result.attrs["avg_loss"]) == (state, 0.5, 1.0)
+        assert (result.state, result.value, result.attrs["search:avg_loss"]) == (state, 0.5, 1.0)
         again.tell(result.state, result.value, result.attrs)
 
 

@@ -28,9 +28,9 @@ def test_a_late_owner_changes_nothing(opened: databases.Database, make_study: Ma
     assert claims.beat(opened, [(late, 99.0), (owner, 1.0)]) == [late]
     for attempt in (
         lambda: configurations.assign(opened, study, late, PARAMS),
-        lambda: claims.report(opened, late, {1: 0.1}, 99.0, {"avg_losses": [9]}),
+        lambda: claims.report(opened, late, {1: 0.1}, 99.0, {"search:avg_losses": [9]}),
         lambda: claims.report(opened, late, {2: 0.1}, 99.0, {}),
-        lambda: claims.tell(opened, late, TrialState.COMPLETE, 0.1, {"avg_loss": 9}),
+        lambda: claims.tell(opened, late, TrialState.COMPLETE, 0.1, {"search:avg_loss": 9}),
         lambda: claims.hand_over(opened, late),
     ):
         with pytest.raises(errors.TrialLost):

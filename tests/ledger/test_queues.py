@@ -38,7 +38,14 @@ def test_repeats_are_asked_for_explicitly(opened: databases.Database, make_study
     assert queues.repeat(opened, study, PARAMS, 1) == [5]
     again = take(opened, study)
     assert (again.number, again.repeat) == (5, 4)
-    assert [t.user_attrs.get("repeat") for t in summaries.summary(opened, study).trials] == [None, 1, 2, 3, None, 4]
+    assert [t.user_attrs.get("search:repeat") for t in summaries.summary(opened, study).trials] == [
+        None,
+        1,
+        2,
+        3,
+        None,
+        4,
+    ]
     claims.hand_over(opened, again)
     assert take(opened, study).repeat == 4
     with pytest.raises(errors.InputError, match=r"a repeat needs a whole configuration, \['batch_size'\] is not given"):

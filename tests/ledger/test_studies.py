@@ -22,9 +22,9 @@ def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, u
     one, two, three = (take(opened, study) for _ in range(3))
     params = [configurations.configure(opened, study, claim, history) for claim in (one, two, three)]
     for step, value in enumerate((0.2, float("nan"), 0.6), 1):
-        claims.report(opened, one, {step: value}, 1.0, {"avg_losses": [1.0] * step})
-    claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"engine": "reference", "seconds": 1.0})
-    claims.tell(opened, two, TrialState.PRUNED, None, {"reason": "hopeless"})
+        claims.report(opened, one, {step: value}, 1.0, {"search:avg_losses": [1.0] * step})
+    claims.tell(opened, one, TrialState.COMPLETE, 0.6, {"search:engine": "reference", "search:seconds": 1.0})
+    claims.tell(opened, two, TrialState.PRUNED, None, {"search:reason": "hopeless"})
     plain = optuna.load_study(study_name=study.name, storage=url)
     assert [t.state.name for t in plain.trials] == ["COMPLETE", "PRUNED", "RUNNING"]
     assert [t.params for t in plain.trials] == params
@@ -32,8 +32,8 @@ def test_optuna_reads_our_trials(opened: databases.Database, make_study: Make, u
     assert plain.best_value == 0.6
     steps = plain.trials[0].intermediate_values
     assert (steps[1], steps[3], len(steps)) == (0.2, 0.6, 3)
-    assert plain.trials[0].user_attrs["engine"] == "reference"
-    assert plain.trials[1].user_attrs["reason"] == "hopeless"
+    assert plain.trials[0].user_attrs["search:engine"] == "reference"
+    assert plain.trials[1].user_attrs["search:reason"] == "hopeless"
     finished = plain.trials[0]
     assert finished.duration is not None
     assert finished.duration.total_seconds() >= 0

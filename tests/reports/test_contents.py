@@ -183,7 +183,7 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: databases.Data
     trials = summaries.summary(opened, confirming).trials
     assert {trial.user_attrs[records.REPEAT.name] for trial in trials} == {1, 2}
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
-    seeds = {trial.user_attrs["seed"] for trial in trials}
+    seeds = {trial.user_attrs["search:seed"] for trial in trials}
     assert len(seeds) == 2
     assert searched.spec.study.seed not in seeds
 

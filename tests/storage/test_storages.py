@@ -6,7 +6,7 @@ import optuna
 import pytest
 import sqlalchemy
 
-from search.storage import databases, storages
+from search.storage import databases, storages, versions
 
 
 def test_the_expected_schema_is_optunas(url: str) -> None:
@@ -18,9 +18,9 @@ def test_the_expected_schema_is_optunas(url: str) -> None:
 def test_an_empty_database_is_not_current(empty_url: str) -> None:
     """Nothing is skipped where there are no tables yet; afterwards they are there, and stamped."""
     engine = sqlalchemy.create_engine(empty_url)
-    assert not storages.is_current(engine)
+    assert not versions.is_current(engine)
     databases.Database(empty_url).close()
-    assert storages.is_current(engine)
+    assert versions.is_current(engine)
     engine.dispose()
 
 

@@ -127,7 +127,7 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     study = studies.create(database, specs.parse(text, "x"))
     loops.Worker(database, study, networks.NetworkObjective(study.spec, tmp_path), threading.Event()).run()
     pruned = [t for t in summaries.summary(database, study).trials if t.state == TrialState.PRUNED]
-    by_median = [t for t in pruned if t.user_attrs["reason"].startswith("median pruner after epoch ")]
+    by_median = [t for t in pruned if t.user_attrs["search:reason"].startswith("median pruner after epoch ")]
     assert by_median
     assert len(by_median) < len(pruned)
     assert all(t.value == t.intermediate_values[t.last_step] for t in by_median)

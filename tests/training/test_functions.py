@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from processes import ends, until
 
 from search import cli, errors
-from search.ledger import studies, summaries
+from search.ledger import queues, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.training import functions
@@ -58,6 +58,28 @@ def plain(trial):
             raise optuna.TrialPruned
     trial.set_user_attr("tag", trial.number)
     return x * x / 4
+
+def notes(trial):
+    for name in ("seconds", "worker", "reason", "repeat", "traceback", "avg_loss", "seed"):
+        trial.set_user_attr(name, "mine")
+    yield 1.0
+    trial.set_user_attr("late", trial.user_attrs.get("search:repeat", 0))
+    if trial.number == 1:
+        yield math.nan
+    if trial.number == 2:
+        raise RuntimeError("out of luck")
+
+def notes_plainly(trial):
+    generator = notes(trial)
+    for step, value in enumerate(generator, 1):
+        trial.report(value, step)
+        if math.isnan(value):
+            raise optuna.TrialPruned("nan")
+    return value
+
+def takes_ours(trial):
+    trial.set_user_attr("search:seconds", 0.5)
+    return 1.0
 
 def nothing(trial):
     return
@@ -159,7 +181,7 @@ def test_a_plain_objective_with_a_pruner() -> None:
     assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == 20
     pruned = [t for t in trials if t.state == TrialState.PRUNED]
     assert pruned
-    assert all(t.user_attrs["reason"].startswith("median pruner after epoch ") for t in pruned)
+    assert all(t.user_attrs["search:reason"].startswith("median pruner after epoch ") for t in pruned)
     assert all(t.value == t.intermediate_values[t.last_step] for t in pruned)
     assert all(t.user_attrs["tag"] == t.number for t in trials if t.state == TrialState.COMPLETE)
 
@@ -173,6 +195,11 @@ def test_a_plain_objective_with_a_pruner() -> None:
         ("prunes_itself", TrialState.PRUNED, "not worth it"),
         ("other_range", TrialState.FAIL, "ValueError: space.x is FloatDistribution("),
         ("no_such_parameter", TrialState.FAIL, "ValueError: the objective suggests y, which is not in the study file"),
+        (
+            "takes_ours",
+            TrialState.FAIL,
+            "ValueError: attribute 'search:seconds': names that begin with 'search:' are",
+        ),
         ("exits", TrialState.FAIL, "SystemExit: 0"),
         ("odd_step", TrialState.FAIL, "ValueError: a step must be an integer from 0 to 2147483647, got 0.5"),
         ("word", TrialState.FAIL, "ValueError: what it returns must be a number, got 'much'"),
@@ -182,9 +209,41 @@ def test_what_goes_wrong_ends_the_trial_with_its_reason(function: str, state: Tr
     """An objective that raises, yields nonsense, or suggests what the file does not have: FAIL or PRUNED, and why."""
     _, trials = searched(function)
     assert trials[0].state == state
-    assert trials[0].user_attrs["reason"].startswith(reason)
+    assert trials[0].user_attrs["search:reason"].startswith(reason)
     if state == TrialState.FAIL:
-        assert "Traceback" in trials[0].user_attrs["traceback"]
+        assert "Traceback" in trials[0].user_attrs["search:traceback"]
+
+
+@pytest.mark.parametrize("function", ["notes", "notes_plainly"])
+def test_attributes_of_the_user_s_are_the_user_s(function: str) -> None:
+    """Whatever they are called, and however the trial ends; ours stand beside them, under their prefix."""
+    _, trials = searched(function, 2, budget="max_failures = 1")
+    assert [t.state for t in trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+    ours = {"search:seconds", "search:worker"}
+    _check_notes(trials[0], ours)
+    _check_notes(trials[1], ours | {"search:reason"})
+
+
+def test_a_repeat_that_fails_keeps_them_too() -> None:
+    """What was set before the error is stored, beside its reason; a repeat is found by its prefixed name."""
+    database = databases.Database("sqlite:///own.db")
+    study = studies.create(database, specs.parse(text("notes", 3, budget="max_failures = 1"), "own.toml"))
+    queues.repeat(database, study, {"x": 0.5, "kind": "b"}, 3)
+    loops.Worker(database, study, functions.FunctionObjective(study.spec), threading.Event()).run()
+    trials = summaries.summary(database, study).trials
+    database.close()
+    assert [t.state for t in trials[:3]] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    ours = {"search:seconds", "search:worker"}
+    _check_notes(trials[1], ours | {"search:reason", "search:repeat"}, repeat=1)
+    _check_notes(trials[2], ours | {"search:reason", "search:repeat", "search:traceback"}, repeat=2)
+    assert trials[2].user_attrs["search:reason"] == "RuntimeError: out of luck"
+
+
+def _check_notes(trial: FrozenTrial, ours: set[str], repeat: int = 0) -> None:
+    names = ("seconds", "worker", "reason", "repeat", "traceback", "avg_loss", "seed")
+    assert {name: trial.user_attrs[name] for name in names} == dict.fromkeys(names, "mine")
+    assert trial.user_attrs["late"] == repeat
+    assert set(trial.user_attrs) - {*names, "late"} == ours
 
 
 def test_steps_of_numpy_are_integers() -> None:

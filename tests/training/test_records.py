@@ -10,7 +10,11 @@ from search.training import records
 
 
 def trial(**attrs: Any) -> FrozenTrial:
-    return optuna.trial.create_trial(state=TrialState.COMPLETE, value=0.5, user_attrs=attrs)
+    return optuna.trial.create_trial(
+        state=TrialState.COMPLETE,
+        value=0.5,
+        user_attrs={f"{records.PREFIX}{name}": value for name, value in attrs.items()},
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_st
     first = trained(opened, study, engine)
     queues.repeat(opened, study, PARAMS, 1)
     second = trained(opened, study, engine)
-    assert first.user_attrs["seed"] != second.user_attrs["seed"]
+    assert first.user_attrs["search:seed"] != second.user_attrs["search:seed"]
     assert first.intermediate_values != second.intermediate_values
     for trial in (first, second):
         epochs: list[int] = []
@@ -74,7 +74,7 @@ def test_a_trial_that_another_pruner_ended_ends_where_it_did(opened: databases.D
     claim = take(opened, study)
     configurations.assign(opened, study, claim, {**PARAMS, "batch_size": 9})
     values = {1: 0.5, 2: 0.6}
-    claims.tell(opened, claim, TrialState.PRUNED, 0.6, {"reason": "median"}, 1.0, values)
+    claims.tell(opened, claim, TrialState.PRUNED, 0.6, {"search:reason": "median"}, 1.0, values)
     found = replays.replay(opened.optuna.get_trial(claim.trial_id), train(study))
     assert (len(found.again), found.why) == (2, ("nothing is recorded of how it was trained",))
     assert len(replays.replay(whole, train(study)).again) == 5
@@ -85,7 +85,7 @@ def test_an_untrained_trial_is_refused(opened: databases.Database, make_study: M
     study = make_study()
     claim = take(opened, study)
     configurations.assign(opened, study, claim, PARAMS)
-    claims.tell(opened, claim, TrialState.PRUNED, None, {"reason": "hopeless before training"}, 0.0)
+    claims.tell(opened, claim, TrialState.PRUNED, None, {"search:reason": "hopeless before training"}, 0.0)
     with pytest.raises(errors.InputError, match="was not trained, so there is nothing to replay: hopeless before"):
         replays.replay(opened.optuna.get_trial(claim.trial_id), train(study))
 

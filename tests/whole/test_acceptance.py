@@ -129,8 +129,8 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
     (trial,) = summaries.summary(opened, study).trials
     assert trial.state == TrialState.COMPLETE
     assert len(trial.intermediate_values) == 400
-    assert len(trial.user_attrs["avg_losses"]) == 400
-    assert trial.user_attrs["worker"].endswith(f":{other.pid}")
+    assert len(trial.user_attrs["search:avg_losses"]) == 400
+    assert trial.user_attrs["search:worker"].endswith(f":{other.pid}")
     assert adopted(opened, study) == 1
 
 
@@ -347,7 +347,7 @@ def test_an_epoch_beyond_its_limit_fails_the_trial(
     trials = summaries.summary(opened, study).trials
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
     reason = "EpochTimeout: epoch 1 took longer than budget.epoch_seconds = 1e-06"
-    assert {trial.user_attrs["reason"] for trial in trials} == {reason}
+    assert {trial.user_attrs["search:reason"] for trial in trials} == {reason}
 
 
 def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:

@@ -158,7 +158,7 @@ def test_four_workers_keep_the_budget(service: Service) -> None:
     assert [seen["trials"][state] for state in ("failed", "running", "waiting")] == [0, 0, 0]
     assert service.metric("search_adoptions_total") == 1
     detail = json.loads(service.get("/api/studies/1?after=0")[1])
-    names = {a["value"] for trial in detail["trials"] for a in trial["user_attrs"] if a["key"] == "worker"}
+    names = {a["value"] for trial in detail["trials"] for a in trial["user_attrs"] if a["key"] == "search:worker"}
     hosts = {name.partition(":")[0] for name in names}
     assert hosts == {container[:12] for container in service.workers()}  # every worker took part
     curves = [trial["artifacts"] for trial in detail["trials"] if trial["intermediate_values"]]

@@ -55,7 +55,9 @@ def test_the_dashboard_shows_our_study(processes: Processes, tmp_path: pathlib.P
             assert len(trial["intermediate_values"]) == 3
             names = {param["name"] for param in trial["params"]}
             assert names >= {"learning_rate", "batch_size", "depth"}
-            assert {"engine", "device", "seconds", "worker"} <= {attr["key"] for attr in trial["user_attrs"]}
+            assert {"search:engine", "search:device", "search:seconds", "search:worker"} <= {
+                attr["key"] for attr in trial["user_attrs"]
+            }
     finally:
         server.terminate()
         server.wait(30)

@@ -114,10 +114,12 @@ def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: M
     summary = summaries.summary(opened, study)
     assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
     attrs = summary.trials[0].user_attrs
-    assert attrs["reason"] == "ValueError: no such thing"
-    assert "in broken" in attrs["traceback"]
-    assert attrs["seconds"] >= 0.05
-    assert summary.seconds == pytest.approx(sum(trial.user_attrs["seconds"] for trial in summary.trials), abs=1e-3)
+    assert attrs["search:reason"] == "ValueError: no such thing"
+    assert "in broken" in attrs["search:traceback"]
+    assert attrs["search:seconds"] >= 0.05
+    assert summary.seconds == pytest.approx(
+        sum(trial.user_attrs["search:seconds"] for trial in summary.trials), abs=1e-3
+    )
 
 
 CONTINUOUS = """
@@ -186,10 +188,10 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
     assert begun == [*((0, epoch) for epoch in range(1, 7)), (1, 1), (1, 2), (2, 1), (2, 2)]
     failed, *others = summaries.summary(opened, study).trials
     assert failed.state == TrialState.FAIL
-    assert failed.user_attrs["reason"].startswith(type(error).__name__)
-    assert failed.user_attrs["reason"].endswith("(not the objective's doing; tried 3 times)")
+    assert failed.user_attrs["search:reason"].startswith(type(error).__name__)
+    assert failed.user_attrs["search:reason"].endswith("(not the objective's doing; tried 3 times)")
     assert summaries.summary(opened, study).failures == 0
-    assert "hungry" in failed.user_attrs["traceback"]
+    assert "hungry" in failed.user_attrs["search:traceback"]
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
 
@@ -215,5 +217,7 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monk
     assert len(seen) > 15
     assert database.interruptions > 15
     trials = summaries.summary(database, study).trials
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 24, [t.user_attrs.get("reason") for t in trials]
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 24, [
+        t.user_attrs.get("search:reason") for t in trials
+    ]
     database.close()

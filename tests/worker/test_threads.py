@@ -166,7 +166,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.summary(opened, study).trials
         assert all(trial.state in counts.COUNTED for trial in trials)
-        keys = ("avg_losses", "reason", "seed", "trained")
+        keys = ("search:avg_losses", "search:reason", "search:seed", "search:trained")
         found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
     assert len(found[0]) == 16
     assert found[0] == found[1]
