@@ -12,12 +12,14 @@ import sqlalchemy
 from conftest import Server, quick_text
 from optuna.trial import TrialState
 
+from search import errors
 from search.ledger import allocations, orders, rosters, studies, summaries
 from search.space import spaces
 from search.storage import databases, waits
 from search.study import samplers, specs
 from search.training import objectives
 from search.worker import loops
+from search.worker.settings import Settings
 
 LINE = """
 learning_rate = {low = 1e-4, high = 0.1, log = true}
@@ -221,3 +223,29 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monk
         t.user_attrs.get("search:reason") for t in trials
     ]
     database.close()
+
+
+def test_a_worker_whose_heart_fails_stops_at_once(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the error: without beats the others would take its trial, so it hands it over and ends with it."""
+    study, begun = make_study(trials=1), threading.Event()
+    show = rosters.Entry.show
+
+    def fails(entry: rosters.Entry, database: databases.Database) -> None:
+        if begun.is_set():
+            raise TypeError("Object of type float32 is not JSON serializable")
+        show(entry, database)
+
+    def endless(trial: objectives.Trial) -> objectives.Result:
+        trial.report(1, 0.5, {})
+        begun.set()
+        while True:
+            time.sleep(0.01)
+            trial.check_stop()
+
+    monkeypatch.setattr(rosters.Entry, "show", fails)
+    with pytest.raises(errors.WorkFailed, match="the heart of worker .* failed, so it ends: TypeError: Object of type"):
+        loops.Worker(opened, study, endless, threading.Event(), Settings(grace_seconds=0.6)).run()
+    (trial,) = summaries.summary(opened, study).trials
+    assert (trial.state, trial.intermediate_values) == (TrialState.WAITING, {1: 0.5})
