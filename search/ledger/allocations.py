@@ -58,7 +58,7 @@ def take(
 
     def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
         statements.lock_study(connection, study)
-        order = orders.read(connection, study)
+        order = orders.latest(connection, study.study_id)
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:

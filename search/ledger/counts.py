@@ -1,5 +1,6 @@
 """How many trials a study has: counts of Optuna's own rows, which the budget rests on."""
 
+import collections
 import dataclasses
 
 import sqlalchemy
@@ -42,18 +43,16 @@ class Counts:
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
     """The counts of Optuna's own rows."""
     trials, added, count = schema.trials, schema.added, sqlalchemy.func.count()
-    by_state = sqlalchemy.select(trials.c.state, count).where(trials.c.study_id == study_id).group_by(trials.c.state)
-    states = {row[0]: row[1] for row in connection.execute(by_state)}
-    foreign = (
-        sqlalchemy.select(trials.c.state, added.c.ran, added.c.is_known, count.label("trials"))
-        .join(added, added.c.trial_id == trials.c.trial_id)
-        .where(added.c.study_id == study_id)
-        .group_by(trials.c.state, added.c.ran, added.c.is_known)
+    kinds = (trials.c.state, added.c.ran, added.c.is_known)  # of ours, the last two are NULL
+    query = sqlalchemy.select(*kinds, count.label("trials")).join(
+        added, added.c.trial_id == trials.c.trial_id, isouter=True
     )
+    states: collections.Counter[TrialState] = collections.Counter()
     extra = unknown = 0
-    for row in connection.execute(foreign):
-        unknown += 0 if row.is_known else row.trials
-        if not row.ran:
-            states[row.state] -= row.trials
+    for row in connection.execute(query.where(trials.c.study_id == study_id).group_by(*kinds)):
+        unknown += row.trials if row.is_known is False else 0
+        if row.ran is False:
             extra += row.trials
-    return Counts(states, extra, unknown)
+        else:
+            states[row.state] += row.trials
+    return Counts(dict(states), extra, unknown)

@@ -59,11 +59,15 @@ def read(connection: sqlalchemy.Connection, study: statements.Study) -> Order:
         errors.StudyNotFound: the study was deleted; another may have its row by now.
         errors.InputError: it is of a newer version.
     """
-    of_study = orders.c.study_id == study.study_id
     begun = orders.alias()
     mine = sqlalchemy.exists().where(begun.c.study_id == study.study_id, begun.c.token == study.token)
-    latest = sqlalchemy.select(orders).where(of_study, mine).order_by(orders.c.order_id.desc()).limit(1)
-    if (row := connection.execute(latest).first()) is None:
+    return latest(connection, study.study_id, mine)
+
+
+def latest(connection: sqlalchemy.Connection, study_id: int, *where: sqlalchemy.ColumnElement[bool]) -> Order:
+    """The same of a study that is locked, and so known to be there."""
+    query = sqlalchemy.select(orders).where(orders.c.study_id == study_id, *where)
+    if (row := connection.execute(query.order_by(orders.c.order_id.desc()).limit(1)).first()) is None:
         raise errors.StudyNotFound(statements.DELETED)
     return _order(row)
 
