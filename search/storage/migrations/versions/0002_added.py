@@ -113,13 +113,18 @@ def _fill_orders(connection: sqlalchemy.Connection, files: dict[int, dict[str, A
 
 
 def _let_go() -> None:
-    """Running trials are adopted after a silence, whoever had them; what other tools added is told apart."""
+    """Running trials are adopted after a silence; what failed by nobody's fault, and what was added, is told apart."""
     op.execute("DELETE FROM search_workers")
     op.execute("UPDATE search_claims SET pid = 0, pid_started = 0")
     # a restored one had no owner, nor a worker, as a trial that another tool has begun
     op.execute(
         "UPDATE search_claims SET owner = 'restored' WHERE owner = '' AND worker = '' AND generation > 0 "
         "AND trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')"
+    )
+    # failures that were none of the objective's doing count in no limit any more
+    op.execute(
+        f"UPDATE search_claims SET excused = true WHERE trial_id IN ({DIED}) OR trial_id IN (SELECT trial_id FROM "
+        "trial_user_attributes WHERE key = 'reason' AND value_json LIKE '\"DuplicateConfiguration: %')"
     )
     op.execute(
         f"DELETE FROM search_checkpoints WHERE trial_id IN (SELECT trial_id FROM trials WHERE state IN {FINISHED})"
