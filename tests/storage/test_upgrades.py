@@ -110,6 +110,36 @@ def test_an_upgraded_database_is_like_a_fresh_one(released: str, fresh: str) -> 
     databases.Database(released).close()
 
 
+@pytest.mark.parametrize(
+    ("reason", "counts"),
+    [
+        ("its worker died 3 times in a row without getting further", 0),
+        ("DuplicateConfiguration: other trials have every configuration with {} already", 0),
+        ("ValueError: it died", 1),
+    ],
+)
+def test_old_failures_count_by_the_new_rules(released: str, reason: str, counts: int) -> None:
+    """Verdicts of death, which a step of the clock could bring about, and entries of the queue that could not be."""
+    rows(released, "UPDATE search_claims SET told = true")
+    found = rows(
+        released,
+        "SELECT trial_id FROM trials WHERE state = 'FAIL' AND study_id = "
+        "(SELECT study_id FROM studies WHERE study_name = 'release')",
+    )
+    assert found
+    for (trial_id,) in found:
+        text = json.dumps(reason).replace("'", "''")
+        rows(released, f"DELETE FROM trial_user_attributes WHERE trial_id = {trial_id} AND key = 'reason'")
+        rows(
+            released,
+            f"INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES ({trial_id}, 'reason', '{text}')",
+        )
+    upgrades.upgrade(released)
+    database = databases.Database(released)
+    assert summaries.summary(database, studies.load(database, "release")).failures == counts * len(found)
+    database.close()
+
+
 def test_all_steps_from_nothing_make_what_a_fresh_database_has(released: str, fresh: str) -> None:
     """The migrations, from the first on, make the tables of that release and those of this version."""
     storage = storages.Storage(fresh, {})
