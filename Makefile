@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# of `make chaos`
+SEED ?= 0
+STORAGE ?= postgres
 
 .PHONY: search lab test unit check bench chaos secrets hashes digests clean
 
@@ -30,7 +33,7 @@ bench: $(VENV)/.installed
 	$(BIN)/search bench
 
 chaos: $(VENV)/.installed-dev
-	$(BIN)/python tests/whole/chaos.py
+	$(BIN)/python tests/whole/chaos.py --storage $(STORAGE) --seed $(SEED)
 
 # containers read the file as a user of their own: the folder keeps others on this machine out
 secrets:
