@@ -101,7 +101,7 @@ def adopt(
             schema.claims.c.owner == orphan.owner,
             schema.claims.c.generation == orphan.generation,
             schema.claims.c.beat == orphan.beat,
-            claims.is_running(),
+            claims.is_running(hold=True),
         )
         .values(
             generation=schema.claims.c.generation + 1,

@@ -10,7 +10,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import orders, reservations, studies
+from search.ledger import checkpoints, orders, reservations, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import records
@@ -62,17 +62,20 @@ def put_back(
 def _put_back(connection: sqlalchemy.Connection, study: studies.Study, number: int, blamed: str) -> int:
     row = _find(connection, study, number)
     if row.state == TrialState.RUNNING:
-        connection.execute(
+        moved = connection.execute(
             trials.update()
-            .where(trials.c.trial_id == row.trial_id)
+            .where(trials.c.trial_id == row.trial_id, trials.c.state == TrialState.RUNNING)
             .values(state=TrialState.WAITING, datetime_start=None)
         )
+        if moved.rowcount != 1:
+            raise errors.InputError(f"study {study.name!r}: trial {number} was ended by another tool in this moment")
         params = statements.read_params(connection, row.trial_id)
         if study.spec.space.holds(params):
             line = {"trial_id": row.trial_id, "key": records.FIXED_PARAMS, "value_json": json.dumps(params)}
             statements.put(connection, schema.system_attributes, ("trial_id", "key"), [line])
         for table in (schema.steps, schema.params):
             connection.execute(table.delete().where(table.c.trial_id == row.trial_id))
+        checkpoints.delete(connection, row.trial_id)  # of an owner before that tool: its curve has gone with the steps
         return number
     if row.owned is None:  # another tool's
         connection.execute(rows.insert().values(trial_id=row.trial_id, study_id=study.study_id))

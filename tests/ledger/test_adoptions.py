@@ -2,7 +2,7 @@
 
 import optuna
 from optuna.trial import TrialState
-from trials import GONE, PARAMS, Clock, Make, state, take
+from trials import GONE, PARAMS, Clock, Make, state, take, while_it_ends
 
 from search.ledger import allocations, claims, configurations, queues, summaries
 from search.storage import databases
@@ -41,6 +41,18 @@ def test_an_orphan_is_adopted_once(opened: databases.Database, make_study: Make)
     first, second = Clock(opened, study), Clock(opened, study)
     assert take(opened, study, watch=first.watch).how == "adopted"
     assert take(opened, study, watch=second.watch) is allocations.NoTrial.WAIT
+
+
+def test_a_trial_that_ends_in_this_moment_keeps_its_curve(opened: databases.Database, make_study: Make) -> None:
+    """Another tool ends an orphan while it is adopted: it is nobody's, and nothing of it is deleted."""
+    study = make_study(trials=1)
+    claim = take(opened, study, GONE)
+    claims.report(opened, claim, {1: 0.3}, 12.0, {})
+    watch = Clock(opened, study).watch
+    acting = while_it_ends(opened, claim.trial_id, lambda: take(opened, study, watch=watch))
+    assert acting.result() is allocations.NoTrial.FINISHED
+    ended = state(opened, study, 0)
+    assert (ended.state, ended.intermediate_values) == (TrialState.COMPLETE, {1: 0.3})
 
 
 def test_three_silent_owners_in_a_row_fail_the_trial(opened: databases.Database, make_study: Make) -> None:

@@ -3,10 +3,10 @@
 import optuna
 import pytest
 from optuna.trial import TrialState
-from trials import Make, begin, fail, state, succeed, take
+from trials import SAVED, Make, begin, fail, state, succeed, take, while_it_ends
 
 from search import errors
-from search.ledger import allocations, configurations, failures, orders, retries, summaries
+from search.ledger import allocations, claims, configurations, failures, orders, retries, summaries
 from search.storage import databases
 
 
@@ -79,3 +79,31 @@ def test_a_trial_that_another_tool_left_running_is_put_back(
     ended = state(opened, study, 0)
     assert (claim.number, ended.state, ended.intermediate_values) == (0, TrialState.RUNNING, {})
     assert study.spec.space.is_complete(ended.params)
+
+
+def test_a_trial_that_ends_in_this_moment_is_not_put_back(
+    opened: databases.Database, make_study: Make, url: str
+) -> None:
+    """The tool that took it tells its result between the look and the write: the result stays."""
+    study = make_study(trials=2)
+    claims.hand_over(opened, begin(opened, study))
+    plain = optuna.load_study(study_name=study.name, storage=url).ask()
+    acting = while_it_ends(opened, plain._trial_id, lambda: retries.retry(opened, study, [0]))
+    with pytest.raises(errors.InputError, match="trial 0"):
+        acting.result()
+    assert state(opened, study, 0).state == TrialState.COMPLETE
+
+
+def test_what_another_tool_took_from_a_worker_s_hand_over_starts_over(
+    opened: databases.Database, make_study: Make, url: str
+) -> None:
+    """A trial that was handed over with a checkpoint, asked for by a tool and put back, has its whole curve again."""
+    study = make_study(trials=2)
+    claim = begin(opened, study)
+    claims.hand_over(opened, claim, 1.0, SAVED, {1: 0.25, 2: 0.5})
+    plain = optuna.load_study(study_name=study.name, storage=url).ask()
+    assert plain.number == claim.number
+    assert retries.retry(opened, study, [0]) == {0: 0}
+    again = take(opened, study)
+    assert (again.number, again.saved) == (0, None)
+    assert state(opened, study, 0).intermediate_values == {}
