@@ -117,7 +117,7 @@ def work(
         errors.SearchError: bad input, too many failures, or the database stayed away.
     """
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
-    database = databases.Database(access.url(storage), chosen.patience_seconds, stop)
+    database = databases.open_existing(access.url(storage), chosen.patience_seconds, stop)
     study = studies.load(database, name)
     requirements.check_objective(study.spec, chosen)
     requirements.check_slots(study.spec, chosen)

@@ -163,8 +163,8 @@ class Database:
         log.warning("event=storage-back after_seconds=%.0f", away)
 
 
-def open_existing(url: str) -> Database:
-    """A database that is there already: a mistyped SQLite path must not become an empty file.
+def open_existing(url: str, patience_seconds: float = OPEN_SECONDS, stop: threading.Event | None = None) -> Database:
+    """A database that is there already: a mistyped SQLite path, or one whose mount is away, becomes no empty file.
 
     Raises:
         errors.StudyNotFound: there is no such file.
@@ -172,4 +172,4 @@ def open_existing(url: str) -> Database:
     file = addresses.sqlite_file(url)
     if file is not None and not file.exists():
         raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
-    return Database(url, OPEN_SECONDS)
+    return Database(url, patience_seconds, stop)

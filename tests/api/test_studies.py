@@ -82,6 +82,13 @@ def test_a_mistyped_file_is_not_made(folder: pathlib.Path) -> None:
     assert not list(folder.iterdir())
 
 
+def test_a_worker_makes_no_file(folder: pathlib.Path) -> None:
+    """A worker that starts while a mount is away leaves nothing in its place, which would hide what comes back."""
+    with pytest.raises(errors.StudyNotFound, match="no database at away/search.db"):
+        search.work("quick", storage="sqlite:///away/search.db")
+    assert not list(folder.iterdir())
+
+
 def test_an_own_objective_is_not_replayed(opened: databases.Database, folder: pathlib.Path) -> None:
     """The answer that the command gives, as an error of ours."""
     (folder / "own.toml").write_text(
