@@ -13,6 +13,10 @@ class InputError(SearchError):
     exit_code = 2
 
 
+class Misplaced(InputError):
+    """A SQLite file cannot be opened or written: a mistake in its address, unless it was open before."""
+
+
 class StudyFileError(InputError):
     """A study file breaks a rule; the message gives file, key, rule and value."""
 

@@ -110,14 +110,16 @@ def work(
     Args:
         stay: wait for an extension where the study is finished.
         stop: set to end the work; running trials are handed over.
-        parent: end where this process is no longer the parent.
+        parent: end where this process is no longer the parent. A worker that somebody watches over waits for
+            a SQLite file that is away; for others it is a mistyped one.
         health_file: touched with every beat.
 
     Raises:
         errors.SearchError: bad input, too many failures, or the database stayed away.
     """
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
-    database = databases.open_existing(access.url(storage), chosen.patience_seconds, stop)
+    opened = databases.open_existing if parent is None else databases.open_known
+    database = opened(access.url(storage), chosen.patience_seconds, stop)
     study = studies.load(database, name)
     requirements.check_objective(study.spec, chosen)
     requirements.check_slots(study.spec, chosen)

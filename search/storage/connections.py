@@ -95,7 +95,8 @@ def _rules(url: str) -> Iterator[None]:
     except (exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
         if outages.is_outage(error) and not outages.is_misplaced(error):
             raise
-        raise errors.InputError(f"{place}: {outages.first_line(error)}") from error
+        kind = errors.Misplaced if outages.is_misplaced(error) else errors.InputError
+        raise kind(f"{place}: {outages.first_line(error)}") from error
 
 
 def _check_place(file: pathlib.Path) -> None:
@@ -112,7 +113,7 @@ def _check_place(file: pathlib.Path) -> None:
         raise errors.InputError(f"--storage must name a file, got the folder {file}")
     for place in (file.parent, file):  # the log lies beside the file
         if place.exists() and not os.access(place, os.W_OK):
-            raise errors.InputError(f"--storage must be a file that can be written, and {place} is read-only")
+            raise errors.Misplaced(f"--storage must be a file that can be written, and {place} is read-only")
     if (kind := _mount(file)).removeprefix("fuse.").startswith(NETWORK_MOUNTS):
         log.warning(
             "event=network-mount file=%s type=%s note='SQLite is for the processes of one machine; for several, take "

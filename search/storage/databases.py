@@ -173,3 +173,20 @@ def open_existing(url: str, patience_seconds: float = OPEN_SECONDS, stop: thread
     if file is not None and not file.exists():
         raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
     return Database(url, patience_seconds, stop)
+
+
+def open_known(url: str, patience_seconds: float, stop: threading.Event) -> Database:
+    """The same for a worker that is started again where it ends: a SQLite file that is away or read-only is waited for.
+
+    Raises:
+        errors.StudyNotFound, errors.Misplaced: it stayed so.
+    """
+    ends = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return open_existing(url, patience_seconds, stop)
+        except (errors.StudyNotFound, errors.Misplaced) as error:
+            if time.monotonic() >= ends or stop.is_set():
+                raise
+            log.warning("event=storage-away patience_seconds=%.0f reason=%r", patience_seconds, str(error))
+            stop.wait(waits.BACKOFF_LIMIT_SECONDS)

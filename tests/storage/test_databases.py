@@ -371,3 +371,18 @@ def test_who_waits_to_open_a_storage_sits_in_no_transaction(postgres: Server) ->
     engine.dispose()  # the lock goes with its session
     waiting.join(30)
     opened.pop().close()
+
+
+def test_a_worker_that_is_started_again_waits_for_its_file(tmp_path: pathlib.Path) -> None:
+    """Whose parent had it open before finds it away: it waits, makes nothing in its place, and says so at the end."""
+    here, away = tmp_path / "here", tmp_path / "away"
+    url = f"sqlite:///{here}/search.db"
+    databases.Database(url, 30).close()
+    here.rename(away)
+    with pytest.raises(errors.StudyNotFound, match="no database at"):
+        databases.open_known(url, 0.1, threading.Event())
+    assert not here.exists()
+    timer = threading.Timer(1.0, away.rename, [here])
+    timer.start()
+    databases.open_known(url, 30, threading.Event()).close()
+    timer.join()
