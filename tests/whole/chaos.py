@@ -137,9 +137,6 @@ class Chaos:
 
     def _cut_off(self, event: Event) -> None:
         """An outage; in some of them a worker is killed, unseen by the database."""
-        if not self._place.can_start:
-            self._crew.look_after()
-            self._crew.await_all()
         with self._place.outages[event.what]():
             time.sleep(event.size / 2)
             if event.luck < KILLED_IN_OUTAGES:

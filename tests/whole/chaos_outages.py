@@ -21,13 +21,7 @@ BLOCK_BYTES = 1 << 16
 
 
 class PostgresPlace:
-    """A database of a server, and its outages by name; the last may last long.
-
-    Attributes:
-        can_start: whether a worker that starts in an outage waits for its end.
-    """
-
-    can_start = True
+    """A database of a server, and its outages by name; the last may last long."""
 
     def __init__(self, server: Server) -> None:
         self._server, self.url = server, server.new_database()
@@ -124,12 +118,7 @@ class SqlitePlace:
     Args:
         folder: the file's, with nothing else in it.
         is_small: whether its file system is the suite's own, which may be filled.
-
-    Attributes:
-        can_start: not where a file is away: until it was open once, that is a mistake in its address.
     """
-
-    can_start = False
 
     def __init__(self, folder: pathlib.Path, is_small: bool) -> None:
         self._folder = folder / "here"

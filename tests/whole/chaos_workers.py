@@ -15,7 +15,7 @@ from conftest import ROOT
 from search.ledger import adoptions, studies
 from search.storage import databases, schema
 
-START_SECONDS, STOP_SECONDS = 60.0, 30.0
+STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 CHECKPOINT_SECONDS = 0.2
 PACE_SECONDS = 0.5
@@ -92,6 +92,7 @@ class Crew:
         self._started += 1
         name, slots = seat
         command = [*self.clock.prefix, sys.executable, "-m", "search", "work", name, "--stay"]
+        command += ["--parent", str(os.getpid())]  # as of `search run`: it is started again where it ends
         command += ["--data-dir", str(self._data_dir), "--slots", str(slots), "--grace", str(self._grace_seconds)]
         command += ["--checkpoint-seconds", str(CHECKPOINT_SECONDS)]
         environment = {
@@ -113,16 +114,6 @@ class Crew:
                 code = worker.process.returncode
                 self.faults.append(f"a worker of {worker.seat[0]} ended by itself with code {code}")
             self._replace(worker)
-
-    def await_all(self) -> None:
-        """Until every worker has opened the database, once."""
-        signed_in = sqlalchemy.select(schema.workers.c.pid)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            known = set(self._database.read(lambda connection: connection.execute(signed_in).scalars().all()))
-            if {worker.process.pid for worker in self._workers if worker.process.poll() is None} <= known:
-                return
-            time.sleep(POLL_SECONDS)
 
     def _replace(self, worker: Worker) -> None:
         self._workers.remove(worker)
@@ -160,17 +151,16 @@ class Crew:
                 time.sleep(POLL_SECONDS)
 
     def kill_any(self, luck: float) -> None:
-        """SIGKILL for whoever it hits, without a look at the database."""
-        self.kill(chaos_plans.chosen(luck, [worker.process.pid for worker in self._workers]), replace=False)
+        """SIGKILL for whoever it hits, without a look at the database; the successor may find it away."""
+        self.kill(chaos_plans.chosen(luck, [worker.process.pid for worker in self._workers]))
 
-    def kill(self, pid: int, replace: bool = True) -> None:
+    def kill(self, pid: int) -> None:
         """SIGKILL for one of the crew."""
         worker = next(worker for worker in self._workers if worker.process.pid == pid)
         self.killed.add(pid)
         worker.process.kill()
         worker.process.wait()
-        if replace:
-            self._replace(worker)
+        self._replace(worker)
 
     def stop(self, name: str, luck: float) -> None:
         """SIGTERM for a worker of a study: it ends in time, and no trial is left with it."""
