@@ -37,7 +37,8 @@ from search.study import specs
 
 LIMIT_SECONDS = 3600.0
 LOOK_SECONDS = 0.5
-ENOUGH = 0.8  # of a budget: it is extended where events are left
+NEED_TRIALS = ("kill", "last-try", "stop", "tell")
+ROOM = 4  # trials, at least, for what needs some that run
 KILLED_IN_OUTAGES = 0.3
 
 
@@ -120,6 +121,8 @@ class Chaos:
             time.sleep(LOOK_SECONDS)
 
     def _carry_out(self, event: Event) -> None:
+        if event.kind in NEED_TRIALS:
+            self._make_room(self._studies[event.what])
         if event.kind == "kill":
             self._crew.strike(event.what, event.luck)
         elif event.kind == "last-try":
@@ -135,6 +138,13 @@ class Chaos:
             assert event.kind in (*TOOL_EVENTS, "settle")
             self._tool.act(event)
 
+    def _make_room(self, study: studies.Study) -> None:
+        """Extends a study that is nearly done: what comes needs trials that run."""
+        done = self._database.read(lambda connection: counts.read(connection, study.study_id).done)
+        budget = self._database.read(lambda connection: orders.read(connection, study).trials)
+        if budget - done < ROOM:
+            orders.extend(self._database, study, add=ROOM)
+
     def _cut_off(self, event: Event) -> None:
         """An outage; in some of them a worker is killed, unseen by the database."""
         with self._place.outages[event.what]():
@@ -145,25 +155,22 @@ class Chaos:
         self._outages[event.what] += 1
 
     def _is_over(self, tick: Callable[[int, int], None]) -> bool:
-        """Whether all is done; a study that is nearly done is extended where events are left."""
+        """Whether all is done: events, budgets, what the other tool has begun, and what is to be known of it."""
         found = self._database.read(
             lambda connection: [
-                (study, counts.read(connection, study.study_id), orders.read(connection, study).trials)
+                (counts.read(connection, study.study_id), orders.read(connection, study).trials)
                 for study in self._studies.values()
             ]
         )
-        tick(sum(each.done for _, each, _ in found), sum(budget for *_, budget in found))
+        tick(sum(each.done for each, _ in found), sum(budget for _, budget in found))
         is_struck = not self._events and self._crew.kills >= self._plan.kills
-        for study, each, budget in found:
-            if not is_struck and each.done >= ENOUGH * budget:
-                orders.extend(self._database, study, add=max(3, budget // 10))
         is_settled = not any(deeds.open for deeds in self._tool.deeds.values())
         return (
             is_struck
             and is_settled
             # idle workers look at what the other tool brought last
-            and all(each.done >= budget and not each.unknown for _, each, budget in found)
-            and not any(each.of(TrialState.RUNNING) for _, each, _ in found)
+            and all(each.done >= budget and not each.unknown for each, budget in found)
+            and not any(each.of(TrialState.RUNNING) for each, _ in found)
         )
 
     def _report(self, seconds: float) -> Report:

@@ -14,7 +14,7 @@ epochs = 3
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]
-batch_size = { low = 16, high = 128 }
+batch_size = { low = 32, high = 128 }
 depth = { low = 0, high = 5 }
 width = { choices = [32, 128], when = "depth > 0" }
 activation = { choices = ["ReLU", "Sigmoid", "GELU"], when = "depth > 0" }
