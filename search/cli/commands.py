@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import re
 import sys
@@ -114,7 +115,7 @@ HINTS: dict[type[models.ModelError], str] = {
     models.PictureSizeError: "; --resize scales it",
 }
 # In a message: what stands before the @ of an address that a user has typed where none belongs, and of its options.
-SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@)\S*@|(?<=password=)(?!\*)[^\s&'\")]+", re.IGNORECASE)
+SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@|USER:PASSWORD@)\S*@|(?<=password=)(?!\*)[^\s&'\")]+", re.IGNORECASE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,6 +125,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         sys.excepthook = lambda _, error, __: _print_trace(error)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what a study says may be more than the terminal can show
+                stream.reconfigure(errors="backslashreplace")
         exits.leave(_run(sys.argv[1:]))
     return _run(arguments)
 

@@ -56,7 +56,8 @@ def rename(name: str, new: str, storage: str) -> None:
     database = databases.open_existing(storage)
     study = studies.load_stored(database, name)
     lives.rename(database, study, new)
-    click.echo(f"study {study.name!r} is {new!r} now; `search run {new}` goes on")
+    more = f"; `search run {new}` goes on" if study.token is not None else ""
+    click.echo(f"study {study.name!r} is {new!r} now{more}")
 
 
 @click.command()

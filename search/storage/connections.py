@@ -233,5 +233,10 @@ def _limit_locks(engine: sqlalchemy.Engine) -> None:
 
 def _renew(context: sqlalchemy.engine.ExceptionContext) -> None:
     """Has the pool drop connections that an outage leaves useless."""
-    if outages.needs_new_connection(context.original_exception):
-        context.is_disconnect = True
+    if not outages.needs_new_connection(context.original_exception):
+        return
+    context.is_disconnect = True
+    # SQLite closes no connection that has a statement open, and shares what it takes for read-only with the next one
+    cursor = getattr(context.execution_context, "cursor", None)
+    if cursor is not None:
+        cursor.close()

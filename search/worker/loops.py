@@ -20,7 +20,7 @@ from search.storage import addresses
 from search.storage.databases import Database
 from search.training import records
 from search.training.objectives import Result, Trial
-from search.worker import hearts, ownership, threads
+from search.worker import hearts, ownership, signals, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -146,6 +146,10 @@ class Worker:
                 self._fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did
+            except KeyboardInterrupt as error:
+                if not signals.are_handled():  # somebody at a notebook
+                    raise
+                self._fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
                 if is_objective and not _is_out_of_memory(error):
                     self._fail(trial, error)
@@ -210,8 +214,17 @@ class Worker:
 
 def _reason(error: BaseException) -> tuple[str, str]:
     """What is stored of an error, for everybody to see, and its traceback: an objective may speak of an address."""
+    try:
+        said = str(error)
+    except Exception as broken:  # noqa: BLE001  # an exception of the user's own may do anything
+        said = f"its text cannot be had: {type(broken).__name__}"
     trace = addresses.scrub(traceback.format_exc())
-    return addresses.scrub(f"{type(error).__name__}: {error}"), trace[-TRACEBACK_CHARACTERS:]
+    return _printable(addresses.scrub(f"{type(error).__name__}: {said}")), _printable(trace[-TRACEBACK_CHARACTERS:])
+
+
+def _printable(text: str) -> str:
+    """Half characters, as of a file name that is no UTF-8, could be neither shown nor sent."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

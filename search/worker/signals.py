@@ -34,6 +34,11 @@ def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> t
     return handler.interrupted
 
 
+def are_handled() -> bool:
+    """Whether Ctrl-C asks this process to stop, and raises nothing: a KeyboardInterrupt is somebody else's then."""
+    return isinstance(signal.getsignal(signal.SIGINT), _Handler)
+
+
 class _Handler:
     def __init__(self, stop: threading.Event, then: Callable[[], None]) -> None:
         self._stop, self._then = stop, then
