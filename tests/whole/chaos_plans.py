@@ -1,6 +1,7 @@
 """What the chaos suite does, and when: studies, workers, and events in an order that a seed gives."""
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Sequence
 from typing import TypeVar
@@ -10,11 +11,11 @@ T = TypeVar("T")
 NETWORKS = """
 [training]
 dataset = "fashion-mnist"
-epochs = 3
+epochs = 6
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]
-batch_size = { low = 32, high = 128 }
+batch_size = { low = 64, high = 128 }
 depth = { low = 0, high = 5 }
 width = { choices = [32, 128], when = "depth > 0" }
 activation = { choices = ["ReLU", "Sigmoid", "GELU"], when = "depth > 0" }
@@ -31,6 +32,7 @@ STUDIES = {
     "waits": ('objective = "chaos_objectives:waits"\n', OWN, 0.25),
     "holds": ('objective = "chaos_objectives:holds"\n', OWN + '[sampler]\nname = "random"\n', 0.2),
 }
+TURNS = ("waits", "networks", "holds", "median")
 # workers in their order: study and slots. One that holds the interpreter has one beside it that watches
 SEATS = (("networks", 3), ("holds", 1), ("median", 1), ("waits", 1), ("holds", 1), ("networks", 1), ("median", 3))
 SEATS += (("waits", 1),)
@@ -101,14 +103,16 @@ def events(plan: Plan, outages: tuple[str, ...]) -> list[Event]:
     rng.shuffle(kinds)
     for at in [at for at, kind in enumerate(kinds) if kind == "ask"][::-1]:
         kinds.insert(rng.randint(at + 1, len(kinds)), "settle")
-    found = [_event(rng, kind, outages) for kind in kinds]
+    # each study has its turn, those of networks and of own objectives one after the other
+    turns = {kind: itertools.cycle(TURNS) for kind in ("kill", "last-try")}
+    found = [_event(rng, kind, next(turns[kind]) if kind in turns else rng.choice(TURNS), outages) for kind in kinds]
     if plan.longest:
         found.append(Event("outage", 0.0, outages[-1], rng.random(), plan.longest))
     return found
 
 
-def _event(rng: random.Random, kind: str, outages: tuple[str, ...]) -> Event:
-    what, size = rng.choice(sorted(STUDIES)), 0.0
+def _event(rng: random.Random, kind: str, what: str, outages: tuple[str, ...]) -> Event:
+    size = 0.0
     if kind == "outage":
         what, size = rng.choice(outages), rng.uniform(*OUTAGE_SECONDS)
     if kind == "clock":

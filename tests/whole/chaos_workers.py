@@ -17,7 +17,7 @@ from search.storage import databases, schema
 
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
-CHECKPOINT_SECONDS = 0.2
+CHECKPOINT_SECONDS = 0.1
 PACE_SECONDS = 0.5
 NAMESPACE = ("unshare", "--mount", "--propagation", "private")
 BIND = 'mount --bind "$0" /proc/stat && exec "$@"'

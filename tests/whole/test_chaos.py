@@ -10,7 +10,7 @@ from chaos import Chaos, Report
 from conftest import Server
 
 SHORT = chaos_plans.Plan(
-    trials=24, workers=5, kills=5, last_tries=1, outages=3, longest=0, clocks=2, tools=7, stops=1, grace=2, seed=1
+    trials=24, workers=5, kills=7, last_tries=1, outages=3, longest=0, clocks=2, tools=7, stops=1, grace=2, seed=1
 )
 
 
@@ -27,7 +27,7 @@ def check(report: Report) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_in_a_short_chaos(postgres: Server, data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Four studies, five kills inside trials, three outages, another tool: nothing is lost, nothing comes twice."""
+    """Four studies, seven kills inside trials, three outages, another tool: nothing is lost, nothing comes twice."""
     place = chaos_outages.PostgresPlace(postgres)
     check(Chaos(SHORT, place, data_dir.resolve(), tmp_path).run(lambda done, total: None))
 
