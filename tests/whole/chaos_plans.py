@@ -11,7 +11,7 @@ T = TypeVar("T")
 NETWORKS = """
 [training]
 dataset = "fashion-mnist"
-epochs = 6
+epochs = 5
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]
