@@ -54,6 +54,10 @@ def who_does_it(database: databases.Database, summary: summaries.Summary) -> str
         return f"it is {summary.order.state}: `search resume {name}` lets it go on"
     if crew.members:
         return f"{words.plural(len(crew.members), 'worker')} alive"
+    if summary.has_failed and summary.done < summary.budget:
+        return sentences.state_note(summary)
+    if summary.done >= summary.budget:
+        return f"the budget is used up: `search extend {name} --trials N` adds to it"
     return f"no worker is alive: `search run {name}` or `search work {name}` does it"
 
 
@@ -84,4 +88,6 @@ def print_end(summary: summaries.Summary) -> None:
         more = f"all {summary.study.spec.space.size} configurations of the space have been tried"
     elif summary.is_out_of_hours:
         more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
+    elif summary.done < summary.budget:
+        more = f"`search run {name}` goes on"
     say(f"next: {more}; `search dashboard` to look at it")

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from search import api, errors, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
-from search.ledger import orders, retries, studies, summaries
+from search.ledger import orders, retries, sentences, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.training import records
@@ -48,6 +48,10 @@ def extend(name: str, as_json: bool, storage: str, **more: Any) -> None:
         click.echo(json.dumps(answers.as_json(database, summary)))
         return
     limit = "" if order.hours is None else f" and {order.hours:g} h of training"
+    if more["failures"] is not None:
+        limit += f", max_failures {order.max_failures}"
+    if more["epoch_seconds"] is not None:
+        limit += f", epoch_seconds {'without limit' if order.epoch_seconds is None else f'{order.epoch_seconds:g}'}"
     click.echo(
         f"study {study.name!r}: budget {order.trials}{limit}, {summary.done} done; "
         f"{answers.who_does_it(database, summary)}"
@@ -139,6 +143,8 @@ def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_
         return
     if before.state is state and before.at_once == now:
         click.echo(f"study {study.name!r} was {state} already")
+        if state is orders.StudyState.ACTIVE and (note := sentences.state_note(summary)):
+            click.echo(note)
         return
     count = summary.count(TrialState.RUNNING)
     then = "no trial was running"

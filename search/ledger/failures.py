@@ -122,7 +122,8 @@ def counted(connection: sqlalchemy.Connection, study_id: int) -> int:
 
 
 def _counts() -> tuple[sqlalchemy.ColumnElement[bool], ...]:
-    return trials.c.state == TrialState.FAIL, sqlalchemy.func.coalesce(rows.c.excused, False).is_(False)
+    """What a worker of ours has told; another tool's FAIL says nothing of the objective."""
+    return trials.c.state == TrialState.FAIL, rows.c.told.is_(True), rows.c.excused.is_(False)
 
 
 def _with_claims() -> sqlalchemy.FromClause:

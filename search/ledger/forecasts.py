@@ -27,6 +27,8 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
         spent, finished = summary.running_seconds.get(trial.number, 0.0), len(trial.intermediate_values)
         return spent / finished * max(0, (epochs or 0) - finished) if finished else max(0.0, (mean or 0.0) - spent)
 
+    if mean is None and epochs is None:
+        return None
     if mean is None:  # the first trials run: the others will take as long
         begun = [t for t in running if t.intermediate_values]
         mean = statistics.fmean(summary.running_seconds.get(t.number, 0.0) + left(t) for t in begun)

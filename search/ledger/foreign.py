@@ -8,6 +8,18 @@ from search.ledger import adoptions, studies
 from search.storage import schema, statements
 
 
+def waited_for(connection: sqlalchemy.Connection, study_id: int) -> list[int]:
+    """The numbers of trials that another tool runs, or has left running."""
+    trials, claims = schema.trials, schema.claims
+    query = (
+        sqlalchemy.select(trials.c.number)
+        .join(claims, claims.c.trial_id == trials.c.trial_id, isouter=True)
+        .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+        .where(sqlalchemy.func.coalesce(claims.c.owner, "") == "")
+    )
+    return list(connection.execute(query.order_by(trials.c.number)).scalars())
+
+
 def reserve(connection: sqlalchemy.Connection, study: studies.Study) -> None:
     """Reserves the configurations that other tools' trials have ended with, under the study's lock.
 

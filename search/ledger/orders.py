@@ -184,7 +184,7 @@ def notes(name: str, stored: sections.Budget, wanted: sections.Budget, order: Or
             if taken
             else "a limit can only be raised later"
         )
-        yield f"budget.{key} of the file is {value}, the study has {now}: {how}"
+        yield f"budget.{key} of the file is {value}, the study has {'none' if now is None else now}: {how}"
 
 
 def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:

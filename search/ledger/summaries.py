@@ -63,6 +63,14 @@ class Summary:
         """Whether no trial begins since too many have failed."""
         return self.failures > self.order.max_failures
 
+    @property
+    def reason(self) -> str | None:
+        """Why the study stands still by itself, or None."""
+        if self.order.reason is None and self.has_failed and self.done < self.budget:
+            many = words.plural(self.failures, "trial")
+            return f"{many} failed, more than max_failures = {self.order.max_failures} allows"
+        return self.order.reason
+
     @functools.cached_property
     def outside(self) -> frozenset[int]:
         """Numbers of other tools' trials whose configuration is none of the space."""
@@ -105,7 +113,7 @@ class Summary:
             "added": len(self.added),
             "failures": self.failures,
             "max_failures": self.order.max_failures,
-            "reason": self.order.reason,
+            "reason": self.reason,
             "best": best and {"number": best.number, "value": best.value, "params": best.params},
         }
 
@@ -132,6 +140,7 @@ def summary(database: Database, study: studies.Study, history: histories.History
         running = connection.execute(
             sqlalchemy.select(*columns).select_from(join).where(mine, schema.trials.c.state == TrialState.RUNNING)
         ).all()
+        no_fault = sqlalchemy.or_(schema.claims.c.told.is_not(True), schema.claims.c.excused)  # see `failures`
         excused = sqlalchemy.select(schema.trials.c.number).select_from(join)
         foreign = connection.execute(
             sqlalchemy.select(schema.trials.c.number, schema.added.c.ran)
@@ -142,7 +151,9 @@ def summary(database: Database, study: studies.Study, history: histories.History
             "order": orders.read(connection, study),
             "seconds": spent_seconds(connection, study.study_id),
             "running_seconds": {row.number: row.seconds for row in running if row.owner},
-            "excused": frozenset(connection.execute(excused.where(mine, schema.claims.c.excused)).scalars()),
+            "excused": frozenset(
+                connection.execute(excused.where(mine, schema.trials.c.state == TrialState.FAIL, no_fault)).scalars()
+            ),
             "added": frozenset(row.number for row in foreign if not row.ran),
             "ran": frozenset([row.number for row in foreign if row.ran] + [r.number for r in running if not r.owner]),
         }

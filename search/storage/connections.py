@@ -111,6 +111,11 @@ def _check_place(file: pathlib.Path) -> None:
         raise errors.InputError(f"--storage: the folder of {file} cannot be made: {error.strerror}") from error
     if file.is_dir():
         raise errors.InputError(f"--storage must name a file, got the folder {file}")
+    for log_file in (file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-journal")):
+        if not file.exists() and log_file.exists():  # SQLite would empty it, with all that it holds of the file
+            raise errors.Misplaced(
+                f"--storage: {file} is not there, but its log {log_file.name} is: put the file back where it was"
+            )
     for place in (file.parent, file):  # the log lies beside the file
         if place.exists() and not os.access(place, os.W_OK):
             raise errors.Misplaced(f"--storage must be a file that can be written, and {place} is read-only")

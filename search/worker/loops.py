@@ -1,33 +1,28 @@
 """Claims trials, runs them, tells the results, until the study is finished."""
 
 import contextlib
-import gc
 import logging
 import pathlib
 import random
-import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import adoptions, allocations, claims, configurations, failures, presence, rosters, studies
+from search.ledger import adoptions, allocations, claims, configurations, failures, foreign, presence, rosters, studies
 from search.space import spaces
-from search.storage import addresses
 from search.storage.databases import Database
 from search.training import records
 from search.training.objectives import Result, Trial
-from search.worker import hearts, ownership, signals, threads
+from search.worker import hearts, mishaps, ownership, signals, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
 
 IDLE_SECONDS = 0.1
 IDLE_LIMIT_SECONDS = 2.0
-TRACEBACK_CHARACTERS = 4_000
 DEFAULTS = Settings()
 # there may be work later, whether or not the worker stays for an extension
 WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.PAUSED)
@@ -78,7 +73,7 @@ class Worker:
             with hearts.Heart(*watched, self._parent, self._health_file) as beating:
                 ended = self._work(beating)
             if beating.failure is not None:
-                reason, _ = _reason(beating.failure)
+                reason, _ = mishaps.told(beating.failure)
                 raise errors.WorkFailed(
                     f"the heart of worker {self._me.name} failed, so it ends: {reason}; its trials were handed over",
                     1,
@@ -106,8 +101,17 @@ class Worker:
                     log.info("event=ended reason=%r worker=%s", claim.value, self._me.name)
                     return claim
                 pool.wait(random.uniform(idle / 2, idle))
+                if idle < IDLE_LIMIT_SECONDS <= 2 * idle:
+                    self._say_wait(claim)
                 idle = min(2 * idle, IDLE_LIMIT_SECONDS)
         return None
+
+    def _say_wait(self, why: allocations.NoTrial) -> None:
+        """Once, where a wait is more than a moment."""
+        study_id = self._study.study_id
+        others = self._database.read(lambda connection: foreign.waited_for(connection, study_id))
+        note = f" other_tools={others} note='search retry puts back what has ended there'" if others else ""
+        log.info("event=waiting reason=%r%s worker=%s", why.value, note, self._me.name)
 
     def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, pool: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
@@ -151,7 +155,7 @@ class Worker:
                     raise
                 self._fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-                if is_objective and not _is_out_of_memory(error):
+                if is_objective and not mishaps.is_out_of_memory(error):
                     self._fail(trial, error)
                 else:
                     self._put_off(trial, error)
@@ -171,7 +175,7 @@ class Worker:
         try:
             result = self._objective(trial)
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not mishaps.is_out_of_memory(error):
                 raise
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None
@@ -179,7 +183,7 @@ class Worker:
             self._admission.crowded()
             trial.stand_by()
             place.close()
-            _free_memory()
+            mishaps.free_memory()
             place.enter_context(self._admission.enter(self._need(trial.params), trial.check_stop, alone=True))
             trial.go_back()
             result = self._objective(trial)
@@ -189,18 +193,18 @@ class Worker:
 
     def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         """The objective's doing."""
-        reason, trace = _reason(error)
+        reason, trace = mishaps.told(error)
         self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
 
     def _refuse(self, trial: ownership.OwnedTrial, error: errors.SearchError) -> None:
         """The doing of whoever queued it."""
-        reason, _ = _reason(error)
+        reason, _ = mishaps.told(error)
         failures.refuse(self._database, trial.claim, reason, {records.WORKER.name: self._me.name})
         _log_end(trial.claim, "refused", None, {records.REASON.name: reason})
 
     def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         """Nobody's doing: for another try, here or elsewhere."""
-        reason, trace = _reason(error)
+        reason, trace = mishaps.told(error)
         log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=True)
         attrs = {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}
         if trial.put_off(self._me, reason, attrs):
@@ -210,35 +214,6 @@ class Worker:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
         trial.tell(state, value, attrs)
         _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), value, attrs)
-
-
-def _reason(error: BaseException) -> tuple[str, str]:
-    """What is stored of an error, for everybody to see, and its traceback: an objective may speak of an address."""
-    try:
-        said = str(error)
-    except Exception as broken:  # noqa: BLE001  # an exception of the user's own may do anything
-        said = f"its text cannot be had: {type(broken).__name__}"
-    trace = addresses.scrub(traceback.format_exc())
-    return _printable(addresses.scrub(f"{type(error).__name__}: {said}")), _printable(trace[-TRACEBACK_CHARACTERS:])
-
-
-def _printable(text: str) -> str:
-    """Half characters, as of a file name that is no UTF-8, could be neither shown nor sent."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Of the CPU, whose allocator torch answers for with a RuntimeError, or of a CUDA device."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
-
-
-def _free_memory() -> None:
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def _log_end(claim: claims.Claim, event: str, value: float | None, attrs: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["extend", "lab"], "extend takes either --trials N or --to N, or --hours H"),
         (["extend", "lab", "--trials", "1", "--to", "2"], "extend takes either --trials N or --to N, or --hours H"),
         (["extend", "lab", "--trials", "-1"], "Invalid value for '--trials'"),
-        (["work", "lab", "--storage", "sqlite:///new.db"], "no study 'lab' in sqlite:///new.db; `search create STUDY`"),
+        (["work", "lab", "--storage", "sqlite:///new.db"], "no database at new.db; `search run STUDY` or"),
         (["run", "lab", "--jsn"], "No such option"),
         (["enqueue", "lab"], "enqueue takes either PARAMETER=VALUE... or --trial N"),
         (["enqueue", "lab", "depth=0", "--trial", "1"], "enqueue takes either PARAMETER=VALUE... or --trial N"),

@@ -108,6 +108,17 @@ def test_a_trial_that_another_tool_ended_is_left_alone(
     assert opened.read(lambda c: c.execute(checkpoints.checkpoints.select()).all()) == []
 
 
+def test_a_failure_that_another_tool_tells_counts_in_no_limit(
+    opened: databases.Database, make_study: Make, url: str
+) -> None:
+    """It says nothing of the objective: the study goes on."""
+    study = make_study(trials=1, more="max_failures = 0")
+    plain(study, url).tell(begin(opened, study).number, state=TrialState.FAIL)
+    plain(study, url).tell(plain(study, url).ask().number, state=TrialState.FAIL)
+    assert summaries.summary(opened, study).failures == 0
+    assert take(opened, study).number == 2
+
+
 def test_what_ended_in_between_is_not_adopted(opened: databases.Database, make_study: Make, url: str) -> None:
     """An orphan that another tool completed keeps its curve."""
     study = make_study(trials=2)

@@ -5,6 +5,7 @@ import os
 import pathlib
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -125,6 +126,51 @@ def test_a_read_only_file_is_waited_for(tmp_path: pathlib.Path) -> None:
         timer.join()
         assert names(database) == ["before", "in"]
         assert database.interruptions > 0
+        database.close()
+
+
+KILLED = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("UPDATE studies SET study_name = study_name")
+connection.commit()
+os._exit(0)
+"""
+
+
+def test_a_log_without_its_file_is_kept(tmp_path: pathlib.Path) -> None:
+    """What is committed may be in it: no new file is made in the place of one that was moved away."""
+    file = tmp_path / "search.db"
+    database = databases.Database(f"sqlite:///{file}")
+    add(database, "before")
+    database.close()
+    subprocess.run([sys.executable, "-c", KILLED, file], check=True)
+    file.rename(tmp_path / "away.db")
+    with pytest.raises(errors.InputError, match="search.db is not there, but its log search.db-wal is"):
+        databases.Database(f"sqlite:///{file}")
+    assert not file.exists()
+    (tmp_path / "away.db").rename(file)
+    database = databases.Database(f"sqlite:///{file}")
+    assert names(database) == ["before"]
+    database.close()
+
+
+def test_a_read_only_file_with_its_log_is_waited_for(tmp_path: pathlib.Path) -> None:
+    """As a killed process leaves it: no connection of the outage stays open and keeps the next one read-only."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with read_only(folder) as switch:
+        database = databases.Database(f"sqlite:///{folder}/search.db", 30)
+        add(database, "before")
+        database.close()
+        subprocess.run([sys.executable, "-c", KILLED, folder / "search.db"], check=True)
+        assert (folder / "search.db-wal").stat().st_size > 0
+        switch(True)
+        timer = threading.Timer(1.5, switch, [False])
+        timer.start()
+        add(database, "in")
+        timer.join()
+        assert names(database) == ["before", "in"]
         database.close()
 
 

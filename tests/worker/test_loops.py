@@ -17,7 +17,7 @@ from search.ledger import allocations, orders, rosters, studies, summaries
 from search.space import spaces
 from search.storage import databases, waits
 from search.study import samplers, specs
-from search.training import objectives
+from search.training import objectives, records
 from search.worker import loops
 from search.worker.settings import Settings
 
@@ -249,3 +249,35 @@ def test_a_worker_whose_heart_fails_stops_at_once(
         loops.Worker(opened, study, endless, threading.Event(), Settings(grace_seconds=0.6)).run()
     (trial,) = summaries.summary(opened, study).trials
     assert (trial.state, trial.intermediate_values) == (TrialState.WAITING, {1: 0.5})
+
+
+class Odd(Exception):
+    """Of a user's own, which may do anything."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Odd(), "Odd: its text cannot be had: RuntimeError"),
+        (ValueError("bad \ud800"), "ValueError: bad \\ud800"),
+        (SystemExit(0), "SystemExit: 0"),
+    ],
+)
+def test_whatever_is_raised_fails_its_trial_alone(
+    opened: databases.Database, make_study: Make, error: BaseException, reason: str
+) -> None:
+    """The worker goes on, and the reason can be shown."""
+    study = make_study(trials=2)
+
+    def raises(trial: objectives.Trial) -> objectives.Result:
+        if trial.number == 0:
+            raise error
+        return formula(trial)
+
+    assert loops.Worker(opened, study, raises, threading.Event()).run() is allocations.NoTrial.FINISHED
+    failed, *others = summaries.summary(opened, study).trials
+    assert (failed.state, records.REASON.find(failed)) == (TrialState.FAIL, reason)
+    assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
