@@ -7,6 +7,7 @@ import traceback
 from search.storage import addresses
 
 TRACEBACK_CHARACTERS = 4_000
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")  # torch's CPU allocator, which raises a RuntimeError
 
 
 def told(error: BaseException) -> tuple[str, str]:
@@ -28,7 +29,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Of the CPU, whose allocator torch answers for with a RuntimeError, or of a CUDA device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def free_memory() -> None:
