@@ -8,6 +8,7 @@ import sqlalchemy
 from search.ledger import orders
 from search.storage import schema
 from search.storage.databases import Database
+from search.study import validation
 
 # its name, the token of its first order, and without one when its first trial began
 Identity = tuple[str, str | None, datetime.datetime | None]
@@ -15,15 +16,18 @@ Identity = tuple[str, str | None, datetime.datetime | None]
 
 def of_studies(database: Database, study_ids: Collection[int]) -> dict[int, Identity]:
     """The studies that these ids stand for now; those that are gone are left out."""
-    if not study_ids:
+    possible = [study_id for study_id in study_ids if 0 <= study_id <= validation.LARGEST]  # an address may name any
+    if not possible:
         return {}
-    query = _identity().where(schema.studies.c.study_id.in_(study_ids))
+    query = _identity().where(schema.studies.c.study_id.in_(possible))
     rows = database.read(lambda connection: connection.execute(query).all())
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
 def of_trial(database: Database, trial_id: int) -> Identity | None:
     """The study of a trial; None where it is gone."""
+    if not 0 <= trial_id <= validation.LARGEST:
+        return None
     own = sqlalchemy.select(schema.trials.c.study_id).where(schema.trials.c.trial_id == trial_id)
     query = _identity().where(schema.studies.c.study_id == own.scalar_subquery())
     row = database.read(lambda connection: connection.execute(query).first())

@@ -233,7 +233,7 @@ def test_down_and_up_go_on(service: Service) -> None:
     ("arguments", "environment", "words"),
     [
         (("work", "nosuch"), {}, "no study 'nosuch' in postgresql://search:***@db/search; there are proof"),
-        (("work", "proof"), {"SEARCH_STORAGE_PASSWORD_FILE": "/app/README.md"}, "password authentication failed"),
+        (("work", "proof"), {"SEARCH_STORAGE_PASSWORD_FILE": "/etc/hostname"}, "password authentication failed"),
         (("status",), {"SEARCH_STORAGE_PASSWORD_FILE": "/run/secrets/none"}, "cannot be read: No such file"),
         (("status",), {"SEARCH_STORAGE": "postgresql://search@nowhere/search"}, "stayed away for 10 s"),
         (("work", "proof"), {"SEARCH_DEVICE": "cuda"}, "cuda"),
