@@ -117,17 +117,14 @@ def judge(
 
 def counted(connection: sqlalchemy.Connection, study_id: int) -> int:
     """How many failures count against `max_failures`."""
-    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(_with_claims())
+    both = trials.join(rows, rows.c.trial_id == trials.c.trial_id)
+    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(both)
     return int(connection.execute(count.where(trials.c.study_id == study_id, *_counts())).scalar_one())
 
 
 def _counts() -> tuple[sqlalchemy.ColumnElement[bool], ...]:
     """What a worker of ours has told; another tool's FAIL says nothing of the objective."""
     return trials.c.state == TrialState.FAIL, rows.c.told.is_(True), rows.c.excused.is_(False)
-
-
-def _with_claims() -> sqlalchemy.FromClause:
-    return sqlalchemy.join(trials, rows, rows.c.trial_id == trials.c.trial_id, isouter=True)
 
 
 def _latest(
@@ -137,7 +134,7 @@ def _latest(
     reason = sqlalchemy.select(schema.attributes.c.value_json).where(
         schema.attributes.c.trial_id == trials.c.trial_id, schema.attributes.c.key == records.REASON.name
     )
-    columns = (rows.c[name] for name in ("trial_id", "worker", "excused", "faults", "fault_host", "stalls", "config"))
+    columns = (rows.c[name] for name in ("worker", "excused", "faults", "fault_host", "stalls"))
     query = sqlalchemy.select(trials.c.number, trials.c.state, *columns, reason.scalar_subquery().label("reason"))
     query = query.join(rows, rows.c.trial_id == trials.c.trial_id)
     query = query.where(trials.c.study_id == study_id, trials.c.state.in_(ENDED), *where)
