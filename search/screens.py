@@ -114,10 +114,7 @@ def configuration(params: Mapping[str, Any], columns: int | None, short: bool = 
         columns: None for all.
         short: names as in headings, values without a name that speak for themselves.
     """
-    pieces = [
-        lines.clean(words.short_configuration({n: _whole(v)}) if short else _pair(n, v)) for n, v in params.items()
-    ]
-    whole = ", ".join(pieces)
+    whole = ", ".join(lines.clean(_pair(name, value, short)) for name, value in params.items())
     if columns is None or cells.cell_len(whole) <= columns:
         return whole
     names = distinct([*map(lines.clean, params)], NAME_COLUMNS)
@@ -133,11 +130,9 @@ def configuration(params: Mapping[str, Any], columns: int | None, short: bool = 
     return taken
 
 
-def _whole(value: Any) -> Any:
-    return lines.cut(value) if isinstance(value, str) else value
-
-
-def _pair(name: str, value: Any) -> str:
+def _pair(name: str, value: Any, short: bool) -> str:
+    if short:
+        return words.short_configuration({name: lines.cut(value) if isinstance(value, str) else value})
     return f"{name} {lines.cut(words.setting(value))}"
 
 

@@ -115,8 +115,8 @@ def predict(
     if as_json:
         click.echo(json.dumps([each.as_json() for each in found]))
         return
-    columns = layouts.lay_out(_columns(found), screens.room(screens.out), (), screens.rule())
-    answers.print_table(columns, whole=f"search predict {words.typed(str(model))} IMAGE...")
+    shown = layouts.lay_out(_columns(found), screens.room(screens.out), (), screens.rule())
+    answers.print_table(shown, whole=f"search predict {words.typed(str(model))} IMAGE...")
 
 
 def _columns(found: "list[predictions.Prediction]") -> list[layouts.Column]:
@@ -125,11 +125,11 @@ def _columns(found: "list[predictions.Prediction]") -> list[layouts.Column]:
         first, *others = list(each.ranked.items())[:SHOWN]
         rest = ", ".join(f"{name} {share:.3f}" for name, share in others)
         rows.append((str(each.path), first[0], f"{first[1]:.3f}", rest, ", ".join(each.notes)))
-    images, classes, shares, others, notes = map(list, zip(*rows, strict=True))
+    images, classes, shares, rests, notes = map(list, zip(*rows, strict=True))
     return [
         layouts.Column("image", images, right=False, hangs=True),
         layouts.Column("class", classes, right=False),
         layouts.Column("probability", shares),
-        layouts.Column("else", others, right=False, rank=layouts.Rank.OURS),
+        layouts.Column("else", rests, right=False, rank=layouts.Rank.OURS),
         layouts.Column("note", notes, right=False, rank=layouts.Rank.OURS if any(notes) else layouts.Rank.EMPTY),
     ]

@@ -100,7 +100,8 @@ def failed_note(summary: summaries.Summary) -> str:
     name, last = words.typed(summary.study.name), ""
     counted = [t for t in summary.trials if t.state == TrialState.FAIL and t.number not in summary.excused]
     if counted:
-        last = f"; the last, trial {counted[-1].number}: {said(records.REASON.read(counted[-1], 'no reason given'), SHORT)}"
+        reason = said(records.REASON.read(counted[-1], "no reason given"), SHORT)
+        last = f"; the last, trial {counted[-1].number}: {reason}"
     return (
         f"{words.plural(summary.failures, 'trial')} failed, more than max_failures = {summary.order.max_failures} "
         f"allows{last}. `search retry {name}` puts them back, `search extend {name} --failures N` bears N more"
