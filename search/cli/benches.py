@@ -1,13 +1,12 @@
 """The command that measures the engines on this machine."""
 
-import json
 import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box, console, progress, table
 
-from search.cli import answers
+from search.cli import answers, jsons
 from search.cli.options import debug_option, json_option, worker_options
 from search.worker.settings import Settings
 
@@ -43,7 +42,7 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
             rows.append(row)
     machine = benchmark.machine()
     if as_json:
-        click.echo(json.dumps({"machine": machine, "rounds": rounds, "rows": [_as_json(row) for row in rows]}))
+        jsons.say({"machine": machine, "rounds": rounds, "rows": [_as_json(row) for row in rows]})
         return
     found = table.Table(*COLUMNS, box=box.MARKDOWN)
     for row in rows:

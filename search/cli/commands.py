@@ -16,6 +16,10 @@ from search.cli import exits
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
 COMMANDS = {
+    "amend": (
+        "search.cli.amendments:amend",
+        "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",
+    ),
     "backup": (
         "search.cli.backups:backup",
         "Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.",

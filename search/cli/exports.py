@@ -1,6 +1,5 @@
 """Commands that take a model away and use it: export, predict."""
 
-import json
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import click
 from rich import table
 
 from search import api, errors
-from search.cli import answers, tables
+from search.cli import answers, jsons, tables
 from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
 from search.worker import progress
 from search.worker.settings import Settings
@@ -59,7 +58,7 @@ def export(
             name, path, trial, onnx=onnx, force=force, storage=storage, on_epoch=on_epoch, **dict(settings)
         )
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        jsons.say(found.as_json())
         return
     if not found.replay.is_same:
         progress.note(found.replay.sentence())
@@ -103,7 +102,7 @@ def predict(
     if test_set:
         tested = predictions.of_test_set(model, settings.data_dir)
         if as_json:
-            click.echo(json.dumps(tested.as_json()))
+            jsons.say(tested.as_json())
             return
         grid = tables.plain("class", "recall")
         for name, recall in tested.recalls.items():
@@ -113,7 +112,7 @@ def predict(
         return
     found = api.predict(model, *images, resize=resize, invert=invert)
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in found]))
+        jsons.say([each.as_json() for each in found])
         return
     answers.out.print(_table(found))
 

@@ -15,7 +15,7 @@ from matplotlib import figure, ticker
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial, TrialState
 
-from search import errors
+from search import errors, words
 from search.dashboard import caches
 from search.ledger import identities, summaries
 from search.storage.databases import Database
@@ -75,7 +75,7 @@ class Drawings:
         trial = self._gallery.get_trial(trial_id)
         if not _has_curve(trial):
             raise KeyError(trial_id)
-        value = "" if trial.value is None else f": {trial.value:.4f}"
+        value = "" if trial.value is None else f": {words.metric(trial.value)}"
         title = f"trial {trial.number}, {trial.state.name.lower()}{value}"
         metric = summaries.metric_of_trial(self._database, trial_id)
         return _picture(trial.intermediate_values, title, metric, records.REASON.read(trial, ""))

@@ -119,7 +119,7 @@ class Quiet:
         best = summary.best
         self._bar.total, self._bar.n = summary.budget, summary.done
         self._bar.set_description(summary.study.name, refresh=False)
-        self._bar.set_postfix_str(note or (f"best {best.value:.4f}" if best else ""))
+        self._bar.set_postfix_str(note or (f"best {words.metric(best.value)}" if best else ""))
 
 
 def screen(study: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
