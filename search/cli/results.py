@@ -57,7 +57,7 @@ def _print_report(written: "contents.Written", as_json: bool) -> None:
             for each, finding in written.verdicts
         ]
         paths = {"html": str(written.html), "markdown": str(written.markdown)}
-        jsons.say({**paths, "takeaways": found})
+        jsons.say({**paths, "takeaways": found, "left_out": written.left_out})
         return
     for each, finding in written.verdicts:
         answers.out.print(f"{finding.verdict:<14}{each.study}: {each.claim}", highlight=False, soft_wrap=True)

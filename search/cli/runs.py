@@ -28,6 +28,9 @@ def run(name: str, settings: Settings, as_json: bool, storage: str) -> None:
 
     Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
 
+    Exit code 0: there is a best trial, and the trials or hours of the budget are used up or all configurations have a
+    result. 1: less was done, and why. 130, 143, 129: Ctrl-C, SIGTERM, SIGHUP.
+
     \b
     Example:
       search run lab
@@ -111,6 +114,7 @@ def fetch(name: str, settings: Settings, as_json: bool) -> None:
     help="File to touch with every beat, for a container's health check.",
 )
 @training_options
+@json_option
 @common
 def work(
     name: str,
@@ -120,12 +124,16 @@ def work(
     judged: bool,
     health_file: pathlib.Path | None,
     settings: Settings,
+    as_json: bool,
     storage: str,
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
 
     SIGTERM or Ctrl-C hands the running trials over and ends. With --restart a small process watches over the worker:
     one that ends five times in a row within a minute of its start is given up.
+
+    Exit code 0: nothing is left to do, or it was asked to end, by SIGTERM or `search stop`. 1: nothing is left to do,
+    and the study came to less than its budget. 3: this worker's trials alone fail. 130: Ctrl-C.
 
     \b
     Example:
@@ -136,6 +144,7 @@ def work(
     if restart:
         words = [*settings.arguments(name), *(["--stay"] if stay else [])]
         words += ["--health-file", str(health_file)] if health_file else []
+        words += ["--json"] if as_json else []
         restarts.become(words, _address_as_given())
     log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
@@ -145,6 +154,9 @@ def work(
         api.work(name, storage=storage, **life, **dict(settings))
     finally:
         farewells.say()
+    if as_json:
+        database = databases.open_existing(storage)
+        jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
     return 130 if interrupted.is_set() else 0
 
 

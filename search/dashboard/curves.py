@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import errors, words
 from search.dashboard import caches
 from search.ledger import identities, summaries
+from search.reports import figures
 from search.storage.databases import Database
 from search.training import records
 
@@ -109,9 +110,10 @@ def _picture(values: Mapping[int, float], title: str, metric: str, note: str = "
     drawing = figure.Figure(figsize=(6.4, 3.6), dpi=PIXELS_PER_INCH, layout="constrained")
     axes = drawing.subplots()
     epochs = sorted(values)
-    axes.plot(epochs, [values[epoch] for epoch in epochs], color=BLUE, marker="o", markersize=4, linewidth=1.8)
+    heights = figures.drawable([values[epoch] for epoch in epochs])
+    axes.plot(epochs, heights, color=BLUE, marker="o", markersize=4, linewidth=1.8)
     if note and epochs:
-        axes.plot(epochs[-1:], [values[epochs[-1]]], color=VERMILLION, marker="X", markersize=9, linestyle="none")
+        axes.plot(epochs[-1:], heights[-1:], color=VERMILLION, marker="X", markersize=9, linestyle="none")
     axes.set_title(title, loc="left", fontweight="bold", pad=20 if note else 8)
     if note:
         short = note if len(note) <= 90 else note[:89] + "…"
