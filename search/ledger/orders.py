@@ -183,10 +183,10 @@ def _option(key: str, value: Any, now: Any) -> str | None:
     if key == "trials":
         return f"--to {value}"
     if key == "epoch_seconds":
-        return f"--epoch-seconds {value or 0:g}"
+        return f"--epoch-seconds {value or 0:.12g}"
     if value is None or now is None or value < now:
         return None
-    return f"--failures {value - now}" if key == "max_failures" else f"--hours {value - now:g}"
+    return f"--failures {value - now}" if key == "max_failures" else f"--hours {value - now:.12g}"
 
 
 def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:

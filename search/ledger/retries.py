@@ -84,7 +84,8 @@ def _put_back(connection: sqlalchemy.Connection, study: studies.Study, number: i
     excused = {"excused": True, "config": None, "faults": 0, "stalls": 0, "fault_host": blamed}
     connection.execute(rows.update().where(rows.c.trial_id == row.trial_id).values(**excused))
     new = reservations.insert_waiting(connection, study.study_id, params, row.config, repeat=row.repeat or 0)
-    history = [*_system(connection, row.trial_id, records.RETRY_HISTORY, list), number]
+    before = _system(connection, row.trial_id, records.RETRY_HISTORY, list)
+    history = [*(each for each in before if type(each) is int), number]
     trial_id = _find(connection, study, new).trial_id
     for key, value in ((records.FAILED_TRIAL, history[0]), (records.RETRY_HISTORY, history)):
         line = schema.system_attributes.insert().values(trial_id=trial_id, key=key, value_json=json.dumps(value))

@@ -66,4 +66,4 @@ def _put(value: Any) -> str:
         return "none"
     if isinstance(value, tuple):  # enqueued configurations
         return words.plural(len(value), "configuration")
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -162,7 +162,8 @@ def test_what_fails_is_a_line_on_stderr(processes: Processes, tmp_path: pathlib.
     """With --json too: stdout is empty, or for `run` the study, and the exit code says the same."""
     (tmp_path / "broken.py").write_text("def f(trial):\n    raise ValueError('no')\n")
     (tmp_path / "own.toml").write_text(
-        'objective = "broken:f"\n[study]\nname = "own"\n[space]\nx = [1]\n[sampler]\nname = "grid"\n[budget]\ntrials = 1\n'
+        'objective = "broken:f"\n[study]\nname = "own"\n[space]\nx = [1]\n'
+        '[sampler]\nname = "grid"\n[budget]\ntrials = 1\n'
     )
     process = processes.start("run", "own.toml", "--json", "--workers", "1")
     output, _ = process.communicate(timeout=120)
