@@ -70,8 +70,8 @@ def _is_duration(value: float) -> bool:
     return 0 <= value < math.inf
 
 
-def _counts_from(lowest: int) -> Callable[[Any], bool]:
-    return lambda value: lowest <= value < LIMIT
+def _counts_from(lowest: int, limit: int = 2**30) -> Callable[[Any], bool]:
+    return lambda value: lowest <= value < limit
 
 
 def _is_range(part: Any) -> bool:
@@ -90,7 +90,11 @@ WORKER = Attribute("search:worker", str, "worker.loops", "who told the result: h
 ENGINE = Attribute("search:engine", str, "training.networks", "what trained it last")
 DEVICE = Attribute("search:device", str, "training.networks", "cpu, cuda or cuda:N")
 SEED = Attribute(
-    "search:seed", int, "training.records", "of the training: initial weights and order of samples", _counts_from(0)
+    "search:seed",
+    int,
+    "training.records",
+    "of the training: initial weights and order of samples",
+    _counts_from(0, LIMIT),
 )
 REPEAT = Attribute(
     "search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0", _counts_from(0)
