@@ -46,15 +46,19 @@ class StorageError(SearchError):
 
 
 class Interrupted(SearchError):
-    """The process was asked to stop while it waited for the database."""
+    """The process was asked to stop, by a signal or while it waited for the database; 128 and the signal's number."""
 
     exit_code = 130
 
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
 
 class WorkFailed(SearchError):
-    """A worker failed; `exit_code` is its own."""
+    """Work ended with less than was asked for; `exit_code` is 1, or a failed worker's own."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

@@ -38,11 +38,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def metric(value: float | None) -> str:
-    """A trial's value: `0.8702`; very small and very large ones in four digits."""
+def metric(value: float | None, sign: str = "") -> str:
+    """A trial's value: `0.8702`; very small and very large ones in four digits; `+` as sign marks gains too."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
+    return f"{value:{sign}.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:{sign}.4g}"
 
 
 def setting(value: Any) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.api.studies import Worked
 from search.ledger import studies, summaries
 from search.worker import requirements, supervision
 from search.worker.settings import Settings
@@ -59,7 +58,7 @@ def confirm(
 
     Raises:
         errors.InputError: nothing to confirm, or it was confirmed with another choice already.
-        errors.WorkFailed: a worker did.
+        errors.WorkFailed: less was trained than that takes, and why.
         KeyboardInterrupt: after Ctrl-C; asked again, it goes on.
     """
     from search.reports import confirmations
@@ -68,7 +67,7 @@ def confirm(
     study = studies.load(database, name)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
     requirements.check(confirming.spec, chosen)
-    Worked(database, confirming, supervision.supervise(database, confirming, chosen)).check()
+    supervision.supervise(database, confirming, chosen).check()
     return confirmations.expect(database, study, other_name)
 
 
@@ -170,11 +169,10 @@ def reproduce_lab(
     for step in reproductions.run(
         database,
         lambda spec: supervision.begin(database, spec),
-        lambda study, label: supervision.supervise(database, study, chosen, label),
+        lambda study, label: supervision.supervise(database, study, chosen, label).check(),
         seeds,
         trials,
     ):
-        Worked(database, step.study, step.code).check()
         on_step(step)
         names.append(step.study.name)
     return write_report(*names, output=output, title=reproductions.LAB_TITLE, storage=database)

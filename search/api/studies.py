@@ -12,7 +12,7 @@ import optuna
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import allocations, orders, queues, retries, sentences, studies, summaries
+from search.ledger import allocations, orders, outcomes, queues, retries, studies, summaries
 from search.space import parameters
 from search.storage import databases
 from search.study import specs
@@ -27,40 +27,27 @@ def run(name: str, *, storage: Storage = None, **settings: Any) -> optuna.Study:
         settings: how they train; see `search.worker.settings.Settings`.
 
     Raises:
-        errors.WorkFailed: a worker did.
+        errors.WorkFailed: it ended with less than was asked for, and why; see docs/exit-codes.md.
         errors.SearchError: bad input, or the database is away.
         KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
+        errors.Interrupted: the same after SIGTERM or SIGHUP.
     """
     worked = supervise(name, storage=storage, **settings)
-    worked.check()
+    worked.end.check()
     return _optuna(worked.database, worked.study)
 
 
 @dataclasses.dataclass(frozen=True)
 class Worked:
-    """A study that local workers have worked on, and the exit code of their work."""
+    """A study that local workers have worked on, and how that ended."""
 
     database: databases.Database
     study: studies.Study
-    code: int
-
-    def check(self) -> None:
-        """Passes what ended well.
-
-        Raises:
-            errors.WorkFailed: a worker failed.
-            KeyboardInterrupt: it was interrupted.
-        """
-        if self.code == 130:
-            raise KeyboardInterrupt
-        if self.code:
-            raise errors.WorkFailed(
-                f"study {self.study.name!r}: a worker failed with exit code {self.code}; see its log above", self.code
-            )
+    end: supervision.End
 
 
 def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
-    """The same as `run`, but that a failure is told by its exit code."""
+    """The same as `run`, but that how it ended is told and not judged."""
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     spec = _spec(name, storage)
@@ -103,6 +90,7 @@ def work(
     stay: bool = False,
     stop: threading.Event | None = None,
     parent: int | None = None,
+    judged: bool = False,
     health_file: pathlib.Path | None = None,
     **settings: Any,
 ) -> allocations.NoTrial | None:
@@ -113,10 +101,12 @@ def work(
         stop: set to end the work; running trials are handed over.
         parent: end where this process is no longer the parent. A worker that somebody watches over waits for
             a SQLite file that is away; for others it is a mistyped one.
+        judged: whoever started it says how the study ended.
         health_file: touched with every beat.
 
     Raises:
-        errors.SearchError: bad input, too many failures, or the database stayed away.
+        errors.WorkFailed: nothing is left to do, and less was done than was asked for.
+        errors.SearchError: bad input, or the database stayed away.
     """
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     opened = databases.open_existing if parent is None else databases.open_known
@@ -131,16 +121,27 @@ def work(
     with contextlib.ExitStack() as life:
         objective, need = requirements.objective(study.spec, chosen, life)
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
-    if ended in (allocations.NoTrial.FAILURES, allocations.NoTrial.STOPPED):
-        summary = summaries.summary(database, study)
-        if ended is allocations.NoTrial.FAILURES or summary.order.reason is not None:
-            raise errors.SearchError(f"study {study.name!r}: {sentences.state_note(summary)}")
+    if not judged:
+        _check(database, study, ended)
     if ended is allocations.NoTrial.ALONE:
         raise errors.TookItselfOut(
             f"study {study.name!r}: {ended.value}: this one takes itself out, its failed trials wait for others. "
             "Look at its log and at this machine, then start it again"
         )
     return ended
+
+
+def _check(database: databases.Database, study: studies.Study, ended: allocations.NoTrial | None) -> None:
+    """Passes a worker that did its share, and one that was asked to stop."""
+    if ended in (None, allocations.NoTrial.ALONE):
+        return
+    if ended is allocations.NoTrial.FINISHED and outcomes.is_well(database, study):
+        return
+    summary = summaries.summary(database, study)
+    if ended is allocations.NoTrial.STOPPED and summary.order.reason is None:
+        return
+    if (why := outcomes.shortfall(summary)) is not None:
+        raise errors.WorkFailed(outcomes.line(summary, why))
 
 
 def load(name: str, *, storage: Storage = None) -> optuna.Study:

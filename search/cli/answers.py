@@ -9,7 +9,7 @@ from rich import progress
 
 from search import lines, screens, words
 from search.cli import layouts, tables
-from search.ledger import forecasts, orders, rosters, sentences, summaries
+from search.ledger import forecasts, listings, orders, rosters, sentences, summaries
 from search.storage import databases
 
 REASON_PREFIX = len("trial 12345 complete: ")
@@ -25,9 +25,8 @@ def epochs(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def counts(summary: summaries.Summary) -> str:
     """How far a study is, in a phrase."""
-    states = ", ".join(f"{count} {word}" for word, count in summary.as_json()["trials"].items() if count)
     state = "" if summary.order.state is orders.StudyState.ACTIVE else f", {summary.order.state}"
-    return f"{summary.done} of {summary.budget} trials done ({states or 'no trial yet'}){state}"
+    return f"{summary.done} of {summary.budget} trials done ({sentences.state_counts(summary)}){state}"
 
 
 def as_json(database: databases.Database, summary: summaries.Summary) -> dict[str, Any]:
@@ -40,6 +39,11 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
         "reasons": sentences.reason_counts(summary),
         "forecast_seconds": None if left is None else round(left, 1),
     }
+
+
+def each_as_json(database: databases.Database, found: summaries.Summary | listings.Unreadable) -> dict[str, Any]:
+    """The same where studies that cannot be read stand between others."""
+    return found.as_json() if isinstance(found, listings.Unreadable) else as_json(database, found)
 
 
 def how_far(database: databases.Database, summary: summaries.Summary) -> str:
@@ -107,7 +111,7 @@ def print_end(summary: summaries.Summary) -> None:
     if summary.order.state is orders.StudyState.STOPPED:
         more = f"`search run {name}` goes on"
     elif summary.is_exhausted:
-        more = f"all {summary.study.spec.space.size} configurations of the space have been tried"
+        more = sentences.exhausted(summary)
     elif summary.is_out_of_hours:
         more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
     elif summary.done < summary.budget:

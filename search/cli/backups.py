@@ -1,12 +1,11 @@
 """Commands that carry a study from one storage to another: backup, restore."""
 
-import json
 import pathlib
 
 import click
 
 from search import screens, words
-from search.cli import answers
+from search.cli import answers, jsons
 from search.cli.options import common, json_option, study_argument
 from search.ledger import backups, studies, summaries
 from search.storage import databases
@@ -15,8 +14,9 @@ from search.storage import databases
 @click.command()
 @study_argument
 @click.argument("file", type=click.Path(path_type=pathlib.Path))
+@json_option
 @common
-def backup(name: str, file: pathlib.Path, storage: str) -> None:
+def backup(name: str, file: pathlib.Path, as_json: bool, storage: str) -> None:
     """Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.
 
     \b
@@ -27,6 +27,9 @@ def backup(name: str, file: pathlib.Path, storage: str) -> None:
     study = studies.load(database, name)
     with screens.spinner("writing ..."):
         backups.write(database, study, file)
+    if as_json:
+        jsons.say({"study": study.name, "file": file})
+        return
     screens.say(
         f"study {study.name!r} written to {file}; `search restore {words.typed(str(file))}` puts it into a storage"
     )
@@ -48,7 +51,7 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
         study = backups.read(database, file)
     summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(answers.as_json(database, summary)))
+        jsons.say(answers.as_json(database, summary))
         return
     screens.say(
         f"study {study.name!r} restored: {answers.counts(summary)}; `search run {words.typed(study.name)}` goes on"

@@ -1,6 +1,5 @@
 """The command that measures the engines on this machine."""
 
-import json
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import click
 from rich import box, progress, table
 
 from search import screens
+from search.cli import jsons
 from search.cli.options import debug_option, json_option, worker_options
 from search.worker.settings import Settings
 
@@ -45,7 +45,7 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
             rows.append(row)
     machine = benchmark.machine()
     if as_json:
-        click.echo(json.dumps({"machine": machine, "rounds": rounds, "rows": [_as_json(row) for row in rows]}))
+        jsons.say({"machine": machine, "rounds": rounds, "rows": [_as_json(row) for row in rows]})
         return
     found = table.Table(*COLUMNS, box=box.MARKDOWN)
     for row in rows:

@@ -16,6 +16,10 @@ from search.cli import exits
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
 COMMANDS = {
+    "amend": (
+        "search.cli.amendments:amend",
+        "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",
+    ),
     "backup": (
         "search.cli.backups:backup",
         "Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.",
@@ -119,7 +123,7 @@ SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@|USER:PASSWORD@)\S*@|(?<=passwor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The `search` command; returns its exit code: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted.
+    """The `search` command; returns its exit code, see docs/exit-codes.md.
 
     Without arguments it takes those of the process, and ends it.
     """
@@ -211,4 +215,12 @@ def cli() -> None:
     Example:
       search run lab          create or resume the study, train, show progress
       search status lab       what it did so far
+
+    
+    Exit codes:
+      0    done: of a study, there is a best trial and its budget is used up
+      1    not done, and one line on stderr why: less than the budget, nothing complete, no database
+      2    wrong use or bad input: nothing was done
+      3    a worker whose trials alone fail took itself out
+      128 + N  ended by signal N: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; what runs is handed over
     """

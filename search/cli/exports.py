@@ -1,13 +1,12 @@
 """Commands that take a model away and use it: export, predict."""
 
-import json
 import pathlib
 from typing import TYPE_CHECKING
 
 import click
 
 from search import api, errors, screens, words
-from search.cli import answers, layouts
+from search.cli import answers, jsons, layouts
 from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
 from search.worker import progress
 from search.worker.settings import Settings
@@ -58,7 +57,7 @@ def export(
             name, path, trial, onnx=onnx, force=force, storage=storage, on_epoch=on_epoch, **dict(settings)
         )
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        jsons.say(found.as_json())
         return
     if not found.replay.is_same:
         progress.note(found.replay.sentence())
@@ -102,7 +101,7 @@ def predict(
     if test_set:
         tested = predictions.of_test_set(model, settings.data_dir)
         if as_json:
-            click.echo(json.dumps(tested.as_json()))
+            jsons.say(tested.as_json())
             return
         recalls = [f"{recall:.3f}" for recall in tested.recalls.values()]
         columns = [layouts.Column("class", list(tested.recalls), right=False), layouts.Column("recall", recalls)]
@@ -113,7 +112,7 @@ def predict(
         return
     found = api.predict(model, *images, resize=resize, invert=invert)
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in found]))
+        jsons.say([each.as_json() for each in found])
         return
     shown = layouts.lay_out(_columns(found), screens.room(screens.out), (), screens.rule())
     answers.print_table(shown, whole=f"search predict {words.typed(str(model))} IMAGE...")

@@ -5,8 +5,8 @@ import sys
 import click
 
 from search import errors, screens
-from search.cli import answers
-from search.cli.options import common, study_argument
+from search.cli import answers, jsons
+from search.cli.options import common, json_option, study_argument
 from search.ledger import copies, lives, studies, summaries
 from search.storage import addresses, databases
 
@@ -16,8 +16,9 @@ new_argument = click.argument("new", metavar="NEW")
 @click.command()
 @study_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @common
-def delete(name: str, yes: bool, storage: str) -> int:
+def delete(name: str, yes: bool, as_json: bool, storage: str) -> int:
     """Deletes a study with all its trials, once it says how much that is and you agree.
 
     While workers are at it nothing is deleted, with --yes neither: `search stop STUDY --now` ends them.
@@ -29,14 +30,18 @@ def delete(name: str, yes: bool, storage: str) -> int:
     """
     database = databases.open_existing(storage)
     study = studies.load_stored(database, name)
-    lost = lives.content(database, study).sentence()
+    content = lives.content(database, study)
+    lost = content.sentence()
     if not yes:
         if not sys.stdin.isatty():
             raise errors.InputError(f"delete takes --yes where nobody can be asked: study {study.name!r} has {lost}")
-        if not click.confirm(f"Delete study {study.name!r} with {lost}?"):
-            screens.say(f"study {study.name!r} is kept")
+        if not click.confirm(f"Delete study {study.name!r} with {lost}?", err=as_json):
+            screens.say(f"study {study.name!r} is kept", where=screens.err if as_json else screens.out)
             return 1
     lives.delete(database, study)
+    if as_json:
+        jsons.say({"study": study.name, "trials": content.trials, "training_seconds": round(content.seconds, 3)})
+        return 0
     screens.say(f"study {study.name!r} deleted: {lost}")
     return 0
 
@@ -44,8 +49,9 @@ def delete(name: str, yes: bool, storage: str) -> int:
 @click.command()
 @study_argument
 @new_argument
+@json_option
 @common
-def rename(name: str, new: str, storage: str) -> None:
+def rename(name: str, new: str, as_json: bool, storage: str) -> None:
     """Gives a study another name; trials, budget and settings stay. Not while workers are at it.
 
     \b
@@ -55,6 +61,9 @@ def rename(name: str, new: str, storage: str) -> None:
     database = databases.open_existing(storage)
     study = studies.load_stored(database, name)
     lives.rename(database, study, new)
+    if as_json:
+        jsons.say({"study": study.name, "name": new})
+        return
     more = f"; `search run {new}` goes on" if study.token is not None else ""
     screens.say(f"study {study.name!r} is {new!r} now{more}")
 
@@ -63,8 +72,9 @@ def rename(name: str, new: str, storage: str) -> None:
 @study_argument
 @new_argument
 @click.option("--to", "target", metavar="URL", help="Another storage.  [default: the same]")
+@json_option
 @common
-def copy(name: str, new: str, target: str | None, storage: str) -> None:
+def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -> None:
     """Copies a study under a new name, here or to another storage. Not while workers are at it.
 
     What ran waits in the copy. Of a copy that another tool made, it makes one with a budget, that workers take up.
@@ -80,5 +90,8 @@ def copy(name: str, new: str, target: str | None, storage: str) -> None:
     with screens.spinner("copying ..."):
         copied = copies.copy(database, study, new, other)
     summary = summaries.summary(other or database, copied)
+    if as_json:
+        jsons.say({"study": study.name, **answers.as_json(other or database, summary)})
+        return
     where = "" if other is None else f" in {addresses.hide_password(other.url)}"
     screens.say(f"study {study.name!r} copied to {new!r}{where}: {answers.counts(summary)}")

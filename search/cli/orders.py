@@ -1,13 +1,12 @@
 """Commands that steer a study, whoever works on it: extend, pause, resume, stop, enqueue."""
 
-import json
 from typing import Any
 
 import click
 from optuna.trial import TrialState
 
 from search import api, errors, screens, words
-from search.cli import answers
+from search.cli import answers, jsons
 from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, retries, sentences, studies, summaries
 from search.space import spaces
@@ -45,7 +44,7 @@ def extend(name: str, as_json: bool, storage: str, **more: Any) -> None:
     order = orders.extend(database, study, **more)
     summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(answers.as_json(database, summary)))
+        jsons.say(answers.as_json(database, summary))
         return
     limit = "" if order.hours is None else f" and {order.hours:g} h of training"
     if more["failures"] is not None:
@@ -126,7 +125,7 @@ def retry(name: str, numbers: tuple[int, ...], as_json: bool, storage: str) -> N
     again = retries.retry(database, study, numbers)
     summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps({**answers.as_json(database, summary), "retried": again}))
+        jsons.say({**answers.as_json(database, summary), "retried": again})
         return
     done = ", ".join(f"trial {old}" + (f" as trial {new}" if new != old else "") for old, new in again.items())
     screens.say(f"study {study.name!r}: {f'put back: {done}' if again else 'no failed trial to put back'}")
@@ -139,7 +138,7 @@ def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_
     before = orders.set_state(database, study, state, now)
     summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(answers.as_json(database, summary)))
+        jsons.say(answers.as_json(database, summary))
         return
     if before.state is state and before.at_once == now:
         screens.say(f"study {study.name!r} was {state} already")
@@ -188,9 +187,7 @@ def enqueue(
         progress.note(f"{' and '.join(dropped)} dropped: they do not exist beside {screens.literal(kept, screens.err)}")
     summary = summaries.summary(database, study)
     if as_json:
-        screens.say(
-            json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(database, summary)})
-        )
+        jsons.say({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(database, summary)})
         return
     screens.say(
         f"study {study.name!r}: {_waiting(numbers)} with {screens.literal(kept)}; {answers.how_far(database, summary)}"

@@ -1,6 +1,5 @@
 """Commands whose result is a finding: report, confirm, reproduce, replay."""
 
-import json
 import pathlib
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ import click
 
 from search import api, screens, words
 from search.api import results
-from search.cli import answers, tables
+from search.cli import answers, jsons, tables
 from search.cli.options import common, engine_options, json_option, study_argument, worker_options
 from search.ledger import studies, summaries
 from search.storage import databases
@@ -58,7 +57,7 @@ def _print_report(written: "contents.Written", as_json: bool) -> None:
             for each, finding in written.verdicts
         ]
         paths = {"html": str(written.html), "markdown": str(written.markdown)}
-        click.echo(json.dumps({**paths, "takeaways": found}))
+        jsons.say({**paths, "takeaways": found, "left_out": written.left_out})
         return
     for each, finding in written.verdicts:
         screens.say(f"{finding.verdict:<14}{each.study}: {each.claim}")
@@ -96,7 +95,7 @@ def confirm(
         progress.note(f"{summary.study.name} goes on: {answers.counts(summary)}")
     found = api.confirm(name, top, seeds, other_name=other_name, storage=database, **dict(settings))
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        jsons.say(found.as_json())
         return
     whole = f"search confirm {words.typed(name)}"
     answers.print_table(tables.of_confirmation(found, screens.room(screens.out)), whole=whole)
@@ -152,7 +151,7 @@ def replay(name: str, number: int, settings: Settings, as_json: bool, storage: s
     with answers.epochs(f"trial {number}") as on_epoch:
         found = api.replay(name, number, storage=storage, on_epoch=on_epoch, **dict(settings))
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        jsons.say(found.as_json())
     else:
         screens.say(found.sentence())
     return 0 if found.is_same or found.why else 1

@@ -1,15 +1,15 @@
 """Commands that start work on a study: run, create, fetch, work."""
 
-import json
 import logging
 import pathlib
 import threading
+from typing import Any
 
 import click
 
 from search import api, screens, words
 from search.api.studies import supervise
-from search.cli import answers
+from search.cli import answers, jsons
 from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
 from search.ledger import studies, summaries
 from search.storage import addresses, databases
@@ -23,10 +23,13 @@ from search.worker.settings import Settings
 @worker_options()
 @json_option
 @common
-def run(name: str, settings: Settings, as_json: bool, storage: str) -> int:
+def run(name: str, settings: Settings, as_json: bool, storage: str) -> None:
     """Creates or resumes a study and works on it here until it is finished.
 
     Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
+
+    Exit code 0: there is a best trial, and the trials or hours of the budget are used up or all configurations have a
+    result. 1: less was done, and why. 130, 143, 129: Ctrl-C, SIGTERM, SIGHUP.
 
     \b
     Example:
@@ -36,12 +39,12 @@ def run(name: str, settings: Settings, as_json: bool, storage: str) -> int:
     worked = supervise(name, storage=storage, **dict(settings))
     summary = summaries.summary(worked.database, worked.study)
     if as_json:
-        click.echo(json.dumps(summary.as_json()))
-    elif worked.code == 0:
+        jsons.say(answers.as_json(worked.database, summary))
+    elif worked.end.is_well:
         answers.print_end(summary)
     elif summary.trials:
         answers.print_trials(summary)
-    return worked.code
+    worked.end.check()
 
 
 @click.command()
@@ -66,7 +69,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
         progress.note(note)
     summary = summaries.summary(database, study)
     if as_json:
-        click.echo(json.dumps(summary.as_json()))
+        jsons.say(answers.as_json(database, summary))
     elif known is not None:
         screens.say(f"study {study.name!r} is there: {answers.counts(summary)}")
     else:
@@ -81,8 +84,9 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
 @click.command()
 @study_argument
 @worker_options("data_dir")
+@json_option
 @debug_option
-def fetch(name: str, settings: Settings) -> None:
+def fetch(name: str, settings: Settings, as_json: bool) -> None:
     """Puts what a study trains on into the data folder, for workers that reach no network; needs no database.
 
     \b
@@ -90,7 +94,11 @@ def fetch(name: str, settings: Settings) -> None:
       search fetch lab --data-dir /data
     """
     spec = specs.load(specs.path_of(name))
-    screens.say(f"study {spec.name!r}: {requirements.find_data(spec, settings)}")
+    found = requirements.find_data(spec, settings)
+    if as_json:
+        jsons.say({"study": spec.name, "data": found})
+        return
+    screens.say(f"study {spec.name!r}: {found}")
 
 
 @click.command()
@@ -98,6 +106,7 @@ def fetch(name: str, settings: Settings) -> None:
 @click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
 @click.option("--restart", is_flag=True, help="Start the worker again whenever it was killed or failed, within reason.")
 @click.option("--parent", type=int, hidden=True)
+@click.option("--judged", is_flag=True, hidden=True)
 @click.option(
     "--health-file",
     envvar="SEARCH_HEALTH_FILE",
@@ -105,20 +114,26 @@ def fetch(name: str, settings: Settings) -> None:
     help="File to touch with every beat, for a container's health check.",
 )
 @training_options
+@json_option
 @common
 def work(
     name: str,
     stay: bool,
     restart: bool,
     parent: int | None,
+    judged: bool,
     health_file: pathlib.Path | None,
     settings: Settings,
+    as_json: bool,
     storage: str,
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
 
     SIGTERM or Ctrl-C hands the running trials over and ends. With --restart a small process watches over the worker:
     one that ends five times in a row within a minute of its start is given up.
+
+    Exit code 0: nothing is left to do, or it was asked to end, by SIGTERM or `search stop`. 1: nothing is left to do,
+    and the study came to less than its budget. 3: this worker's trials alone fail. 130: Ctrl-C.
 
     \b
     Example:
@@ -129,14 +144,19 @@ def work(
     if restart:
         words = [*settings.arguments(name), *(["--stay"] if stay else [])]
         words += ["--health-file", str(health_file)] if health_file else []
+        words += ["--json"] if as_json else []
         restarts.become(words, _address_as_given())
     log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
     interrupted = signals.stop_on(stop)
+    life: dict[str, Any] = {"stay": stay, "stop": stop, "parent": parent, "judged": judged, "health_file": health_file}
     try:
-        api.work(name, storage=storage, stay=stay, stop=stop, parent=parent, health_file=health_file, **dict(settings))
+        api.work(name, storage=storage, **life, **dict(settings))
     finally:
         farewells.say()
+    if as_json:
+        database = databases.open_existing(storage)
+        jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
     return 130 if interrupted.is_set() else 0
 
 

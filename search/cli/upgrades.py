@@ -1,10 +1,9 @@
 """The command that brings a storage of an older version up to date."""
 
-import json
-
 import click
 
 from search import screens
+from search.cli import jsons
 from search.cli.options import common, json_option
 from search.storage import addresses, upgrades
 
@@ -28,7 +27,7 @@ def upgrade(yes: bool, no_copy: bool, as_json: bool, storage: str) -> None:
         tables = {"before": done.before, "after": done.after}
         optuna = {"before": done.optuna_before, "after": done.optuna_after}
         copy = None if done.copy is None else str(done.copy)
-        click.echo(json.dumps({**tables, "optuna": optuna, "changed": done.is_change, "copy": copy}))
+        jsons.say({**tables, "optuna": optuna, "changed": done.is_change, "copy": copy})
         return
     shown = addresses.hide_password(storage)
     if not done.is_change:

@@ -1,13 +1,12 @@
 """Commands that look at studies and change nothing: status, list, replay, dashboard."""
 
-import json
 import logging
 import pathlib
 
 import click
 
 from search import files, lines, screens
-from search.cli import answers, tables
+from search.cli import answers, jsons, tables
 from search.cli.options import common, json_option, log
 from search.ledger import listings, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
@@ -28,10 +27,8 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
     database = databases.open_existing(storage)
     found = listings.read(database) if name is None else [summaries.summary(database, studies.load(database, name))]
     if as_json:
-        answered = [
-            answers.as_json(database, each) if isinstance(each, summaries.Summary) else each.as_json() for each in found
-        ]
-        click.echo(json.dumps(answered if name is None else answered[0]))
+        answered = [answers.each_as_json(database, each) for each in found]
+        jsons.say(answered if name is None else answered[0])
         return
     if not found:
         screens.say(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
@@ -57,7 +54,7 @@ def list_studies(as_json: bool, storage: str) -> None:
     database = databases.open_existing(storage)
     found = listings.read(database)
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in found]))
+        jsons.say([answers.each_as_json(database, each) for each in found])
     elif found:
         answers.print_table(tables.of_studies(found, screens.room(screens.out)), whole="search list")
         for each in found:

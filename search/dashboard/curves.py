@@ -15,9 +15,10 @@ from matplotlib import figure, ticker
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial, TrialState
 
-from search import errors
+from search import errors, words
 from search.dashboard import caches
 from search.ledger import identities, summaries
+from search.reports import figures
 from search.storage.databases import Database
 from search.training import records
 
@@ -75,7 +76,7 @@ class Drawings:
         trial = self._gallery.get_trial(trial_id)
         if not _has_curve(trial):
             raise KeyError(trial_id)
-        value = "" if trial.value is None else f": {trial.value:.4f}"
+        value = "" if trial.value is None else f": {words.metric(trial.value)}"
         title = f"trial {trial.number}, {trial.state.name.lower()}{value}"
         metric = summaries.metric_of_trial(self._database, trial_id)
         return _picture(trial.intermediate_values, title, metric, records.REASON.read(trial, ""))
@@ -109,9 +110,10 @@ def _picture(values: Mapping[int, float], title: str, metric: str, note: str = "
     drawing = figure.Figure(figsize=(6.4, 3.6), dpi=PIXELS_PER_INCH, layout="constrained")
     axes = drawing.subplots()
     epochs = sorted(values)
-    axes.plot(epochs, [values[epoch] for epoch in epochs], color=BLUE, marker="o", markersize=4, linewidth=1.8)
+    heights = figures.drawable([values[epoch] for epoch in epochs])
+    axes.plot(epochs, heights, color=BLUE, marker="o", markersize=4, linewidth=1.8)
     if note and epochs:
-        axes.plot(epochs[-1:], [values[epochs[-1]]], color=VERMILLION, marker="X", markersize=9, linestyle="none")
+        axes.plot(epochs[-1:], heights[-1:], color=VERMILLION, marker="X", markersize=9, linestyle="none")
     axes.set_title(title, loc="left", fontweight="bold", pad=20 if note else 8)
     if note:
         short = note if len(note) <= 90 else note[:89] + "…"

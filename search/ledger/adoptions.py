@@ -41,6 +41,7 @@ def _claim(
             schema.system_attributes.c.trial_id == row.trial_id, schema.system_attributes.c.key == records.FIXED_PARAMS
         )
     ).scalar()
+    wanted = json.loads(fixed) if fixed else None
     return claims.Claim(
         study_id=study.study_id,
         trial_id=row.trial_id,
@@ -48,7 +49,7 @@ def _claim(
         owner=row.owner,
         generation=row.generation,
         params=statements.read_params(connection, row.trial_id),
-        fixed=json.loads(fixed) if fixed else {},
+        fixed=wanted if isinstance(wanted, dict) else {},
         seconds=row.seconds,
         how=how,
         repeat=row.repeat,

@@ -40,6 +40,14 @@ class Counts:
         return sum(self.states.values()) + self.added
 
 
+def complete(connection: sqlalchemy.Connection, study_id: int) -> int:
+    """How many trials are complete, whoever ran or added them."""
+    query = sqlalchemy.select(sqlalchemy.func.count()).where(
+        schema.trials.c.study_id == study_id, schema.trials.c.state == TrialState.COMPLETE
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
     """The counts of Optuna's own rows."""
     trials, added, count = schema.trials, schema.added, sqlalchemy.func.count()

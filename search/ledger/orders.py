@@ -11,7 +11,7 @@ import sqlalchemy
 from search import errors, words
 from search.storage import schema, statements
 from search.storage.databases import Database
-from search.study import sections, validation
+from search.study import changes, sections, specs, validation
 
 orders = schema.orders
 
@@ -130,14 +130,14 @@ class Extension:
                 raise errors.InputError(f"the {word} must be {rule}, got {value}")
         if self.hours is not None and order.hours is None:
             raise errors.InputError("--hours must be left out: the study has no budget.hours that could be extended")
-        changes: dict[str, Any] = {"trials": trials, "max_failures": failures}
+        changed: dict[str, Any] = {"trials": trials, "max_failures": failures}
         if self.hours is not None and order.hours is not None:
-            changes["hours"] = order.hours + self.hours
+            changed["hours"] = order.hours + self.hours
         if self.epoch_seconds is not None:
-            changes["epoch_seconds"] = self.epoch_seconds or None
+            changed["epoch_seconds"] = self.epoch_seconds or None
         if self.failures and order.reason is not None:
-            changes |= {"state": StudyState.ACTIVE, "reason": None}
-        return dataclasses.replace(order, **changes)
+            changed |= {"state": StudyState.ACTIVE, "reason": None}
+        return dataclasses.replace(order, **changed)
 
 
 def extend(database: Database, study: statements.Study, **more: Any) -> Order:
@@ -164,27 +164,29 @@ def set_state(database: Database, study: statements.Study, state: StudyState, at
     return before[-1] if before else after
 
 
-def notes(name: str, stored: sections.Budget, wanted: sections.Budget, order: Order) -> Iterator[str]:
-    """What a file's [budget] says now that the study does not follow, each with the command that takes it over."""
-    options: dict[str, Callable[[Any], str | None]] = {
-        "trials": lambda value: f"--to {value}",
-        "hours": lambda value: f"--hours {value - order.hours:g}" if value and value > (order.hours or value) else None,
-        "max_failures": lambda value: (
-            f"--failures {value - order.max_failures}" if value > order.max_failures else None
-        ),
-        "epoch_seconds": lambda value: f"--epoch-seconds {value or 0:g}",
-    }
-    for key, option in options.items():
-        value, now = getattr(wanted, key), getattr(order, key)
-        if value in (now, getattr(stored, key)):  # a file that was not edited says nothing new
-            continue
-        taken = option(value)
-        how = (
-            f"`search extend {words.typed(name)} {taken}` takes it over"
-            if taken
-            else "a limit can only be raised later"
-        )
-        yield f"budget.{key} of the file is {value}, the study has {'none' if now is None else now}: {how}"
+def notes(stored: specs.StudySpec, given: specs.StudySpec, order: Order) -> Iterator[str]:
+    """What a file says now that its study does not follow, each key with the command that takes it over."""
+    name = words.typed(given.name)
+    for change in changes.of(stored, given):
+        now, how = change.stored, changes.command(given)
+        if change.section == "budget" and hasattr(order, change.key):
+            now = getattr(order, change.key)
+            if change.given == now:
+                continue
+            if (option := _option(change.key, change.given, now)) is not None:
+                how = f"search extend {name} {option}"
+        yield change.sentence(now, how)
+
+
+def _option(key: str, value: Any, now: Any) -> str | None:
+    """What `search extend` takes to reach a value of the budget; it adds to limits, and lowers none."""
+    if key == "trials":
+        return f"--to {value}"
+    if key == "epoch_seconds":
+        return f"--epoch-seconds {value or 0:.12g}"
+    if value is None or now is None or value < now:
+        return None
+    return f"--failures {value - now}" if key == "max_failures" else f"--hours {value - now:.12g}"
 
 
 def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:

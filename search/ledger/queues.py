@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import orders, reservations, studies
+from search.ledger import foreign, orders, reservations, studies
 from search.space import spaces
 from search.storage import schema, statements
 from search.storage.databases import Database
@@ -31,6 +31,7 @@ def enqueue(database: Database, study: studies.Study, params: spaces.Params) -> 
 
     def transaction(connection: sqlalchemy.Connection) -> int:
         statements.lock_study(connection, study)
+        foreign.reserve(connection, study)
         number = _numbers(study)
         if (known := connection.execute(number.where(schema.claims.c.request == request)).scalar()) is not None:
             return int(known)
@@ -63,6 +64,7 @@ def repeat(database: Database, study: studies.Study, params: spaces.Params, coun
         known = _numbers(study).where(schema.claims.c.request == request).order_by(schema.trials.c.number)
         if numbers := list(connection.execute(known).scalars()):
             return numbers
+        foreign.reserve(connection, study)
         keys = reservations.taken(connection, study.study_id)
         free = (number for number in itertools.count() if tree.key(params, number) not in keys)
         return [
@@ -82,6 +84,7 @@ def fill(database: Database, study: studies.Study, wanted: Iterable[tuple[spaces
 
     def transaction(connection: sqlalchemy.Connection) -> int:
         statements.lock_study(connection, study)
+        foreign.reserve(connection, study)
         taken = reservations.taken(connection, study.study_id)
         missing = [(params, number) for params, number in wanted if tree.key(params, number) not in taken]
         for params, number in missing:

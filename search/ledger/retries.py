@@ -3,8 +3,8 @@
 import dataclasses
 import json
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy
 from optuna.trial import TrialState
@@ -15,8 +15,7 @@ from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import records
 
-# Optuna's own names for it, which RetryFailedTrialCallback stores too
-FAILED_TRIAL, HISTORY = "failed_trial", "retry_history"
+T = TypeVar("T", list[Any], dict[str, Any])
 
 trials, rows = schema.trials, schema.claims
 
@@ -79,17 +78,16 @@ def _put_back(connection: sqlalchemy.Connection, study: studies.Study, number: i
         return number
     if row.owned is None:  # another tool's
         connection.execute(rows.insert().values(trial_id=row.trial_id, study_id=study.study_id))
-    params = (
-        statements.read_params(connection, row.trial_id)
-        or _system(connection, row.trial_id, records.FIXED_PARAMS)
-        or {}
+    params = statements.read_params(connection, row.trial_id) or _system(
+        connection, row.trial_id, records.FIXED_PARAMS, dict
     )
     excused = {"excused": True, "config": None, "faults": 0, "stalls": 0, "fault_host": blamed}
     connection.execute(rows.update().where(rows.c.trial_id == row.trial_id).values(**excused))
     new = reservations.insert_waiting(connection, study.study_id, params, row.config, repeat=row.repeat or 0)
-    history = [*(_system(connection, row.trial_id, HISTORY) or []), number]
+    before = _system(connection, row.trial_id, records.RETRY_HISTORY, list)
+    history = [*(each for each in before if type(each) is int), number]
     trial_id = _find(connection, study, new).trial_id
-    for key, value in ((FAILED_TRIAL, history[0]), (HISTORY, history)):
+    for key, value in ((records.FAILED_TRIAL, history[0]), (records.RETRY_HISTORY, history)):
         line = schema.system_attributes.insert().values(trial_id=trial_id, key=key, value_json=json.dumps(value))
         connection.execute(line)
     return new
@@ -135,12 +133,15 @@ def _again(connection: sqlalchemy.Connection, study: studies.Study) -> dict[int,
     """The trials that failed ones were put back as."""
     attrs = schema.system_attributes
     query = sqlalchemy.select(trials.c.number, attrs.c.value_json).join(attrs, attrs.c.trial_id == trials.c.trial_id)
-    query = query.where(trials.c.study_id == study.study_id, attrs.c.key == HISTORY)
-    return {json.loads(row.value_json)[-1]: row.number for row in connection.execute(query)}
+    query = query.where(trials.c.study_id == study.study_id, attrs.c.key == records.RETRY_HISTORY)
+    found = ((json.loads(row.value_json), row.number) for row in connection.execute(query))
+    return {old[-1]: new for old, new in found if isinstance(old, list) and old and type(old[-1]) is int}
 
 
-def _system(connection: sqlalchemy.Connection, trial_id: int, key: str) -> Any:
+def _system(connection: sqlalchemy.Connection, trial_id: int, key: str, kind: Callable[[], T]) -> T:
+    """A system attribute of a trial; what another tool stored as something else counts as an empty one."""
     attrs = schema.system_attributes
     query = sqlalchemy.select(attrs.c.value_json).where(attrs.c.trial_id == trial_id, attrs.c.key == key)
     found = connection.execute(query).scalar()
-    return json.loads(found) if found else None
+    value = json.loads(found) if found else None
+    return value if isinstance(value, type(kind())) else kind()

@@ -14,11 +14,21 @@ SHORT = 300  # characters of what is said within a sentence
 
 def reasons(summary: summaries.Summary, limit: int = LINE_LONGEST) -> list[str]:
     """Why trials were pruned or failed, a line each, with so many characters of the reason."""
+    again = {number: f"; put back as trial {new}" for number, new in summary.put_back.items()}
     return [
-        f"trial {trial.number} {words.STATES[trial.state]}: {said(reason, limit)}"
+        f"trial {trial.number} {words.STATES[trial.state]}: {said(reason, limit)}{again.get(trial.number, '')}"
         for trial in summary.trials
         if (reason := records.REASON.find(trial)) is not None
     ]
+
+
+def state_counts(summary: summaries.Summary) -> str:
+    """How many trials are in each state, in a phrase; failed ones that were put back have failed no longer."""
+    found = dict(summary.as_json()["trials"])
+    failed, again = words.STATES[TrialState.FAIL], len(summary.put_back)
+    found[failed] -= again
+    shown = [f"{count} {word}" for word, count in found.items() if count]
+    return ", ".join([*shown, *([f"{again} put back"] if again else [])]) or "no trial yet"
 
 
 def reason_counts(summary: summaries.Summary) -> dict[str, int]:
@@ -27,7 +37,7 @@ def reason_counts(summary: summaries.Summary) -> dict[str, int]:
     A reason's figures, behind its first colon, are left out.
     """
     found = (
-        f"{words.STATES[trial.state]}, {cause}"
+        f"{words.STATES[trial.state]}{' and put back' if trial.number in summary.put_back else ''}, {cause}"
         for trial in summary.trials
         if trial.state.is_finished() and (cause := records.cause(trial)) is not None
     )
@@ -40,7 +50,7 @@ def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
     lines += foreign(summary)
     if summary.done < summary.budget:
         if summary.is_exhausted:
-            lines.append(f"all {summary.study.spec.space.size} configurations of the space have been tried")
+            lines.append(exhausted(summary))
         if summary.is_out_of_hours:
             lines.append(
                 f"budget.hours is used up: `search extend {words.typed(summary.study.name)} --hours H` adds to it"
@@ -75,6 +85,14 @@ def best(summary: summaries.Summary, columns: int | None = None, short: bool = F
     head = f"best: trial {trial.number}, {metric} {words.metric(trial.value)}, "
     left = None if columns is None else max(screens.NARROWEST // 2, columns - len(head))
     return head + screens.configuration(trial.params, left, short)
+
+
+def exhausted(summary: summaries.Summary) -> str:
+    """That nothing is left to try."""
+    size = summary.study.spec.space.size or 0
+    if size == 1:
+        return "the one configuration of the space has been tried"
+    return f"all {size} configurations of the space have been tried"
 
 
 def foreign(summary: summaries.Summary) -> list[str]:

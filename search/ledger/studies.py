@@ -227,10 +227,5 @@ def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[st
             f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
             "Give the file another [study] name, or take its old settings back"
         )
-    notes = [
-        f"[{section}] of the file differs; the study keeps {getattr(study.spec, section)}"
-        for section in ("sampler", "pruning")
-        if getattr(study.spec, section) != getattr(spec, section)
-    ]
     order = database.read(lambda connection: orders.read(connection, study))
-    return study, notes + list(orders.notes(study.name, study.spec.budget, spec.budget, order))
+    return study, list(orders.notes(study.spec, spec, order))

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
@@ -58,6 +59,12 @@ class Summary:
         """Failed trials that count against `max_failures`."""
         return sum(t.state == TrialState.FAIL and t.number not in self.excused | self.added for t in self.trials)
 
+    @functools.cached_property
+    def put_back(self) -> dict[int, int]:
+        """Failed trials that were put back, with the number under which they wait, run or have ended now."""
+        again = {old: t.number for t in self.trials if (old := records.retried_of(t)) is not None}
+        return {t.number: again[t.number] for t in self.trials if t.state == TrialState.FAIL and t.number in again}
+
     @property
     def has_failed(self) -> bool:
         """Whether no trial begins since too many have failed."""
@@ -80,11 +87,20 @@ class Summary:
     @property
     def is_exhausted(self) -> bool:
         """Whether every configuration of a finite space has been given to a trial."""
-        size = self.study.spec.space.size
-        if size is None:
+        return self._has_all([t for t in self.trials if t.params])
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether every configuration of a finite space has a result: a trial that is complete or pruned."""
+        return self._has_all([t for t in self.trials if t.state in counts.COUNTED])
+
+    def _has_all(self, trials: Sequence[FrozenTrial]) -> bool:
+        tree = self.study.spec.space
+        size = tree.size
+        if size is None or len(trials) < size:
             return False
-        tried = sum(bool(t.params) and not records.repeat_of(t) and t.number not in self.outside for t in self.trials)
-        return tried >= size
+        own = (t.params for t in trials if not records.repeat_of(t) and t.number not in self.outside)
+        return len({tree.key(params) for params in own if tree.holds(params)}) >= size
 
     @property
     def is_out_of_hours(self) -> bool:
@@ -111,6 +127,7 @@ class Summary:
             "done": self.done,
             "trials": {word: self.count(state) for state, word in words.STATES.items()},
             "added": len(self.added),
+            "put_back": len(self.put_back),
             "failures": self.failures,
             "max_failures": self.order.max_failures,
             "reason": self.reason,

@@ -135,7 +135,7 @@ def _facts(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
     search = next((e for e in experiments if e.is_search and e.summary.best is not None), None)
     if search is not None and search.summary.best is not None:
         metric = search.summary.study.spec.study.metric
-        facts.append((f"best {metric} of {search.name}", f"{search.summary.best.value:.4f}"))
+        facts.append((f"best {metric} of {search.name}", words.metric(search.summary.best.value)))
         if factor_chapters.has_accuracy(search):
             facts.append(("the lab's best", f"{lab.BEST_ACCURACY:.4f}"))
     facts.append(("training time", words.duration(sum(experiment.summary.seconds for experiment in experiments))))

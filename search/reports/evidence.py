@@ -4,6 +4,7 @@ A difference is real where the interval of its mean over the seeds leaves out 0.
 one seed, repeat k of every configuration starts from the same generator and sees the same order of samples.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -15,6 +16,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
+from search import words
 from search.ledger import summaries
 from search.space import parameters, spaces
 from search.training import records
@@ -50,8 +52,30 @@ class Interval:
         """In words: `0.8712 ± 0.0021`, or the one seed that there is."""
         sign = "+" if signed else ""
         if self.count < 2:
-            return f"{self.mean:{sign}.4f} (one seed)"
-        return f"{self.mean:{sign}.4f} ± {self.half:.4f}"
+            return f"{words.metric(self.mean, sign)} (one seed)"
+        return f"{words.metric(self.mean, sign)} ± {words.metric(self.half)}"
+
+
+def mean(values: Sequence[float]) -> float:
+    """Of whatever an objective may say: inf where one is infinite, nan where both infinities meet.
+
+    Raises:
+        statistics.StatisticsError: no values.
+    """
+    if all(map(math.isfinite, values)):
+        with contextlib.suppress(OverflowError):
+            return statistics.fmean(values)
+    return sum(value / len(values) for value in values)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Their standard deviation; nan where one is not finite, inf where it is beyond a float."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    try:
+        return statistics.stdev(values)
+    except OverflowError:
+        return math.inf
 
 
 def interval(values: Sequence[float], tests: int = 1) -> Interval:
@@ -60,12 +84,12 @@ def interval(values: Sequence[float], tests: int = 1) -> Interval:
     Raises:
         statistics.StatisticsError: no values.
     """
-    mean = statistics.fmean(values)
+    middle = mean(values)
     if len(values) < 2:
-        return Interval(mean, math.nan, len(values))
-    error = statistics.stdev(values) / math.sqrt(len(values))
+        return Interval(middle, math.nan, len(values))
+    error = deviation(values) / math.sqrt(len(values))
     quantile = stats.t.ppf(1 - (1 - LEVEL) / 2 / tests, len(values) - 1)
-    return Interval(mean, float(quantile) * error, len(values))
+    return Interval(middle, float(quantile) * error, len(values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +119,7 @@ class Runs:
 
     def mean_curve(self, attribute: records.Attribute[list[Any]] | None = None) -> list[float]:
         """Over the seeds, by epoch."""
-        return [statistics.fmean(epoch) for epoch in zip(*self.curves(attribute).values(), strict=False)]
+        return [mean(epoch) for epoch in zip(*self.curves(attribute).values(), strict=False)]
 
     def figures(self, attribute: records.Attribute[float]) -> dict[int, float]:
         """By repeat a number that each trial ended with."""
@@ -122,7 +146,7 @@ class Runs:
     def falls(self) -> dict[int, float]:
         """By repeat the mean fall of the accuracy from one epoch to the next, rises counted as 0: its unsteadiness."""
         return {
-            repeat: statistics.fmean(max(0.0, a - b) for a, b in itertools.pairwise(curve))
+            repeat: mean([max(0.0, a - b) for a, b in itertools.pairwise(curve)])
             for repeat, curve in self.curves().items()
             if len(curve) > 1
         }

@@ -1,6 +1,6 @@
 """Chapters of a report on experiments that vary one parameter, or none."""
 
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -163,7 +163,7 @@ def _table(experiment: Experiment) -> Table:
 
 
 def _mean(figures_by_seed: Mapping[int, float], digits: int, sign: str = "") -> str:
-    return f"{statistics.fmean(figures_by_seed.values()):{sign}.{digits}f}" if figures_by_seed else ""
+    return f"{evidence.mean(list(figures_by_seed.values())):{sign}.{digits}f}" if figures_by_seed else ""
 
 
 def _shown(experiment: Experiment) -> list[str]:
@@ -174,9 +174,11 @@ def _shown(experiment: Experiment) -> list[str]:
             found.append(f"{words.plural(count, 'trial')} {word}; only complete ones are compared here.")
     runs, spec = experiment.runs, experiment.summary.study.spec
     if experiment.seeds > 1:
-        spread = statistics.fmean(statistics.variance(each.values.values()) for each in runs) ** 0.5
+        deviations = [evidence.deviation(list(each.values.values())) for each in runs]
+        spread = math.hypot(*deviations) / math.sqrt(len(runs))
         found.append(
-            f"Noise: seeds of one setting spread by {spread:.4f} (standard deviation, pooled over the settings)."
+            f"Noise: seeds of one setting spread by {words.metric(spread)} (standard deviation, pooled over the "
+            "settings)."
         )
     if experiment.factor is None:
         return found

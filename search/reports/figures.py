@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ MARKERS = "osD^vPX*"
 INK = "#010101"  # in an SVG it becomes the page's own text colour
 RUNNING = 50  # losses in a running mean
 PIXELS_PER_INCH = 120
+LARGEST = 1e300  # beyond it Matplotlib finds no limits for an axis
 SIZE = (5.6, 3.5)  # inches: a phone shows it at full size
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -57,6 +59,11 @@ class Mark:
     value: float
 
 
+def drawable(values: Sequence[float]) -> list[float]:
+    """The same with a gap where no axis reaches: at infinities, and near them."""
+    return [value if abs(value) < LARGEST else math.nan for value in values]
+
+
 def curves(
     name: str, text: str, lines: Sequence[Line], label: str, marks: Sequence[Mark] = (), heading: str | None = None
 ) -> Picture:
@@ -65,7 +72,7 @@ def curves(
     def draw(panel: axes.Axes) -> None:
         for line in lines:
             epochs = range(1, min(map(len, line.seeds)) + 1)
-            by_epoch = list(zip(*line.seeds, strict=False))
+            by_epoch = list(zip(*map(drawable, line.seeds), strict=False))
             colour, mean = COLOURS[line.colour % len(COLOURS)], [sum(epoch) / len(epoch) for epoch in by_epoch]
             if len(line.seeds) > 1:
                 panel.fill_between(epochs, list(map(min, by_epoch)), list(map(max, by_epoch)), color=colour, alpha=0.2)
@@ -82,7 +89,7 @@ def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[
     """The loss of every mini-batch, with its running mean over fifty of them."""
 
     def draw(panel: axes.Axes) -> None:
-        panel.plot(steps, losses, color=COLOURS[5], linewidth=0.8, label="each batch")
+        panel.plot(steps, drawable(losses), color=COLOURS[5], linewidth=0.8, label="each batch")
         if len(losses) >= 2 * RUNNING:
             means = [sum(losses[i : i + RUNNING]) / RUNNING for i in range(len(losses) - RUNNING + 1)]
             panel.plot(
@@ -122,8 +129,8 @@ def progress(
     def draw(panel: axes.Axes) -> None:
         for each in points:
             style: dict[str, Any] = {"color": COLOURS[each.colour], "marker": MARKERS[each.colour], "linestyle": "none"}
-            panel.plot(each.x, each.y, markersize=5, label=each.label, **style)
-        panel.step(*best, where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
+            panel.plot(each.x, drawable(each.y), markersize=5, label=each.label, **style)
+        panel.step(best[0], drawable(best[1]), where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
         panel.set_xlim(left=min(0, *best[0]) - (0.5 if labels[0] == "trial" else 0))
         panel.set_xlabel(labels[0])
         panel.set_ylabel(labels[1])

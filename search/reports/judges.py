@@ -1,5 +1,7 @@
 """The rules by which trials confirm or contradict a takeaway: a judge for each."""
 
+import itertools
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -226,7 +228,7 @@ def _searched(experiment: Experiment) -> list[float]:
 
 def _explained(trials: Sequence[FrozenTrial], name: str) -> float:
     """Share of the values' variance between groups of trials alike in one parameter; a wide one in quarters."""
-    trials = [trial for trial in trials if name in trial.params]
+    trials = [t for t in trials if name in t.params and t.value is not None and math.isfinite(t.value)]
     levels = [trial.params[name] for trial in trials]
     if len(set(levels)) > 8:
         cuts = statistics.quantiles(levels, n=4)
@@ -235,7 +237,10 @@ def _explained(trials: Sequence[FrozenTrial], name: str) -> float:
     for level, trial in zip(levels, trials, strict=True):
         groups.setdefault(level, []).append(float(trial.value or 0.0))
     values = [value for group in groups.values() for value in group]
-    if len(values) < 2 or not (total := statistics.pvariance(values) * len(values)):
+    unit = max(map(abs, values), default=0.0) or 1.0  # squares of the largest numbers would be none
+    scaled = [[value / unit for value in group] for group in groups.values()]
+    flat = list(itertools.chain(*scaled))
+    if len(flat) < 2 or not (total := statistics.pvariance(flat) * len(flat)):
         return 0.0
-    mean = statistics.fmean(values)
-    return sum(len(group) * (statistics.fmean(group) - mean) ** 2 for group in groups.values()) / total
+    mean = statistics.fmean(flat)
+    return sum(len(group) * (statistics.fmean(group) - mean) ** 2 for group in scaled) / total

@@ -19,12 +19,10 @@ class Step:
 
     Attributes:
         seconds: wall time of this step, now; a study that was finished before takes none.
-        code: exit code of its work.
     """
 
     study: studies.Study
     seconds: float
-    code: int
 
 
 def lab_specs() -> list[specs.StudySpec]:
@@ -35,15 +33,15 @@ def lab_specs() -> list[specs.StudySpec]:
 def run(
     database: databases.Database,
     begin: Callable[[specs.StudySpec], studies.Study],
-    work: Callable[[studies.Study, str], int],
+    work: Callable[[studies.Study, str], None],
     seeds: int = SEEDS,
     trials: int = 10,
 ) -> Iterator[Step]:
-    """Works off the lab's studies in its order; ends early where one does not end well.
+    """Works off the lab's studies in its order.
 
     Args:
         begin: creates or resumes the study of a file.
-        work: trains what is left of it, under a label, and returns the exit code.
+        work: trains what is left of it, under a label; what it raises ends all.
         seeds: of each setting of the baseline and the one-factor studies.
         trials: budget of the search, at least; a study that has more keeps them.
     """
@@ -55,7 +53,5 @@ def run(
             queues.fill(database, study, [(params, seed) for seed in range(seeds) for params in settings])
         elif spec.name == lab.SEARCH and summaries.summary(database, study).budget < trials:
             orders.extend(database, study, to=trials)
-        code = work(study, f"({number} of {len(lab.STUDIES)})")
-        yield Step(study, time.monotonic() - started, code)
-        if code:
-            return
+        work(study, f"({number} of {len(lab.STUDIES)})")
+        yield Step(study, time.monotonic() - started)

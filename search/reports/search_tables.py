@@ -73,7 +73,7 @@ def trials(experiment: Experiment) -> Table:
         )
     rows = []
     for trial in shown:
-        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else f"{trial.value:.4f}"]
+        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else words.metric(trial.value)]
         row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         row += [str(len(trial.intermediate_values))]
         row += [

@@ -5,7 +5,8 @@ from search.space.parameters import Parameter
 from search.study.specs import StudySpec
 
 # Optuna-dashboard keeps a note in system attributes of a study, in pieces of at most this length
-VERSION, PIECE = "dashboard:note_ver", "dashboard:note_str:"
+PREFIX = "dashboard:note_"
+VERSION, PIECE = f"{PREFIX}ver", f"{PREFIX}str:"
 PIECE_CHARACTERS = 2045
 
 

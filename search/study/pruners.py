@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy
 from optuna.trial import TrialState
 
+from search import words
+
 
 @dataclasses.dataclass(frozen=True)
 class Other:
@@ -57,7 +59,7 @@ def reason(name: str, standing: Standing) -> str | None:
 
 
 def _percentile(standing: Standing, top: float, word: str) -> str | None:
-    complete = [other.value for other in standing.others if other.state == TrialState.COMPLETE]
+    complete = [o.value for o in standing.others if o.state == TrialState.COMPLETE]
     if not complete or len(complete) < standing.option("startup_trials"):
         return None
     if standing.step < standing.option("warmup_epochs"):
@@ -65,12 +67,17 @@ def _percentile(standing: Standing, top: float, word: str) -> str | None:
     own = numpy.array(list(standing.values.values()))
     if numpy.isnan(own).all():
         return f"{word} pruner after epoch {standing.step}: every value so far is nan"
+    ranked = [value for value in complete if not math.isnan(value)]
+    if not ranked:
+        return None
     best = float(numpy.nanmax(own) if standing.maximize else numpy.nanmin(own))
-    bound = float(numpy.nanpercentile(complete, 100 - top if standing.maximize else top))
+    with numpy.errstate(all="ignore"):  # between infinite neighbours lies no bound: nan, and nobody is pruned
+        bound = float(numpy.percentile(ranked, 100 - top if standing.maximize else top))
     if math.isnan(bound) or not (best < bound if standing.maximize else best > bound):
         return None
     return (
-        f"{word} pruner after epoch {standing.step}: best {best:.4f} is worse than {bound:.4f}, "
+        f"{word} pruner after epoch {standing.step}: best {words.metric(best)} is worse than "
+        f"{words.metric(bound)}, "
         f"the {word} of {len(complete)} complete trials"
     )
 
@@ -90,7 +97,7 @@ def _halving(standing: Standing, factor: int, rate: int, competing: list[float])
     bound = ranked[max(len(ranked) // factor - 1, 0)]
     if value >= bound if standing.maximize else value <= bound:
         return None
-    return f"halving after epoch {rung}: {value:.4f} is not among the best 1/{factor} of {len(ranked)} trials"
+    return f"halving after epoch {rung}: {words.metric(value)} is not among the best 1/{factor} of {len(ranked)} trials"
 
 
 def _hyperband(standing: Standing) -> str | None:

@@ -15,7 +15,8 @@ class StudySection(validation.Section):
 
     name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     direction: Literal["maximize", "minimize"] = "maximize"
-    metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = "accuracy"
+    # where it is left out: "accuracy" of [training], "value" of an objective of the user's own
+    metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = ""
     seed: Annotated[int, pydantic.Field(ge=0, lt=SEED_LIMIT)] = 0
 
 

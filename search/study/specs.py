@@ -22,6 +22,7 @@ class StudySpec:
         objective: the user's own, `package.module:function`; then there is no `training`.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
+        path: of the file, where it was read from one.
     """
 
     text: str
@@ -34,6 +35,7 @@ class StudySpec:
     budget: sections.Budget
     enqueue: tuple[spaces.Params, ...]
     notes: tuple[str, ...]
+    path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -73,7 +75,7 @@ def load(path: pathlib.Path) -> StudySpec:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise errors.StudyFileError(f"{path}: cannot be read: {error}") from error
-    return parse(text, str(path))
+    return dataclasses.replace(parse(text, str(path)), path=path)
 
 
 def parse(text: str, name: str) -> StudySpec:
@@ -109,7 +111,10 @@ def parse(text: str, name: str) -> StudySpec:
 
 def _settled(file: sections.File, name: str) -> sections.File:
     """The file with the defaults of what it trains: the lab's networks, or an objective of the user's own."""
-    if file.objective is None:
+    is_own = file.objective is not None
+    metric = file.study.metric or ("value" if is_own else "accuracy")
+    file = file.model_copy(update={"study": file.study.model_copy(update={"metric": metric})})
+    if not is_own:
         for key, only in (("direction", "maximize"), ("metric", "accuracy")):
             if (given := getattr(file.study, key)) != only:
                 raise errors.StudyFileError(f"{name}: study.{key} must be {only!r} beside [training], got {given!r}")

@@ -1,7 +1,9 @@
 """What is recorded of a trial: each user attribute that it stores, and its epochs so far, which a checkpoint keeps."""
 
 import dataclasses
+import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
+LIMIT = 2**63  # of whole numbers: a study of ours has no larger one
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
+# Optuna's names for what a trial was tried again for: RetryFailedTrialCallback stores them too
+FAILED_TRIAL, RETRY_HISTORY = "failed_trial", "retry_history"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Attribute(Generic[T]):
     Attributes:
         name: as it is stored, for every Optuna tool to show.
         kind: the type that it is read as; what another tool stored as something else counts as absent.
+        rule: what holds for every value of it that is ours.
         writer: the module that sets it.
         meaning: with its unit.
     """
@@ -33,44 +39,96 @@ class Attribute(Generic[T]):
     kind: type[T]
     writer: str
     meaning: str
+    rule: Callable[[Any], bool] = lambda value: True
 
     def find(self, trial: FrozenTrial) -> T | None:
         """What the trial has of it, or None."""
-        value = trial.user_attrs.get(self.name)
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value: Any = trial.user_attrs.get(self.name)
+        if self.kind is float and _is_number(value):
             value = float(value)
-        is_one = isinstance(value, self.kind) and not (isinstance(value, bool) and self.kind is int)
-        return value if is_one else None
+        is_one = isinstance(value, self.kind) and not isinstance(value, bool)
+        return value if is_one and self.rule(value) else None
 
     def read(self, trial: FrozenTrial, default: T) -> T:
         """What the trial has of it, or the default."""
         return default if (value := self.find(trial)) is None else value
 
 
+def _is_number(value: Any) -> bool:
+    """A number that a float can hold."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < LIMIT
+    return isinstance(value, float)
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and bool(values) and all(map(_is_number, values))
+
+
+def _is_duration(value: float) -> bool:
+    return 0 <= value < math.inf
+
+
+def _counts_from(lowest: int, limit: int = 2**30) -> Callable[[Any], bool]:
+    return lambda value: lowest <= value < limit
+
+
+def _is_range(part: Any) -> bool:
+    """Of epochs, with what their last bits depend on."""
+    if not isinstance(part, dict) or set(part) != {"from", "to", "with"} or not isinstance(part["with"], dict):
+        return False
+    return _are_numbers([part["from"], part["to"]]) and all(isinstance(each, str) for each in part["with"].values())
+
+
 REASON = Attribute("search:reason", str, "worker.loops", "why the trial was pruned or failed")
 TRACEBACK = Attribute("search:traceback", str, "worker.loops", "of the failure, its end")
-SECONDS = Attribute("search:seconds", float, "worker.loops", "training time over all owners, wall seconds")
+SECONDS = Attribute(
+    "search:seconds", float, "worker.loops", "training time over all owners, wall seconds", _is_duration
+)
 WORKER = Attribute("search:worker", str, "worker.loops", "who told the result: host and process number")
 ENGINE = Attribute("search:engine", str, "training.networks", "what trained it last")
 DEVICE = Attribute("search:device", str, "training.networks", "cpu, cuda or cuda:N")
-SEED = Attribute("search:seed", int, "training.records", "of the training: initial weights and order of samples")
-REPEAT = Attribute("search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0")
+SEED = Attribute(
+    "search:seed",
+    int,
+    "training.records",
+    "of the training: initial weights and order of samples",
+    _counts_from(0, LIMIT),
+)
+REPEAT = Attribute(
+    "search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0", _counts_from(0)
+)
 DUPLICATES_AVOIDED = Attribute(
-    "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already"
+    "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already", _counts_from(0)
 )
-TRAINED = Attribute("search:trained", list, "training.records", "ranges of epochs with what their last bits depend on")
-CPU_SECONDS = Attribute("search:cpu_seconds", float, "training.records", "of the threads that trained it, seconds")
+TRAINED = Attribute(
+    "search:trained",
+    list,
+    "training.records",
+    "ranges of epochs with what their last bits depend on",
+    lambda parts: all(map(_is_range, parts)),
+)
+CPU_SECONDS = Attribute(
+    "search:cpu_seconds", float, "training.records", "of the threads that trained it, seconds", _is_duration
+)
 AVG_LOSS = Attribute("search:avg_loss", float, "training.records", "evaluation loss after the last epoch, nats")
-AVG_LOSSES = Attribute("search:avg_losses", list, "training.records", "the same by epoch")
+AVG_LOSSES = Attribute("search:avg_losses", list, "training.records", "the same by epoch", _are_numbers)
 TRAIN_ACCURACIES = Attribute(
-    "search:train_accuracies", list, "training.records", "on the training images by epoch, 0 to 1"
+    "search:train_accuracies", list, "training.records", "on the training images by epoch, 0 to 1", _are_numbers
 )
-BATCH_LOSSES = Attribute("search:batch_losses", list, "training.records", "by epoch a list of mini-batch losses, nats")
+BATCH_LOSSES = Attribute(
+    "search:batch_losses",
+    list,
+    "training.records",
+    "by epoch a list of mini-batch losses, nats",
+    lambda epochs: bool(epochs) and all(map(_are_numbers, epochs)),
+)
 BATCH_LOSSES_THINNED = Attribute(
     "search:batch_losses_thinned",
     int,
     "training.records",
     "how many consecutive mini-batches each of them is the mean of",
+    _counts_from(1),
 )
 ATTRIBUTES = {each.name: each for each in tuple(globals().values()) if isinstance(each, Attribute)}
 
@@ -86,9 +144,17 @@ def cause(trial: FrozenTrial) -> str | None:
     return None if reason is None else reason.partition(":")[0]
 
 
+def retried_of(trial: FrozenTrial) -> int | None:
+    """The number of the failed trial that was put back as this one, or None."""
+    history = trial.system_attrs.get(RETRY_HISTORY)
+    last = history[-1] if isinstance(history, list) and history else None
+    return last if type(last) is int else None
+
+
 def wanted(trial: FrozenTrial) -> Params:
     """The configuration of a trial; of one that waits, what is set of it."""
-    return dict(trial.params or trial.system_attrs.get(FIXED_PARAMS, {}))
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    return dict(trial.params or (fixed if isinstance(fixed, dict) else {}))
 
 
 @dataclasses.dataclass

@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator[threading.Event]:
+def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator["Interruption"]:
     """`stop_on`, for as long as it lasts: afterwards a notebook answers Ctrl-C as it did before."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
@@ -21,7 +21,7 @@ def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator[thread
             signal.signal(number, handler)
 
 
-def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
+def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> "Interruption":
     """SIGTERM, SIGHUP and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`.
 
     Returns:
@@ -39,12 +39,20 @@ def are_handled() -> bool:
     return isinstance(signal.getsignal(signal.SIGINT), _Handler)
 
 
+class Interruption(threading.Event):
+    """Set where it was Ctrl-C; `number` is that of the first signal, whichever it was."""
+
+    number: signal.Signals | None = None
+
+
 class _Handler:
     def __init__(self, stop: threading.Event, then: Callable[[], None]) -> None:
         self._stop, self._then = stop, then
-        self.interrupted = threading.Event()
+        self.interrupted = Interruption()
 
     def __call__(self, number: int, _: object) -> None:
+        if self.interrupted.number is None:
+            self.interrupted.number = signal.Signals(number)
         if number == signal.SIGINT:
             if self.interrupted.is_set():
                 self._then()

@@ -1,9 +1,11 @@
 """Creates or resumes a study and works it off with local workers, under a live display."""
 
+import dataclasses
+import signal
 import threading
 
 from search import errors, lines, screens, words
-from search.ledger import orders, studies, summaries
+from search.ledger import outcomes, studies, summaries
 from search.storage import databases, histories
 from search.study import specs
 from search.worker import processes, progress, signals
@@ -12,6 +14,51 @@ from search.worker.settings import Settings
 POLL_SECONDS = 0.5
 STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
+# what a worker ended with that says more than 1
+TELLING_CODES = (errors.InputError.exit_code, errors.TookItselfOut.exit_code)
+
+
+@dataclasses.dataclass(frozen=True)
+class End:
+    """How local work on a study ended.
+
+    Attributes:
+        summary: the study then.
+        interrupted: the signal that ended it, or None.
+        code: the worst exit code of its workers.
+    """
+
+    summary: summaries.Summary
+    interrupted: signal.Signals | None = None
+    code: int = 0
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the study came to what its file asks for."""
+        return outcomes.shortfall(self.summary) is None
+
+    def check(self) -> None:
+        """Passes what ended well: a worker may have failed, and the others have done its share.
+
+        Raises:
+            errors.WorkFailed: less was done than was asked for, and why.
+            KeyboardInterrupt: Ctrl-C ended it; `errors.Interrupted`: another signal did.
+        """
+        why = outcomes.shortfall(self.summary)
+        if why is None:
+            return
+        if self.interrupted is signal.SIGINT:
+            raise KeyboardInterrupt
+        name = self.summary.study.name
+        if self.interrupted is not None:
+            raise errors.Interrupted(
+                f"study {name!r}: ended by {self.interrupted.name}, running trials were handed over; "
+                f"`search run {words.typed(name)}` goes on",
+                128 + self.interrupted,
+            )
+        failed = f"a worker failed with exit code {self.code}, see its log above; " if self.code > 1 else ""
+        line = outcomes.line(self.summary, f"{failed}{why}")
+        raise errors.WorkFailed(line, self.code if self.code in TELLING_CODES else 1)
 
 
 def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
@@ -26,8 +73,8 @@ def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
     return found
 
 
-def supervise(database: databases.Database, study: studies.Study, settings: Settings, label: str = "") -> int:
-    """Runs local workers until the study is finished; returns the exit code.
+def supervise(database: databases.Database, study: studies.Study, settings: Settings, label: str = "") -> End:
+    """Runs local workers until the study is finished; returns how that ended.
 
     Args:
         label: shown behind the study's name.
@@ -37,22 +84,19 @@ def supervise(database: databases.Database, study: studies.Study, settings: Sett
     history = database.history(study.study_id)
     summary = summaries.summary(database, study, history)
     if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
-        return 0
+        return End(summary)
     view, log_file = progress.screen(study, label)
-    workers = processes.Processes(settings.arguments(study.name), {"SEARCH_STORAGE": database.url}, log_file)
+    arguments = [*settings.arguments(study.name), "--judged"]
+    workers = processes.Processes(arguments, {"SEARCH_STORAGE": database.url}, log_file)
     with signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop, history)
-    if stop.is_set():
+    end = End(summary, interrupted.number if stop.is_set() else None, workers.exit_code)
+    if end.interrupted is signal.SIGINT and not end.is_well:
         screens.say(f"stopped; `search run {words.typed(study.name)}` goes on", where=screens.err)
-        return 130 if interrupted.is_set() else 0
-    if workers.exit_code and log_file:
+    if end.interrupted is None and workers.exit_code and log_file:
         for line in lines.block(workers.last_words()).split("\n"):
             screens.say(line, where=screens.err)
-    if summary.order.state is orders.StudyState.STOPPED and summary.order.reason is None:
-        name = words.typed(study.name)
-        screens.say(f"study {study.name!r} was stopped; `search run {name}` goes on", where=screens.err)
-    # a worker may have failed, and the others have done its share
-    return 0 if summary.done >= summary.budget else workers.exit_code
+    return end
 
 
 def _work(

@@ -122,7 +122,9 @@ def test_a_failed_worker_is_told(opened: databases.Database, folder: pathlib.Pat
         "[budget]\ntrials = 3\nmax_failures = 0\n"
     )
     stop, patience = opened.stop, opened.patience_seconds
-    with pytest.raises(errors.WorkFailed, match="study 'own': a worker failed with exit code 1") as failure:
+    with pytest.raises(
+        errors.WorkFailed, match="study 'own': 0 of 3 trials done .1 failed.: 1 trial failed"
+    ) as failure:
         search.run("own.toml", storage=opened, workers=1, patience_seconds=5)
     assert failure.value.exit_code == 1
     assert (opened.stop, opened.patience_seconds, opened.stop.is_set()) == (stop, patience, False)

@@ -12,7 +12,7 @@ from sqlalchemy import exc
 from trials import GONE, PARAMS, Clock, Make, state, take
 
 from search import errors
-from search.ledger import allocations, claims, configurations, orders, queues, studies, summaries
+from search.ledger import allocations, amendments, claims, configurations, orders, queues, studies, summaries
 from search.storage import databases
 from search.study import specs
 
@@ -107,3 +107,6 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
         lossy(lambda: claims.hand_over(database, adopted))
     assert state(database, study, 2).state == TrialState.WAITING
     assert len(summaries.summary(database, study).trials) == 3
+    edited = specs.parse(quick_text(trials=2, more="max_failures = 11\n[[enqueue]]\ndepth = 6\n"), "x")
+    assert len(lossy(lambda: amendments.amend(database, study, edited))) == 2
+    assert len(summaries.summary(database, study).trials) == 4

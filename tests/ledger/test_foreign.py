@@ -2,13 +2,15 @@
 
 import optuna
 import pytest
+from conftest import quick_text
 from optuna.trial import TrialState
 from trials import ME, PARAMS, SAVED, Clock, Make, begin, state, succeed, take
 
 from search import errors
-from search.ledger import allocations, checkpoints, claims, configurations, sentences, studies, summaries
+from search.ledger import allocations, checkpoints, claims, configurations, queues, sentences, studies, summaries
 from search.space import spaces
 from search.storage import databases, schema
+from search.study import specs
 
 
 def plain(study: studies.Study, url: str) -> optuna.Study:
@@ -137,3 +139,42 @@ def test_another_study_is_never_harmed(opened: databases.Database, make_study: M
     other.add_trial(optuna.trial.create_trial(params={}, distributions={}, value=1.0))
     other.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     assert opened.read(lambda c: c.execute(schema.added.select()).all()) == []
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "tpe", "qmc"])
+def test_no_sampler_tries_again_what_was_added(opened: databases.Database, url: str, sampler: str) -> None:
+    """Of three configurations two were added with their results: one trial is left, then the space is exhausted."""
+    text = quick_text(name="three", trials=9, sampler=sampler, hopeless="false")
+    text = text.replace("{ low = 1, high = 128 }", "[32]").replace("{ low = 0, high = 6 }", "[0]")
+    study = studies.create(opened, specs.parse(text, "three.toml"))
+    first, second, third = study.spec.space.configurations()
+    for params in (first, third):
+        add(study, url, params, 0.4)
+    claim = begin(opened, study)
+    assert state(opened, study, claim.number).params == second
+    succeed(opened, claim)
+    assert take(opened, study) is allocations.NoTrial.EXHAUSTED
+    with pytest.raises(errors.DuplicateConfiguration, match="trial 0 has this configuration already"):
+        queues.enqueue(opened, study, first)
+
+
+def test_what_was_added_is_not_queued_either(opened: databases.Database, make_study: Make, url: str) -> None:
+    """Before any worker has looked: the queue knows it, and repeats of it have other training seeds."""
+    study = make_study(trials=3)
+    add(study, url, PARAMS, 0.4)
+    with pytest.raises(errors.DuplicateConfiguration, match="trial 0 has this configuration already"):
+        queues.enqueue(opened, study, PARAMS)
+    assert queues.repeat(opened, study, PARAMS, 2) == [1, 2]
+    assert [state(opened, study, number).user_attrs["search:repeat"] for number in (1, 2)] == [1, 2]
+
+
+def test_a_trial_without_parameters_is_never_the_best(opened: databases.Database, make_study: Make, url: str) -> None:
+    """Whether it was added or told."""
+    study = make_study(trials=3)
+    plain(study, url).add_trial(optuna.trial.create_trial(value=9.0))
+    plain(study, url).tell(plain(study, url).ask(), 8.0)
+    assert summaries.summary(opened, study).best is None
+    succeed(opened, begin(opened, study))
+    best = summaries.summary(opened, study).best
+    assert best is not None
+    assert best.value == 0.5

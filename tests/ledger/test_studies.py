@@ -89,7 +89,7 @@ def test_what_an_edited_budget_asks_for_is_named_with_its_command(opened: databa
     _, notes = studies.create_or_resume(opened, edited)
     assert notes == [
         "budget.trials of the file is 9, the study has 5: `search extend quick --to 9` takes it over",
-        "budget.hours of the file is 2.0, the study has none: a limit can only be raised later",
+        "budget.hours of the file is 2, the study has none: `search amend quick` takes it over",
         "budget.max_failures of the file is 7, the study has 3: `search extend quick --failures 4` takes it over",
         "budget.epoch_seconds of the file is 60.5, the study has none: "
         "`search extend quick --epoch-seconds 60.5` takes it over",

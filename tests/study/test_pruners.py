@@ -1,7 +1,9 @@
 """Population pruners decide as Optuna's do, from one step's values."""
 
+import itertools
 import math
 import pathlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -131,3 +133,22 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     assert by_median
     assert len(by_median) < len(pruned)
     assert all(t.value == t.intermediate_values[t.last_step] for t in by_median)
+
+
+@pytest.mark.parametrize("name", sorted(pruners.PRUNERS))
+@pytest.mark.parametrize("maximize", [True, False])
+def test_any_number_is_judged_in_a_short_reason(name: str, maximize: bool) -> None:
+    """Infinities, nan and the largest numbers, the others' too: no warning, and no reason of three hundred digits."""
+    odd = [math.inf, -math.inf, math.nan, 1e308, -1e308, 5e-324, 0.0, 0.5]
+    reasons, last = set(), 3 if name == "hyperband" else 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for own, first, second in itertools.product(odd, repeat=3):
+            others = [
+                pruners.Other(n, TrialState.COMPLETE, value) for n, value in enumerate([first, second, first, 0.5])
+            ]
+            settings = {key: 1 if key == "startup_trials" else 2 for key in pruners.PRUNERS[name].options}
+            standing = pruners.Standing("s", maximize, 9, {1: own, last: own}, others, EPOCHS, settings)
+            reasons.add(pruners.reason(name, standing) or "")
+    assert len(reasons) > 1
+    assert all(len(reason) <= 120 for reason in reasons)

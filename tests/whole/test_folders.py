@@ -74,7 +74,7 @@ def best(url: str, folder: pathlib.Path) -> float:
 @real
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_objective_imports_what_lies_beside_it(url: str, tmp_path: pathlib.Path, layout: str) -> None:
-    """By `search run`, and by a worker that is started again when killed; with the folder on PYTHONPATH beside ours, too."""
+    """By `search run`, and by a worker that is kept alive, with the folder on PYTHONPATH beside ours."""
     write(tmp_path, layout)
     code, output = search(url, tmp_path, "run", "own.toml", "--workers", "2")
     assert code == 0, output

@@ -1,0 +1,124 @@
+"""What a study file says now that its study does not: no key of a file is forgotten."""
+
+import itertools
+from typing import Any
+
+import pydantic
+import pytest
+import tomli_w
+from trials import Make
+
+from search import errors
+from search.ledger import studies
+from search.storage import databases
+from search.study import changes, sections, specs
+
+BASE: dict[str, Any] = {
+    "objective": "own:f",
+    "study": {"name": "s", "direction": "minimize", "metric": "loss", "seed": 1},
+    "space": {"x": [1, 2, 3], "y": [1, 2]},
+    "sampler": {"name": "random"},
+    "pruning": {"pruner": "percentile", "startup_trials": 3, "warmup_epochs": 1, "percentile": 20.0},
+    "budget": {"trials": 5, "hours": 1.0, "epoch_seconds": 9.0, "max_failures": 4},
+    "enqueue": [{"x": 1, "y": 1}],
+}
+NETWORKS: dict[str, Any] = {
+    "study": {"name": "s"},
+    "training": {"dataset": "synthetic", "epochs": 3, "evaluate_on": "test", "engine": "auto", "record": []},
+    "space": {"learning_rate": [0.1], "batch_size": [7, 8], "depth": [1], "width": [8], "activation": ["ReLU"]},
+    "budget": {"trials": 2},
+}
+# a file to begin with, and another value of each key; None takes the key out
+VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
+    "objective": (BASE, ["own:g"]),
+    "space": (BASE, [{"x": [1, 2], "y": [1, 2]}, {"x": [1, 2, 3], "y": [1, 2], "z": [0]}]),
+    "study.direction": (BASE, ["maximize"]),
+    "study.metric": (BASE, ["error", None]),
+    "study.seed": (BASE, [2, None]),
+    "training.dataset": (NETWORKS, ["fashion-mnist"]),
+    "training.epochs": (NETWORKS, [4]),
+    "training.evaluate_on": (NETWORKS, ["validation"]),
+    "training.engine": (NETWORKS, ["reference"]),
+    "training.record": (NETWORKS, [["batch_losses"]]),
+    "sampler.name": (BASE, ["tpe", "grid", None]),
+    "pruning.hopeless": (NETWORKS, [False]),
+    "pruning.pruner": (BASE, ["median"]),
+    "pruning.startup_trials": (BASE, [4, None]),
+    "pruning.warmup_epochs": (BASE, [0, None]),
+    "pruning.percentile": (BASE, [30.0, None]),
+    "pruning.reduction_factor": (BASE, [2]),
+    "budget.trials": (BASE, [4, 6]),
+    "budget.hours": (BASE, [0.5, 2.5, None]),
+    "budget.epoch_seconds": (BASE, [1.5, None]),
+    "budget.max_failures": (BASE, [3, 7, None]),
+    "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
+}
+OTHERS = {"study.name"}  # another study
+
+
+def keys() -> list[str]:
+    """Every key that a study file may have, as the tables say."""
+    found = []
+    for name, field in sections.File.model_fields.items():
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        table = next((k for k in kinds if isinstance(k, type) and issubclass(k, pydantic.BaseModel)), None)
+        found += [name] if table is None else [f"{name}.{key}" for key in table.model_fields]
+    return found
+
+
+def changed(base: dict[str, Any], key: str, value: Any) -> specs.StudySpec:
+    raw = {name: dict(table) if isinstance(table, dict) else table for name, table in base.items()}
+    section, _, name = key.partition(".")
+    table, name = (raw.setdefault(section, {}), name) if name else (raw, section)
+    if key == "pruning.pruner":  # its options are its own
+        table.pop("percentile", None)
+    if key == "pruning.reduction_factor":
+        raw["pruning"] = {"pruner": "successive-halving"}
+        table = raw["pruning"]
+    if value is None:
+        del table[name]
+    else:
+        table[name] = value
+    return specs.parse(tomli_w.dumps(raw), "s.toml")
+
+
+def test_the_walk_knows_every_key() -> None:
+    """A key that is added to a table needs its row here, and so its note."""
+    assert set(keys()) == set(VALUES) | OTHERS
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, (_, values) in VALUES.items() for value in values], ids=str
+)
+def test_no_key_changes_in_silence(opened: databases.Database, key: str, value: Any) -> None:
+    """Each difference is refused by name where it defines the study, and else noted with the command that mends it."""
+    base, _ = VALUES[key]
+    original = specs.parse(tomli_w.dumps(base), "s.toml")
+    studies.create(opened, original)
+    edited = changed(base, key, value)
+    if key.partition(".")[0] in changes.DEFINING:
+        with pytest.raises(errors.StudyExists, match=key.removesuffix(".name")):
+            studies.find_same(opened, edited)
+        return
+    found = studies.find_same(opened, edited)
+    assert found is not None
+    noted = [note for note in found[1] if note.startswith(f"{key} of the file is ")]
+    assert len(noted) == 1, found[1]
+    assert noted[0].endswith("takes it over")
+    assert "`search extend s --" in noted[0] or "`search amend s`" in noted[0]
+
+
+def test_a_file_that_is_as_it_was_is_silent(opened: databases.Database, make_study: Make) -> None:
+    """Comments, order and what defaults are spelt out are no difference."""
+    studies.create(opened, specs.parse(tomli_w.dumps(NETWORKS), "s.toml"))
+    spelt = {**NETWORKS, "sampler": {"name": "tpe"}, "pruning": {"hopeless": True}, "enqueue": []}
+    spelt["budget"] = {"trials": 2, "max_failures": 10}
+    for text in (tomli_w.dumps(NETWORKS), "# more\n" + tomli_w.dumps(dict(reversed(list(spelt.items()))))):
+        found = studies.find_same(opened, specs.parse(text, "s.toml"))
+        assert found is not None
+        assert found[1] == []
+
+
+def test_every_table_is_either_the_study_s_definition_or_followed() -> None:
+    """None is left between."""
+    assert sorted(itertools.chain(changes.DEFINING, changes.FOLLOWED)) == sorted(sections.File.model_fields)
