@@ -11,7 +11,7 @@ import optuna
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import allocations, orders, queues, retries, sentences, studies, summaries
+from search.ledger import allocations, listings, orders, queues, retries, sentences, studies, summaries
 from search.space import parameters
 from search.storage import databases
 from search.study import specs
@@ -77,7 +77,7 @@ def _spec(name: str, storage: Storage) -> specs.StudySpec:
         return specs.load(specs.path_of(name))
     except errors.StudyNotFound as no_file:
         try:
-            found = studies.find(access.open_existing(storage), name)
+            found = studies.find(access.open_to_read(storage), name)
         except errors.StudyNotFound:
             found = None
         if found is None:
@@ -142,19 +142,26 @@ def work(
 
 
 def load(name: str, *, storage: Storage = None) -> optuna.Study:
-    """The Optuna study of that name, as it is now.
+    """The Optuna study of that name, to look at: it follows what happens, and nothing can be written through it.
+
+    `optuna.load_study` with the storage's address gives one that can be written to. Other tools' studies are loaded too.
 
     Raises:
         errors.StudyNotFound: there is none.
     """
-    database = access.open_existing(storage)
-    return _optuna(database, studies.load(database, name))
+    database = access.open_to_read(storage)
+    return optuna.load_study(study_name=studies.load_stored(database, name).name, storage=database.optuna)
 
 
-def status(name: str, *, storage: Storage = None) -> summaries.Summary:
-    """A study at this moment: budget, trials, best, training time."""
-    database = access.open_existing(storage)
-    return summaries.summary(database, studies.load(database, name))
+def status(name: str, *, storage: Storage = None) -> listings.Readable:
+    """A study at this moment: budget, trials, best, training time; of another tool's what there is of it.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+        errors.InputError: it cannot be read by this version.
+    """
+    database = access.open_to_read(storage)
+    return listings.one(database, studies.load_stored(database, name))
 
 
 def extend(

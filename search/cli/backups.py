@@ -23,7 +23,7 @@ def backup(name: str, file: pathlib.Path, storage: str) -> None:
     Example:
       search backup lab lab-monday.db
     """
-    database = databases.open_existing(storage)
+    database = databases.open_to_read(storage)
     study = studies.load(database, name)
     with answers.err.status("writing ..."):
         backups.write(database, study, file)

@@ -28,7 +28,7 @@ def delete(name: str, yes: bool, storage: str) -> int:
       search delete lab
       search delete lab --yes
     """
-    database = databases.open_existing(storage)
+    database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     lost = lives.content(database, study).sentence()
     if not yes:
@@ -53,7 +53,7 @@ def rename(name: str, new: str, storage: str) -> None:
     Example:
       search rename lab lab-monday
     """
-    database = databases.open_existing(storage)
+    database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     lives.rename(database, study, new)
     more = f"; `search run {new}` goes on" if study.token is not None else ""
@@ -75,7 +75,7 @@ def copy(name: str, new: str, target: str | None, storage: str) -> None:
       search copy lab lab-2
       search copy lab lab --to postgresql://user@host/search
     """
-    database = databases.open_existing(storage)
+    database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     other = None if target is None else databases.Database(addresses.check_url(target), databases.OPEN_SECONDS)
     with progress.spinner("copying ..."):

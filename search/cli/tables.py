@@ -7,7 +7,7 @@ import rich.box
 from rich import table, text
 
 from search import words
-from search.ledger import listings, summaries
+from search.ledger import listings, outsiders, summaries
 from search.training import records
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def of_trials(summary: summaries.Summary) -> table.Table:
     return grid
 
 
-def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable]) -> table.Table:
-    """Studies, a row each; of one that cannot be read, its name."""
+def of_studies(studies: Sequence[listings.Readable | listings.Unreadable]) -> table.Table:
+    """Studies, a row each; of one that cannot be read, its name, of another tool's what it has."""
     grid = table.Table(box=rich.box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("study", "state", "budget", "complete", "pruned", "failed", "running", "waiting", "best"):
         grid.add_column(name, justify="left" if name in ("study", "state") else "right", no_wrap=name == "state")
@@ -53,6 +53,10 @@ def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable]) -> ta
             continue
         values = summary.as_json()
         best = summary.best
+        if isinstance(summary, outsiders.Outsider):
+            kept = words.metric(best.value) if best is not None else "-"
+            grid.add_row(text.Text(summary.name), outsiders.OPTUNAS, "-", *map(str, values["trials"].values()), kept)
+            continue
         grid.add_row(
             text.Text(summary.study.name),
             str(summary.order.state),

@@ -59,7 +59,7 @@ class Collector(registry.Collector):
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a history
-            found = listings.read(self._database, self._history)
+            found = listings.read(self._database, self._history, foreign=False)
             shown = [each for each in found if isinstance(each, summaries.Summary)]
             for summary in shown:
                 self._add(summary, families, trials)

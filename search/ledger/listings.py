@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from search import errors
-from search.ledger import studies, summaries
+from search.ledger import outsiders, studies, summaries
 from search.storage import histories
 from search.storage.databases import Database
 
@@ -28,31 +28,59 @@ class Unreadable:
         return {"name": self.name, "state": UNREADABLE, "reason": self.reason}
 
 
-def read(
-    database: Database, history: Callable[[studies.Study], histories.History] | None = None
-) -> list[summaries.Summary | Unreadable]:
-    """Every study of ours, and every copy that another tool made of one, in the order they were created.
+History = Callable[[studies.Study], histories.History]
+Readable = summaries.Summary | outsiders.Outsider
+
+
+def read(database: Database, history: History | None = None, foreign: bool = True) -> list[Readable | Unreadable]:
+    """Every study, in the order they were created: ours, copies that another tool made of one, and its own.
 
     Args:
         history: of a study that was read before.
+        foreign: other tools' own too.
 
     Raises:
         errors.StorageError: the database is away.
     """
-    found: list[summaries.Summary | Unreadable] = []
+    found: list[Readable | Unreadable] = []
     for stored in studies.all_stored(database):
+        if stored.is_foreign and not foreign:
+            continue
         try:
-            study = stored.read()
-            found.append(summaries.summary(database, study, None if history is None else history(study)))
+            found.append(one(database, stored, history))
         except errors.StudyNotFound:  # deleted in this moment
             continue
         except errors.InputError as error:
-            named = repr(stored.name) in str(error)
-            found.append(Unreadable(stored.name, str(error) if named else f"study {stored.name!r}: {error}"))
-        except errors.SearchError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever its rows hold, the others are shown
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            reason = f"study {stored.name!r}: its rows cannot be read by this version: {said}"
-            found.append(Unreadable(stored.name, reason))
+            found.append(Unreadable(stored.name, str(error)))
     return found
+
+
+def one(database: Database, stored: studies.Stored, history: History | None = None) -> Readable:
+    """One of them.
+
+    Raises:
+        errors.StudyNotFound: it was deleted in this moment.
+        errors.InputError: it cannot be read; the line names it, whatever its rows hold.
+        errors.StorageError: the database is away.
+    """
+    try:
+        if stored.is_foreign:
+            return outsiders.read(database, stored)
+        study = stored.read()
+        return summaries.summary(database, study, None if history is None else history(study))
+    except errors.StudyNotFound:
+        raise
+    except errors.InputError as error:
+        if repr(stored.name) in str(error):
+            raise
+        raise errors.InputError(f"study {stored.name!r}: {error}") from error
+    except errors.SearchError:
+        raise
+    except Exception as error:
+        raise unreadable(stored.name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> errors.InputError:
+    """What is said of a study whose rows are not what this version, or any, would write."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return errors.InputError(f"study {name!r}: its rows cannot be read by this version: {said}")

@@ -43,22 +43,39 @@ class Storage(optuna.storages.RDBStorage):
             RuntimeError: they are of another version.
         """
         models.BaseModel.metadata.create_all(self.engine)
-        version = self._version_manager.get_current_version()
+        self.check(self._version_manager.get_current_version())
+
+    def check(self, version: str | None) -> None:
+        """Passes tables of Optuna's that are of this version.
+
+        Raises:
+            RuntimeError: they are of another one.
+        """
         if version == HEAD:
             return
         if self.is_older(version):
             raise RuntimeError(
-                f"its tables are an older Optuna's ({version}, this one's are {HEAD}): `search upgrade` brings them up "
-                "to date; make a copy first"
+                f"its tables are an older Optuna's ({version or 'no version'}, this one's are {HEAD}): `search upgrade` "
+                "brings them up to date; make a copy first"
             )
         raise RuntimeError(
             f"its tables are a newer Optuna's ({version}, this one's are {HEAD}): take the version of this program "
             "that made them"
         )
 
-    def is_older(self, version: str) -> bool:
-        """Whether Optuna can bring tables of this version up to date."""
-        return version != HEAD and version in self._version_manager.get_all_versions()
+    def is_older(self, version: str | None) -> bool:
+        """Whether Optuna can bring tables of this version, or of none, up to date."""
+        return version != HEAD and (version is None or version in _versions())
+
+
+def _versions() -> list[str]:
+    """All that Optuna knows; asked beside the database, into which asking would write."""
+    aside = Storage("sqlite://", {})
+    models.BaseModel.metadata.create_all(aside.engine)
+    try:
+        return list(aside._version_manager.get_all_versions())
+    finally:
+        aside.engine.dispose()
 
 
 def find_version(connection: sqlalchemy.Connection) -> str | None:

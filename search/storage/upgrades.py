@@ -119,7 +119,7 @@ def migrate(connection: sqlalchemy.Connection) -> None:
 @contextlib.contextmanager
 def _transaction(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
     """One that takes definitions of tables in too, on SQLite as well."""
-    (connections._make_exact if engine.dialect.name == "sqlite" else connections._limit_locks)(engine)
+    (connections._make_exact if engine.dialect.name == "sqlite" else connections.limit_locks)(engine)
     engine.dispose()
     with engine.connect().execution_options(begin_immediate=True) as connection, connection.begin():
         yield connection
