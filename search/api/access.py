@@ -39,4 +39,6 @@ def open_existing(storage: Storage, foreign: bool = False) -> databases.Database
     Raises:
         errors.StudyNotFound: no such file.
     """
-    return storage if isinstance(storage, databases.Database) else databases.open_existing(url(storage), foreign=foreign)
+    if isinstance(storage, databases.Database):
+        return storage
+    return databases.open_existing(url(storage), foreign=foreign)

@@ -142,9 +142,9 @@ def work(
 
 
 def load(name: str, *, storage: Storage = None) -> optuna.Study:
-    """The Optuna study of that name, to look at: it follows what happens, and nothing can be written through it.
+    """The Optuna study of that name, to look at: it follows what happens, and writes nothing.
 
-    `optuna.load_study` with the storage's address gives one that can be written to. Other tools' studies are loaded too.
+    `optuna.load_study` with the storage's address gives one that can be written to. Other tools' are loaded too.
 
     Raises:
         errors.StudyNotFound: there is none.

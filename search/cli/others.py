@@ -1,9 +1,9 @@
 """Another tool's study as commands print it."""
 
+import rich.box
 from optuna.trial import FrozenTrial
 from rich import table, text
 
-import rich.box
 from search import words
 from search.cli import answers
 from search.ledger import outsiders

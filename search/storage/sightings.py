@@ -114,7 +114,7 @@ class Sighting:
     def _connected(self, file: pathlib.Path, query: str, mark: Mark) -> Connection:
         uri = f"file:{addresses.uri_path(file)}?{query}"
         options: dict[str, Any] = {"factory": Connection, "timeout": connections.BUSY_SECONDS, "isolation_level": None}
-        connection = sqlite3.connect(uri, uri=True, check_same_thread=False, **options)
+        connection: Connection = sqlite3.connect(uri, uri=True, check_same_thread=False, **options)
         try:
             connection.execute("PRAGMA schema_version").fetchone()  # nothing is read before
         except BaseException:

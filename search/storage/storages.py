@@ -55,8 +55,8 @@ class Storage(optuna.storages.RDBStorage):
             return
         if self.is_older(version):
             raise RuntimeError(
-                f"its tables are an older Optuna's ({version or 'no version'}, this one's are {HEAD}): `search upgrade` "
-                "brings them up to date; make a copy first"
+                f"its tables are an older Optuna's ({version or 'no version'}, this one's are {HEAD}): `search "
+                "upgrade` brings them up to date; make a copy first"
             )
         raise RuntimeError(
             f"its tables are a newer Optuna's ({version}, this one's are {HEAD}): take the version of this program "
