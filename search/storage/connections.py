@@ -98,7 +98,14 @@ def rules(url: str) -> Iterator[None]:
         if outages.is_outage(error) and not outages.is_misplaced(error):
             raise
         kind = errors.Misplaced if outages.is_misplaced(error) else errors.InputError
-        raise kind(f"{place}: {outages.first_line(error)}") from error
+        raise kind(f"{place}: {outages.first_line(error)}{_hint(error)}") from error
+
+
+def _hint(error: BaseException) -> str:
+    """What may be the mistake in an address, where the server says only that something is wrong."""
+    if "password authentication failed" in str(error):
+        return "; in an address a password is %-encoded: % as %25, @ as %40, : as %3A"
+    return ""
 
 
 def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:

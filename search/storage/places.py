@@ -28,7 +28,7 @@ def check(file: pathlib.Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise errors.InputError(f"--storage: the folder of {file} cannot be made: {error.strerror}") from error
-    _check_file(file)
+    check_file(file)
     for place in (file.parent, file):  # the log lies beside the file
         if place.exists() and not os.access(place, os.W_OK):
             raise errors.Misplaced(f"--storage must be a file that can be written, and {place} is read-only")
@@ -61,12 +61,17 @@ def check_to_read(file: pathlib.Path) -> None:
     Raises:
         errors.InputError: it is a folder, or may not be read.
     """
-    _check_file(file)
+    check_file(file)
     if not os.access(file, os.R_OK):
         raise errors.Misplaced(f"--storage must be a file that can be read, and {file} is not: Permission denied")
 
 
-def _check_file(file: pathlib.Path) -> None:
+def check_file(file: pathlib.Path) -> None:
+    """Passes what is no folder, and no log without its file.
+
+    Raises:
+        errors.InputError: it is.
+    """
     if file.is_dir():
         raise errors.InputError(f"--storage must name a file, got the folder {file}")
     for log_file in (file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-journal")):
