@@ -45,9 +45,10 @@ def picture(folder: pathlib.Path) -> dict[str, Any]:
 @pytest.fixture
 def public() -> Iterator[pathlib.Path]:
     """A folder that other users may enter, as pytest's own may not be."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="search-look-test-") as folder:  # noqa: S108
-        os.chmod(folder, 0o755)
-        yield pathlib.Path(folder)
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="search-look-test-") as folder:
+        path = pathlib.Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 def lock_up(folder: pathlib.Path) -> None:

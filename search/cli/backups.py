@@ -8,7 +8,7 @@ import click
 from search import words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
-from search.ledger import backups, studies, summaries
+from search.ledger import backups, listings, studies, summaries
 from search.storage import databases
 
 
@@ -25,7 +25,7 @@ def backup(name: str, file: pathlib.Path, storage: str) -> None:
     """
     database = databases.open_to_read(storage)
     study = studies.load(database, name)
-    with answers.err.status("writing ..."):
+    with answers.err.status("writing ..."), listings.named(study.name):
         backups.write(database, study, file)
     click.echo(
         f"study {study.name!r} written to {file}; `search restore {words.typed(str(file))}` puts it into a storage"

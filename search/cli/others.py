@@ -6,7 +6,7 @@ from rich import table, text
 
 from search import words
 from search.cli import answers
-from search.ledger import outsiders
+from search.ledger import listings, outsiders
 from search.storage.databases import Database
 
 
@@ -16,7 +16,8 @@ def show(database: Database, study: outsiders.Outsider) -> None:
     Raises:
         errors.InputError: its rows cannot be read.
     """
-    found = outsiders.trials(database, study)
+    with listings.named(study.name):
+        found = outsiders.trials(database, study)
     states = ", ".join(f"{count} {words.STATES[state]}" for state, count in sorted(study.counts.items()) if count)
     counts = f"{words.plural(study.total, 'trial')} ({states or 'none yet'})"
     answers.out.print(text.Text.assemble((study.name, "bold"), f": Optuna's own, {study.goal}; {counts}"))

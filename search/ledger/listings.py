@@ -1,12 +1,13 @@
 """All studies of a storage: a summary of each, and of one that cannot be read the reason, which hides no other."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from search import errors
 from search.ledger import outsiders, studies, summaries
-from search.storage import histories
+from search.storage import histories, outages
 from search.storage.databases import Database
 
 UNREADABLE = "unreadable"  # its state, where others are active, paused or stopped
@@ -63,24 +64,49 @@ def one(database: Database, stored: studies.Stored, history: History | None = No
         errors.InputError: it cannot be read; the line names it, whatever its rows hold.
         errors.StorageError: the database is away.
     """
-    try:
+    with named(stored.name):
         if stored.is_foreign:
             return outsiders.read(database, stored)
         study = stored.read()
-        return summaries.summary(database, study, None if history is None else history(study))
+        found = summaries.summary(database, study, None if history is None else history(study))
+        _check(found)
+        return found
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Whatever the rows of a study make of the code that reads them is one line, which names it.
+
+    Raises:
+        errors.InputError: its rows are not what this version, or any, would write.
+    """
+    try:
+        yield
     except errors.StudyNotFound:
         raise
     except errors.InputError as error:
-        if repr(stored.name) in str(error):
+        if repr(name) in str(error):
             raise
-        raise errors.InputError(f"study {stored.name!r}: {error}") from error
-    except errors.SearchError:
+        raise errors.InputError(f"study {name!r}: {error}") from error
+    except (errors.SearchError, OSError, ImportError):
         raise
     except Exception as error:
-        raise unreadable(stored.name, error) from error
+        if outages.is_outage(error):
+            raise
+        said = " ".join(f"{type(error).__name__}: {outages.first_line(error)}".split())
+        raise errors.InputError(f"study {name!r}: its rows cannot be read by this version: {said}") from error
 
 
-def unreadable(name: str, error: Exception) -> errors.InputError:
-    """What is said of a study whose rows are not what this version, or any, would write."""
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return errors.InputError(f"study {name!r}: its rows cannot be read by this version: {said}")
+def _check(summary: summaries.Summary) -> None:
+    """Passes rows in which numbers are numbers: SQLite takes anything for one.
+
+    Raises:
+        TypeError: they are not.
+    """
+    order = summary.order
+    numbers = [order.trials, order.max_failures, order.hours, order.epoch_seconds, summary.seconds]
+    for trial in summary.trials:
+        numbers += [*(trial.values or ()), *trial.intermediate_values.values()]
+    for number in numbers:
+        if number is not None and not isinstance(number, int | float):
+            raise TypeError(f"must be a number, got {number!r}")

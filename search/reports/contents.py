@@ -96,19 +96,19 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
     found, confirmed = Gathered(), []
     for study in studies:
         try:
-            if isinstance(study, outsiders.Outsider):
-                trials = outsiders.trials(database, study)
-                found.chapters.append(outsider_chapters.chapter(study, trials))
-                found.foreign.append(study)
-                continue
-            experiment = Experiment.of(summaries.summary(database, study))
-            if study.spec.training is not None:
-                confirmed.append(confirmations.read(database, study))
-            found.experiments.append(experiment)
-        except (errors.SearchError, ImportError):
+            with listings.named(study.name):
+                if isinstance(study, outsiders.Outsider):
+                    found.chapters.append(outsider_chapters.chapter(study, outsiders.trials(database, study)))
+                    found.foreign.append(study)
+                    continue
+                experiment = Experiment.of(summaries.summary(database, study))
+                if study.spec.training is not None:
+                    confirmed.append(confirmations.read(database, study))
+                found.experiments.append(experiment)
+        except errors.StudyNotFound:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever its rows hold, the others are reported
-            found.unread.append(listings.unreadable(study.name, error))
+        except errors.InputError as error:
+            found.unread.append(error)
     found.chapters += [confirmation_chapter(each) for each in confirmed if each is not None]
     return found
 
@@ -211,6 +211,8 @@ def _provenance(experiments: Sequence[Experiment]) -> list[Block]:
     for experiment in experiments:
         for trial in experiment.trials:
             for part in records.TRAINED.read(trial, []):
+                if not isinstance(part, dict) or not isinstance(part.get("with"), dict):  # not what ours write
+                    continue
                 kinds.setdefault(tuple(sorted(part["with"].items())), set()).add(experiment.name)
     rows = [
         [", ".join(f"{key} {value}" for key, value in kind), ", ".join(sorted(names))] for kind, names in kinds.items()

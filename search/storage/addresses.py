@@ -185,10 +185,13 @@ def _at_home(path: str) -> str:
     path = path.removeprefix(scheme)
     if not path.startswith("~"):
         return scheme + path
-    home = os.path.expanduser(path)
-    if home == path:
-        raise errors.InputError(f"--storage: no home folder is known for {path!r}; ./{path} is a file of that name")
-    return scheme + (uri_path(pathlib.Path(home)) if scheme else home)
+    try:
+        home = pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise errors.InputError(
+            f"--storage: no home folder is known for {path!r}; ./{path} is a file of that name"
+        ) from error
+    return scheme + (uri_path(home) if scheme else str(home))
 
 
 def _is_ambiguous(url: str, parts: sqlalchemy.URL) -> bool:

@@ -21,7 +21,8 @@ import sys
 from search.storage import databases, schema
 import sqlalchemy
 database = databases.open_to_read(sys.argv[1])
-print(database.read(lambda c: c.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.studies)).scalar()))
+count = sqlalchemy.select(sqlalchemy.func.count()).select_from(schema.studies)
+print(database.read(lambda connection: connection.execute(count).scalar()))
 """
 STATES = {  # with how many studies there are
     "rollback": 1,
@@ -46,47 +47,42 @@ def count(database: databases.Database) -> int:
 @pytest.fixture
 def lies(public: pathlib.Path, tmp_path: pathlib.Path) -> Iterator[Lies]:
     """Puts a database of Optuna's into a folder as writers leave it, beside its logs."""
+    made, left = tmp_path / "made", public / "x"
+    made.mkdir()
+    plain(f"sqlite:///{made}/x.db", directions=["minimize"] * 2)
     with contextlib.ExitStack() as stack:
 
         def put(state: str) -> pathlib.Path:
-            made = tmp_path / "made" / "x.db"
-            made.parent.mkdir()
-            plain(f"sqlite:///{made}", directions=["minimize"] * 2)
-            folder = public / "x"
-            if state == "rollback":
-                shutil.copytree(made.parent, folder)
-                return folder / "x.db"
             if state == "live":
-                folder.mkdir()
-                made = shutil.copyfile(made, folder / "x.db")
-            writer = stack.enter_context(contextlib.closing(sqlite3.connect(made, isolation_level=None)))
-            if state == "hot journal":
-                writer.execute("PRAGMA cache_size = 1")
-                writer.execute("BEGIN IMMEDIATE")
-                for number in range(2000):
-                    add(writer, f"{number:0500}")
-                shutil.copytree(made.parent, folder)
-                return folder / "x.db"
-            writer.execute("PRAGMA journal_mode = WAL")
-            add(writer, "second")
-            if state == "closed":
-                writer.close()
+                made.rename(left)
+                _write(stack, left / "x.db", state)
             else:
-                if state != "live":
-                    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                add(writer, "third")
-            if state != "live":
-                shutil.copytree(made.parent, folder)
-            if state == "emptied log":
-                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                shutil.rmtree(folder)
-                shutil.copytree(made.parent, folder)
-                (folder / "x.db-shm").unlink()
-            if state == "without memory":
-                (folder / "x.db-shm").unlink()
-            return folder / "x.db"
+                _write(stack, made / "x.db", state)
+                shutil.copytree(made, left)
+            if state in ("without memory", "emptied log"):
+                (left / "x.db-shm").unlink()
+            return left / "x.db"
 
         yield put
+
+
+def _write(stack: contextlib.ExitStack, file: pathlib.Path, state: str) -> None:
+    writer = stack.enter_context(contextlib.closing(sqlite3.connect(file, isolation_level=None)))
+    if state == "hot journal":
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("BEGIN IMMEDIATE")
+        for number in range(2000):
+            add(writer, f"{number:0500}")
+    if state in ("hot journal", "rollback"):
+        return
+    writer.execute("PRAGMA journal_mode = WAL")
+    add(writer, "second")
+    if state == "closed":
+        writer.close()
+        return
+    add(writer, "third")
+    if state == "emptied log":
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @pytest.mark.parametrize("state", STATES)
