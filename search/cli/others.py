@@ -20,7 +20,9 @@ def show(database: Database, study: outsiders.Outsider) -> None:
         found = outsiders.trials(database, study)
     states = ", ".join(f"{count} {words.STATES[state]}" for state, count in sorted(study.counts.items()) if count)
     counts = f"{words.plural(study.total, 'trial')} ({states or 'none yet'})"
-    answers.out.print(text.Text.assemble((study.name, "bold"), f": Optuna's own, {study.goal}; {counts}"))
+    answers.out.print(
+        text.Text.assemble((study.name, "bold"), f": Optuna's own, {study.goal}; {counts}"), soft_wrap=True
+    )
     answers.out.print(_table(study, found))
     answers.out.print(best(study, found), style="bold green", highlight=False, markup=False, soft_wrap=True)
 

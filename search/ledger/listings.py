@@ -68,9 +68,7 @@ def one(database: Database, stored: studies.Stored, history: History | None = No
         if stored.is_foreign:
             return outsiders.read(database, stored)
         study = stored.read()
-        found = summaries.summary(database, study, None if history is None else history(study))
-        _check(found)
-        return found
+        return checked(summaries.summary(database, study, None if history is None else history(study)))
 
 
 @contextlib.contextmanager
@@ -97,7 +95,7 @@ def named(name: str) -> Iterator[None]:
         raise errors.InputError(f"study {name!r}: its rows cannot be read by this version: {said}") from error
 
 
-def _check(summary: summaries.Summary) -> None:
+def checked(summary: summaries.Summary) -> summaries.Summary:
     """Passes rows in which numbers are numbers: SQLite takes anything for one.
 
     Raises:
@@ -110,3 +108,4 @@ def _check(summary: summaries.Summary) -> None:
     for number in numbers:
         if number is not None and not isinstance(number, int | float):
             raise TypeError(f"must be a number, got {number!r}")
+    return summary
