@@ -21,10 +21,24 @@ def open_any(storage: Storage) -> databases.Database:
     return databases.Database(url(storage), databases.OPEN_SECONDS)
 
 
-def open_existing(storage: Storage) -> databases.Database:
-    """One that is there.
+def open_to_read(storage: Storage) -> databases.Database:
+    """One that is there, to look at: nothing is made, changed or left in it or beside it.
 
     Raises:
         errors.StudyNotFound: no such file.
     """
-    return storage if isinstance(storage, databases.Database) else databases.open_existing(url(storage))
+    return storage if isinstance(storage, databases.Database) else databases.open_to_read(url(storage))
+
+
+def open_existing(storage: Storage, foreign: bool = False) -> databases.Database:
+    """One that is there.
+
+    Args:
+        foreign: what is written may be to another tool's study.
+
+    Raises:
+        errors.StudyNotFound: no such file.
+    """
+    if isinstance(storage, databases.Database):
+        return storage
+    return databases.open_existing(url(storage), foreign=foreign)

@@ -15,7 +15,7 @@ def delete(name: str, *, storage: Storage = None) -> None:
         errors.StudyNotFound: there is none.
         errors.StudyInUse: workers are at it; `stop(name, now=True)` ends them.
     """
-    database = access.open_existing(storage)
+    database = access.open_existing(storage, foreign=True)
     lives.delete(database, studies.load_stored(database, name))
 
 
@@ -27,7 +27,7 @@ def rename(name: str, new: str, *, storage: Storage = None) -> None:
         errors.StudyExists: it is taken.
         errors.StudyInUse: workers are at the study.
     """
-    database = access.open_existing(storage)
+    database = access.open_existing(storage, foreign=True)
     lives.rename(database, studies.load_stored(database, name), new)
 
 
@@ -42,7 +42,7 @@ def copy(name: str, new: str, *, to: str | None = None, storage: Storage = None)
         errors.StudyExists: the name is taken.
         errors.StudyInUse: workers are at the study.
     """
-    database = access.open_existing(storage)
+    database = access.open_existing(storage, foreign=True)
     target = None if to is None else databases.Database(addresses.check_url(to), databases.OPEN_SECONDS)
     copied = copies.copy(database, studies.load_stored(database, name), new, target)
     return optuna.load_study(study_name=copied.name, storage=(target or database).optuna)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import studies, summaries
+from search.ledger import listings, outsiders, studies, summaries
 from search.worker import requirements, supervision
 from search.worker.settings import Settings
 
@@ -30,7 +30,7 @@ def replay(
     Raises:
         errors.InputError: no such trial, one without a curve, or a study of the user's own objective.
     """
-    database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
+    database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
     trial = summaries.load_trial(database, study, number)
     if study.spec.training is None:
@@ -63,8 +63,13 @@ def confirm(
     """
     from search.reports import confirmations
 
-    database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
+    database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
+    if study.spec.training is not None:
+        found = confirmations.known(database, study, top, seeds, other_name)
+        if found is not None:
+            return found
+    database = access.open_existing(storage)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
     requirements.check(confirming.spec, chosen)
     supervision.supervise(database, confirming, chosen).check()
@@ -90,7 +95,7 @@ def export(
     Raises:
         errors.InputError: nothing to export, or files that are there and may not be replaced.
     """
-    database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
+    database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
     from search.exports import model_files
     from search.training import networks
@@ -123,12 +128,14 @@ def write_report(
     Raises:
         errors.InputError: there is no study of a name, or none of them can be read.
     """
-    database = access.open_existing(storage)
-    found, left_out = [], []
+    database = access.open_to_read(storage)
+    found: list[studies.Study | outsiders.Outsider] = []
+    left_out = []
     for name in names:
         stored = studies.load_stored(database, name)
         try:
-            found.append(stored.read())
+            one = listings.one(database, stored) if stored.is_foreign else stored.read()
+            found.append(one.study if isinstance(one, summaries.Summary) else one)
         except errors.InputError as error:
             left_out.append(error)
     if left_out and not found:

@@ -12,7 +12,7 @@ import optuna
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import allocations, orders, outcomes, queues, retries, studies, summaries
+from search.ledger import allocations, listings, orders, outcomes, queues, retries, studies, summaries
 from search.space import parameters
 from search.storage import databases
 from search.study import specs
@@ -65,7 +65,7 @@ def _spec(name: str, storage: Storage) -> specs.StudySpec:
         return specs.load(specs.path_of(name))
     except errors.StudyNotFound as no_file:
         try:
-            found = studies.find(access.open_existing(storage), name)
+            found = studies.find(access.open_to_read(storage), name)
         except errors.StudyNotFound:
             found = None
         if found is None:
@@ -145,19 +145,26 @@ def _check(database: databases.Database, study: studies.Study, ended: allocation
 
 
 def load(name: str, *, storage: Storage = None) -> optuna.Study:
-    """The Optuna study of that name, as it is now.
+    """The Optuna study of that name, to look at: it follows what happens, and writes nothing.
+
+    `optuna.load_study` with the storage's address gives one that can be written to. Other tools' are loaded too.
 
     Raises:
         errors.StudyNotFound: there is none.
     """
-    database = access.open_existing(storage)
-    return _optuna(database, studies.load(database, name))
+    database = access.open_to_read(storage)
+    return optuna.load_study(study_name=studies.load_stored(database, name).name, storage=database.optuna)
 
 
-def status(name: str, *, storage: Storage = None) -> summaries.Summary:
-    """A study at this moment: budget, trials, best, training time."""
-    database = access.open_existing(storage)
-    return summaries.summary(database, studies.load(database, name))
+def status(name: str, *, storage: Storage = None) -> listings.Readable:
+    """A study at this moment: budget, trials, best, training time; of another tool's what there is of it.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+        errors.InputError: it cannot be read by this version.
+    """
+    database = access.open_to_read(storage)
+    return listings.one(database, studies.load_stored(database, name))
 
 
 def extend(

@@ -41,9 +41,9 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
     }
 
 
-def each_as_json(database: databases.Database, found: summaries.Summary | listings.Unreadable) -> dict[str, Any]:
-    """The same where studies that cannot be read stand between others."""
-    return found.as_json() if isinstance(found, listings.Unreadable) else as_json(database, found)
+def each_as_json(database: databases.Database, found: listings.Readable | listings.Unreadable) -> dict[str, Any]:
+    """The same where studies that cannot be read, or are other tools', stand between others."""
+    return as_json(database, found) if isinstance(found, summaries.Summary) else found.as_json()
 
 
 def how_far(database: databases.Database, summary: summaries.Summary) -> str:

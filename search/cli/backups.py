@@ -7,7 +7,7 @@ import click
 from search import screens, words
 from search.cli import answers, jsons
 from search.cli.options import common, json_option, study_argument
-from search.ledger import backups, studies, summaries
+from search.ledger import backups, listings, studies, summaries
 from search.storage import databases
 
 
@@ -23,9 +23,9 @@ def backup(name: str, file: pathlib.Path, as_json: bool, storage: str) -> None:
     Example:
       search backup lab lab-monday.db
     """
-    database = databases.open_existing(storage)
+    database = databases.open_to_read(storage)
     study = studies.load(database, name)
-    with screens.spinner("writing ..."):
+    with screens.spinner("writing ..."), listings.named(study.name):
         backups.write(database, study, file)
     if as_json:
         jsons.say({"study": study.name, "file": file})

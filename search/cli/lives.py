@@ -28,7 +28,7 @@ def delete(name: str, yes: bool, as_json: bool, storage: str) -> int:
       search delete lab
       search delete lab --yes
     """
-    database = databases.open_existing(storage)
+    database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     content = lives.content(database, study)
     lost = content.sentence()
@@ -58,7 +58,7 @@ def rename(name: str, new: str, as_json: bool, storage: str) -> None:
     Example:
       search rename lab lab-monday
     """
-    database = databases.open_existing(storage)
+    database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     lives.rename(database, study, new)
     if as_json:
@@ -84,7 +84,7 @@ def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -
       search copy lab lab-2
       search copy lab lab --to postgresql://user@host/search
     """
-    database = databases.open_existing(storage)
+    database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     other = None if target is None else databases.Database(addresses.check_url(target), databases.OPEN_SECONDS)
     with screens.spinner("copying ..."):

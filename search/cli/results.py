@@ -89,11 +89,11 @@ def confirm(
     Example:
       search confirm lab --top 5 --seeds 3
     """
-    database = databases.open_existing(storage)
+    database = databases.open_to_read(storage)
     summary = summaries.summary(database, studies.load(database, name))
     if summary.done < summary.budget:
         progress.note(f"{summary.study.name} goes on: {answers.counts(summary)}")
-    found = api.confirm(name, top, seeds, other_name=other_name, storage=database, **dict(settings))
+    found = api.confirm(name, top, seeds, other_name=other_name, storage=storage, **dict(settings))
     if as_json:
         jsons.say(found.as_json())
         return

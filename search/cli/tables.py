@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from search import screens, words
 from search.cli import layouts
 from search.cli.layouts import Column, Rank
-from search.ledger import listings, summaries
+from search.ledger import listings, outsiders, summaries
 from search.training import records
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
     return layouts.lay_out(columns, room, bold, screens.rule())
 
 
-def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable], room: int | None) -> layouts.Layout:
-    """Studies, a row each, names whole; of one that cannot be read, its name."""
+def of_studies(studies: Sequence[listings.Readable | listings.Unreadable], room: int | None) -> layouts.Layout:
+    """Studies, a row each, names whole; of one that cannot be read, its name, of another tool's what it has."""
     rows = []
     for each in studies:
         if isinstance(each, listings.Unreadable):
@@ -57,8 +57,11 @@ def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable], room:
             continue
         values, best = each.as_json()["trials"], each.best
         shown = "-" if best is None else words.metric(best.value)
-        name, state = each.study.name, str(each.order.state)
-        rows.append([name, state, str(each.budget), *(str(values[word]) for word in COUNTS), shown])
+        if isinstance(each, outsiders.Outsider):
+            name, state, budget = each.name, outsiders.OPTUNAS, "-"
+        else:
+            name, state, budget = each.study.name, str(each.order.state), str(each.budget)
+        rows.append([name, state, budget, *(str(values[word]) for word in COUNTS), shown])
     columns = []
     for heading, *found in zip(("study", "state", "budget", *COUNTS, "best"), *rows, strict=True):
         rank = Rank.KEPT

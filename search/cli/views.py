@@ -6,9 +6,9 @@ import pathlib
 import click
 
 from search import files, lines, screens
-from search.cli import answers, jsons, tables
+from search.cli import answers, jsons, others, tables
 from search.cli.options import common, json_option, log
-from search.ledger import listings, rosters, sentences, studies, summaries
+from search.ledger import listings, outsiders, rosters, sentences, studies
 from search.storage import addresses, databases
 
 
@@ -24,8 +24,9 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
       search status lab
       search status lab --json
     """
-    database = databases.open_existing(storage)
-    found = listings.read(database) if name is None else [summaries.summary(database, studies.load(database, name))]
+    database = databases.open_to_read(storage)
+    named = None if name is None else listings.one(database, studies.load_stored(database, name))
+    found = listings.read(database) if named is None else [named]
     if as_json:
         answered = [answers.each_as_json(database, each) for each in found]
         jsons.say(answered if name is None else answered[0])
@@ -35,6 +36,9 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
     for each in found:
         if isinstance(each, listings.Unreadable):
             screens.say(lines.cut(each.reason))
+            continue
+        if isinstance(each, outsiders.Outsider):
+            others.show(database, each)
             continue
         screens.say(f"{each.study.name}: {answers.counts(each)}", "bold")
         answers.print_trials(each, *sentences.situation(each, rosters.read(database, each.study.study_id)))
@@ -51,7 +55,7 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list
       search list --json
     """
-    database = databases.open_existing(storage)
+    database = databases.open_to_read(storage)
     found = listings.read(database)
     if as_json:
         jsons.say([answers.each_as_json(database, each) for each in found])
@@ -81,6 +85,7 @@ def list_studies(as_json: bool, storage: str) -> None:
     type=click.Path(path_type=pathlib.Path, dir_okay=False),
     help="File with the hash of the password that opens writing; without it nothing can be written.",
 )
+@click.option("--read-only", is_flag=True, help="Nothing can be written, with the password neither.")
 @click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
 @common
 def dashboard(
@@ -88,6 +93,7 @@ def dashboard(
     port: int,
     host_names: tuple[str, ...],
     password_hash_file: pathlib.Path | None,
+    read_only: bool,
     hash_password: bool,
     storage: str,
 ) -> int:
@@ -97,6 +103,7 @@ def dashboard(
     Example:
       search dashboard
       search dashboard --port 9000
+      search dashboard --read-only
       search dashboard --hash-password > dashboard-password-hash
     """
     # plots and a web server: `search status` must not wait for them
@@ -109,12 +116,13 @@ def dashboard(
         )
         return 0
     password_hash = None
-    if password_hash_file is not None:
+    if password_hash_file is not None and not read_only:
         text = files.read_secret(password_hash_file, "--password-hash-file")
         password_hash = passwords.check_hash(text, f"--password-hash-file {password_hash_file}")
     log("%(message)s", logging.WARNING)
-    database = databases.open_existing(storage)
-    writing = "reading only" if password_hash is None else "writing with the password"
+    # with a password too: a database without studies of ours is only read
+    database = databases.open_to_read(storage) if password_hash is None else databases.open_existing(storage)
+    writing = "reading only" if database.only_reads else "writing with the password"
     return door.serve(
         door.Door(database, host_names, password_hash),
         host,

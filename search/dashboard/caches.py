@@ -4,15 +4,18 @@ SQLite gives the ids of a deleted study and of its trials to the next ones; a da
 old ones as theirs. Each way into the memory therefore looks first which studies the ids stand for.
 """
 
-from collections.abc import Container
+import contextlib
+from collections.abc import Container, Iterator
 from typing import Any
 
+import bottle  # type: ignore[import-untyped]
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import _importance
 
-from search.ledger import identities
+from search import errors
+from search.ledger import identities, listings
 from search.storage import histories
 from search.storage.databases import Database
 
@@ -81,7 +84,28 @@ class FaithfulStorage(histories.CachedStorage):
     ) -> list[FrozenTrial]:
         """A study's trials by number."""
         self.look(study_id)
-        return super().get_all_trials(study_id, deepcopy, states)
+        with self._told(study_id):
+            if not super().get_study_directions(study_id):
+                raise LookupError("no direction is stored")
+            return super().get_all_trials(study_id, deepcopy, states)
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """A study's best trial."""
+        with self._told(study_id):
+            return super().get_best_trial(study_id)
+
+    @contextlib.contextmanager
+    def _told(self, study_id: int) -> Iterator[None]:
+        """What cannot be read is said on the page, where optuna-dashboard would speak of an internal error."""
+        known = self._identities.get(study_id)
+        if known is None:  # gone, or of no study
+            yield
+            return
+        try:
+            with listings.named(known[0]):
+                yield
+        except errors.InputError as error:
+            raise bottle.HTTPError(500, str(error)) from error
 
 
 def _forget_pages(pages: Any, study_id: int) -> None:

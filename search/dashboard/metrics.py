@@ -1,6 +1,7 @@
 """What Prometheus scrapes: the state of every study, read from the database when asked."""
 
 import collections
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from prometheus_client import core, registry
 
 from models import datasets
+from search import errors
 from search.ledger import listings, rosters, studies, summaries
 from search.storage import histories
 from search.storage.databases import Database
@@ -59,10 +61,12 @@ class Collector(registry.Collector):
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a history
-            found = listings.read(self._database, self._history)
-            shown = [each for each in found if isinstance(each, summaries.Summary)]
-            for summary in shown:
-                self._add(summary, families, trials)
+            found = listings.read(self._database, self._history, foreign=False)
+            shown = []
+            for summary in (each for each in found if isinstance(each, summaries.Summary)):
+                with contextlib.suppress(errors.InputError), listings.named(summary.study.name):
+                    self._add(summary, families, trials)
+                    shown.append(summary)
             self._keep({_key(summary.study) for summary in shown})
         unreadable.add_metric([], len(found) - len(shown))
         yield from (trials, *families.values(), unreadable)
@@ -82,8 +86,6 @@ class Collector(registry.Collector):
         crew = rosters.read(self._database, study.study_id)
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
-        for state, count in summary.as_json()["trials"].items():
-            trials.add_metric([study.name, state], count)
         found = {
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
@@ -98,6 +100,8 @@ class Collector(registry.Collector):
             "search_adoptions": work.adoptions,
             "search_cpu_hours": summary.seconds / 3600,
         }
+        for state, count in summary.as_json()["trials"].items():
+            trials.add_metric([study.name, state], count)
         for name, value in found.items():
             if value is not None:
                 families[name].add_metric([study.name], value)

@@ -21,7 +21,6 @@ from search.dashboard.passwords import Verdict
 from search.storage import addresses
 from search.storage.databases import Database
 
-READS = ("GET", "HEAD")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 HEALTH_SECONDS = 1.0  # that /healthz waits for the database
 SECURITY_HEADERS = [
@@ -70,12 +69,14 @@ class Door:
 
     Args:
         hosts: names beside this machine's own that the Host header may have; `*` for any.
-        password_hash: argon2's, of the password that opens writing; None: nothing may be written.
+        password_hash: argon2's, of the password that opens writing; None: nothing may be written. Nor may it to a
+            database that is only looked at.
     """
 
     def __init__(self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
         self._database, self._health_database = database, database.patient(HEALTH_SECONDS)
-        self._guard = passwords.Guard(password_hash) if password_hash is not None else None
+        writes = password_hash is not None and not database.only_reads
+        self._guard = passwords.Guard(password_hash or "") if writes else None
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
         gallery = curves.Gallery(database)
         self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
@@ -90,7 +91,7 @@ class Door:
         path = environ.get("PATH_INFO", "").rstrip("/")
         answer = self._own.get(path)
         if answer is not None:
-            return (answer() if environ["REQUEST_METHOD"] in READS else _read_only())(environ, start_response)
+            return (answer() if environ["REQUEST_METHOD"] in changes.READS else _read_only())(environ, start_response)
         refused = self._refusal(environ, path)
         if refused is not None:
             return refused(environ, start_response)
@@ -112,7 +113,7 @@ class Door:
                 f"Host must be one of {', '.join(sorted(self._hosts))}, got {host!r}; "
                 "`search dashboard --host-name NAME` or SEARCH_DASHBOARD_HOSTS adds one\n",
             )
-        if environ["REQUEST_METHOD"] in READS:
+        if environ["REQUEST_METHOD"] in changes.READS:
             return None
         if self._guard is None or path.startswith("/api/artifacts"):
             return _read_only()
@@ -178,7 +179,7 @@ def serve(door: Door, host: str, port: int, ready: Callable[[str], None]) -> int
 
 
 def _read_only() -> Answer:
-    return Answer("405 Method Not Allowed", "this dashboard only reads\n", (("Allow", ", ".join(READS)),))
+    return Answer("405 Method Not Allowed", "this dashboard only reads\n", (("Allow", ", ".join(changes.READS)),))
 
 
 def _host(header: str) -> str:

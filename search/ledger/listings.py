@@ -1,12 +1,13 @@
 """All studies of a storage: a summary of each, and of one that cannot be read the reason, which hides no other."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from search import errors
-from search.ledger import studies, summaries
-from search.storage import histories
+from search.ledger import outsiders, studies, summaries
+from search.storage import histories, outages
 from search.storage.databases import Database
 
 UNREADABLE = "unreadable"  # its state, where others are active, paused or stopped
@@ -28,31 +29,83 @@ class Unreadable:
         return {"name": self.name, "state": UNREADABLE, "reason": self.reason}
 
 
-def read(
-    database: Database, history: Callable[[studies.Study], histories.History] | None = None
-) -> list[summaries.Summary | Unreadable]:
-    """Every study of ours, and every copy that another tool made of one, in the order they were created.
+History = Callable[[studies.Study], histories.History]
+Readable = summaries.Summary | outsiders.Outsider
+
+
+def read(database: Database, history: History | None = None, foreign: bool = True) -> list[Readable | Unreadable]:
+    """Every study, in the order they were created: ours, copies that another tool made of one, and its own.
 
     Args:
         history: of a study that was read before.
+        foreign: other tools' own too.
 
     Raises:
         errors.StorageError: the database is away.
     """
-    found: list[summaries.Summary | Unreadable] = []
+    found: list[Readable | Unreadable] = []
     for stored in studies.all_stored(database):
+        if stored.is_foreign and not foreign:
+            continue
         try:
-            study = stored.read()
-            found.append(summaries.summary(database, study, None if history is None else history(study)))
+            found.append(one(database, stored, history))
         except errors.StudyNotFound:  # deleted in this moment
             continue
         except errors.InputError as error:
-            named = repr(stored.name) in str(error)
-            found.append(Unreadable(stored.name, str(error) if named else f"study {stored.name!r}: {error}"))
-        except errors.SearchError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever its rows hold, the others are shown
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            reason = f"study {stored.name!r}: its rows cannot be read by this version: {said}"
-            found.append(Unreadable(stored.name, reason))
+            found.append(Unreadable(stored.name, str(error)))
     return found
+
+
+def one(database: Database, stored: studies.Stored, history: History | None = None) -> Readable:
+    """One of them.
+
+    Raises:
+        errors.StudyNotFound: it was deleted in this moment.
+        errors.InputError: it cannot be read; the line names it, whatever its rows hold.
+        errors.StorageError: the database is away.
+    """
+    with named(stored.name):
+        if stored.is_foreign:
+            return outsiders.read(database, stored)
+        study = stored.read()
+        return checked(summaries.summary(database, study, None if history is None else history(study)))
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Whatever the rows of a study make of the code that reads them is one line, which names it.
+
+    Raises:
+        errors.InputError: its rows are not what this version, or any, would write.
+    """
+    try:
+        yield
+    except errors.StudyNotFound:
+        raise
+    except errors.InputError as error:
+        if repr(name) in str(error):
+            raise
+        raise errors.InputError(f"study {name!r}: {error}") from error
+    except (errors.SearchError, OSError, ImportError):
+        raise
+    except Exception as error:
+        if outages.is_outage(error):
+            raise
+        said = " ".join(f"{type(error).__name__}: {outages.first_line(error)}".split())
+        raise errors.InputError(f"study {name!r}: its rows cannot be read by this version: {said}") from error
+
+
+def checked(summary: summaries.Summary) -> summaries.Summary:
+    """Passes rows in which numbers are numbers: SQLite takes anything for one.
+
+    Raises:
+        TypeError: they are not.
+    """
+    order = summary.order
+    numbers = [order.trials, order.max_failures, order.hours, order.epoch_seconds, summary.seconds]
+    for trial in summary.trials:
+        numbers += [*(trial.values or ()), *trial.intermediate_values.values()]
+    for number in numbers:
+        if number is not None and not isinstance(number, int | float):
+            raise TypeError(f"must be a number, got {number!r}")
+    return summary

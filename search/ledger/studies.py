@@ -52,6 +52,11 @@ class Stored:
     file: str | None
     token: str | None
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it has nothing of ours: another tool made it, with Optuna."""
+        return self.token is None and self.file is None
+
     def read(self) -> Study:
         """The study, to work on.
 
@@ -72,9 +77,16 @@ class Stored:
         Raises:
             errors.InputError: it has none, or one of a version that this one cannot read.
         """
-        if self.token is None and self.file is None:
-            raise errors.InputError(f"study {self.name!r} was not made by `search create`: it holds no study file")
-        text = None if self.file is None else json.loads(self.file)
+        if self.is_foreign:
+            name = words.typed(self.name)
+            raise errors.InputError(
+                f"study {self.name!r} is Optuna's own, not made by `search create`: it holds no study file; `search "
+                f"status {name}` and `search report {name}` show it, Optuna writes to it"
+            )
+        try:
+            text = None if self.file is None else json.loads(self.file)
+        except ValueError as error:
+            raise errors.StudyFileError(f"study {self.name!r}: its study file is no JSON: {error}") from error
         if not isinstance(text, str):
             raise errors.StudyFileError(f"study {self.name!r}: its study file is gone; another tool has changed it")
         place = f"study {self.name!r}: its file cannot be read by this version"
@@ -140,10 +152,9 @@ def stored(database: Database, name: str | None = None, study_id: int | None = N
 
 
 def all_stored(database: Database) -> list[Stored]:
-    """Our studies, and what other tools made of them, in the order they were created."""
+    """All studies, ours and other tools', in the order they were created."""
     rows = database.read(lambda connection: connection.execute(_rows().order_by(schema.studies.c.study_id)).all())
-    found = [Stored(*row) for row in rows]
-    return [each for each in found if each.token is not None or each.file is not None]
+    return [Stored(*row) for row in rows]
 
 
 def _rows() -> sqlalchemy.Select[Any]:
@@ -187,8 +198,9 @@ def load_stored(database: Database, name: str) -> Stored:
         name = specs.load(pathlib.Path(name)).name
         found = stored(database, name)
     if found is None:
+        known = [each.name for each in all_stored(database)]
         raise errors.StudyNotFound(
-            f"no study {name!r} in {addresses.hide_password(database.url)}{words.hint(name, names(database))}"
+            f"no study {name!r} in {addresses.hide_password(database.url)}{words.hint(name, known)}"
         )
     return found
 

@@ -91,12 +91,7 @@ def prepare(
         errors.InputError: nothing to confirm, or it was confirmed with another choice already.
     """
     spec = _spec(study, top * seeds, name or f"{study.name}{SUFFIX}")
-    experiment = Experiment.of(summaries.summary(database, study))
-    chosen = _ranked(experiment)[:top]
-    if not chosen:
-        raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to confirm")
-    first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
-    wanted = [(runs.params, first + seed) for seed in range(seeds) for runs in chosen]
+    wanted = _wanted(database, study, top, seeds)
     found = studies.find(database, spec.name)
     if found is None:
         found = studies.create(database, spec)
@@ -105,6 +100,20 @@ def prepare(
     queues.fill(database, found, wanted)
     if len(wanted) < top * seeds:  # the search has fewer configurations
         orders.extend(database, found, to=len(wanted))
+    return found
+
+
+def known(
+    database: databases.Database, study: studies.Study, top: int, seeds: int, name: str | None = None
+) -> Confirmation | None:
+    """What confirms this choice, where all of it is complete already; nothing is written.
+
+    Raises:
+        errors.InputError: it was confirmed with another choice already.
+    """
+    found = read(database, study, name)
+    if found is not None and (confirming := studies.find(database, found.name)) is not None:
+        _check_same(database, confirming, _wanted(database, study, top, seeds), study.name)
     return found
 
 
@@ -140,6 +149,17 @@ def expect(database: databases.Database, study: studies.Study, name: str | None 
     if found is None:
         raise errors.SearchError(f"study {study.name!r} is not confirmed: some of its trials failed")
     return found
+
+
+def _wanted(
+    database: databases.Database, study: studies.Study, top: int, seeds: int
+) -> list[tuple[spaces.Params, int]]:
+    """The best configurations, each with the numbers of its fresh seeds."""
+    chosen = _ranked(Experiment.of(summaries.summary(database, study)))[:top]
+    if not chosen:
+        raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to confirm")
+    first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
+    return [(runs.params, first + seed) for seed in range(seeds) for runs in chosen]
 
 
 def _ranked(experiment: Experiment) -> list[Runs]:

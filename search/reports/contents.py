@@ -7,9 +7,18 @@ from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
-from search import words
-from search.ledger import studies, summaries
-from search.reports import confirmations, factor_chapters, lab, pages, search_chapters, takeaways, verdicts
+from search import errors, words
+from search.ledger import listings, outsiders, studies, summaries
+from search.reports import (
+    confirmations,
+    factor_chapters,
+    lab,
+    outsider_chapters,
+    pages,
+    search_chapters,
+    takeaways,
+    verdicts,
+)
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Table, Text
 from search.reports.verdicts import Verdict
@@ -40,7 +49,7 @@ class Written:
 
 def write(
     database: databases.Database,
-    studies: Sequence[studies.Study],
+    studies: Sequence[studies.Study | outsiders.Outsider],
     folder: pathlib.Path,
     heading: str | None = None,
     left_out: Sequence[str] = (),
@@ -51,31 +60,70 @@ def write(
         left_out: a sentence for each study that was asked for and cannot be read.
 
     Raises:
-        errors.InputError: the folder cannot be made or written.
+        errors.InputError: the folder cannot be made or written, or none of the studies can be read.
     """
-    experiments, confirmed = gather(database, studies)
-    more = [*confirmed, Chapter("Left out", [Bullets(left_out)])] if left_out else confirmed
-    page = build(experiments, heading or title(experiments), more)
-    return Written(*pages.write(page, folder), judged(experiments), left_out)
+    found = gather(database, studies)
+    unread = [*left_out, *map(str, found.unread)]
+    if found.unread and not found.names:
+        raise found.unread[0]
+    more = [*found.chapters, Chapter("Left out", [Bullets(unread)])] if unread else found.chapters
+    page = build(found.experiments, heading or title(found.names), more, found.foreign)
+    return Written(*pages.write(page, folder), judged(found.experiments), unread)
 
 
-def title(experiments: Sequence[Experiment]) -> str:
+def title(names: Sequence[str]) -> str:
     """Of a page that was given none."""
-    return f"Report on {', '.join(experiment.name for experiment in experiments)}"
+    return f"Report on {', '.join(names)}"
 
 
-def gather(database: databases.Database, studies: Sequence[studies.Study]) -> tuple[list[Experiment], list[Chapter]]:
-    """The studies as experiments, and a chapter for each that is confirmed."""
-    experiments = [Experiment.of(summaries.summary(database, study)) for study in studies]
-    found = [confirmations.read(database, study) for study in studies if study.spec.training is not None]
-    return experiments, [confirmation_chapter(each) for each in found if each is not None]
+@dataclasses.dataclass
+class Gathered:
+    """What studies hold: ours as experiments, other tools', chapters that follow theirs, and why some were not read."""
+
+    experiments: list[Experiment] = dataclasses.field(default_factory=list)
+    foreign: list[outsiders.Outsider] = dataclasses.field(default_factory=list)
+    chapters: list[Chapter] = dataclasses.field(default_factory=list)
+    unread: list[errors.InputError] = dataclasses.field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Of those that were read."""
+        return [each.name for each in self.experiments] + [each.name for each in self.foreign]
 
 
-def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapter] = ()) -> pages.Page:
+def gather(database: databases.Database, studies: Sequence[studies.Study | outsiders.Outsider]) -> Gathered:
+    """The studies as experiments, a chapter for each that is another tool's, and for each that is confirmed."""
+    found, confirmed = Gathered(), []
+    for study in studies:
+        try:
+            with listings.named(study.name):
+                if isinstance(study, outsiders.Outsider):
+                    found.chapters.append(outsider_chapters.chapter(study, outsiders.trials(database, study)))
+                    found.foreign.append(study)
+                    continue
+                experiment = Experiment.of(listings.checked(summaries.summary(database, study)))
+                if study.spec.training is not None:
+                    confirmed.append(confirmations.read(database, study))
+                found.experiments.append(experiment)
+        except errors.StudyNotFound:
+            raise
+        except errors.InputError as error:
+            found.unread.append(error)
+    found.chapters += [confirmation_chapter(each) for each in confirmed if each is not None]
+    return found
+
+
+def build(
+    experiments: Sequence[Experiment],
+    heading: str,
+    more: Sequence[Chapter] = (),
+    foreign: Sequence[outsiders.Outsider] = (),
+) -> pages.Page:
     """The whole report.
 
     Args:
         more: chapters that follow the experiments' own.
+        foreign: other tools' studies, which have theirs among them.
     """
     colours = factor_chapters.palette(experiments)
     found = []
@@ -86,10 +134,21 @@ def build(experiments: Sequence[Experiment], heading: str, more: Sequence[Chapte
             found.append(search_chapters.chapter(experiment))
         else:
             found.append(factor_chapters.chapter(experiment, colours))
-    found += [*more, Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)])]
-    names = ", ".join(words.code(experiment.name) for experiment in experiments)
-    noun = "Studies" if len(experiments) > 1 else "Study"
-    return pages.Page(heading, f"{noun} {names}.", _facts(experiments), found)
+    found += more
+    if experiments:
+        found.append(Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)]))
+    names = [each.name for each in experiments] + [each.name for each in foreign]
+    noun = "Studies" if len(names) > 1 else "Study"
+    facts = (_facts(experiments) if experiments else []) + _foreign_facts(foreign)
+    return pages.Page(heading, f"{noun} {', '.join(map(words.code, names))}.", facts, found)
+
+
+def _foreign_facts(foreign: Sequence[outsiders.Outsider]) -> list[tuple[str, str]]:
+    facts = [("trials of other tools", f"{sum(each.total for each in foreign):,}")] if foreign else []
+    best = next((each for each in foreign if each.best is not None), None)
+    if best is not None and best.best is not None:
+        facts.append((f"best {best.metrics[0]} of {best.name}", words.metric(best.best.value)))
+    return facts
 
 
 def judged(experiments: Sequence[Experiment]) -> list[tuple[verdicts.Takeaway, verdicts.Finding]]:
@@ -152,6 +211,8 @@ def _provenance(experiments: Sequence[Experiment]) -> list[Block]:
     for experiment in experiments:
         for trial in experiment.trials:
             for part in records.TRAINED.read(trial, []):
+                if not isinstance(part, dict) or not isinstance(part.get("with"), dict):  # not what ours write
+                    continue
                 kinds.setdefault(tuple(sorted(part["with"].items())), set()).add(experiment.name)
     rows = [
         [", ".join(f"{key} {value}" for key, value in kind), ", ".join(sorted(names))] for kind, names in kinds.items()

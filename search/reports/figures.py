@@ -131,7 +131,7 @@ def progress(
             style: dict[str, Any] = {"color": COLOURS[each.colour], "marker": MARKERS[each.colour], "linestyle": "none"}
             panel.plot(each.x, drawable(each.y), markersize=5, label=each.label, **style)
         panel.step(best[0], drawable(best[1]), where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
-        panel.set_xlim(left=min(0, *best[0]) - (0.5 if labels[0] == "trial" else 0))
+        panel.set_xlim(left=min([0, *best[0]]) - (0.5 if labels[0] == "trial" else 0))
         panel.set_xlabel(labels[0])
         panel.set_ylabel(labels[1])
 

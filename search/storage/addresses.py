@@ -17,6 +17,7 @@ DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}  # the ones that are 
 SQLITE_OPTIONS = {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
 VARIABLE, PASSWORD_VARIABLE = "SEARCH_STORAGE", "SEARCH_STORAGE_PASSWORD_FILE"  # of the environment
 HIDDEN = "***"
+QUOTES = ("'", '"')
 # What may be shown of a query. All else is hidden, keys too: an unencoded password may go on behind a ? or a &
 SHOWN = frozenset(
     (
@@ -61,11 +62,17 @@ def check_url(url: str) -> str:
     Raises:
         errors.InputError: neither SQLite file nor Postgres.
     """
+    if url[:1] in QUOTES or (url[-1:] in QUOTES and not url.startswith("sqlite")):
+        raise errors.InputError(
+            "--storage must have no quotes around it: `docker --env-file` takes those of its file for a part of the "
+            f"value, got {HIDDEN!r}"
+        )
     parts = _parts(url)
     kind = parts.get_backend_name() if parts else None
     if parts is None or kind not in ("sqlite", "postgresql", "postgres"):
         raise errors.InputError(
-            f"--storage must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, got {hide_password(url)!r}"
+            "--storage must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE, a password %-encoded "
+            f"(@ as %40, / as %2F, : as %3A), got {hide_password(url)!r}"
         )
     if _is_ambiguous(url, parts):
         raise errors.InputError(
@@ -85,6 +92,8 @@ def check_url(url: str) -> str:
         )
     if kind == "postgres":
         parts = parts.set(drivername=parts.drivername.replace("postgres", "postgresql", 1))
+    if kind == "sqlite":
+        parts = parts.set(database=_at_home(parts.database or ""))
     name, _, driver = parts.drivername.partition("+")
     if driver not in ("", DRIVERS[name]):
         raise errors.InputError(f"--storage must use the driver {DRIVERS[name]}, as {name}:// does, got {driver!r}")
@@ -168,6 +177,21 @@ def _pieces(texts: Iterable[str]) -> set[str]:
 
 def _shown(parts: sqlalchemy.URL) -> dict[str, str | tuple[str, ...]]:
     return {key: value for key, value in parts.query.items() if key in SHOWN}
+
+
+def _at_home(path: str) -> str:
+    """The path of a file, where it begins with ~ in the home folder that a shell would take: no shell has seen it."""
+    scheme = "file:" if path.startswith("file:") else ""
+    path = path.removeprefix(scheme)
+    if not path.startswith("~"):
+        return scheme + path
+    try:
+        home = pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise errors.InputError(
+            f"--storage: no home folder is known for {path!r}; ./{path} is a file of that name"
+        ) from error
+    return scheme + (uri_path(home) if scheme else str(home))
 
 
 def _is_ambiguous(url: str, parts: sqlalchemy.URL) -> bool:

@@ -1,9 +1,6 @@
 """Connections to either kind of database, as exact as claims need them, and the schema on the first of them."""
 
 import contextlib
-import logging
-import os
-import pathlib
 import random
 import sqlite3
 import time
@@ -13,18 +10,13 @@ from typing import Any
 
 import filelock
 import optuna
-import psutil
 import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, outages, schema, storages, triggers, versions
-
-log = logging.getLogger("search")
+from search.storage import addresses, outages, places, schema, storages, triggers, versions
 
 BUSY_SECONDS = 1.0  # SQLite waits in C, deaf to signals; longer waits are ours, between tries
-# SQLite's log needs memory that all its processes share: on these, those of one machine do
-NETWORK_MOUNTS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gluster", "beegfs", "gpfs", "sshfs", "s3fs")
 SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema share it
 # A process that is stopped or cut off inside a transaction keeps the study's row locked. Ours last milliseconds:
 # the server ends one that sleeps, and who waited for it asks again.
@@ -47,39 +39,49 @@ POSTGRES_KWARGS: dict[str, Any] = {
 }
 
 
-def connect(url: str) -> optuna.storages.RDBStorage:
+class NothingOfOurs(Exception):
+    """A database has no tables of ours, and none are to be made."""
+
+
+def connect(url: str, makes: bool = True) -> optuna.storages.RDBStorage:
     """Optuna's storage at an address, with the tables of both.
 
+    Args:
+        makes: the tables where they are missing.
+
     Raises:
+        NothingOfOurs: they are missing.
         errors.InputError: the address, the password or the schema is wrong.
     """
     file = addresses.sqlite_file(url)
     kwargs = POSTGRES_KWARGS if file is None else {"connect_args": {"timeout": BUSY_SECONDS}}
     if file is not None:
-        _check_place(file)
+        places.check(file)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _rules(url):
+    with rules(url):
         probe, storage = sqlalchemy.create_engine(url, **kwargs), storages.Storage(url, kwargs)
     try:
-        with _rules(url):
+        with rules(url):
             if not versions.is_current(probe):
+                if not makes and not versions.has_ours(probe):
+                    raise NothingOfOurs
                 _prepare(storage, probe)
     finally:
         probe.dispose()
     storage.engine.dispose()  # what was opened before has none of what follows
     if file is not None:
         _make_exact(storage.engine)
-        _stay_with(storage.engine, file.absolute())
+        places.stay_with(storage.engine, file.absolute())
     else:
-        _limit_locks(storage.engine)
-    sqlalchemy.event.listen(storage.engine, "handle_error", _renew)
+        limit_locks(storage.engine)
+    sqlalchemy.event.listen(storage.engine, "handle_error", renew)
     # SQLite's log goes back into its file when the last connection is closed
     weakref.finalize(storage, storage.engine.dispose)
     return storage
 
 
 @contextlib.contextmanager
-def _rules(url: str) -> Iterator[None]:
+def rules(url: str) -> Iterator[None]:
     """What a person has to mend is one line; an outage stays what it is.
 
     Raises:
@@ -96,44 +98,14 @@ def _rules(url: str) -> Iterator[None]:
         if outages.is_outage(error) and not outages.is_misplaced(error):
             raise
         kind = errors.Misplaced if outages.is_misplaced(error) else errors.InputError
-        raise kind(f"{place}: {outages.first_line(error)}") from error
+        raise kind(f"{place}: {outages.first_line(error)}{_hint(error)}") from error
 
 
-def _check_place(file: pathlib.Path) -> None:
-    """Makes the folder of a SQLite file where it is missing.
-
-    Raises:
-        errors.InputError: it cannot be made, or cannot be written, or the file cannot.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.InputError(f"--storage: the folder of {file} cannot be made: {error.strerror}") from error
-    if file.is_dir():
-        raise errors.InputError(f"--storage must name a file, got the folder {file}")
-    for log_file in (file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-journal")):
-        if not file.exists() and log_file.exists():  # SQLite would empty it, with all that it holds of the file
-            raise errors.Misplaced(
-                f"--storage: {file} is not there, but its log {log_file.name} is: put the file back where it was"
-            )
-    for place in (file.parent, file):  # the log lies beside the file
-        if place.exists() and not os.access(place, os.W_OK):
-            raise errors.Misplaced(f"--storage must be a file that can be written, and {place} is read-only")
-    if (kind := _mount(file)).removeprefix("fuse.").startswith(NETWORK_MOUNTS):
-        log.warning(
-            "event=network-mount file=%s type=%s note='SQLite is for the processes of one machine; for several, take "
-            "Postgres'",
-            file,
-            kind,
-        )
-
-
-def _mount(file: pathlib.Path) -> str:
-    """The type of the file system that a path is on."""
-    place, mounts = file.resolve(), psutil.disk_partitions(all=True)
-    on = [mount for mount in mounts if place.is_relative_to(mount.mountpoint)]
-    # of several at one place the last lies on top
-    return max(enumerate(on), key=lambda each: (len(each[1].mountpoint), each[0]))[1].fstype if on else ""
+def _hint(error: BaseException) -> str:
+    """What may be the mistake in an address, where the server says only that something is wrong."""
+    if "password authentication failed" in str(error):
+        return "; in an address a password is %-encoded: % as %25, @ as %40, : as %3A"
+    return ""
 
 
 def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:
@@ -190,43 +162,19 @@ def _make_exact(engine: sqlalchemy.Engine) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
-    def begun(connection: sqlalchemy.Connection) -> None:
-        immediate = connection.get_execution_options().get("begin_immediate", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
     sqlalchemy.event.listen(engine, "connect", connected)
-    sqlalchemy.event.listen(engine, "begin", begun)
+    sqlalchemy.event.listen(engine, "begin", begin)
 
 
-def _stay_with(engine: sqlalchemy.Engine, file: pathlib.Path) -> None:
-    """A file that is away is not made anew, and nothing is written to one that was moved or replaced."""
-
-    def connecting(_: Any, __: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        query = arguments[0].partition("?")[2] if options.get("uri") else ""
-        arguments[0] = f"file:{addresses.uri_path(file)}?{query}{'&' if query else ''}mode=rw"
-        options["uri"] = True
-
-    def connected(_: Any, record: sqlalchemy.pool.ConnectionPoolEntry) -> None:
-        record.info["file"] = _identity(file)
-
-    def checked_out(_: Any, record: sqlalchemy.pool.ConnectionPoolEntry, __: Any) -> None:
-        if _identity(file) != record.info["file"]:
-            raise exc.DisconnectionError(f"{file} was moved or replaced")
-
-    sqlalchemy.event.listen(engine, "do_connect", connecting)
-    sqlalchemy.event.listen(engine, "connect", connected)
-    sqlalchemy.event.listen(engine, "checkout", checked_out)
+def begin(connection: sqlalchemy.Connection) -> None:
+    """Begins a transaction of SQLite's."""
+    immediate = connection.get_execution_options().get("begin_immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def _identity(file: pathlib.Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def limit_locks(engine: sqlalchemy.Engine) -> None:
+    """Has Postgres end who sleeps in a transaction, and who waits for a lock too long."""
 
-
-def _limit_locks(engine: sqlalchemy.Engine) -> None:
     def connected(connection: Any, _: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SET idle_in_transaction_session_timeout = {SLEEP_SECONDS * 1000}")
@@ -236,7 +184,7 @@ def _limit_locks(engine: sqlalchemy.Engine) -> None:
     sqlalchemy.event.listen(engine, "connect", connected)
 
 
-def _renew(context: sqlalchemy.engine.ExceptionContext) -> None:
+def renew(context: sqlalchemy.engine.ExceptionContext) -> None:
     """Has the pool drop connections that an outage leaves useless."""
     if not outages.needs_new_connection(context.original_exception):
         return

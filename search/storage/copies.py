@@ -32,7 +32,7 @@ def opened(path: pathlib.Path, but_not: pathlib.Path | None = None) -> Iterator[
         if logs := [log for name in LOGS if (log := path.with_name(path.name + name)).exists()]:
             if but_not is not None and but_not.exists() and but_not.samefile(path):
                 raise errors.InputError(f"{path} is the storage itself; nothing was restored")
-            path, query = _copied([path, *logs], pathlib.Path(folder)), "mode=rw"
+            path, query = _whole_copy([path, *logs], pathlib.Path(folder)), "mode=rw"
         uri = f"file:{addresses.uri_path(path.resolve())}?{query}"
         engine = sqlalchemy.create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True))
         try:
@@ -42,8 +42,31 @@ def opened(path: pathlib.Path, but_not: pathlib.Path | None = None) -> Iterator[
             engine.dispose()
 
 
-def _copied(files: list[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
-    """A copy of a database and its logs as they were at one moment, with the logs taken in.
+def copied(files: list[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
+    """A copy of a database and its logs as they were at one moment, with what is whole of the logs taken in.
+
+    Raises:
+        errors.InputError: one of them cannot be read, or somebody writes to them.
+    """
+    copy = _alike(files, folder)
+    _take_in_logs(files[0], copy)
+    return copy
+
+
+def _whole_copy(files: list[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
+    """The same where nothing of the log is damaged."""
+    copy = _alike(files, folder)
+    log = copy.with_name(f"{copy.name}-wal")
+    size = log.stat().st_size if log.exists() else 0
+    if _take_in_logs(files[0], copy) <= 0 and size:
+        raise errors.InputError(
+            f"{files[0]}-wal is damaged, or of another file: move it away to restore what {files[0]} holds without it"
+        )
+    return copy
+
+
+def _alike(files: list[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
+    """Copies of the files as they were at one moment; returns the first.
 
     `-shm` is left: SQLite makes it from the log, and another's may be of another moment.
     """
@@ -54,7 +77,6 @@ def _copied(files: list[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
         except OSError as error:
             raise errors.InputError(f"{error.filename} cannot be read: {error.strerror}") from error
         if is_whole:
-            _take_in_logs(files[0], copies[0])
             return copies[0]
     raise errors.InputError(f"{files[0]} is being written to: `search backup` makes a file of a study in use")
 
@@ -64,18 +86,13 @@ def _digest(file: pathlib.Path) -> bytes:
         return hashlib.file_digest(content, "blake2b").digest()
 
 
-def _take_in_logs(original: pathlib.Path, copy: pathlib.Path) -> None:
-    log = copy.with_name(f"{copy.name}-wal")
-    size = log.stat().st_size if log.exists() else 0
+def _take_in_logs(original: pathlib.Path, copy: pathlib.Path) -> int:
+    """Rolls a `-journal` back, and says how many pages of a `-wal` are whole."""
     connection = sqlite3.connect(copy)
     try:
-        # rolls a `-journal` back, and says how much of a `-wal` is whole
         _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     except sqlite3.Error as error:
         raise errors.InputError(f"{original} cannot be read with the log beside it: {error}") from error
     finally:
         connection.close()
-    if size and pages <= 0:
-        raise errors.InputError(
-            f"{original}-wal is damaged, or of another file: move it away to restore what {original} holds without it"
-        )
+    return int(pages)

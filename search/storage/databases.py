@@ -13,7 +13,7 @@ import tenacity
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, connections, histories, outages, waits
+from search.storage import addresses, connections, histories, outages, places, readers, waits
 
 log = logging.getLogger("search")
 T = TypeVar("T")
@@ -32,6 +32,8 @@ class Database:
         patience_seconds: how long one call waits for the database in all.
         stop: ends a wait early, with `errors.Interrupted`: a call goes on for some seconds, since it may be the one
             that hands a trial over. Where one has done so in vain, later calls try once.
+        makes: the file and the tables where they are missing.
+        only_reads: it is looked at, and nothing is made, changed or left in it or beside it.
 
     Attributes:
         interruptions: how often contact was lost: a connection was, or a call waited longer than everyday life takes.
@@ -40,6 +42,7 @@ class Database:
     Raises:
         errors.InputError: the address, the password or the schema is wrong.
         errors.StorageError: the database stays away.
+        connections.NothingOfOurs: tables are missing, and none are to be made.
     """
 
     def __init__(
@@ -47,20 +50,33 @@ class Database:
         url: str = addresses.DEFAULT_URL,
         patience_seconds: float = PATIENCE_SECONDS,
         stop: threading.Event | None = None,
+        *,
+        makes: bool = True,
+        only_reads: bool = False,
     ) -> None:
-        self.url = addresses.check_url(url)
+        self.url, self.only_reads = addresses.check_url(url), only_reads
         self.patience_seconds = patience_seconds
         self.stop = stop or threading.Event()
         self.interruptions = 0
         self._away_since: float | None = None
         self._lock = threading.Lock()
         self._parting_seconds = 0.0  # nothing is handed over before it is open
-        self.optuna = self._retry(lambda: connections.connect(self.url))
+        self.optuna = self._retry(
+            lambda: readers.connect(self.url) if only_reads else connections.connect(self.url, makes)
+        )
         self._parting_seconds = waits.PARTING_SECONDS
         self.engine: sqlalchemy.Engine = self.optuna.engine
 
     def write(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
-        """Runs a transaction that holds SQLite's write lock from its start."""
+        """Runs a transaction that holds SQLite's write lock from its start.
+
+        Raises:
+            errors.InputError: the database is only looked at.
+        """
+        if self.only_reads:
+            raise errors.InputError(
+                f"storage {addresses.hide_password(self.url)} was opened to be looked at; nothing is written to it"
+            )
         return self._retry(lambda: self._run(transaction, immediate=True))
 
     def read(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
@@ -163,16 +179,41 @@ class Database:
         log.warning("event=storage-back after_seconds=%.0f", away)
 
 
-def open_existing(url: str, patience_seconds: float = OPEN_SECONDS, stop: threading.Event | None = None) -> Database:
+def open_to_read(url: str, patience_seconds: float = OPEN_SECONDS) -> Database:
+    """A database that is there, to look at: nothing is made, changed or left in it or beside it.
+
+    Raises:
+        errors.StudyNotFound: there is no such file.
+        errors.InputError: it cannot be read, or is of another version.
+    """
+    _check_there(url)
+    return Database(url, patience_seconds, only_reads=True)
+
+
+def open_existing(
+    url: str, patience_seconds: float = OPEN_SECONDS, stop: threading.Event | None = None, foreign: bool = False
+) -> Database:
     """A database that is there already: a mistyped SQLite path, or one whose mount is away, becomes no empty file.
+
+    One without tables of ours has no study to write to: it is opened to be looked at, and stays as it is.
+
+    Args:
+        foreign: what is written may be to another tool's study.
 
     Raises:
         errors.StudyNotFound: there is no such file.
     """
+    _check_there(url)
+    try:
+        return Database(url, patience_seconds, stop, makes=foreign)
+    except connections.NothingOfOurs:
+        return Database(url, patience_seconds, stop, only_reads=True)
+
+
+def _check_there(url: str) -> None:
     file = addresses.sqlite_file(url)
-    if file is not None and not file.exists():
+    if file is not None and not places.is_there(file):
         raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
-    return Database(url, patience_seconds, stop)
 
 
 def open_known(url: str, patience_seconds: float, stop: threading.Event) -> Database:

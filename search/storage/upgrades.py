@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, connections, outages, schema, statements, storages, versions
+from search.storage import addresses, connections, outages, places, schema, statements, storages, versions
 
 MIGRATIONS = pathlib.Path(__file__).with_name("migrations")
 
@@ -56,10 +56,14 @@ def upgrade(url: str, keep_copy: bool = True, despite_workers: bool = False) -> 
     file = addresses.sqlite_file(url)
     if file is not None and not file.exists():
         raise errors.StudyNotFound(f"no database at {file}; there is nothing to upgrade")
+    if file is not None:
+        places.check_file(file)
     kwargs = connections.POSTGRES_KWARGS if file is None else {"connect_args": {"timeout": connections.LOCK_SECONDS}}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     probe, storage = sqlalchemy.create_engine(url, **kwargs), storages.Storage(url, kwargs)
     try:
+        with connections.rules(url):
+            versions.has_ours(probe)  # before a lock is left beside what is no database
         with connections._schema_lock(probe):
             return _upgrade(probe, storage, file if keep_copy else None, despite_workers)
     except RuntimeError as error:  # of `storage.prepare`
@@ -119,7 +123,7 @@ def migrate(connection: sqlalchemy.Connection) -> None:
 @contextlib.contextmanager
 def _transaction(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
     """One that takes definitions of tables in too, on SQLite as well."""
-    (connections._make_exact if engine.dialect.name == "sqlite" else connections._limit_locks)(engine)
+    (connections._make_exact if engine.dialect.name == "sqlite" else connections.limit_locks)(engine)
     engine.dispose()
     with engine.connect().execution_options(begin_immediate=True) as connection, connection.begin():
         yield connection

@@ -23,6 +23,12 @@ def is_current(engine: sqlalchemy.Engine) -> bool:
         return find(connection) == schema.HEAD and storages.find_version(connection) == storages.HEAD
 
 
+def has_ours(engine: sqlalchemy.Engine) -> bool:
+    """Whether any tables of ours are there, whatever their version."""
+    with engine.connect() as connection:
+        return find(connection) is not None
+
+
 def check(version: str | None, url: str) -> None:
     """Passes a database that has no tables of ours yet, or those of this program.
 

@@ -1,17 +1,20 @@
 """A dashboard that stays up while studies go and others come under their ids."""
 
 import json
+import pathlib
 from typing import Any
 
 import optuna
 import pytest
+from conftest import quick_text
 from doors import ask, ask_bytes
 from optuna.trial import TrialState
 from trials import Make, take
 
 from search.dashboard import servers
 from search.ledger import claims, configurations, lives, studies
-from search.storage import databases
+from search.storage import databases, schema
+from search.study import specs
 
 PICTURE = "/artifacts/{0}/{1}/00000000-0000-0000-0000-{1:012x}"
 
@@ -105,3 +108,29 @@ def test_a_new_name_is_shown(opened: databases.Database, make_study: Make) -> No
     found = seen(door, study.study_id)
     assert (found["name"], found["values"]) == ("new", [[0.9], [0.8]])
     assert 'search_best_value{study="new"} 0.9' in found["metrics"]
+
+
+@pytest.mark.parametrize("table", ["study_user_attributes", "study_system_attributes", "study_directions", "trials"])
+def test_rows_that_are_nobody_s_hide_no_study(tmp_path: pathlib.Path, table: str) -> None:
+    """The list and the other studies' pages are there; the bad one's says what is wrong, where it cannot be shown."""
+    database = databases.Database(f"sqlite:///{tmp_path}/x.db")
+    made = [studies.create(database, specs.parse(quick_text(name), "quick.toml")) for name in ("first", "bad", "last")]
+    database.write(lambda c: c.execute(schema.trials.insert().values(study_id=2, number=0, state="COMPLETE")))
+    statements = {
+        "study_directions": "UPDATE study_directions SET direction = 'SIDEWAYS' WHERE study_id = 2",
+        "trials": "UPDATE trials SET state = 'FROZEN' WHERE study_id = 2",
+    }
+    broken = f"INSERT INTO {table} (study_id, key, value_json) VALUES (2, 'x', '{{oops')"
+    database.write(lambda connection: connection.exec_driver_sql(statements.get(table, broken)))
+    door = servers.Door(databases.open_to_read(database.url))
+    listed = json.loads(ask(door, "/api/studies")[1])["study_summaries"]
+    assert [each["study_name"] for each in listed] == ["first", "bad", "last"]
+    pages = [ask(door, f"/api/studies/{study.study_id}?after=0") for study in made]
+    assert [pages[0][0], pages[2][0]] == [200, 200]
+    if table in statements:
+        assert (pages[1][0], "study 'bad': its rows cannot be read" in json.loads(pages[1][1])["reason"]) == (500, True)
+    metrics = ask(door, "/metrics")
+    assert metrics[0] == 200
+    assert 'search_budget_trials{study="first"}' in metrics[1]
+    assert 'search_budget_trials{study="last"}' in metrics[1]
+    database.close()

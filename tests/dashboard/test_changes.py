@@ -87,3 +87,39 @@ def test_studies_of_other_tools_too(opened: databases.Database, door: servers.Do
     assert (detail["name"], len(detail["trials"])) == ("it's [bold] / ä", 2)
     assert ask(door, f"/api/studies/{study_id}", "DELETE", b"{}", **KEY) == (204, "")
     assert opened.optuna.get_all_studies() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/api/studies/{study}/note"),
+        ("PUT", "/api/studies/{study}/{trial}/note"),
+        ("POST", "/api/trials/{trial}/user-attrs"),
+        ("POST", "/api/trials/{trial}/tell"),
+        ("POST", "/api/studies/{study}/{trial}/skip"),
+        ("POST", "/api/studies/{study}/preference"),
+    ],
+)
+def test_other_tools_studies_are_left_as_they_are(
+    opened: databases.Database, make_study: Make, door: servers.Door, url: str, method: str, path: str
+) -> None:
+    """Notes, attributes and preferences go to studies of ours; to another tool's not with the password either."""
+    make_study()
+    theirs = optuna.create_study(study_name="theirs", storage=url)
+    trial = theirs.ask()._trial_id
+    body = json.dumps({"body": "mine", "version": 1, "user_attrs": {"a": 1}, "state": "Complete", "values": [1.0]})
+    answered = ask(door, path.format(study=theirs._study_id, trial=trial), method, body.encode(), **KEY)
+    assert answered == (403, "study 'theirs' is another tool's, not one of ours: nothing is written to it here\n")
+    assert (theirs.system_attrs, theirs.trials[0].user_attrs, theirs.trials[0].state.name) == ({}, {}, "RUNNING")
+
+
+def test_who_only_looks_writes_nothing(opened: databases.Database, make_study: Make, url: str) -> None:
+    """The password opens nothing of a database that is only looked at."""
+    study = make_study()
+    door = servers.Door(databases.open_to_read(url), password_hash=HASH)
+    body = json.dumps({"body": "mine", "version": 2, "study_name": "new"}).encode()
+    for method, path in (("PUT", "/note"), ("POST", "/rename"), ("DELETE", "")):
+        answered = ask(door, f"/api/studies/{study.study_id}{path}", method, body, **KEY)
+        assert answered == (405, "this dashboard only reads\n")
+    assert ask(door, f"/api/studies/{study.study_id}?after=0")[0] == 200
+    assert studies.names(opened) == ["quick"]
