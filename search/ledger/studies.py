@@ -78,7 +78,7 @@ class Stored:
         if not isinstance(text, str):
             raise errors.StudyFileError(f"study {self.name!r}: its study file is gone; another tool has changed it")
         place = f"study {self.name!r}: its file cannot be read by this version"
-        return specs.parse(text, place).named(self.name)
+        return specs.parse_stored(text, place).named(self.name)
 
 
 def create(database: Database, spec: specs.StudySpec) -> Study:
