@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from search import errors
+from search import errors, words
 from search.cli import answers
 from search.cli.options import common, study_argument
 from search.ledger import copies, lives, studies, summaries
@@ -54,9 +54,9 @@ def rename(name: str, new: str, storage: str) -> None:
       search rename lab lab-monday
     """
     database = databases.open_existing(storage)
-    study = studies.load_stored(database, name)
+    study, new = studies.load_stored(database, name), lives.check_name(new)
     lives.rename(database, study, new)
-    more = f"; `search run {new}` goes on" if study.token is not None else ""
+    more = f"; `search run {words.typed(new)}` goes on" if study.token is not None else ""
     click.echo(f"study {study.name!r} is {new!r} now{more}")
 
 
@@ -82,4 +82,4 @@ def copy(name: str, new: str, target: str | None, storage: str) -> None:
         copied = copies.copy(database, study, new, other)
     summary = summaries.summary(other or database, copied)
     where = "" if other is None else f" in {addresses.hide_password(other.url)}"
-    click.echo(f"study {study.name!r} copied to {new!r}{where}: {answers.counts(summary)}")
+    click.echo(f"study {study.name!r} copied to {copied.name!r}{where}: {answers.counts(summary)}")

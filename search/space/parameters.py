@@ -32,7 +32,7 @@ class Parameter:
         """All values in order, or None where they are not finite."""
         match self.distribution:
             case distributions.CategoricalDistribution() as choice:
-                return tuple(choice.choices)  # type: ignore[arg-type]  # what study files hold
+                return tuple(choice.choices)
             case distributions.IntDistribution() as whole:
                 return range(whole.low, whole.high + 1, whole.step)
             case distributions.FloatDistribution() as real if real.single():
@@ -41,12 +41,16 @@ class Parameter:
                 return Steps(real.low, real.high, real.step)
         return None
 
-    def snap(self, value: Value) -> Value:
-        """The value of a stepped dimension of floats that a number means: 0.30000000000000004 is 0.3."""
+    def snap(self, value: Value, within: float = 1e-6) -> Value:
+        """The value of a stepped dimension of floats that a number means: 0.30000000000000004 is 0.3.
+
+        Args:
+            within: so much of a step; what is further from all of them stays as it is.
+        """
         steps = self.values
         if isinstance(steps, Steps) and isinstance(value, float) and math.isfinite(value):
             near = steps.near(value)
-            return near if abs(near - value) <= 1e-6 * steps.step else value
+            return near if abs(near - value) <= within * steps.step else value
         return value
 
     def classes(self, comparisons: Sequence[Condition]) -> Iterator[tuple[Value, int]]:
@@ -87,7 +91,7 @@ class Parameter:
             meant.append(_unquoted(text))
         for value in (*meant, text):
             if (place := scalars.find(self.distribution.choices, value)) is not None:
-                return self.distribution.choices[place]  # type: ignore[return-value]  # what study files hold
+                return self.distribution.choices[place]
         return meant[-1 if self.takes_floats else 0] if meant else text
 
     def at(self, position: float) -> Value:
@@ -108,7 +112,7 @@ class Parameter:
                 return known[min(int(position * len(known)), len(known) - 1)]
         return min(max(value, real.low), real.high)
 
-    def position(self, value: Value) -> float:
+    def position(self, value: Any) -> float:
         """Where a value lies between 0 and 1: the middle of its share, where the dimension is finite."""
         match self.distribution:
             case distributions.FloatDistribution() as real:
@@ -118,7 +122,7 @@ class Parameter:
                 return (place - low) / (high - low) if high > low else 0.0
             case distributions.IntDistribution() as whole if whole.log:
                 low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
-                return (math.log(float(value)) - low) / (high - low)
+                return (math.log(float(value)) - low) / (high - low) if high > low else 0.5
         known = self.values or ()
         return ((scalars.find(known, value) or 0) + 0.5) / len(known)
 

@@ -5,6 +5,7 @@ Python takes True for 1; a study file does not, nor do the keys of configuration
 
 import bisect
 import decimal
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
@@ -147,7 +148,7 @@ def split(values: Sequence[Any], numbers: Iterable[float]) -> Iterator[tuple[Any
     for each in numbers:
         cuts |= {bisect.bisect_left(values, each), bisect.bisect_right(values, each)}
     ordered = sorted(cuts)
-    for start, end in zip(ordered, ordered[1:], strict=False):
+    for start, end in itertools.pairwise(ordered):
         yield values[start], end - start
 
 

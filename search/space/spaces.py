@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from search.space import scalars, sizes
 from search.space.conditions import ORDERS, Condition
-from search.space.parameters import Parameter, Value
+from search.space.parameters import Parameter
+from search.space.scalars import Value
 
 Params = dict[str, Value]
 
@@ -127,8 +128,14 @@ class Space:
         return key if len(key) <= KEY_CHARACTERS else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
     @functools.cached_property
+    def exact(self) -> dict[str, scalars.CategoricalDistribution]:
+        """The choices that only a distribution of our own tells apart, by parameter."""
+        found = {p.name: p.distribution for p in self.parameters}
+        return {name: each for name, each in found.items() if isinstance(each, scalars.CategoricalDistribution)}
+
+    @functools.cached_property
     def size(self) -> int | None:
-        """How many distinct configurations there are; None where a dimension is continuous, or nobody can count them."""
+        """How many distinct configurations there are; None where one is continuous, or they are past count."""
         return sizes.count(self.parameters)
 
     def configurations(self) -> Iterator[Params]:

@@ -19,10 +19,11 @@ FINEST = 1e-7  # a step, against its range's ends: Optuna measures steps to eigh
 SMALLEST = 1e-300  # above what floats hold in full
 JSON_CHARACTERS = 1_000_000  # of all choices: each trial stores them again
 PARAMETERS = 500
+LISTED = 1_000_000  # values of a range, which the Gaussian process makes an array of
 
 
-def check(name: str, tree: spaces.Space) -> None:
-    """Passes the name and the space of a new study.
+def check(name: str, tree: spaces.Space, sampler: str) -> None:
+    """Passes the name, the space and the sampler of a new study.
 
     Raises:
         ValueError: key, rule and value.
@@ -43,6 +44,12 @@ def check(name: str, tree: spaces.Space) -> None:
             raise ValueError(f"space.{parameter.name} must not look like another parameter, got {other!r} twice")
         _check_parameter(parameter)
         _check_condition(parameter, tree)
+    for parameter in tree.parameters if sampler == "gp" else ():
+        if parameter.is_numeric and parameter.values is not None and len(parameter.values) > LISTED:
+            raise ValueError(
+                f"sampler.name must not be 'gp' since it lists the values of space.{parameter.name}, which has "
+                f"{len(parameter.values):,}: give it floats without a step, or at most {LISTED:,} values"
+            )
     choices = sum(len(scalars.as_json(p.values)) for p in tree.parameters if not p.is_numeric)
     if choices > JSON_CHARACTERS:
         raise ValueError(
@@ -64,7 +71,7 @@ def _check_parameter(parameter: Parameter) -> None:
             for bound, value in (("low", whole.low), ("high", whole.high)):
                 if abs(value) > EXACT:
                     raise ValueError(
-                        f"{place}.{bound} must be from -2^53 to 2^53, between which databases keep every integer apart, "
+                        f"{place}.{bound} must be from -2^53 to 2^53, where databases keep all integers apart, "
                         f"got {_cut(value)}"
                     )
         case distributions.FloatDistribution() as real:
@@ -83,7 +90,7 @@ def _check_floats(place: str, real: distributions.FloatDistribution) -> None:
     if real.step is not None:
         if real.step < FINEST * largest or real.step < SMALLEST:
             raise ValueError(
-                f"{place}.step must be at least {FINEST:g} of the larger end of its range, {largest:g}, got {real.step!r}"
+                f"{place}.step must be at least {FINEST:g} of the larger end, {largest:g}, got {real.step!r}"
             )
         steps = scalars.Steps(real.low, real.high, real.step)
         if not (math.isclose(steps[0], real.low, rel_tol=1e-12) and math.isclose(steps[-1], real.high, rel_tol=1e-12)):

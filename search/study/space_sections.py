@@ -9,7 +9,7 @@ from optuna import distributions
 
 from models.recipes import ACTIVATIONS
 from search import errors
-from search.space import parameters, scalars, spaces
+from search.space import conditions, parameters, scalars, spaces
 from search.study import names, validation
 
 # per parameter: type, lowest and highest value (learning_rate must be above its lowest)
@@ -71,38 +71,41 @@ def _parameter(key: str, raw: Any, name: str, networks: bool) -> parameters.Para
         raw = {"choices": raw}
     if not isinstance(raw, dict):
         raise errors.StudyFileError(f"{place} must be a list of choices or a table with low and high, got {raw!r}")
-    if raw and all(isinstance(value, (dict, list)) and each not in _Dimension.model_fields for each, value in raw.items()):
+    if raw and not set(raw) & set(_Dimension.model_fields) and all(isinstance(v, (dict, list)) for v in raw.values()):
         raise errors.StudyFileError(
-            f'{place} must be one parameter, got a table of them: a name with dots stands in quotes, "{key}.{next(iter(raw))}"'
+            f"{place} must be one parameter, got a table of them: a name with dots stands in quotes, "
+            f'"{key}.{next(iter(raw))}"'
         )
     entry = validation.validate(_Dimension, raw, name, ("space", key))
     when = None
     if entry.when is not None:
         try:
-            when = parameters.Condition.parse(entry.when)
+            when = conditions.Condition.parse(entry.when)
         except ValueError as error:
             raise errors.StudyFileError(f"{place}.when {error}") from error
     if entry.choices is not None:
-        for extra in ("low", "high", "step"):
-            if getattr(entry, extra) is not None:
-                raise errors.StudyFileError(
-                    f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}"
-                )
-        choices = [read_value(value, f"{place}.choices[{i}]") for i, value in enumerate(entry.choices)]
-        choices += [None] if entry.none else []
-        choices = [_choice(key if networks else None, v, f"{place}[{i}]") for i, v in enumerate(choices)]
-        known = set()
-        for position, value in enumerate(choices):
-            if (isinstance(value, bool), value) in known:  # 1 and 1.0 are one number, 1 and true are two choices
-                raise errors.StudyFileError(f"{place}[{position}] must not repeat an earlier choice, got {value!r}")
-            known.add((isinstance(value, bool), value))
-        return parameters.Parameter(key, scalars.choices(choices), when)
+        return parameters.Parameter(key, _choices(key if networks else None, entry, place), when)
     if entry.none:
         raise errors.StudyFileError(f"{place}.none must stand beside choices, got a range")
     return parameters.Parameter(key, _range(key if networks else None, entry, place), when)
 
 
-def read_value(raw: Any, spot: str) -> parameters.Value:
+def _choices(key: str | None, entry: _Dimension, place: str) -> distributions.BaseDistribution:
+    for extra in ("low", "high", "step"):
+        if getattr(entry, extra) is not None:
+            raise errors.StudyFileError(f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}")
+    choices = [read_value(value, f"{place}.choices[{i}]") for i, value in enumerate(entry.choices or ())]
+    choices += [None] if entry.none else []
+    choices = [_choice(key, value, f"{place}[{i}]") for i, value in enumerate(choices)]
+    known = set()
+    for position, value in enumerate(choices):
+        if (isinstance(value, bool), value) in known:  # 1 and 1.0 are one number, 1 and true are two choices
+            raise errors.StudyFileError(f"{place}[{position}] must not repeat an earlier choice, got {value!r}")
+        known.add((isinstance(value, bool), value))
+    return scalars.choices(choices)
+
+
+def read_value(raw: Any, spot: str) -> scalars.Value:
     """A value as a study file writes it: a number, a string, true or false; TOML has no null: `{ none = true }`.
 
     Raises:

@@ -2,7 +2,16 @@ import pytest
 
 from search.space.conditions import Condition
 
-PARAMS = {"depth": 3, "rate": 0.01, "act": "ReLU", "early": True, "late": False, "max": None, "model.lr": 1, "it's": "a'b"}
+PARAMS = {
+    "depth": 3,
+    "rate": 0.01,
+    "act": "ReLU",
+    "early": True,
+    "late": False,
+    "max": None,
+    "model.lr": 1,
+    "it's": "a'b",
+}
 
 
 def one(sign: str, parent: str, *among: object) -> Condition:
