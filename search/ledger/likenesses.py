@@ -25,4 +25,7 @@ def check(connection: sqlalchemy.Connection, name: str, own: str | None = None) 
         errors.StudyExists: another tool gave a study this name with accents of another form.
     """
     if (other := find(connection, name)) not in (None, name, own):
-        raise errors.StudyExists(f"study {name!r} exists already, with accents of another form, from another tool")
+        raise errors.StudyExists(
+            f"study {name!r} exists already, from another tool and with accents of another form ({other!a}); "
+            "take another name"
+        )

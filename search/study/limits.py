@@ -11,7 +11,7 @@ from search.space import scalars, spaces
 from search.space.parameters import Parameter
 from search.study import names
 
-EXACT = 2**53  # up to here a float, which is how Optuna stores a number, tells integers apart
+RANGE_LIMIT = 2**48  # Optuna stores numbers as floats, and TPE weighs them by their distances: beyond, it sees none
 WHOLE_LIMIT = 2**63  # TOML's own integers
 LARGEST = 1e100  # of a range: samplers square what they are told
 NARROWEST = 1e-9  # of a range, against its ends: there must be floats in it to choose from
@@ -69,11 +69,13 @@ def _check_parameter(parameter: Parameter) -> None:
                     raise ValueError(f"{place}[{position}] must hold no NUL, which no shell can say, got {value!r}")
         case distributions.IntDistribution() as whole:
             for bound, value in (("low", whole.low), ("high", whole.high)):
-                if abs(value) > EXACT:
+                if abs(value) > RANGE_LIMIT:
                     raise ValueError(
-                        f"{place}.{bound} must be from -2^53 to 2^53, where databases keep all integers apart, "
+                        f"{place}.{bound} must be from -2^48 to 2^48, where every sampler tells integers apart, "
                         f"got {_cut(value)}"
                     )
+            if whole.log and 0 < whole.high - whole.low < NARROWEST * whole.high:
+                raise ValueError(_narrow(place, whole.low, whole.high))
         case distributions.FloatDistribution() as real:
             _check_floats(place, real)
 
@@ -96,10 +98,14 @@ def _check_floats(place: str, real: distributions.FloatDistribution) -> None:
         if not (math.isclose(steps[0], real.low, rel_tol=1e-12) and math.isclose(steps[-1], real.high, rel_tol=1e-12)):
             raise ValueError(f"{place}.step must lead from low to high, got {real.step!r} from {real.low!r}")
     elif real.high - real.low < NARROWEST * largest or real.high - real.low < SMALLEST:
-        raise ValueError(
-            f"{place}.high must lie above low by at least {NARROWEST:g} of the larger, or be low itself, "
-            f"got low = {real.low!r} and high = {real.high!r}"
-        )
+        raise ValueError(_narrow(place, real.low, real.high))
+
+
+def _narrow(place: str, low: float, high: float) -> str:
+    return (
+        f"{place}.high must lie above low by at least {NARROWEST:g} of the larger, or be low itself, "
+        f"got low = {low!r} and high = {high!r}"
+    )
 
 
 def _check_condition(branch: Parameter, tree: spaces.Space) -> None:

@@ -20,6 +20,7 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "width": (int, 1, validation.LARGEST),
 }
 PARAMETERS = (*NUMBERS, "activation")
+MOST_STEPS = 1e15  # in a range: beyond, nothing tells one from the next
 ALWAYS = ("learning_rate", "batch_size", "depth")
 
 
@@ -52,7 +53,7 @@ def read(raw: dict[str, Any], name: str, networks: bool = True) -> spaces.Space:
         try:
             names.parameter(key)
         except ValueError as error:
-            raise errors.StudyFileError(f"{name}: space.{key} {error}, got {key!r}") from error
+            raise errors.StudyFileError(f"{name}: space.{key!r} {error}, got {key!r}") from error
     for key in PARAMETERS if networks else ():
         if key not in raw:
             raise errors.StudyFileError(f"{name}: space.{key} is missing; a list of one value, [64], keeps it fixed")
@@ -141,6 +142,8 @@ def _range(key: str | None, entry: _Dimension, place: str) -> distributions.Base
     if entry.log and (entry.step or low <= 0):
         raise errors.StudyFileError(f"{place}.log must have low > 0 and no step, got low = {low}")
     if rule[0] is float:
+        if entry.step is not None and not (high - low) / entry.step < MOST_STEPS:
+            raise errors.StudyFileError(f"{place}.step must not vanish beside high - low, got {entry.step}")
         if entry.step is not None and (key or not _divides(entry.step, high - low)):
             rule_text = "is for integers" if key else f"must divide high - low = {high - low:g}"
             raise errors.StudyFileError(f"{place}.step {rule_text}, got {entry.step}")

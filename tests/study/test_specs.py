@@ -170,7 +170,7 @@ def test_an_own_objective_takes_any_space() -> None:
         ("low = 1e-6", 'low = "a"', "space.alpha.low must be a finite number, got 'a'"),
         ('"size > 3"', '"loss > 3"', "space.patience.when must compare with == or != where values are no numbers"),
         ("low = 1e-6", "low = 0.0", "space.alpha.log must have low > 0 and no step, got low = 0.0"),
-        ("alpha =", '"alpha " =', "space.alpha  must be a name without blanks at its start or end, got 'alpha '"),
+        ("alpha =", '"alpha " =', "space.'alpha ' must be a name without blanks at its start or end, got 'alpha '"),
         ('"log_loss"]', '"hinge"]', "space.loss[1] must not repeat an earlier choice, got 'hinge'"),
         ("[budget]", "[pruning]\nhopeless = true\n[budget]", "pruning.hopeless must be false beside objective"),
         ("[budget]", '[pruning]\npruner = "hyperband"\n[budget]', "pruning.pruner must not be 'hyperband' beside"),
