@@ -7,6 +7,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from search.space import scalars
+
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -47,12 +49,12 @@ def metric(value: float | None, sign: str = "") -> str:
 
 def setting(value: Any) -> str:
     """A parameter's value, a continuous one in four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else scalars.shown(value)
 
 
 def configuration(params: Mapping[str, Any]) -> str:
     """A configuration in full, as a sentence names it: `learning_rate 0.1, depth 3, activation ReLU`."""
-    return ", ".join(f"{name} {value}" for name, value in params.items())
+    return ", ".join(f"{name} {scalars.shown(value)}" for name, value in params.items())
 
 
 def short_configuration(params: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from search import errors
 from search.api import access
 from search.api.access import Storage
 from search.ledger import allocations, listings, orders, outcomes, queues, retries, studies, summaries
-from search.space import parameters
+from search.space import scalars
 from search.storage import databases
 from search.study import specs
 from search.worker import requirements, supervision
@@ -202,7 +202,7 @@ def retry(name: str, *numbers: int, storage: Storage = None) -> dict[int, int]:
 
 
 def enqueue(
-    name: str, params: Mapping[str, parameters.Value], *, repeats: int | None = None, storage: Storage = None
+    name: str, params: Mapping[str, scalars.Value], *, repeats: int | None = None, storage: Storage = None
 ) -> list[int]:
     """Queues a configuration to be tried next, once or with so many training seeds; returns the trials' numbers.
 

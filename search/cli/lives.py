@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from search import errors, screens
+from search import errors, screens, words
 from search.cli import answers, jsons
 from search.cli.options import common, json_option, study_argument
 from search.ledger import copies, lives, studies, summaries
@@ -59,12 +59,12 @@ def rename(name: str, new: str, as_json: bool, storage: str) -> None:
       search rename lab lab-monday
     """
     database = databases.open_existing(storage, foreign=True)
-    study = studies.load_stored(database, name)
+    study, new = studies.load_stored(database, name), lives.check_name(new)
     lives.rename(database, study, new)
     if as_json:
         jsons.say({"study": study.name, "name": new})
         return
-    more = f"; `search run {new}` goes on" if study.token is not None else ""
+    more = f"; `search run {words.typed(new)}` goes on" if study.token is not None else ""
     screens.say(f"study {study.name!r} is {new!r} now{more}")
 
 
@@ -94,4 +94,4 @@ def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -
         jsons.say({"study": study.name, **answers.as_json(other or database, summary)})
         return
     where = "" if other is None else f" in {addresses.hide_password(other.url)}"
-    screens.say(f"study {study.name!r} copied to {new!r}{where}: {answers.counts(summary)}")
+    screens.say(f"study {study.name!r} copied to {copied.name!r}{where}: {answers.counts(summary)}")

@@ -173,6 +173,7 @@ def enqueue(
     Example:
       search enqueue lab learning_rate=0.1 batch_size=41 depth=3 width=128 activation=ReLU
       search enqueue lab depth=0
+      search enqueue mine model.lr=0.1 penalty=none early=true 'label="1"'
       search enqueue lab --trial 7 --repeats 4
     """
     if bool(settings) == (trial is not None):
@@ -230,10 +231,10 @@ def _configuration(study: studies.Study, settings: tuple[str, ...]) -> tuple[spa
     """
     words: dict[str, str] = {}
     for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals or not name or name in words:
+        found = study.spec.space.split(setting)
+        if found is None or found[0] in words:
             raise errors.InputError(f"enqueue takes PARAMETER=VALUE, each parameter once, got {setting!r}")
-        words[name] = text
+        words[found[0]] = found[1]
     try:
         return study.spec.space.trim({name: study.spec.space.parse(name, text) for name, text in words.items()})
     except ValueError as error:

@@ -44,7 +44,7 @@ def configure(
     trial.number = claim.number
     sampler = study.spec.sampler.name
     for attempt in range(1 if sampler in proposals.ONE_ATTEMPT else RESAMPLE_LIMIT):
-        known = database.call(lambda: history.study(sampler not in proposals.FROM_NO_TRIALS, tree.holds))
+        known = database.call(lambda: history.study(sampler not in proposals.FROM_NO_TRIALS, tree.holds, tree.exact))
         ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt=attempt)
         params = proposals.propose(sampler, ask)
         if assign(database, study, claim, params, refused=attempt) is not None:

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from search import errors
-from search.ledger import backups, lives, orders, studies
+from search.ledger import backups, likenesses, lives, orders, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import specs
@@ -30,7 +30,7 @@ def copy(database: Database, study: studies.Stored, name: str, target: Database 
         errors.StudyInUse: workers are at the study.
         errors.StudyNotFound: it was deleted.
     """
-    lives.check_name(name)
+    name = lives.check_name(name)
     spec, token = study.spec().named(name), uuid.uuid4().hex
 
     def carry(source: sqlalchemy.Connection, to: sqlalchemy.Connection) -> int:
@@ -39,6 +39,7 @@ def copy(database: Database, study: studies.Stored, name: str, target: Database 
         if not lives.lock(source, study):
             raise lives.gone(study)
         lives.check_free(source, study, "copied")
+        likenesses.check(to, name)
         new = backups.copy(source, to, study.study_id, name, token)
         if study.token is None:
             _take_in(to, new, spec)

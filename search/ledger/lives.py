@@ -7,10 +7,10 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors, words
-from search.ledger import orders, rosters, studies, summaries
+from search.ledger import likenesses, orders, rosters, studies, summaries
 from search.storage import schema, statements
 from search.storage.databases import Database
-from search.study import sections, validation
+from search.study import names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +59,15 @@ def delete(database: Database, study: studies.Stored) -> None:
 
 
 def check_name(name: str) -> str:
-    """A name that a study file may give.
+    """A name that a new study file may give, in its one form.
 
     Raises:
         errors.InputError: it is none.
     """
-    return validation.validate(sections.StudySection, {"name": name}, f"new name {name!r}", ("study",)).name
+    try:
+        return names.new_study(name)
+    except ValueError as error:
+        raise errors.InputError(f"new name {error}, got {name!r}") from None
 
 
 def rename(database: Database, study: studies.Stored, name: str) -> None:
@@ -76,12 +79,13 @@ def rename(database: Database, study: studies.Stored, name: str) -> None:
         errors.StudyInUse: workers are at it; one that was begun again would look for the old name.
         errors.StudyNotFound: it was deleted.
     """
-    check_name(name)
+    name = check_name(name)
 
     def transaction(connection: sqlalchemy.Connection) -> None:
         if not lock(connection, study):
             raise gone(study)
         check_free(connection, study, "renamed")
+        likenesses.check(connection, name, study.name)
         row = schema.studies.update().where(schema.studies.c.study_id == study.study_id)
         connection.execute(row.values(study_name=name))
 

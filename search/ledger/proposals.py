@@ -13,7 +13,7 @@ import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.space import parameters, spaces
+from search.space import parameters, scalars, spaces
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
@@ -44,9 +44,9 @@ class Ask:
         """The proposal's own seed: two workers never draw the same stream."""
         return int(numpy.random.SeedSequence((self.seed, self.trial.number, self.attempt)).generate_state(1)[0])
 
-    def complete(self, choose: Callable[[parameters.Parameter], parameters.Value]) -> spaces.Params:
+    def complete(self, choose: Callable[[parameters.Parameter], scalars.Value]) -> spaces.Params:
         """A whole configuration: what is fixed, and what `choose` says of each other parameter that exists."""
-        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.snap(choose(p)))
+        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.snap(choose(p), 0.5))
 
 
 def propose(name: str, ask: Ask) -> spaces.Params:
@@ -62,7 +62,7 @@ def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Ask], spac
         sampler.before_trial(study, trial)
         relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
-        def choose(parameter: parameters.Parameter) -> parameters.Value:
+        def choose(parameter: parameters.Parameter) -> scalars.Value:
             if parameter.name in relative:
                 return relative[parameter.name]  # type: ignore[no-any-return]  # Optuna's Any
             if parameter.distribution.single():

@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import exc
 
 from search import errors, words
-from search.ledger import orders, reservations
+from search.ledger import likenesses, orders, reservations
 from search.storage import addresses, schema
 from search.storage.databases import Database
 from search.study import notes, specs
@@ -90,7 +90,7 @@ class Stored:
         if not isinstance(text, str):
             raise errors.StudyFileError(f"study {self.name!r}: its study file is gone; another tool has changed it")
         place = f"study {self.name!r}: its file cannot be read by this version"
-        return specs.parse(text, place).named(self.name)
+        return specs.parse_stored(text, place).named(self.name)
 
 
 def create(database: Database, spec: specs.StudySpec) -> Study:
@@ -104,6 +104,7 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
     def transaction(connection: sqlalchemy.Connection) -> int:
         if (known := orders.is_written(connection, token)) is not None:
             return known
+        likenesses.check(connection, spec.name)
         row = connection.execute(
             schema.studies.insert().values(study_name=spec.name).returning(schema.studies.c.study_id)
         )
@@ -144,10 +145,17 @@ def find(database: Database, name: str) -> Study | None:
 
 
 def stored(database: Database, name: str | None = None, study_id: int | None = None) -> Stored | None:
-    """The row of the study of that name or id, whoever made it, or None."""
+    """The row of the study of that name or id, whoever made it, or None.
+
+    An accent may be typed as one character or as two: where there is no study of the very name, another one that looks
+    the same is meant.
+    """
     column, value = (schema.studies.c.study_name, name) if study_id is None else (schema.studies.c.study_id, study_id)
     row = _rows().where(column == value)
     found = database.read(lambda connection: connection.execute(row).first())
+    if found is None and name is not None:
+        like = database.read(lambda connection: likenesses.find(connection, name))
+        return None if like is None else stored(database, like)
     return None if found is None else Stored(*found)
 
 

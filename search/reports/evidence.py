@@ -18,7 +18,7 @@ from scipy import stats
 
 from search import words
 from search.ledger import summaries
-from search.space import parameters, spaces
+from search.space import parameters, scalars, spaces
 from search.training import records
 
 LEVEL = 0.95
@@ -206,8 +206,8 @@ class Experiment:
                 found[key] = Runs(known.params, {**known.trials, repeat: trial})
         if self.factor is None:
             return tuple(found.values())
-        order = list(self.factor.values or ())
-        return tuple(sorted(found.values(), key=lambda runs: order.index(self.level(runs))))
+        order = self.factor.values or ()
+        return tuple(sorted(found.values(), key=lambda runs: scalars.find(order, self.level(runs)) or 0))
 
     def level(self, runs: Runs) -> Any:
         """The value of the factor in a configuration."""
@@ -215,7 +215,7 @@ class Experiment:
 
     def at(self, value: Any) -> Runs | None:
         """The configuration with that value of the factor, where it has a complete trial."""
-        return next((runs for runs in self.runs if self.level(runs) == value), None)
+        return next((runs for runs in self.runs if scalars.same(self.level(runs), value)), None)
 
     @property
     def seeds(self) -> int:

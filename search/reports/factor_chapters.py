@@ -11,23 +11,24 @@ from search.reports import evidence, figures, lab
 from search.reports.evidence import Experiment, Runs
 from search.reports.judges import LEARNS
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
+from search.space import scalars
 from search.training import records
 
 HUMAN = figures.Mark("human accuracy 0.835", lab.HUMAN_ACCURACY)
 SPEED_SHARE = 0.95
-Palette = Mapping[tuple[str, Any], int]
+Palette = Mapping[tuple[str, str], int]
 
 
 def palette(experiments: Sequence[Experiment]) -> Palette:
     """A colour for each value of each factor, the same wherever the value is drawn."""
-    values: dict[str, set[Any]] = {}
+    values: dict[str, list[Any]] = {}
     for experiment in experiments:
         for runs in () if experiment.is_search else experiment.runs:
             for name, value in runs.params.items():
-                values.setdefault(name, set()).add(value)
+                values.setdefault(name, []).append(value)
     # names in the order of their first mention, numbers by size
-    ordered = {name: sorted(found, key=lambda v: (isinstance(v, str), v)) for name, found in values.items()}
-    return {(name, value): place for name, found in ordered.items() for place, value in enumerate(found)}
+    ordered = {name: scalars.distinct(found) for name, found in values.items()}
+    return {(name, scalars.shown(value)): place for name, found in ordered.items() for place, value in enumerate(found)}
 
 
 def chapter(experiment: Experiment, colours: Palette) -> Chapter:
@@ -65,7 +66,7 @@ def _title(experiment: Experiment) -> str:
 def _setting(experiment: Experiment) -> str:
     spec = experiment.summary.study.spec
     others = [p for p in spec.space.parameters if p != experiment.factor]
-    fixed = ", ".join(f"`{p.name}` {(p.values or ('?',))[0]}" for p in others)
+    fixed = ", ".join(f"`{p.name}` {scalars.shown((p.values or ('?',))[0])}" for p in others)
     training = "an objective of its own"
     if spec.training is not None:
         one = spec.training
@@ -79,8 +80,8 @@ def _curves(experiment: Experiment, colours: Palette) -> Drawing:
     metric, factor = experiment.summary.study.spec.study.metric, experiment.factor
     lines = []
     for runs in experiment.runs:
-        level = experiment.level(runs)
-        label = experiment.name if factor is None else f"{level}"
+        level = scalars.shown(experiment.level(runs))
+        label = experiment.name if factor is None else level
         seeds = list(runs.curves().values())
         if seeds:
             lines.append(figures.Line(label, colours[factor.name, level] if factor else 0, seeds))
@@ -100,8 +101,8 @@ def _gaps(experiment: Experiment, colours: Palette) -> Drawing:
     lines, factor = [], experiment.factor
     for runs in experiment.runs:
         if factor is not None and runs.gap_curves:
-            level = experiment.level(runs)
-            lines.append(figures.Line(f"{level}", colours[factor.name, level], list(runs.gap_curves.values())))
+            level = scalars.shown(experiment.level(runs))
+            lines.append(figures.Line(level, colours[factor.name, level], list(runs.gap_curves.values())))
     text = "accuracy on the training images less the evaluated one, over the epochs"
     heading = None if factor is None else factor.name
     picture = figures.curves(f"{experiment.name}-gaps", text, lines, "gap, share of images", (), heading)
@@ -145,7 +146,7 @@ def _table(experiment: Experiment) -> Table:
     rows = []
     for runs in experiment.runs:
         losses, trained = runs.figures(records.AVG_LOSS), runs.mean_curve(records.TRAIN_ACCURACIES)
-        row = [str(experiment.level(runs) if experiment.factor else experiment.name), str(len(runs.trials))]
+        row = [scalars.shown(experiment.level(runs)) if experiment.factor else experiment.name, str(len(runs.trials))]
         row += [
             runs.value.show().removesuffix(" (one seed)"),
             _mean(losses, 4),
@@ -185,7 +186,7 @@ def _shown(experiment: Experiment) -> list[str]:
     sign = 1 if spec.study.direction == "maximize" else -1
     ranked = sorted(runs, key=lambda each: -sign * each.value.mean)
     best = ranked[0]
-    found.append(f"Best mean {spec.study.metric}: {experiment.level(best)} with {best.value.show()}.")
+    found.append(f"Best mean {spec.study.metric}: {scalars.shown(experiment.level(best))} with {best.value.show()}.")
     for other in ranked[1:]:
         found.append(_comparison(experiment, best, other, len(ranked) - 1))
     if spec.training is not None:
@@ -194,7 +195,7 @@ def _shown(experiment: Experiment) -> list[str]:
 
 
 def _comparison(experiment: Experiment, best: Runs, other: Runs, tests: int) -> str:
-    names = f"{experiment.level(best)} against {experiment.level(other)}"
+    names = f"{scalars.shown(experiment.level(best))} against {scalars.shown(experiment.level(other))}"
     gap = evidence.difference(best.values, other.values, tests)
     if gap is None or gap.count < 2:
         return f"{names}: one seed in common, so a difference cannot be told from noise."
@@ -203,7 +204,7 @@ def _comparison(experiment: Experiment, best: Runs, other: Runs, tests: int) -> 
 
 
 def _speed_and_chance(experiment: Experiment) -> list[str]:
-    curves = {experiment.level(runs): runs.mean_curve() for runs in experiment.runs}
+    curves = {scalars.shown(experiment.level(runs)): runs.mean_curve() for runs in experiment.runs}
     curves = {level: curve for level, curve in curves.items() if curve}
     if not curves:
         return []

@@ -10,6 +10,7 @@ from search import words
 from search.reports import lab
 from search.reports.evidence import Experiment
 from search.reports.pages import Table
+from search.space import scalars
 from search.training import records
 
 TABLE_TRIALS = 60
@@ -47,10 +48,9 @@ def shares(experiment: Experiment) -> Table:
 
 
 def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[FrozenTrial]]]:
-    values = {trial.params[name] for trial in trials}
-    if len(values) <= 2 * QUARTERS or any(isinstance(value, str) for value in values):
-        ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
-        return [(str(value), [t for t in trials if t.params[name] == value]) for value in ordered]
+    values = scalars.distinct(trial.params[name] for trial in trials)
+    if len(values) <= 2 * QUARTERS or any(not isinstance(value, (int, float)) for value in values):
+        return [(scalars.shown(v), [t for t in trials if scalars.same(t.params[name], v)]) for v in values]
     ranked = sorted(trials, key=lambda trial: trial.params[name])
     cuts = [round(len(ranked) * quarter / QUARTERS) for quarter in range(QUARTERS + 1)]
     groups = [ranked[start:end] for start, end in itertools.pairwise(cuts)]

@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Container
 
-from search.space import spaces
+from search.space import scalars, spaces
 
 NEIGHBOUR_LIMIT = 100_000
 
@@ -11,7 +11,7 @@ NEIGHBOUR_LIMIT = 100_000
 def next_in_grid(tree: spaces.Space, fixed: spaces.Params, taken: Container[str]) -> spaces.Params | None:
     """The first configuration of the grid, in the study file's order, that no trial has; None where all are taken."""
     for params in tree.configurations():
-        if tree.key(params) not in taken and all(params.get(name, value) == value for name, value in fixed.items()):
+        if tree.key(params) not in taken and _agrees(params, fixed):
             return params
     return None
 
@@ -28,10 +28,14 @@ def unseen_neighbour(
     while queue and len(seen) < NEIGHBOUR_LIMIT:
         for near in tree.neighbours(queue.popleft()):
             key = tree.key(near)
-            if key in seen or any(near.get(name, value) != value for name, value in fixed.items()):
+            if key in seen or not _agrees(near, fixed):
                 continue
             if key not in taken:
                 return near
             seen.add(key)
             queue.append(near)
     return None
+
+
+def _agrees(params: spaces.Params, fixed: spaces.Params) -> bool:
+    return all(scalars.same(params[name], value) for name, value in fixed.items() if name in params)

@@ -1,61 +1,18 @@
 """One dimension of a space: its Optuna distribution, when it exists, and its values on a line."""
 
 import dataclasses
+import json
 import math
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna import distributions
 
-Value = bool | int | float | str
+from search.space import scalars
+from search.space.conditions import Condition
+from search.space.scalars import Steps, Value
 
-STEP_DIGITS = 12  # of a stepped float, after which rounding is noise
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
-CONDITION = re.compile(r"\s*(\w+)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*")
-
-
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """`parent operator value`, as in `depth > 0`; false where the parent does not exist."""
-
-    parent: str
-    operator: str
-    value: Value
-
-    @classmethod
-    def parse(cls, text: str) -> "Condition":
-        """Reads `NAME OPERATOR VALUE`, the value a number or a quoted string.
-
-        Raises:
-            ValueError: the text has another form.
-        """
-        rule = f'must read NAME OPERATOR VALUE with one of {" ".join(OPERATORS)}, as in "depth > 0", got {text!r}'
-        match = CONDITION.fullmatch(text)
-        if match is None:
-            raise ValueError(rule)
-        parent, sign, literal = match.groups()
-        if literal[0] in "'\"" and literal[-1] == literal[0] and len(literal) > 1:
-            return cls(parent, sign, literal[1:-1])
-        value = parse_value(literal)
-        if isinstance(value, str):
-            raise ValueError(rule)
-        return cls(parent, sign, value)
-
-    def holds(self, params: Mapping[str, Value]) -> bool:
-        """Whether the branch exists in a configuration."""
-        return self.parent in params and OPERATORS[self.operator](params[self.parent], self.value)
-
-    def __str__(self) -> str:
-        return f"{self.parent} {self.operator} {self.value!r}"
+LISTED = 20  # choices in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,23 +32,38 @@ class Parameter:
         """All values in order, or None where they are not finite."""
         match self.distribution:
             case distributions.CategoricalDistribution() as choice:
-                return tuple(choice.choices)  # type: ignore[arg-type]  # study files hold numbers and strings only
+                return tuple(choice.choices)
             case distributions.IntDistribution() as whole:
                 return range(whole.low, whole.high + 1, whole.step)
             case distributions.FloatDistribution() as real if real.single():
                 return (real.low,)
             case distributions.FloatDistribution() as real if real.step is not None:
-                count = round((real.high - real.low) / real.step) + 1
-                return tuple(round(real.low + i * real.step, STEP_DIGITS) for i in range(count))
+                return Steps(real.low, real.high, real.step)
         return None
 
-    def snap(self, value: Value) -> Value:
-        """The value of a stepped dimension of floats that a number means: 0.30000000000000004 is 0.3."""
-        if isinstance(self.distribution, distributions.FloatDistribution) and isinstance(value, float):
-            for exact in self.values or ():
-                if math.isclose(float(exact), value, rel_tol=1e-9, abs_tol=1e-12):
-                    return exact
+    def snap(self, value: Value, within: float = 1e-6) -> Value:
+        """The value of a stepped dimension of floats that a number means: 0.30000000000000004 is 0.3.
+
+        Args:
+            within: so much of a step; what is further from all of them stays as it is.
+        """
+        steps = self.values
+        if isinstance(steps, Steps) and isinstance(value, float) and math.isfinite(value):
+            near = steps.near(value)
+            return near if abs(near - value) <= within * steps.step else value
         return value
+
+    def classes(self, comparisons: Sequence[Condition]) -> Iterator[tuple[Value, int]]:
+        """Its values in groups that some comparisons cannot tell apart: the first of each, and how many there are."""
+        all_values = self.values or ()
+        numbers = [each for c in comparisons for each in c.among if isinstance(each, (int, float))]
+        parts = scalars.split(all_values, numbers) if self.is_numeric else ((value, 1) for value in all_values)
+        found: dict[tuple[bool, ...], tuple[Value, int]] = {}
+        for first, count in parts:
+            answers = tuple(comparison.compare(first) for comparison in comparisons)
+            known = found.get(answers, (first, 0))
+            found[answers] = known[0], known[1] + count
+        yield from found.values()
 
     @property
     def is_numeric(self) -> bool:
@@ -106,13 +78,21 @@ class Parameter:
         return isinstance(self.distribution, distributions.FloatDistribution)
 
     def parse(self, text: str) -> Value:
-        """The choice that is written so, or else the number, or else the text."""
-        value = parse_value(text, whole=not self.takes_floats)
-        if isinstance(self.distribution, distributions.CategoricalDistribution):
-            for choice in self.distribution.choices:
-                if str(choice) == text or (isinstance(choice, bool) and str(choice).lower() == text.lower()):
-                    return choice  # type: ignore[return-value]  # study files hold no None
-        return value
+        """What is written so, as in a study file: `1`, `true` and `none` are no strings, `"1"` is one.
+
+        Quotes may be left out where no other choice is written so.
+        """
+        if not isinstance(self.distribution, distributions.CategoricalDistribution):
+            found = scalars.number(text, whole=not self.takes_floats)
+            return text if found is None else found
+        meant = [scalars.WORDS[text.lower()]] if text.lower() in scalars.WORDS else []
+        meant += [n for n in (scalars.number(text), scalars.number(text, whole=False)) if n is not None]
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+            meant.append(_unquoted(text))
+        for value in (*meant, text):
+            if (place := scalars.find(self.distribution.choices, value)) is not None:
+                return self.distribution.choices[place]
+        return meant[-1 if self.takes_floats else 0] if meant else text
 
     def at(self, position: float) -> Value:
         """The value at a position from 0 to 1; each value of a finite dimension has an equal share (log: of the log).
@@ -128,11 +108,11 @@ class Parameter:
                 low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
                 return min(max(round(math.exp(low + position * (high - low))), whole.low), whole.high)
             case _:
-                values = self.values or ()
-                return values[min(int(position * len(values)), len(values) - 1)]
+                known = self.values or ()
+                return known[min(int(position * len(known)), len(known) - 1)]
         return min(max(value, real.low), real.high)
 
-    def position(self, value: Value) -> float:
+    def position(self, value: Any) -> float:
         """Where a value lies between 0 and 1: the middle of its share, where the dimension is finite."""
         match self.distribution:
             case distributions.FloatDistribution() as real:
@@ -142,9 +122,9 @@ class Parameter:
                 return (place - low) / (high - low) if high > low else 0.0
             case distributions.IntDistribution() as whole if whole.log:
                 low, high = math.log(whole.low - 0.5), math.log(whole.high + 0.5)
-                return (math.log(float(value)) - low) / (high - low)
-        values = self.values or ()
-        return (values.index(value) + 0.5) / len(values)
+                return (math.log(float(value)) - low) / (high - low) if high > low else 0.5
+        known = self.values or ()
+        return ((scalars.find(known, value) or 0) + 0.5) / len(known)
 
     def check(self, value: Value) -> None:
         """Passes a value of this dimension.
@@ -154,8 +134,8 @@ class Parameter:
         """
         match self.distribution:
             case distributions.CategoricalDistribution() as choice:
-                fits = any(type(value) is type(c) and value == c for c in choice.choices)
-                rule = f"must be one of {', '.join(map(repr, choice.choices))}"
+                fits = scalars.find(choice.choices, value) is not None
+                rule = f"must be one of {_listed(choice.choices)}"
             case distributions.IntDistribution() as whole:
                 fits = type(value) is int and value in range(whole.low, whole.high + 1, whole.step)
                 rule = f"must be an integer from {whole.low} to {whole.high}"
@@ -169,11 +149,15 @@ class Parameter:
             raise ValueError(f"{self.name} {rule}, got {value!r}")
 
 
-def parse_value(text: str, whole: bool = True) -> Value:
-    """A number where the text is one, else the text; `whole` says whether 1 is an integer or 1.0."""
-    for number in (int, float) if whole else (float,):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
+def _unquoted(text: str) -> str:
+    """What stands between quotes; double ones take JSON's escapes."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text[1:-1]
+    return str(found)
+
+
+def _listed(choices: Sequence[Any]) -> str:
+    shown = ", ".join(map(repr, choices[:LISTED]))
+    return shown + (f" and {len(choices) - LISTED} more" if len(choices) > LISTED else "")

@@ -1,13 +1,17 @@
 """A tree of parameters: a branch exists only where its parent has that value; one key per distinct configuration."""
 
 import dataclasses
+import functools
 import hashlib
 import itertools
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from search.space.parameters import Parameter, Value
+from search.space import scalars, sizes
+from search.space.conditions import ORDERS, Condition
+from search.space.parameters import Parameter
+from search.space.scalars import Value
 
 Params = dict[str, Value]
 
@@ -27,18 +31,11 @@ class Space:
         Raises:
             ValueError: a condition names no parameter, or the conditions form a circle; the text starts with the name.
         """
-        for parameter in parameters.values():
-            if parameter.when and parameter.when.parent not in parameters:
-                raise ValueError(
-                    f"{parameter.name}.when must name a parameter of the space "
-                    f"({', '.join(parameters)}), got {parameter.when.parent!r}"
-                )
-            if parameter.when:
-                _check_order(parameter, parameters[parameter.when.parent])
+        parameters = {name: _settle(parameter, parameters) for name, parameter in parameters.items()}
         placed: dict[str, Parameter] = {}
         waiting = dict(parameters)
         while waiting:
-            ready = [p for p in waiting.values() if p.when is None or p.when.parent in placed]
+            ready = [p for p in waiting.values() if p.when is None or placed.keys() >= set(p.when.parents)]
             if not ready:
                 circle = " -> ".join(f"{p.name} (when {p.when})" for p in waiting.values())
                 raise ValueError(f"{next(iter(waiting))}.when must not form a circle, got {circle}")
@@ -57,7 +54,7 @@ class Space:
     def trim(self, given: Mapping[str, Value]) -> tuple[Params, Params]:
         """Checks a configuration, whole or partial, and splits it into `(kept, dropped)`.
 
-        Dropped is what does not exist beside the given parents (width at depth 0).
+        Dropped is what cannot exist beside the given parents (width at depth 0).
 
         Raises:
             ValueError: an unknown name, or a value outside its dimension.
@@ -68,17 +65,17 @@ class Space:
                 raise ValueError(f"{name} must be a parameter of the space ({', '.join(names)}), got {given[name]!r}")
         kept: Params = {}
         dropped: Params = {}
+        unknown: set[str] = set()  # a parent that was not given is sampled later: until then its branch may exist
         for parameter in self.parameters:
-            if parameter.name not in given:
-                continue
-            value = given[parameter.name]
-            parameter.check(value)
-            # a parent that was not given is sampled later: until then its branch may exist
-            known = parameter.when is None or parameter.when.parent in kept or parameter.when.parent in dropped
-            if known and not parameter.exists(kept):
-                dropped[parameter.name] = value
-            else:
-                kept[parameter.name] = value
+            if parameter.name in given:
+                parameter.check(given[parameter.name])
+            if parameter.when is None or True in parameter.when.outcomes(kept, unknown):
+                if parameter.name in given:
+                    kept[parameter.name] = given[parameter.name]
+                else:
+                    unknown.add(parameter.name)
+            elif parameter.name in given:
+                dropped[parameter.name] = given[parameter.name]
         return kept, dropped
 
     def widen(self, given: Mapping[str, Value]) -> Params:
@@ -90,7 +87,15 @@ class Space:
                 return value
             return by_name[name].snap(float(value) if by_name[name].takes_floats and type(value) is int else value)
 
-        return {name: widened(name, value) for name, value in given.items()}
+        return {(known := called(name, by_name)): widened(known, value) for name, value in given.items()}
+
+    def split(self, setting: str) -> tuple[str, str] | None:
+        """`NAME=TEXT` in its two parts; a name of a parameter may hold the sign itself. None where there is none."""
+        places = [place for place, character in enumerate(setting) if character == "=" and place]
+        names = [p.name for p in self.parameters]
+        known = [place for place in places if called(setting[:place], names) in names]
+        place = max(known) if known else min(places, default=0)
+        return (called(setting[:place], names), setting[place + 1 :]) if place else None
 
     def parse(self, name: str, text: str) -> Value:
         """What a word of a command line means as the value of a parameter; it may lie outside of it.
@@ -118,43 +123,41 @@ class Space:
 
     def key(self, params: Mapping[str, Value], repeat: int = 0) -> str:
         """The one text of a configuration and its repeat: equal for equal ones, in whatever order, from any worker."""
-        key = json.dumps({name: params[name] for name in sorted(params)}, separators=(",", ":"))
+        key = scalars.as_json({name: params[name] for name in sorted(params)})
         key += f"#{repeat}" if repeat else ""
         return key if len(key) <= KEY_CHARACTERS else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
-    @property
+    @functools.cached_property
+    def exact(self) -> dict[str, scalars.CategoricalDistribution]:
+        """The choices that only a distribution of our own tells apart, by parameter."""
+        found = {p.name: p.distribution for p in self.parameters}
+        return {name: each for name, each in found.items() if isinstance(each, scalars.CategoricalDistribution)}
+
+    @functools.cached_property
     def size(self) -> int | None:
-        """How many distinct configurations there are; None where a dimension is continuous."""
-        if any(p.values is None for p in self.parameters):
-            return None
-        parents = {p.when.parent for p in self.parameters if p.when}
-
-        def count(rest: tuple[Parameter, ...], params: Params) -> int:
-            if not rest:
-                return 1
-            first, *others = rest
-            if not first.exists(params):
-                return count(tuple(others), params)
-            values = first.values or ()
-            if first.name not in parents:
-                return len(values) * count(tuple(others), params)
-            return sum(count(tuple(others), {**params, first.name: value}) for value in values)
-
-        return count(self.parameters, {})
+        """How many distinct configurations there are; None where one is continuous, or they are past count."""
+        return sizes.count(self.parameters)
 
     def configurations(self) -> Iterator[Params]:
         """All of a finite space, each once: the last parameter changes fastest, one by one (a space may be huge)."""
-
-        def walk(rest: tuple[Parameter, ...], params: Params) -> Iterator[Params]:
-            if not rest:
+        begun = [self._continued({})]
+        while begun:
+            params = next(begun[-1], None)
+            if params is None:
+                begun.pop()
+            elif len(begun) == len(self.parameters):
                 yield params
-            elif rest[0].exists(params):
-                for value in rest[0].values or ():
-                    yield from walk(rest[1:], {**params, rest[0].name: value})
             else:
-                yield from walk(rest[1:], params)
+                begun.append(self._continued(params, len(begun)))
 
-        return walk(self.parameters, {})
+    def _continued(self, params: Params, place: int = 0) -> Iterator[Params]:
+        """A configuration of the parameters before a place, with each value of the one there."""
+        parameter = self.parameters[place]
+        if not parameter.exists(params):
+            yield params
+            return
+        for value in parameter.values or ():
+            yield {**params, parameter.name: value}
 
     def neighbours(self, params: Params) -> Iterator[Params]:
         """Configurations that differ in one parameter, nearest values first.
@@ -170,22 +173,50 @@ class Space:
                 )
 
 
-def _check_order(branch: Parameter, parent: Parameter) -> None:
-    """Larger and smaller are for numbers."""
-    when = branch.when
-    if when is None or when.operator in ("==", "!="):
-        return
-    values = parent.values or (0.0,)
-    if isinstance(when.value, str) or any(isinstance(value, str) for value in values):
-        raise ValueError(
-            f"{branch.name}.when must compare with == or != where values are no numbers, got {str(when)!r}"
-        )
+def called(name: str, known: Iterable[str]) -> str:
+    """The one of some names that a user means: accents are typed in two ways, as one character or as two."""
+    known = list(known)
+    plain = unicodedata.normalize("NFC", name)
+    return name if name in known else next((n for n in known if unicodedata.normalize("NFC", n) == plain), name)
+
+
+def _settle(branch: Parameter, parameters: Mapping[str, Parameter]) -> Parameter:
+    """A parameter whose condition asks about parameters of the space only, and what can be asked about them.
+
+    Raises:
+        ValueError: it does not; the text starts with the name of the branch.
+    """
+
+    def settle(comparison: Condition) -> Condition:
+        parent = parameters.get(called(comparison.parent, parameters))
+        if parent is None:
+            raise ValueError(
+                f"{branch.name}.when must name a parameter of the space "
+                f"({', '.join(parameters)}), got {comparison.parent!r}"
+            )
+        known = (0.0,) if parent.is_numeric else parent.values or ()
+        if comparison.is_bare and not all(value is None or isinstance(value, bool) for value in known):
+            raise ValueError(
+                f"{branch.name}.when must read NAME OPERATOR VALUE where the values of {parent.name} are not true and "
+                f"false, got {str(branch.when)!r}"
+            )
+        wordless = any(not isinstance(each, (int, float)) for each in comparison.among)
+        if comparison.sign in ORDERS and (wordless or any(isinstance(value, str) for value in known)):
+            raise ValueError(
+                f"{branch.name}.when must compare with == or != where values are no numbers, got {str(branch.when)!r}"
+            )
+        among = comparison.among
+        if {type(value) for value in known} - {type(None)} == {bool}:  # what could be written before true and false
+            among = tuple(bool(each) if type(each) is int and each in (0, 1) else each for each in among)
+        return dataclasses.replace(comparison, parent=parent.name, among=among)
+
+    return branch if branch.when is None else dataclasses.replace(branch, when=branch.when.change(settle))
 
 
 def _ladder(parameter: Parameter, value: Value) -> Iterator[tuple[str, Value]]:
     """The other values of a finite parameter, outwards from `value`, made one by one: a range may be huge."""
     values = parameter.values or ()
-    start = values.index(value) if values else 0
+    start = scalars.find(values, value) or 0
     for distance in range(1, len(values)):
         for position in (start - distance, start + distance):
             if 0 <= position < len(values):

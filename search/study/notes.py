@@ -1,6 +1,7 @@
 """What optuna-dashboard shows beside a study's plots: its settings, as Markdown."""
 
 from search import escapes
+from search.space import scalars
 from search.space.parameters import Parameter
 from search.study.specs import StudySpec
 
@@ -55,9 +56,9 @@ def _pruning(spec: StudySpec) -> str:
 
 def _row(parameter: Parameter) -> list[str]:
     values = parameter.values
-    if values is None or isinstance(values, range):
+    if values is None or isinstance(values, (range, scalars.Steps)):
         ends = parameter.at(0.0), parameter.at(1.0)
         shown = f"{ends[0]} to {ends[1]}" + (f" by {values.step}" if values is not None and values.step != 1 else "")
     else:
-        shown = ", ".join(map(str, values))
+        shown = ", ".join(map(scalars.shown, values))
     return [escapes.code(each) for each in (parameter.name, shown, str(parameter.when or ""))]

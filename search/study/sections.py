@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search.study import pruners, samplers, validation
+from search.study import names, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -13,11 +13,16 @@ SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
 class StudySection(validation.Section):
     """[study]: what it is called and what it seeks."""
 
-    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    name: str
     direction: Literal["maximize", "minimize"] = "maximize"
     # where it is left out: "accuracy" of [training], "value" of an objective of the user's own
     metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = ""
     seed: Annotated[int, pydantic.Field(ge=0, lt=SEED_LIMIT)] = 0
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        return names.study(name)
 
 
 class Training(validation.Section):
@@ -91,4 +96,4 @@ class File(validation.Section):
     sampler: Sampler = Sampler()
     pruning: Pruning = Pruning()
     budget: Budget
-    enqueue: Annotated[list[dict[str, bool | int | float | str]], pydantic.Field(default_factory=list)]
+    enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]

@@ -9,8 +9,8 @@ from optuna import distributions
 
 from models.recipes import ACTIVATIONS
 from search import errors
-from search.space import parameters, spaces
-from search.study import validation
+from search.space import conditions, parameters, scalars, spaces
+from search.study import names, validation
 
 # per parameter: type, lowest and highest value (learning_rate must be above its lowest)
 NUMBERS: dict[str, tuple[type, float, float]] = {
@@ -20,13 +20,15 @@ NUMBERS: dict[str, tuple[type, float, float]] = {
     "width": (int, 1, validation.LARGEST),
 }
 PARAMETERS = (*NUMBERS, "activation")
+MOST_STEPS = 1e15  # in a range: beyond, nothing tells one from the next
 ALWAYS = ("learning_rate", "batch_size", "depth")
 
 
 class _Dimension(validation.Section):
     """One entry of [space], before its values are checked against what a network takes."""
 
-    choices: Annotated[list[bool | int | float | str], pydantic.Field(min_length=1)] | None = None
+    choices: Annotated[list[Any], pydantic.Field(min_length=1)] | None = None
+    none: bool = False
     low: int | float | None = None
     high: int | float | None = None
     step: Annotated[int | float, pydantic.Field(gt=0)] | None = None
@@ -44,12 +46,14 @@ def read(raw: dict[str, Any], name: str, networks: bool = True) -> spaces.Space:
         errors.StudyFileError: with file, key, rule and value.
     """
     for key in raw:
-        if not networks and not key.isidentifier():
-            raise errors.StudyFileError(f"{name}: space.{key} must be a name of letters, digits and '_'")
         if networks and key not in PARAMETERS:
             raise errors.StudyFileError(
                 f"{name}: space.{key} is not a known key (there are {', '.join(PARAMETERS)}), got {raw[key]!r}"
             )
+        try:
+            names.parameter(key)
+        except ValueError as error:
+            raise errors.StudyFileError(f"{name}: space.{key!r} {error}, got {key!r}") from error
     for key in PARAMETERS if networks else ():
         if key not in raw:
             raise errors.StudyFileError(f"{name}: space.{key} is missing; a list of one value, [64], keeps it fixed")
@@ -68,25 +72,53 @@ def _parameter(key: str, raw: Any, name: str, networks: bool) -> parameters.Para
         raw = {"choices": raw}
     if not isinstance(raw, dict):
         raise errors.StudyFileError(f"{place} must be a list of choices or a table with low and high, got {raw!r}")
+    if raw and not set(raw) & set(_Dimension.model_fields) and all(isinstance(v, (dict, list)) for v in raw.values()):
+        raise errors.StudyFileError(
+            f"{place} must be one parameter, got a table of them: a name with dots stands in quotes, "
+            f'"{key}.{next(iter(raw))}"'
+        )
     entry = validation.validate(_Dimension, raw, name, ("space", key))
     when = None
     if entry.when is not None:
         try:
-            when = parameters.Condition.parse(entry.when)
+            when = conditions.Condition.parse(entry.when)
         except ValueError as error:
             raise errors.StudyFileError(f"{place}.when {error}") from error
     if entry.choices is not None:
-        for extra in ("low", "high", "step"):
-            if getattr(entry, extra) is not None:
-                raise errors.StudyFileError(
-                    f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}"
-                )
-        choices = [_choice(key if networks else None, v, f"{place}[{i}]") for i, v in enumerate(entry.choices)]
-        for position, value in enumerate(choices):
-            if choices.index(value) != position:
-                raise errors.StudyFileError(f"{place}[{position}] must not repeat an earlier choice, got {value!r}")
-        return parameters.Parameter(key, distributions.CategoricalDistribution(choices), when)
+        return parameters.Parameter(key, _choices(key if networks else None, entry, place), when)
+    if entry.none:
+        raise errors.StudyFileError(f"{place}.none must stand beside choices, got a range")
     return parameters.Parameter(key, _range(key if networks else None, entry, place), when)
+
+
+def _choices(key: str | None, entry: _Dimension, place: str) -> distributions.BaseDistribution:
+    for extra in ("low", "high", "step"):
+        if getattr(entry, extra) is not None:
+            raise errors.StudyFileError(f"{place}.{extra} must not stand beside choices, got {getattr(entry, extra)!r}")
+    choices = [read_value(value, f"{place}.choices[{i}]") for i, value in enumerate(entry.choices or ())]
+    choices += [None] if entry.none else []
+    choices = [_choice(key, value, f"{place}[{i}]") for i, value in enumerate(choices)]
+    known = set()
+    for position, value in enumerate(choices):
+        if (isinstance(value, bool), value) in known:  # 1 and 1.0 are one number, 1 and true are two choices
+            raise errors.StudyFileError(f"{place}[{position}] must not repeat an earlier choice, got {value!r}")
+        known.add((isinstance(value, bool), value))
+    return scalars.choices(choices)
+
+
+def read_value(raw: Any, spot: str) -> scalars.Value:
+    """A value as a study file writes it: a number, a string, true or false; TOML has no null: `{ none = true }`.
+
+    Raises:
+        errors.StudyFileError: with file, key, rule and value.
+    """
+    if isinstance(raw, dict) and list(raw) == ["none"] and raw["none"] is True:
+        return None
+    if not isinstance(raw, (bool, int, float, str)) or (isinstance(raw, float) and not math.isfinite(raw)):
+        raise errors.StudyFileError(
+            f"{spot} must be a finite number, a string, true, false or {{ none = true }}, got {raw!r}"
+        )
+    return raw
 
 
 def _choice(key: str | None, value: Any, spot: str) -> Any:
@@ -110,6 +142,8 @@ def _range(key: str | None, entry: _Dimension, place: str) -> distributions.Base
     if entry.log and (entry.step or low <= 0):
         raise errors.StudyFileError(f"{place}.log must have low > 0 and no step, got low = {low}")
     if rule[0] is float:
+        if entry.step is not None and not (high - low) / entry.step < MOST_STEPS:
+            raise errors.StudyFileError(f"{place}.step must not vanish beside high - low, got {entry.step}")
         if entry.step is not None and (key or not _divides(entry.step, high - low)):
             rule_text = "is for integers" if key else f"must divide high - low = {high - low:g}"
             raise errors.StudyFileError(f"{place}.step {rule_text}, got {entry.step}")
@@ -154,7 +188,7 @@ def _check_networks(tree: spaces.Space, name: str) -> None:
         when = by_name[key].when
         for depth in by_name["depth"].values or ():
             exists = when is None or when.holds({"depth": depth})
-            if exists != (depth != 0) or (when and when.parent != "depth"):
+            if exists != (depth != 0) or (when and when.parents != ("depth",)):
                 raise errors.StudyFileError(
                     f'{name}: space.{key}.when must be "depth > 0", since a network of depth {depth} '
                     f"{'needs a' if depth else 'has no'} {key}, got {str(when) if when else None!r}"
@@ -170,16 +204,17 @@ def read_enqueued(
         errors.StudyFileError: with file, key, rule and value.
     """
     configurations: list[spaces.Params] = []
+    keys: dict[str, int] = {}
     notes: list[str] = []
     for position, given in enumerate(raw):
+        spot = f"{name}: enqueue[{position}]"
+        values = {key: read_value(value, f"{spot}.{key}") for key, value in given.items()}
         try:
-            kept, dropped = tree.trim(tree.widen(given))
+            kept, dropped = tree.trim(tree.widen(values))
         except ValueError as error:
-            raise errors.StudyFileError(f"{name}: enqueue[{position}].{error}") from error
-        if tree.is_complete(kept) and kept in configurations:
-            raise errors.StudyFileError(
-                f"{name}: enqueue[{position}] must differ from enqueue[{configurations.index(kept)}], got {kept}"
-            )
+            raise errors.StudyFileError(f"{spot}.{error}") from error
+        if tree.is_complete(kept) and (earlier := keys.setdefault(tree.key(kept), position)) != position:
+            raise errors.StudyFileError(f"{spot} must differ from enqueue[{earlier}], got {kept}")
         if dropped:
             parents = _parents(tree, dropped, kept)
             notes.append(f"enqueue[{position}]: {' and '.join(dropped)} dropped: they do not exist at {parents}")
@@ -188,5 +223,5 @@ def read_enqueued(
 
 
 def _parents(tree: spaces.Space, dropped: spaces.Params, kept: spaces.Params) -> str:
-    parents = {p.when.parent for p in tree.parameters if p.name in dropped and p.when}
-    return ", ".join(f"{parent} {kept[parent]}" for parent in sorted(parents) if parent in kept)
+    found = {parent for p in tree.parameters if p.name in dropped and p.when for parent in p.when.parents}
+    return ", ".join(f"{parent} {kept[parent]}" for parent in sorted(found) if parent in kept)

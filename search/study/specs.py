@@ -3,11 +3,10 @@
 import dataclasses
 import os
 import pathlib
-import tomllib
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import pruners, samplers, sections, space_sections, validation
+from search.study import limits, pruners, samplers, sections, space_sections, texts, validation
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -71,23 +70,30 @@ def load(path: pathlib.Path) -> StudySpec:
     Raises:
         errors.StudyFileError: with file, key, rule and value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.StudyFileError(f"{path}: cannot be read: {error}") from error
-    return dataclasses.replace(parse(text, str(path)), path=path)
+    return dataclasses.replace(parse(texts.read(path), str(path)), path=path)
 
 
 def parse(text: str, name: str) -> StudySpec:
-    """Reads a study file's text; `name` is the place that errors give.
+    """Reads a study file's text, of a study to come; `name` is the place that errors give.
 
     Raises:
         errors.StudyFileError: with place, key, rule and value.
     """
+    spec = parse_stored(text, name)
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
+        limits.check(spec.name, spec.space, spec.sampler.name)
+    except ValueError as error:
+        raise errors.StudyFileError(f"{name}: {error}") from error
+    return spec
+
+
+def parse_stored(text: str, name: str) -> StudySpec:
+    """The same of a study that there is: what an earlier version took is read, whatever is refused by now.
+
+    Raises:
+        errors.StudyFileError: with place, key, rule and value.
+    """
+    raw = texts.toml(text, name)
     file = validation.validate(sections.File, raw, name)
     file = _settled(file, name)
     tree = space_sections.read(file.space, name, networks=file.objective is None)
@@ -159,7 +165,7 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
                 found.append(f"{section}.{key} is {getattr(ours, key)!r}, the file says {getattr(theirs, key)!r}")
     ours, theirs = ({p.name: p for p in spec.space.parameters} for spec in (stored, given))
     for key in {**ours, **theirs}:
-        if ours.get(key) != theirs.get(key):
+        if _describe(ours.get(key)) != _describe(theirs.get(key)):  # Optuna's own == takes True for 1
             found.append(f"space.{key} is {_describe(ours.get(key))}, the file says {_describe(theirs.get(key))}")
     return found
 

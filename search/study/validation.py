@@ -14,7 +14,6 @@ RULES = {  # pydantic's kinds of error that this project says in its own words
     "greater_than": "must be > {gt:g}",
     "less_than_equal": "must be <= {le}",
     "less_than": "must be < {lt}",
-    "string_pattern_mismatch": "must be letters, digits, '.', '_' or '-', starting with a letter or digit",
     "too_short": "must not be empty",
     "model_type": "must be a table",
     "dict_type": "must be a table",
@@ -54,8 +53,7 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{key} is not a known key, got {given}"
     if problem["loc"][-1] in UNION:
-        rule = "number" if key.endswith((".low", ".high", ".step")) else "number, a string, true or false"
-        return f"{key} must be a finite {rule}, got {given}"
+        return f"{key} must be a finite number, got {given}"
     rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     rule = RULES.get(problem["type"], rule).format(**problem.get("ctx", {}))
     return f"{key} {rule[0].lower()}{rule[1:]}, got {given}"

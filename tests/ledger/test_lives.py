@@ -149,14 +149,12 @@ def test_a_renamed_study_is_the_same(opened: databases.Database, make_study: Mak
     make_study()
 
 
-@pytest.mark.parametrize("name", ["", "a b", "-x", "a/b", "ä", "x" * 101, "[bold]", "other"])
+@pytest.mark.parametrize("name", ["", "a  b", " a", "-x", ".x", "a/b", "a\\b", "x" * 101, "a\tb", "x.toml", "other"])
 def test_a_new_name_is_one_that_a_file_may_give(opened: databases.Database, make_study: Make, name: str) -> None:
-    """Letters, digits, dots, hyphens; and not taken: else one line, and the study keeps its own."""
+    """What a study file may be called, and not taken: else one line, and the study keeps its own."""
     make_study()
     make_study(name="other")
-    rule = (
-        "study 'other' exists already" if name == "other" else r"new name .*: study\.name (must be letters|.*at most)"
-    )
+    rule = "study 'other' exists already" if name == "other" else r"new name must (be|not|have) "
     for call in (lives.rename, copies.copy):
         with pytest.raises(errors.InputError, match=rule) as found:
             call(opened, row(opened), name)

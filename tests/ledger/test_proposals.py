@@ -9,7 +9,7 @@ from optuna import distributions
 
 from search import errors
 from search.ledger import proposals
-from search.space import candidates, parameters, spaces
+from search.space import candidates, conditions, parameters, spaces
 from search.storage import databases
 from search.study import specs
 
@@ -165,7 +165,7 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
             for p in (
                 parameters.Parameter("a", optuna.distributions.IntDistribution(0, 9)),
                 parameters.Parameter(
-                    "b", optuna.distributions.CategoricalDistribution(["x", "y"]), parameters.Condition("a", ">", 4)
+                    "b", optuna.distributions.CategoricalDistribution(["x", "y"]), conditions.Condition(">", "a", (4,))
                 ),
             )
         }

@@ -2,9 +2,10 @@ import itertools
 
 import pytest
 from conftest import ROOT
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
-from search.space import parameters, spaces
+from search.space import conditions, parameters, spaces
+from search.space.scalars import CategoricalDistribution
 from search.study import specs
 
 LAB = specs.load(ROOT / "studies" / "lab.toml").space
@@ -16,7 +17,7 @@ def tree(**parameters: parameters.Parameter) -> spaces.Space:
 
 def parameter(name: str, choices: list[object], when: str | None = None) -> parameters.Parameter:
     return parameters.Parameter(
-        name, CategoricalDistribution(choices), parameters.Condition.parse(when) if when else None
+        name, CategoricalDistribution(choices), conditions.Condition.parse(when) if when else None
     )  # type: ignore[arg-type]
 
 
@@ -53,27 +54,6 @@ def test_parents_come_before_branches() -> None:
     """A branch may stand before its parent in the file."""
     space = tree(b=parameter("b", [1], "a > 0"), a=parameter("a", [0, 1]), z=parameter("z", [1]))
     assert [p.name for p in space.parameters] == ["a", "b", "z"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("depth > 0", parameters.Condition("depth", ">", 0)),
-        ("rate<=1e-2", parameters.Condition("rate", "<=", 0.01)),
-        ("activation == 'ReLU'", parameters.Condition("activation", "==", "ReLU")),
-        ('activation != "ReLU"', parameters.Condition("activation", "!=", "ReLU")),
-    ],
-)
-def test_conditions_are_read(text: str, expected: parameters.Condition) -> None:
-    """A condition is a name, an operator and a number or quoted string."""
-    assert parameters.Condition.parse(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "depth", "depth >", "> 0", "depth = 0", "depth > zero", "depth > 0 and x > 1"])
-def test_other_conditions_are_refused(text: str) -> None:
-    """Anything else is refused with the form it must have; nothing is evaluated."""
-    with pytest.raises(ValueError, match="must read NAME OPERATOR VALUE"):
-        parameters.Condition.parse(text)
 
 
 def test_key_is_the_same_for_any_order() -> None:
@@ -129,3 +109,134 @@ def test_neighbours_are_near_valid_and_reach_everything() -> None:
                 seen.add(space.key(near))
                 queue.append(near)
     assert seen == everything(space)
+
+
+def test_conditions_on_several_parents_are_counted_trimmed_and_walked_alike() -> None:
+    """Size, enumeration, neighbours and trimming agree on conditions of any form, on branches of branches too."""
+    space = tree(
+        a=parameter("a", [1, True, None, "1"]),
+        b=parameter("b", [True, False]),
+        c=parameter("c", ["x", "none", None], "a == true or (a is none and b)"),
+        d=parameter("d", [1, 2], "not b and c in ['none', none]"),
+        e=parameter("e", [0], "c != 'x' and d not in [2]"),
+        f=parameters.Parameter("f", IntDistribution(1, 9), conditions.Condition.parse("not (a == 1 or c == 'x')")),
+    )
+    rows = [space.key(params) for params in space.configurations()]
+    assert len(rows) == len(set(rows)) == space.size
+    assert set(rows) == everything(space)
+    start = next(space.configurations())
+    seen, queue = {space.key(start)}, [start]
+    while queue:
+        params = queue.pop()
+        assert space.holds(params)
+        assert space.trim(params) == (params, {})
+        for near in space.neighbours(params):
+            if space.key(near) not in seen:
+                seen.add(space.key(near))
+                queue.append(near)
+    assert seen == set(rows)
+
+
+def test_what_cannot_exist_is_dropped_and_what_may_is_kept() -> None:
+    """Of a partial configuration only that is dropped which no value of the open parents brings into being."""
+    space = tree(
+        a=parameter("a", [0, 1]),
+        b=parameter("b", [0, 1], "a > 0"),
+        c=parameter("c", [5], "b > 0 or a == 0"),
+        d=parameter("d", [5], "not b == 1"),
+    )
+    assert space.trim({"c": 5}) == ({"c": 5}, {})
+    assert space.trim({"a": 1, "b": 0, "c": 5}) == ({"a": 1, "b": 0}, {"c": 5})
+    assert space.trim({"a": 1, "c": 5, "d": 5}) == ({"a": 1, "c": 5, "d": 5}, {})
+    # where a parent does not exist, `not` of a question about it is no more so than the question
+    assert space.trim({"a": 0, "c": 5, "d": 5}) == ({"a": 0, "c": 5}, {"d": 5})
+
+
+def test_true_and_one_are_two_choices_everywhere() -> None:
+    """Keys, neighbours, positions, checks and conditions keep 1, true, "1", none and "none" apart."""
+    choices = [1, True, "1", None, "none", 0, False]
+    axis = parameter("x", choices)
+    space = tree(x=axis, y=parameter("y", [1], "x == true"), z=parameter("z", [1], "x == 1"))
+    assert len({space.key({"x": value}) for value in choices}) == len(choices)
+    for value in choices:
+        again = axis.at(axis.position(value))
+        assert (type(again), again) == (type(value), value)
+        assert (
+            axis.distribution.to_external_repr(axis.distribution.to_internal_repr(value))
+            is choices[choices.index(value) if not isinstance(value, bool) else (1 if value else 6)]
+        )
+    assert space.is_complete({"x": True, "y": 1})
+    assert not space.is_complete({"x": True, "z": 1})
+    assert space.is_complete({"x": 1, "z": 1})
+    found = [near["x"] for near in tree(x=axis).neighbours({"x": True})]
+    assert [repr(value) for value in found] == ["1", "'1'", "None", "'none'", "0", "False"]
+    assert axis.distribution != CategoricalDistribution([True, 1, "1", None, "none", 0, False])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1), ("true", True), ("True", True), ('"1"', "1"), ("'1'", "1"), ("none", None), ("None", None),
+        ('"none"', "none"), ("'none'", "none"), ("plain", "plain"), ('"plain"', "plain"), ('"a"', "a"),
+        (r'"\"a\""', '"a"'), ("2.5", 2.5), ("a=b", "a=b"), ("", ""), ("é", "é"),
+    ],
+)  # fmt: skip
+def test_a_choice_is_typed_as_in_a_study_file(text: str, value: object) -> None:
+    """A bare number, true, false or none is that, quotes make a string of it, and a string needs none otherwise."""
+    axis = parameter("x", [1, True, "1", None, "none", "plain", "a", '"a"', 2.5, "a=b", "", "é"])
+    found = axis.parse(text)
+    assert (type(found), found) == (type(value), value)
+
+
+def test_a_word_is_a_string_where_only_a_string_is_written_so() -> None:
+    """Without None or a number among the choices, none and 1 are the strings that are."""
+    assert parameter("x", ["none", "l2"]).parse("none") == "none"
+    assert parameter("x", ["1", "2"]).parse("1") == "1"
+    assert parameter("x", ["none", "l2", None]).parse("none") is None
+    assert parameter("x", [0.1, 1.0]).parse("1") == 1.0
+
+
+def test_a_setting_is_split_at_the_parameters_name() -> None:
+    """A name may hold dots, dashes, blanks and the sign itself; an accent is found however it was typed."""
+    space = tree(**{n: parameter(n, ["1", "b=1"]) for n in ("model.lr", "layer-1", "a", "a=b", "taux é")})
+    assert space.split("model.lr=1") == ("model.lr", "1")
+    assert space.split("layer-1=1") == ("layer-1", "1")
+    assert space.split("a=1") == ("a", "1")
+    assert space.split("a=b=1") == ("a=b", "1")
+    assert space.split("taux e\u0301=1") == ("taux é", "1")
+    assert space.split("nothing=1=2") == ("nothing", "1=2")
+    assert space.split("a") is None
+    assert space.split("=1") is None
+
+
+def test_huge_spaces_are_counted_without_being_walked() -> None:
+    """Parents of billions of values, and hundreds of parents and branches, are counted in a moment."""
+    wide = parameters.Parameter("n", IntDistribution(-(2**53), 2**53))
+    assert tree(n=wide, b=parameter("b", [1, 2], "n > 0 and n != 7")).size == 2**54 + 1 + (2**53 - 1)
+    many: dict[str, parameters.Parameter] = {}
+    for number in range(150):
+        many[f"p{number}"] = parameter(f"p{number}", [True, False, None])
+        many[f"c{number}"] = parameter(f"c{number}", [1, 2, 3], f"p{number} or p{max(number - 1, 0)} is none")
+    space = tree(**many)
+    assert space.size is not None
+    assert space.size > 3**150
+    assert len(list(itertools.islice(space.configurations(), 3))) == 3
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "first"),
+    [
+        (0.1, 0.7, 0.1, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        (-0.3, 0.3, 0.15, [-0.3, -0.15, 0.0, 0.15, 0.3]),
+        (1e-13, 5e-13, 1e-13, [1e-13, 2e-13, 3e-13, 4e-13, 5e-13]),
+        (1e6, 1e6 + 1, 0.25, [1e6, 1e6 + 0.25, 1e6 + 0.5, 1e6 + 0.75, 1e6 + 1]),
+    ],
+)
+def test_steps_are_the_numbers_as_they_are_written(low: float, high: float, step: float, first: list[float]) -> None:
+    """Values of a stepped range are those that one would write, whatever adding them up makes of them."""
+    axis = parameters.Parameter("x", FloatDistribution(low, high, step=step))
+    assert list(axis.values or ()) == first
+    for place, value in enumerate(first):
+        assert axis.snap(low + place * step) == value
+        axis.check(value)
+    assert axis.snap(low + 0.4 * step) == low + 0.4 * step

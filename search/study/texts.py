@@ -1,0 +1,56 @@
+"""A study file's bytes as text and tables, or one line that says why they are none."""
+
+import codecs
+import pathlib
+import tomllib
+from typing import Any
+
+from search import errors
+
+MARK = "\ufeff"  # what Windows puts before UTF-8
+OTHERS = {  # the longer mark first: one begins with the other
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def read(path: pathlib.Path) -> str:
+    """A file's text, with its lines ended as here, whatever system wrote them.
+
+    Raises:
+        errors.StudyFileError: it cannot be read, or is no UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # a ValueError is a NUL in the name
+        raise errors.StudyFileError(f"{path}: cannot be read: {error}") from error
+    for mark, kind in OTHERS.items():
+        if content.startswith(mark):
+            raise errors.StudyFileError(f"{path}: cannot be read: it must be UTF-8, got {kind}: save it as UTF-8")
+    if b"\0" in content[:4]:
+        raise errors.StudyFileError(f"{path}: cannot be read: it must be UTF-8, got NUL bytes, as UTF-16 has")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise errors.StudyFileError(
+            f"{path}: cannot be read: it must be UTF-8, got byte 0x{content[error.start]:02x} in line {line}: "
+            "save it as UTF-8"
+        ) from error
+    return text.removeprefix(MARK).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def toml(text: str, name: str) -> dict[str, Any]:
+    """The tables of a TOML text; `name` is the place that errors give.
+
+    Raises:
+        errors.StudyFileError: it is no TOML.
+    """
+    try:
+        return tomllib.loads(text.removeprefix(MARK))
+    except RecursionError:
+        raise errors.StudyFileError(f"{name}: must be TOML: its tables or lists are nested too deep") from None
+    except ValueError as error:  # tomllib's own, and Python's of a number of thousands of digits
+        raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error

@@ -1,0 +1,44 @@
+import pathlib
+
+import pytest
+from conftest import ROOT
+
+from search import errors
+from search.study import specs
+
+LAB = (ROOT / "studies" / "lab.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbf" + LAB.encode(), LAB.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + LAB.replace("\n", "\r\n").encode()],
+    ids=["mark", "lines", "both"],
+)  # fmt: skip
+def test_a_file_of_another_system_is_the_same_file(tmp_path: pathlib.Path, content: bytes) -> None:
+    """What Windows puts before UTF-8 and at the end of lines changes nothing, nor what is stored."""
+    path = tmp_path / "lab.toml"
+    path.write_bytes(content)
+    assert specs.load(path).text == LAB
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LAB.encode("utf-16"), "it must be UTF-8, got UTF-16: save it as UTF-8"),
+        (LAB.encode("utf-16-be"), "it must be UTF-8, got NUL bytes, as UTF-16 has"),
+        (LAB.encode("utf-32"), "it must be UTF-8, got UTF-32"),
+        (LAB.replace("The lab", "Größe").encode("latin-1"), "it must be UTF-8, got byte 0xf6 in line 1"),
+        (b"x = " + b"[" * 5_000, "must be TOML: its tables or lists are nested too deep"),
+        (b"x = " + b"9" * 5_000, "must be TOML: "),
+        (b"x = 1\x00", "must be TOML: "),
+    ],
+)
+def test_other_bytes_are_refused_in_one_line(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
+    """A file of another encoding, or none, is refused with its name and what it is."""
+    path = tmp_path / "own.toml"
+    path.write_bytes(content)
+    with pytest.raises(errors.StudyFileError) as raised:
+        specs.load(path)
+    assert message in str(raised.value)
+    assert str(raised.value).startswith(str(path))
+    assert "\n" not in str(raised.value)
