@@ -10,7 +10,7 @@ from search.api import access
 from search.api.access import Storage
 from search.api.studies import Worked
 from search.ledger import studies, summaries
-from search.worker import requirements, supervision
+from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
@@ -62,6 +62,7 @@ def confirm(
         errors.WorkFailed: a worker did.
         KeyboardInterrupt: after Ctrl-C; asked again, it goes on.
     """
+    platforms.check("confirm")
     from search.reports import confirmations
 
     database, chosen = access.open_existing(storage), Settings.from_environment(**settings)
@@ -161,6 +162,7 @@ def reproduce_lab(
     **settings: Any,
 ) -> "contents.Written":
     """The same, and returns both files and the verdicts; `on_step` is told of each study when it is worked off."""
+    platforms.check("reproduce")
     from search.reports import reproductions
 
     database, chosen = access.open_any(storage), Settings.from_environment(**settings)

@@ -15,7 +15,7 @@ from search.ledger import allocations, orders, queues, retries, sentences, studi
 from search.space import parameters
 from search.storage import databases
 from search.study import specs
-from search.worker import requirements, supervision
+from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
 
@@ -60,6 +60,7 @@ class Worked:
 
 def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     """The same as `run`, but that a failure is told by its exit code."""
+    platforms.check("run")
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     spec = _spec(name, storage)
@@ -117,6 +118,7 @@ def work(
     Raises:
         errors.SearchError: bad input, too many failures, or the database stayed away.
     """
+    platforms.check("work")
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     opened = databases.open_existing if parent is None else databases.open_known
     database = opened(access.url(storage), chosen.patience_seconds, stop)

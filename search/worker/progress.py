@@ -4,7 +4,6 @@ import contextlib
 import logging
 import pathlib
 import sys
-import termios
 
 import tqdm
 from optuna.trial import FrozenTrial, TrialState
@@ -149,6 +148,10 @@ def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
 def _echo_control(on: bool) -> bool:
     """Whether the terminal writes ^C where Ctrl-C is typed, which would tear the live display; returns what it did."""
     if not sys.stdin.isatty():
+        return on
+    try:
+        import termios
+    except ImportError:  # of Windows, whose terminals write none
         return on
     attributes = termios.tcgetattr(sys.stdin)
     before = bool(attributes[3] & termios.ECHOCTL)
