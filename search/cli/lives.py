@@ -5,7 +5,7 @@ import sys
 import click
 
 from search import errors
-from search.cli import answers
+from search.cli import answers, completions
 from search.cli.options import common, study_argument
 from search.ledger import copies, lives, studies, summaries
 from search.storage import addresses, databases
@@ -63,7 +63,9 @@ def rename(name: str, new: str, storage: str) -> None:
 @click.command()
 @study_argument
 @new_argument
-@click.option("--to", "target", metavar="URL", help="Another storage.  [default: the same]")
+@click.option(
+    "--to", "target", metavar="URL", help="Another storage.  [default: the same]", shell_complete=completions.storages
+)
 @common
 def copy(name: str, new: str, target: str | None, storage: str) -> None:
     """Copies a study under a new name, here or to another storage. Not while workers are at it.

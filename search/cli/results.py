@@ -9,7 +9,7 @@ import click
 
 from search import api, words
 from search.api import results
-from search.cli import answers, tables
+from search.cli import answers, completions, tables
 from search.cli.options import common, engine_options, json_option, study_argument, worker_options
 from search.ledger import studies, summaries
 from search.storage import databases
@@ -29,7 +29,7 @@ output_option = click.option(
 
 
 @click.command()
-@click.argument("names", metavar="STUDY...", nargs=-1, required=True)
+@click.argument("names", metavar="STUDY...", nargs=-1, required=True, shell_complete=completions.studies)
 @output_option
 @click.option("--title", help="Title of the page.")
 @json_option

@@ -8,14 +8,14 @@ import click
 from rich import text
 
 from search import files
-from search.cli import answers, tables
+from search.cli import answers, completions, tables
 from search.cli.options import common, json_option, log
 from search.ledger import listings, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 
 
 @click.command()
-@click.argument("name", metavar="[STUDY]", required=False)
+@click.argument("name", metavar="[STUDY]", required=False, shell_complete=completions.studies)
 @json_option
 @common
 def status(name: str | None, as_json: bool, storage: str) -> None:

@@ -22,6 +22,6 @@ def check(verb: str) -> None:
     if all(hasattr(module, name) for module, names in NEEDED for name in names):
         return
     raise errors.InputError(
-        f"{verb} starts workers, which need signals and sessions of processes, and {platform.system()} has none: run it "
-        "on Linux, on macOS, in WSL 2 or in a container; to look at studies and to steer them works here"
+        f"{verb} starts workers, which need signals and sessions of processes, and {platform.system()} has none: run "
+        "it on Linux, on macOS, in WSL 2 or in a container; to look at studies and to steer them works here"
     )
