@@ -61,7 +61,7 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Arguments, then options: the command's own, those of workers, the database's, those of every command."""
         arguments = [p.make_metavar(ctx) for p in self.params if isinstance(p, click.Argument)]
-        _section(formatter, "Arguments", [(each, ARGUMENTS[each]) for each in arguments])
+        _section(formatter, "Arguments", [(each, ARGUMENTS.get(each, "")) for each in arguments])
         options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
         for title, chosen in (
             ("Options", [p for p in options if p.name not in (*TRAINING, *STORAGE) and p.opts[-1] not in HELP]),

@@ -74,7 +74,7 @@ def answer(group: click.Group) -> int:
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     """Prints the script that completes commands, options, studies and values in SHELL: bash, zsh or fish.
 

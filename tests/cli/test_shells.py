@@ -61,12 +61,14 @@ def completed(*lines: str) -> dict[str, list[str]]:
 
 def snapshot(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
     """All files, but for the memory that SQLite's processes share: whoever reads beside them is counted there."""
-    return {path: b"" if path.suffix == ".db-shm" else path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path: b"" if path.suffix == ".db-shm" else path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 @pytest.mark.slow
 def test_bash_completes(folder: pathlib.Path) -> None:
-    """Commands, options, studies of the storage or files by what a command takes, parameters and values; no trace left."""
+    """Commands, options, studies of the storage or files, as a command takes them, parameters and values; no trace."""
     before = snapshot(folder)
     found = completed(
         "search st",

@@ -2,9 +2,9 @@
 
     python other_system.py windows '[["list"], ["status", "lab"]]'
 
-What that system lacks our modules do not get to see: functions, signals, modules, files of the kernel. Libraries see all
-of it, since which system this is they have found out in ways of their own. On Windows a file that is open is neither
-renamed nor deleted. Prints a line of JSON for each command: its words, exit code, stdout and stderr.
+What that system lacks our modules do not get to see: functions, signals, modules, files of the kernel. Libraries see
+all of it, since which system this is they have found out in ways of their own. On Windows a file that is open is
+neither renamed nor deleted. Prints a line of JSON for each command: its words, exit code, stdout and stderr.
 """
 
 import builtins
@@ -184,7 +184,7 @@ def _refuse(system: str, event: str, arguments: tuple[Any, ...]) -> None:
         folder = arguments[-1] if arguments[-1] not in (-1, None) else None
         for name in names:
             path = pathlib.Path(f"/proc/self/fd/{folder}" if folder is not None else ".", os.fsdecode(name))
-            if path.exists() and any(_is_open(number, path) for number in os.listdir("/proc/self/fd")):
+            if path.exists() and any(_is_open(each.name, path) for each in pathlib.Path("/proc/self/fd").iterdir()):
                 raise PermissionError(13, "The process cannot access the file, it is being used", str(path))
 
 
@@ -246,7 +246,8 @@ def main() -> None:
     for name in modules():
         importlib.import_module(name)
     for words in commands:
-        print(json.dumps(run(words)), flush=True)
+        sys.stdout.write(f"{json.dumps(run(words))}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _studies(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_studies")
 @pytest.mark.parametrize("system", ["windows", "macos"])
 def test_all_modules_are_imported_and_what_looks_works(system: str) -> None:
-    """On either, with a console of 256 characters: nothing needs what the system has not; the dashboard serves pages."""
+    """On either, with a console of 256 characters: nothing needs what the system lacks; the dashboard serves pages."""
     for answer in played(system, *LOOKING):
         assert answer["code"] == 0, answer
         assert "Traceback" not in answer["err"]
