@@ -18,13 +18,13 @@ Made from their help (`search COMMAND --help`) by `make docs`; a test holds both
 def page() -> str:
     """The whole page."""
     group = click.Context(commands.cli, info_name="search", terminal_width=WIDTH, **commands.cli.context_settings)
-    index = "".join(f"- [`search {name}`](#search-{name}): {line}\n" for name, (_, line) in commands.COMMANDS.items())
+    index = ",\n".join(f"[{name}](#search-{name})" for name in commands.COMMANDS)
     chapters = [_chapter("search", commands.cli.get_help(group))]
     for name in commands.COMMANDS:
         command = commands.load(name)
         context = click.Context(command, parent=group, info_name=name, terminal_width=WIDTH)
         chapters.append(_chapter(f"search {name}", command.get_help(context)))
-    return f"{HEAD}{index}\n" + "\n".join(chapters)
+    return f"{HEAD}{index}\n\n" + "\n".join(chapters)
 
 
 def _chapter(name: str, text: str) -> str:
