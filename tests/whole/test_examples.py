@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from conftest import ROOT, Server
@@ -104,21 +105,24 @@ def served(words: list[str]) -> None:
         assert process.wait(60) == 130
 
 
-def typed(example: str, answers: str) -> tuple[int, str]:
-    """A line as a shell reads it, with somebody at a terminal who answers."""
+def typed(example: str) -> tuple[int, str]:
+    """A line as a shell reads it, with somebody at a terminal who agrees, or a password from a pipe."""
+    shell, line = shutil.which("zsh") if "zsh" in example else "bash", example
+    if shell is None:  # nobody has it
+        shell, line = "bash", "search completion zsh"
     ours, theirs = pty.openpty()
-    os.write(ours, answers.encode())
-    shell = shutil.which("zsh") if "zsh" in example else "bash"
+    os.write(ours, b"y\n")
+    words: dict[str, Any] = {"input": "a-password\n" * 2} if "password" in line else {"stdin": theirs}
     done = subprocess.run(
-        [shell or "bash", "-c", example if shell else "search completion zsh"],
-        stdin=theirs,
+        [shell, "-c", line],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=200,
         env={**os.environ, **NO_GPU},
         start_new_session=True,
         check=False,
+        **words,
     )
     os.close(ours)
     os.close(theirs)
@@ -138,7 +142,7 @@ def test_an_example_does_what_it_says(example: str, postgres: Server, capfd: pyt
         served(words)
         return
     if TYPED.search(example.partition("postgresql")[0]) or example == "search delete lab" or example in REFUSED:
-        code, said = typed(example, "y\n" if "delete" in example else "a-password\na-password\n")
+        code, said = typed(example)
     else:
         code, said = cli.main(words), "".join(capfd.readouterr())
     assert "Traceback" not in said
