@@ -118,9 +118,9 @@ LACKING = {
     "macos": {"os": ("sched_getaffinity", "sched_setaffinity", "pipe2"), "signal": (), "modules": ()},
 }
 PLATFORMS = {"windows": ("win32", "Windows"), "macos": ("darwin", "Darwin")}
-OURS = ("search", "models")
-# alembic runs it; what runs a user's function is imported where a worker starts, which Windows refuses
-NOT_IMPORTED = ("search.storage.migrations.env", "search.training.functions")
+OURS = ("search", "models", "optuna_search_service")
+# alembic runs the one; the other runs in the process of a user's function, which Windows refuses
+NOT_IMPORTED = ("search.storage.migrations.env", "search.child.objectives")
 THROUGH = ("pathlib", "io", "ctypes", "os", "shutil", "tempfile", "contextlib", "weakref", __name__)
 KERNEL = ("/proc/", "/sys/")
 
