@@ -148,6 +148,9 @@ def work(
 def load(name: str, *, storage: Storage = None) -> optuna.Study:
     """The Optuna study of that name, as it is now.
 
+    Its `trials_dataframe()` needs pandas and `optuna.visualization` plotly: pip install
+    'optuna-search-service[analysis]'.
+
     Raises:
         errors.StudyNotFound: there is none.
     """

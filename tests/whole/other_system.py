@@ -130,7 +130,7 @@ def modules() -> list[str]:
     found = list(OURS)
     for name in OURS:
         package = importlib.import_module(name)
-        found += [each.name for each in pkgutil.walk_packages(package.__path__, f"{name}.")]
+        found += [each.name for each in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{name}.")]
     return [name for name in found if name not in NOT_IMPORTED]
 
 
