@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 SEED ?= 0
 STORAGE ?= postgres
 
-.PHONY: search lab test unit check bench chaos secrets hashes digests clean
+.PHONY: search lab test unit check bench chaos docs secrets hashes digests clean
 
 search: $(VENV)/.installed
 	$(BIN)/search run lab
@@ -35,6 +35,10 @@ bench: $(VENV)/.installed
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python tests/whole/chaos.py --storage $(STORAGE) --seed $(SEED)
 
+# after a change of a command's help: docs/commands.md
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/commands.py
+
 # containers read the file as a user of their own: the folder keeps others on this machine out
 secrets:
 	mkdir -p -m 700 secrets
@@ -52,7 +56,7 @@ digests:
 		sed -n "s|^\([A-Z]*_IMAGE=$$image\)$$|\1@$$digest|p" .env.example; \
 	done
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --constraint constraints.txt --editable .

@@ -9,6 +9,8 @@ import tempfile
 
 from search import errors
 
+# of Windows, with any ending
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 LONGEST_NAME = 100  # characters; an ending of the caller's comes behind it
 
 
@@ -19,8 +21,11 @@ def safe_name(name: str) -> str:
     digits of its hash end it.
     """
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")
-    if plain == name and 0 < len(name) <= LONGEST_NAME:
+    is_reserved = RESERVED.fullmatch(plain)
+    if plain == name and 0 < len(name) <= LONGEST_NAME and not is_reserved:
         return name
+    if is_reserved:
+        plain = plain.replace(".", "_")
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain[: LONGEST_NAME - 9] or 'study'}-{digest}"
 
@@ -31,16 +36,17 @@ def write(path: pathlib.Path, content: bytes) -> None:
     Raises:
         OSError: the folder is not there, or cannot be written.
     """
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False) as file:
-        beside = pathlib.Path(file.name)
-        try:
+    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False)  # noqa: SIM115
+    beside = pathlib.Path(file.name)
+    try:
+        with file:
             file.write(content)
-            file.flush()
-            beside.chmod(0o644)  # a temporary file is its owner's alone
-            beside.replace(path)
-        except OSError:
-            beside.unlink()
-            raise
+        # Windows renames and deletes no file that is open
+        beside.chmod(0o644)  # a temporary file is its owner's alone
+        beside.replace(path)
+    except OSError:
+        beside.unlink()
+        raise
 
 
 def put_in_place(part: pathlib.Path, path: pathlib.Path) -> None:
@@ -61,6 +67,7 @@ def put_in_place(part: pathlib.Path, path: pathlib.Path) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
+                file.close()
                 path.unlink()
                 raise
 

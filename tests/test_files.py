@@ -33,7 +33,7 @@ def test_a_plain_name_stays(name: str) -> None:
 
 
 ODD = ("", ".", "..", "../../etc/passwd", "/", "a b", "a/b", 'a"b', "[bold]", "-rf", ".hidden", "研究", "a\0b", "a\nb")
-ODD += ("x" * 101, "é" * 400, "\udcff", "CON ", "`id`")
+ODD += ("x" * 101, "é" * 400, "\udcff", "CON ", "`id`", "nul", "COM1.old")
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -44,6 +44,7 @@ def test_any_name_becomes_a_file_s(name: str, tmp_path: pathlib.Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [f"{safe}.log"]
     assert safe.isascii()
     assert safe[0] not in ".-"
+    assert safe.partition(".")[0].upper() not in ("CON", "NUL", "COM1")  # devices of Windows
     assert len(safe) <= files.LONGEST_NAME
     assert (files.safe_name(name), files.safe_name(name + " ")) != (safe, safe)
     assert files.safe_name(safe) == safe

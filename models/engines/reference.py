@@ -96,7 +96,7 @@ def keep_freed_memory() -> None:
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
+    except (AttributeError, OSError, TypeError):  # of Windows
         return
     mallopt(M_MMAP_THRESHOLD, MALLOC_THRESHOLD_BYTES)
     mallopt(M_TRIM_THRESHOLD, MALLOC_THRESHOLD_BYTES)

@@ -9,7 +9,7 @@ from search import errors
 from search.api import access
 from search.api.access import Storage
 from search.ledger import listings, outsiders, studies, summaries
-from search.worker import requirements, supervision
+from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
@@ -61,6 +61,7 @@ def confirm(
         errors.WorkFailed: less was trained than that takes, and why.
         KeyboardInterrupt: after Ctrl-C; asked again, it goes on.
     """
+    platforms.check("confirm")
     from search.reports import confirmations
 
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
@@ -167,6 +168,7 @@ def reproduce_lab(
     **settings: Any,
 ) -> "contents.Written":
     """The same, and returns both files and the verdicts; `on_step` is told of each study when it is worked off."""
+    platforms.check("reproduce")
     from search.reports import reproductions
 
     database, chosen = access.open_any(storage), Settings.from_environment(**settings)

@@ -16,7 +16,7 @@ from search.ledger import allocations, listings, orders, outcomes, queues, retri
 from search.space import scalars
 from search.storage import databases
 from search.study import specs
-from search.worker import requirements, supervision
+from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
 
@@ -48,6 +48,7 @@ class Worked:
 
 def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     """The same as `run`, but that how it ended is told and not judged."""
+    platforms.check("run")
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     spec = _spec(name, storage)
@@ -108,6 +109,7 @@ def work(
         errors.WorkFailed: nothing is left to do, and less was done than was asked for.
         errors.SearchError: bad input, or the database stayed away.
     """
+    platforms.check("work")
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     opened = databases.open_existing if parent is None else databases.open_known
     database = opened(access.url(storage), chosen.patience_seconds, stop)
@@ -148,6 +150,9 @@ def load(name: str, *, storage: Storage = None) -> optuna.Study:
     """The Optuna study of that name, to look at: it follows what happens, and writes nothing.
 
     `optuna.load_study` with the storage's address gives one that can be written to. Other tools' are loaded too.
+
+    Its `trials_dataframe()` needs pandas and `optuna.visualization` plotly: pip install
+    'optuna-search-service[analysis]'.
 
     Raises:
         errors.StudyNotFound: there is none.

@@ -24,7 +24,7 @@ WIDTH = 200  # a Markdown table has no line breaks in its cells, whatever the te
 @json_option
 @debug_option
 def bench(rounds: int, settings: Settings, as_json: bool) -> None:
-    r"""Measures a training step of the CPU engine beside plain PyTorch and the lab's notebook loop, on one core.
+    """Measures a training step of the CPU engine beside plain PyTorch and the lab's notebook loop, on one core.
 
     Medians of CPU time, ratios with their range over the rounds. About four minutes; leave the machine alone meanwhile.
 

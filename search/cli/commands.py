@@ -12,7 +12,7 @@ import click
 
 from models import errors as models
 from search import errors, lines
-from search.cli import exits
+from search.cli import exits, helps
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
 COMMANDS = {
@@ -27,6 +27,10 @@ COMMANDS = {
     "bench": (
         "search.cli.benches:bench",
         "Measures a training step of the CPU engine beside plain PyTorch and the lab's notebook loop, on one core.",
+    ),
+    "completion": (
+        "search.cli.shells:completion",
+        "Prints the script that completes commands, options, studies and values in SHELL: bash, zsh or fish.",
     ),
     "confirm": (
         "search.cli.results:confirm",
@@ -137,6 +141,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
+    if "_SEARCH_COMPLETE" in os.environ:
+        from search.cli import shells
+
+        return shells.answer(cli)
     try:
         code = cli.main(given, prog_name="search", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -177,7 +185,7 @@ def _print_trace(error: BaseException) -> None:
     print(lines.block(SECRETS.sub("***", addresses.scrub(trace)), limit), end="", file=sys.stderr)
 
 
-def load(name: str) -> click.Command:
+def load(name: str) -> helps.Command:
     """A command of the table, imported."""
     module, _, function = COMMANDS[name][0].partition(":")
     gc.disable()  # a tenth of a second: what an import makes is there to stay
@@ -186,7 +194,7 @@ def load(name: str) -> click.Command:
     finally:
         gc.freeze()
         gc.enable()
-    return command
+    return helps.explained(command)
 
 
 class _Group(click.Group):
@@ -198,6 +206,24 @@ class _Group(click.Group):
         name, line, rest = super().resolve_command(ctx, args)
         return name, load(name) if name is not None and line is not None else None, rest
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each with its whole line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Exit codes of all commands."""
+        helps.write_ends(formatter)
+
+
+def _print_versions(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not context.resilient_parsing:
+        from search.cli import programs
+
+        for name, version in programs.versions().items():
+            click.echo(f"{name} {version}")
+        context.exit()
+
 
 @click.group(
     "search",
@@ -205,7 +231,14 @@ class _Group(click.Group):
     commands={name: click.Command(name, help=line) for name, (_, line) in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="optuna-search-service", prog_name="search")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_versions,
+    help="Show the versions that matter, a line each: this program's first.",
+)
 def cli() -> None:
     """Searches hyperparameters of small networks with worker processes that share one Optuna study.
 

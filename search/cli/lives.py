@@ -5,7 +5,7 @@ import sys
 import click
 
 from search import errors, screens, words
-from search.cli import answers, jsons
+from search.cli import answers, completions, jsons
 from search.cli.options import common, json_option, study_argument
 from search.ledger import copies, lives, studies, summaries
 from search.storage import addresses, databases
@@ -71,7 +71,9 @@ def rename(name: str, new: str, as_json: bool, storage: str) -> None:
 @click.command()
 @study_argument
 @new_argument
-@click.option("--to", "target", metavar="URL", help="Another storage.  [default: the same]")
+@click.option(
+    "--to", "target", metavar="URL", help="Another storage.  [default: the same]", shell_complete=completions.storages
+)
 @json_option
 @common
 def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from search.cli import completions
 from search.storage import addresses
 from search.worker import settings
 from search.worker.settings import Settings
@@ -17,7 +18,7 @@ from search.worker.settings import Settings
 T = TypeVar("T")
 
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
-study_argument = click.argument("name", metavar="STUDY")
+study_argument = click.argument("name", metavar="STUDY", shell_complete=completions.studies)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -30,6 +31,7 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
         default=addresses.DEFAULT_URL,
         show_default=True,
         metavar="URL",
+        shell_complete=completions.storages,
         help="SQLite file or Postgres database of the studies. A URL with a password belongs into SEARCH_STORAGE.",
     )
     @click.option(
@@ -96,5 +98,6 @@ def _click_option(name: str, option: settings.Option) -> Callable[[Callable[...,
         default=field.default,
         show_default=field.default is not None,
         metavar=option.metavar,
+        shell_complete=completions.of_option(option.flag),
         help=option.help,
     )

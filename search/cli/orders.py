@@ -6,7 +6,7 @@ import click
 from optuna.trial import TrialState
 
 from search import api, errors, screens, words
-from search.cli import answers, jsons
+from search.cli import answers, completions, jsons
 from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, retries, sentences, studies, summaries
 from search.space import spaces
@@ -156,7 +156,7 @@ def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_
 
 @click.command()
 @study_argument
-@click.argument("settings", metavar="[PARAMETER=VALUE...]", nargs=-1)
+@click.argument("settings", metavar="[PARAMETER=VALUE...]", nargs=-1, shell_complete=completions.settings)
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Take the configuration of trial N.")
 @click.option("--repeats", type=click.IntRange(min=1), metavar="K", help="Queue it K times, a seed each.")
 @json_option

@@ -8,7 +8,7 @@ import click
 
 from search import api, screens, words
 from search.api import results
-from search.cli import answers, jsons, tables
+from search.cli import answers, completions, jsons, tables
 from search.cli.options import common, engine_options, json_option, study_argument, worker_options
 from search.ledger import studies, summaries
 from search.storage import databases
@@ -28,7 +28,7 @@ output_option = click.option(
 
 
 @click.command()
-@click.argument("names", metavar="STUDY...", nargs=-1, required=True)
+@click.argument("names", metavar="STUDY...", nargs=-1, required=True, shell_complete=completions.studies)
 @output_option
 @click.option("--title", help="Title of the page.")
 @json_option

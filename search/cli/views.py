@@ -6,14 +6,14 @@ import pathlib
 import click
 
 from search import files, lines, screens
-from search.cli import answers, jsons, others, tables
+from search.cli import answers, completions, jsons, others, tables
 from search.cli.options import common, json_option, log
 from search.ledger import listings, outsiders, rosters, sentences, studies
 from search.storage import addresses, databases
 
 
 @click.command()
-@click.argument("name", metavar="[STUDY]", required=False)
+@click.argument("name", metavar="[STUDY]", required=False, shell_complete=completions.studies)
 @json_option
 @common
 def status(name: str | None, as_json: bool, storage: str) -> None:

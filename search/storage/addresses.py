@@ -115,18 +115,29 @@ def sqlite_file(url: str) -> pathlib.Path | None:
     if parts is None or parts.get_backend_name() != "sqlite" or not parts.database:
         return None
     if "uri" in parts.query and parts.database.startswith("file:"):
-        return pathlib.Path(parse.unquote(parts.database.removeprefix("file:")))
+        return pathlib.Path(from_uri(parts.database))
     return pathlib.Path(parts.database)
+
+
+def from_uri(uri: str, is_windows: bool = os.name == "nt") -> str:
+    """The path in an address that begins with `file:`; on Windows a drive has a slash before it there."""
+    path = parse.unquote(uri.removeprefix("file:"))
+    return re.sub(r"^/+(?=[A-Za-z]:)", "", path) if is_windows else path
 
 
 def of_file(file: pathlib.Path) -> str:
     """The address of a SQLite file, whatever characters its path has."""
-    return f"sqlite:///file:{uri_path(file)}?uri=true" if "?" in str(file) else f"sqlite:///{file}"
+    return f"sqlite:///file:{uri_path(file)}?uri=true" if "?" in str(file) else f"sqlite:///{file.as_posix()}"
 
 
-def uri_path(file: pathlib.Path) -> str:
-    """The path as SQLite reads it in an address that begins with `file:`."""
-    return parse.quote(os.fsencode(file))
+def uri_path(file: pathlib.PurePath) -> str:
+    """The path as SQLite reads it in an address that begins with `file:`, with a drive or a share of Windows too."""
+    path = file.as_posix()
+    if path.startswith("//"):  # what follows would be a host
+        return f"//{parse.quote(os.fsencode(path))}"
+    if file.drive:
+        return f"/{file.drive}{parse.quote(os.fsencode(path.removeprefix(file.drive)))}"
+    return parse.quote(os.fsencode(path))
 
 
 def hide_password(url: str) -> str:

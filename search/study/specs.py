@@ -10,6 +10,9 @@ from search.study import limits, pruners, samplers, sections, space_sections, te
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
+# a folder `studies` beside an installed package is not ours: setup.py puts the files into the package
+OURS = HOUSE / STUDIES if (HOUSE / "pyproject.toml").is_file() else pathlib.Path(__file__).with_name("files")
+SEPARATORS = tuple(mark for mark in (os.sep, os.altsep) if mark)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +57,17 @@ def path_of(name: str) -> pathlib.Path:
     Raises:
         errors.StudyNotFound: no file of that name.
     """
-    if name.endswith(".toml") or os.sep in name:
+    if name.endswith(".toml") or any(mark in name for mark in SEPARATORS):
         return pathlib.Path(name)
-    folders = [folder for folder in (STUDIES, HOUSE / STUDIES) if folder.is_dir()]
-    for folder in folders:
+    for folder in (STUDIES, OURS):
         if (path := folder / f"{name}.toml").is_file():
             return path
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{words.hint(name, known)}")
+    raise errors.StudyNotFound(f"no study file {name}.toml in {STUDIES}/{words.hint(name, names())}")
+
+
+def names() -> list[str]:
+    """The study files that can be named: those of the folder `studies` here, and ours."""
+    return sorted({path.stem for folder in (STUDIES, OURS) for path in folder.glob("*.toml")})
 
 
 def load(path: pathlib.Path) -> StudySpec:

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import pathlib
 import sys
-import termios
 
 import tqdm
 from optuna.trial import FrozenTrial, TrialState
@@ -148,6 +147,10 @@ def _log_to(handler: logging.Handler, form: str) -> None:
 def _echo_control(on: bool) -> bool:
     """Whether the terminal writes ^C where Ctrl-C is typed, which would tear the live display; returns what it did."""
     if not sys.stdin.isatty():
+        return on
+    try:
+        import termios
+    except ImportError:  # of Windows, whose terminals write none
         return on
     attributes = termios.tcgetattr(sys.stdin)
     before = bool(attributes[3] & termios.ECHOCTL)

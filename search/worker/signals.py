@@ -7,7 +7,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+# Windows has no SIGHUP
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
 
 
 @contextlib.contextmanager
@@ -64,7 +65,8 @@ class _Handler:
 @functools.cache
 def _mind_forks() -> None:
     """Once in the life of a process: a hook at forks cannot be taken back."""
-    os.register_at_fork(after_in_child=_forget)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget)
 
 
 def _forget() -> None:

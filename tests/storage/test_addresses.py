@@ -236,3 +236,31 @@ def test_what_is_logged_is_cleaned_line_by_line() -> None:
     assert "Traceback (most recent call last):" in found
     assert all(len(line) <= lines.LINE_LONGEST and line.isprintable() for line in found)
     assert found[-1].endswith("y... (100,000 characters)")
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        (r"C:\lab\a b?.db", "/C:/lab/a%20b%3F.db"),
+        ("d:/search.db", "/d:/search.db"),
+        (r"\\host\share\search.db", "////host/share/search.db"),
+        (r"runs\search.db", "runs/search.db"),
+    ],
+)
+def test_files_of_windows_have_addresses(path: str, uri: str) -> None:
+    """With a drive, a share, or neither: what SQLite is given, and back, and what a user types."""
+    file = pathlib.PureWindowsPath(path)
+    assert addresses.uri_path(file) == uri
+    back = pathlib.PureWindowsPath(addresses.from_uri(f"file:{uri}", is_windows=True))
+    assert back == file or uri.startswith("////")
+    typed = f"sqlite:///{file.as_posix()}" if "?" not in path else f"sqlite:///file:{uri}?uri=true"
+    assert addresses.check_url(typed) == typed
+    assert addresses.hide_password(typed) == typed
+
+
+def test_two_slashes_before_a_path_are_no_host(tmp_path: pathlib.Path) -> None:
+    """`//tmp/x.db` is `/tmp/x.db`, for SQLite too."""
+    database = databases.Database(f"sqlite:////{tmp_path}/x.db")
+    database.ping()
+    database.close()
+    assert (tmp_path / "x.db").is_file()

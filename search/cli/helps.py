@@ -1,0 +1,110 @@
+"""The page of help of a command: what it does, its options in groups, its variables, exit codes and examples."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+
+import click
+
+EXAMPLE = "\b\nExample:\n"
+ARGUMENTS = {
+    "STUDY": "The study: its name, or the path of its file.",
+    "STUDY...": "The studies: their names, or the paths of their files.",
+    "[STUDY]": "The study: its name, or the path of its file.",
+    "NUMBER": "Of a trial, as `search status` shows it.",
+    "[NUMBER...]": "Of failed trials, as `search status` shows them.",
+    "NEW": "The other name.",
+    "FILE": "The backup, a SQLite file.",
+    "MODEL": "A file of `search export`.",
+    "[IMAGE...]": "PNG or JPEG files.",
+    "[PARAMETER=VALUE...]": "Of the study's space; a parameter that is left out is sampled.",
+    "SHELL": "bash, zsh or fish.",
+}
+STORAGE = ("storage", "password_file")
+TRAINING = (
+    *("workers", "data_dir", "device", "engine", "grace_seconds", "patience_seconds", "save_seconds", "slots"),
+    "allow_objectives",
+)
+HELP = ("--debug", "--help")
+# of every command
+EXITS = {
+    0: "Done.",
+    1: "Failed; the last line says why.",
+    2: "Wrong use or bad input, said in one line; nothing was written.",
+    130: "Ended by Ctrl-C.",
+}
+WORK_EXITS = {
+    0: "Finished.",
+    1: "Ended before it was finished: too many failures, or the database stayed away.",
+    2: EXITS[2],
+    3: "A worker took itself out: its trials fail where those of others do not.",
+    130: "Ended by Ctrl-C; running trials were handed over, and the same command goes on.",
+}
+# where they say more
+EXITS_OF = {
+    **dict.fromkeys(("run", "work", "confirm", "reproduce"), WORK_EXITS),
+    "replay": {0: "The same curve, or it is known why not.", 1: "Another curve, and nothing that is recorded differs."},
+    "delete": {0: "Deleted.", 1: "You did not agree: the study is kept."},
+}
+
+
+class Command(click.Command):
+    """A command whose page has a section for each kind of thing."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What it does; the examples come last."""
+        whole, self.help = self.help, (self.help or "").partition(EXAMPLE)[0]
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = whole
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Arguments, then options: the command's own, those of workers, the database's, those of every command."""
+        arguments = [p.make_metavar(ctx) for p in self.params if isinstance(p, click.Argument)]
+        _section(formatter, "Arguments", [(each, ARGUMENTS.get(each, "")) for each in arguments])
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        for title, chosen in (
+            ("Options", [p for p in options if p.name not in (*TRAINING, *STORAGE) and p.opts[-1] not in HELP]),
+            ("How it trains", [p for p in options if p.name in TRAINING]),
+            ("Where the studies are", [p for p in options if p.name in STORAGE]),
+            ("Help", [p for p in options if p.opts[-1] in HELP]),
+        ):
+            _section(formatter, title, [record for p in chosen if (record := p.get_help_record(ctx))])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Variables that stand for options, exit codes, examples."""
+        _section(formatter, "Environment", _variables(self.get_params(ctx)))
+        _section(formatter, "Exit codes", _codes(EXITS_OF.get(self.name or "", {})))
+        with formatter.section("Example"):
+            for line in examples(self):
+                formatter.write(f"{' ' * formatter.current_indent}{line}\n")
+
+
+def explained(command: click.Command) -> Command:
+    """The command, with such a page."""
+    text = inspect.cleandoc(command.help or "")
+    return Command(command.name, callback=command.callback, params=command.params, help=text)
+
+
+def examples(command: click.Command) -> list[str]:
+    """What its help shows to be typed, a line each."""
+    return [line.strip() for line in (command.help or "").partition(EXAMPLE)[2].splitlines() if line.strip()]
+
+
+def write_ends(formatter: click.HelpFormatter) -> None:
+    """What holds for every command, at the end of the first page."""
+    _section(formatter, "Exit codes", _codes(EXITS))
+
+
+def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def _variables(params: Iterable[click.Parameter]) -> list[tuple[str, str]]:
+    return [(str(p.envvar), f"Stands for {p.opts[0]}.") for p in params if isinstance(p, click.Option) and p.envvar]
+
+
+def _codes(codes: dict[int, str]) -> list[tuple[str, str]]:
+    return [(str(code), meaning) for code, meaning in codes.items()]
