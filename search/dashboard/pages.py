@@ -20,6 +20,7 @@ ICON = "/favicon.ico"
 READS = ("GET", "HEAD")
 FILE = pathlib.Path(optuna_dashboard.__file__).parent / "public" / "bundle.js"
 GZIP_LEVEL = 6
+STYLE = "<style>main { min-width: 0 }</style>"  # a long attribute scrolls in its box, and not the whole page
 CANNOT = "This version of optuna-dashboard works at the root of a host only: give it a host name of its own."
 # What a note may link to; it is stored without what precedes it, which is another one for each way to the dashboard
 PRELUDE = rb"""const searchBase=new URL(document.currentScript.src).pathname.replace(/\/static\/[^\/]*$/,"");
@@ -89,8 +90,8 @@ class Pages:
         if close := getattr(answer, "close", None):
             close()
         ((status, headers),) = begun
-        icon = f'<link rel="icon" href="{up}{ICON[1:]}" />'.encode()
-        body = body.replace(b"</head>", icon + b"</head>", 1).replace(
+        more = f'<link rel="icon" href="{up}{ICON[1:]}" />\n{STYLE}\n'.encode()
+        body = body.replace(b"</head>", more + b"</head>", 1).replace(
             f'"{SCRIPT}"'.encode(), f'"{up}{SCRIPT[1:]}"'.encode()
         )
         kept = [(name, value) for name, value in headers if name.lower() not in REPLACED]

@@ -80,7 +80,7 @@ def test_every_page_works_below_a_path(
 ) -> None:
     """Whether the proxy takes the path away or not: lists, plots, tables, pictures, links, writing."""
     study = make_study()
-    ids = [finish(opened, study, [0.2, 0.4 + 0.1 * number], TrialState.COMPLETE) for number in range(3)]
+    ids = [finish(opened, study, [0.2, number / 9], TrialState.COMPLETE, "long " * 200) for number in range(3)]
     (tmp_path / "hash").write_text(HASH + "\n")
     _, port = started(processes, "--password-hash-file", "hash", *(("--sub-path", "/hpo") if whole else ()))
     front = nginx.serve(location(port, to="" if whole else "/"), tls)
@@ -111,6 +111,7 @@ def test_every_page_works_below_a_path(
     assert downloaded.value.path().read_text().startswith("Number,State,")
     page.goto(f"{base}{one}/trials?numbers=2")
     wait_for_pictures(page, f"img[src='/hpo/artifacts/{study.study_id}/{ids[2]}/", 768)
+    assert page.evaluate("document.documentElement.scrollWidth") == 1400  # long attributes scroll in their box
 
     path = f"/artifacts/{study.study_id}/{ids[0]}/00000000-0000-0000-0000-{ids[0]:012x}"
     note = json.dumps(
