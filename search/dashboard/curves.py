@@ -18,13 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 from search import errors, words
 from search.dashboard import caches
 from search.ledger import identities, summaries
-from search.reports import figures
+from search.reports import figures, lettering
 from search.storage.databases import Database
 from search.training import records
 
 ENTRY = "artifacts:"  # Optuna's prefix of the system attributes that name artifacts
 KEPT_PICTURES = 256
-PIXELS_PER_INCH = 120
+PIXELS_PER_INCH, SIZE = 120, (6.4, 3.6)  # inches
 # of Okabe and Ito: told apart by colour-blind people too
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 
@@ -107,8 +107,8 @@ def _picture(values: Mapping[int, float], title: str, metric: str, note: str = "
         values: by 1-based epoch; nan and infinities are left out.
         note: why it ended early, below the title; the last value is marked then.
     """
-    drawing = figure.Figure(figsize=(6.4, 3.6), dpi=PIXELS_PER_INCH, layout="constrained")
-    axes = drawing.subplots()
+    drawing = figure.Figure(figsize=SIZE, dpi=PIXELS_PER_INCH, layout="constrained")
+    axes, family = drawing.subplots(), lettering.families()
     epochs = sorted(values)
     heights = figures.drawable([values[epoch] for epoch in epochs])
     axes.plot(epochs, heights, color=BLUE, marker="o", markersize=4, linewidth=1.8)
@@ -116,10 +116,10 @@ def _picture(values: Mapping[int, float], title: str, metric: str, note: str = "
         axes.plot(epochs[-1:], heights[-1:], color=VERMILLION, marker="X", markersize=9, linestyle="none")
     axes.set_title(title, loc="left", fontweight="bold", pad=20 if note else 8)
     if note:
-        short = note if len(note) <= 90 else note[:89] + "…"
-        axes.text(0, 1.03, short, transform=axes.transAxes, fontsize=8, color=GREY, parse_math=False)
+        short = lettering.fit(note, SIZE[0] - 1.2, 8)  # beside the axis and its label
+        axes.text(0, 1.03, short, transform=axes.transAxes, fontsize=8, color=GREY, parse_math=False, fontfamily=family)
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric, parse_math=False)
+    axes.set_ylabel(lettering.fit(metric, SIZE[1] - 1.2, 10, 2), parse_math=False, fontfamily=family)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -52,10 +52,11 @@ class Channel(channel.HTTPChannel):  # type: ignore[misc]  # waitress has no typ
 
 
 class Dispatcher(task.ThreadedTaskDispatcher):  # type: ignore[misc]
-    """Threads that answer, and a few that answer /healthz alone."""
+    """Threads that answer, and a few that answer /healthz alone, below a sub-path too."""
 
-    def __init__(self) -> None:
+    def __init__(self, sub_path: str = "") -> None:
         super().__init__()
+        self._health_paths = (HEALTH, sub_path + HEALTH)
         self.set_thread_count(THREADS)
         self._health = task.ThreadedTaskDispatcher()
         self._health.set_thread_count(HEALTH_THREADS)
@@ -63,7 +64,7 @@ class Dispatcher(task.ThreadedTaskDispatcher):  # type: ignore[misc]
     def add_task(self, task: Any) -> None:
         """Queues a connection, of which a request is there."""
         path = getattr(task.requests[0], "path", "") if task.requests else ""
-        if path.rstrip("/") == HEALTH:
+        if path.rstrip("/") in self._health_paths:
             self._health.add_task(task)
         elif len(self.queue) < WAITING:
             super().add_task(task)
@@ -76,15 +77,18 @@ class Dispatcher(task.ThreadedTaskDispatcher):  # type: ignore[misc]
         return super().shutdown(cancel_pending, timeout)
 
 
-def listen(application: Callable[..., Any], host: str, port: int) -> Any:
+def listen(application: Callable[..., Any], host: str, port: int, sub_path: str = "") -> Any:
     """Waitress's server for an application, listening; `run` serves.
+
+    Args:
+        sub_path: below which the application is asked for, beside the root.
 
     Raises:
         OSError, ValueError: the address cannot be taken.
     """
     made = waitress.create_server(
         application,
-        _dispatcher=Dispatcher(),
+        _dispatcher=Dispatcher(sub_path),
         host=host,
         port=port,
         connection_limit=CONNECTION_LIMIT,
@@ -95,6 +99,7 @@ def listen(application: Callable[..., Any], host: str, port: int) -> Any:
         outbuf_high_watermark=UNREAD_LIMIT_BYTES,
         asyncore_use_poll=True,  # select() knows no file above 1,023
         ident=None,
+        clear_untrusted_proxy_headers=False,  # the door reads X-Forwarded-Host, and knows what it is worth
     )
     for each in made.map.values() if isinstance(made, server.MultiSocketServer) else [made]:
         if isinstance(each, server.BaseWSGIServer):

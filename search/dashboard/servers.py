@@ -9,14 +9,14 @@ import dataclasses
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib import parse
 
 import optuna_dashboard
 import prometheus_client
 from prometheus_client import exposition
 
 from search import errors
-from search.dashboard import changes, curves, listeners, metrics, passwords
+from search.dashboard import changes, curves, listeners, metrics, pages, passwords, places
+from search.dashboard.pages import Application, Environ, StartResponse
 from search.dashboard.passwords import Verdict
 from search.storage import addresses
 from search.storage.databases import Database
@@ -28,10 +28,6 @@ SECURITY_HEADERS = [
     ("X-Frame-Options", "SAMEORIGIN"),
     ("Referrer-Policy", "no-referrer"),
 ]
-
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +67,20 @@ class Door:
         hosts: names beside this machine's own that the Host header may have; `*` for any.
         password_hash: argon2's, of the password that opens writing; None: nothing may be written. Nor may it to a
             database that is only looked at.
+        sub_path: below which a proxy serves it, as `places.sub_path` makes it; what comes without it is answered too.
     """
 
-    def __init__(self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None) -> None:
+    def __init__(
+        self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None, sub_path: str = ""
+    ) -> None:
         self._database, self._health_database = database, database.patient(HEALTH_SECONDS)
         writes = password_hash is not None and not database.only_reads
         self._guard = passwords.Guard(password_hash or "") if writes else None
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
         gallery = curves.Gallery(database)
-        self._dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
-        gallery.is_read_by(self._dashboard)
+        dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
+        gallery.is_read_by(dashboard)
+        self._pages, self.sub_path = pages.Pages(dashboard), sub_path
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(metrics.Collector(database))
         self._own: dict[str, Callable[[], Answer]] = {listeners.HEALTH: self._health, "/metrics": self._metrics}
@@ -88,7 +88,9 @@ class Door:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answers a request, or passes it on to the dashboard."""
         environ["wsgi.errors"] = _Scrubbed(environ["wsgi.errors"])
-        path = environ.get("PATH_INFO", "").rstrip("/")
+        environ["SCRIPT_NAME"] = self.sub_path
+        environ["PATH_INFO"] = places.within(environ.get("PATH_INFO", ""), self.sub_path)
+        path = environ["PATH_INFO"].rstrip("/")
         answer = self._own.get(path)
         if answer is not None:
             return (answer() if environ["REQUEST_METHOD"] in changes.READS else _read_only())(environ, start_response)
@@ -98,29 +100,33 @@ class Door:
         changed = changes.carry_out(self._database, environ, path)
         if changed is not None:
             return Answer(*changed)(environ, start_response)
+        if places.is_elsewhere(environ["PATH_INFO"]):
+            return _elsewhere(environ["PATH_INFO"])(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             kept = [(name, value) for name, value in headers if name.lower() != "access-control-allow-origin"]
             return start_response(status, [*kept, *SECURITY_HEADERS], *more)
 
-        return self._dashboard(environ, start)
+        return self._pages(environ, start)
 
     def _refusal(self, environ: Environ, path: str) -> Answer | None:
-        host = _host(environ.get("HTTP_HOST", ""))
-        if host not in self._hosts and "*" not in self._hosts:
-            return Answer(
-                "400 Bad Request",
-                f"Host must be one of {', '.join(sorted(self._hosts))}, got {host!r}; "
-                "`search dashboard --host-name NAME` or SEARCH_DASHBOARD_HOSTS adds one\n",
-            )
+        for header, host in zip(("Host", "X-Forwarded-Host"), map(places.name, places.hosts(environ)), strict=False):
+            if host not in self._hosts and "*" not in self._hosts:
+                return Answer(
+                    "400 Bad Request",
+                    f"{header} must be one of {', '.join(sorted(self._hosts))}, got {host!r}; "
+                    "`search dashboard --host-name NAME` or SEARCH_DASHBOARD_HOSTS adds one\n",
+                )
         if environ["REQUEST_METHOD"] in changes.READS:
             return None
         if self._guard is None or path.startswith("/api/artifacts"):
             return _read_only()
         # before the password: a page from elsewhere must not guess in its reader's name
         origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and _netloc(origin) != environ.get("HTTP_HOST", "").lower():
-            return Answer("403 Forbidden", f"a page of {origin!r} may not write here\n")
+        if origin is not None and not places.is_own(origin, environ):
+            asked = " and ".join(map(repr, places.hosts(environ)))
+            text = f"a page of {origin!r} may not write to {asked}; a proxy between must hand on the browser's Host\n"
+            return Answer("403 Forbidden", text)
         judged = self._guard.judge(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_AUTHORIZATION", ""))
         if judged.verdict is Verdict.LATER:
             text = f"too many wrong passwords; try again in {judged.seconds} s\n"
@@ -155,7 +161,7 @@ def serve(door: Door, host: str, port: int, ready: Callable[[str], None]) -> int
         errors.InputError: the address cannot be taken.
     """
     try:
-        server = listeners.listen(door, host, port)
+        server = listeners.listen(door, host, port, door.sub_path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise errors.InputError(
@@ -170,7 +176,7 @@ def serve(door: Door, host: str, port: int, ready: Callable[[str], None]) -> int
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    ready(listeners.address(server, host))
+    ready(listeners.address(server, host) + (f"{door.sub_path}/" if door.sub_path else ""))
     try:
         server.run()  # SystemExit ends it, and goes no further
     finally:
@@ -182,17 +188,10 @@ def _read_only() -> Answer:
     return Answer("405 Method Not Allowed", "this dashboard only reads\n", (("Allow", ", ".join(changes.READS)),))
 
 
-def _host(header: str) -> str:
-    """The name in a Host header, without its port."""
-    try:
-        return (parse.urlsplit(f"//{header}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def _netloc(origin: str) -> str | None:
-    """Host and port of an Origin header; None: it has none."""
-    try:
-        return parse.urlsplit(origin).netloc.lower() or None
-    except ValueError:
-        return None
+def _elsewhere(path: str) -> Answer:
+    above = places.above(path)
+    return Answer(
+        "404 Not Found",
+        f"there is no page {path!r} here; where a proxy serves the dashboard below {above}, "
+        f"`search dashboard --sub-path {above}` or SEARCH_DASHBOARD_SUB_PATH says so\n",
+    )

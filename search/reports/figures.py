@@ -3,25 +3,32 @@
 import dataclasses
 import io
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
 from matplotlib import axes, figure, ticker
+from matplotlib.backends import backend_agg
 
 from search import files
+from search.reports import lettering
 
 # of Okabe and Ito, without black and yellow: told apart by colour-blind people, on white and on black
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")
 MARKERS = "osD^vPX*"
 INK = "#010101"  # in an SVG it becomes the page's own text colour
+LARGEST = 1e300  # an axis of more would be wider than a float
 RUNNING = 50  # losses in a running mean
 PIXELS_PER_INCH = 120
-LARGEST = 1e300  # beyond it Matplotlib finds no limits for an axis
 SIZE = (5.6, 3.5)  # inches: a phone shows it at full size
+LETTERS = 9  # points
+NAMES, CLASSES = 2.2, 1.1  # inches: how long a name of a bar, and of a class may be
+COLUMNS = 4  # of a legend, where they have room
+PANEL = 2.2  # inches: how long a label beside the panel may be
+LEGEND = SIZE[0] - 0.6  # inches: what a line of a legend has, beside its mark
 STYLE: dict[str, Any] = {
-    "font.size": 9,
+    "font.size": LETTERS,
+    "text.parse_math": False,  # a metric may be called $x_1$
     "svg.fonttype": "path",  # a browser's own font would be wider or narrower than the room that was left for it
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
@@ -59,9 +66,15 @@ class Mark:
     value: float
 
 
+def look(place: int) -> dict[str, Any]:
+    """Colour and marker of a line: together they are its own, up to 64 lines."""
+    marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
+    return {"color": COLOURS[place % len(COLOURS)], "marker": marker}
+
+
 def drawable(values: Sequence[float]) -> list[float]:
-    """The same with a gap where no axis reaches: at infinities, and near them."""
-    return [value if abs(value) < LARGEST else math.nan for value in values]
+    """Values of which an axis can be made; in place of others there is a gap."""
+    return [value if math.isfinite(value) and abs(value) <= LARGEST else math.nan for value in values]
 
 
 def curves(
@@ -73,13 +86,13 @@ def curves(
         for line in lines:
             epochs = range(1, min(map(len, line.seeds)) + 1)
             by_epoch = list(zip(*map(drawable, line.seeds), strict=False))
-            colour, mean = COLOURS[line.colour % len(COLOURS)], [sum(epoch) / len(epoch) for epoch in by_epoch]
+            style, mean = look(line.colour), [sum(epoch) / len(epoch) for epoch in by_epoch]
             if len(line.seeds) > 1:
-                panel.fill_between(epochs, list(map(min, by_epoch)), list(map(max, by_epoch)), color=colour, alpha=0.2)
-            marker = MARKERS[line.colour % len(MARKERS)]
-            panel.plot(epochs, mean, color=colour, marker=marker, markersize=4, linewidth=1.6, label=line.label)
+                low, high = (drawable(list(map(end, by_epoch))) for end in (min, max))
+                panel.fill_between(epochs, low, high, color=style["color"], alpha=0.2)
+            panel.plot(epochs, drawable(mean), markersize=4, linewidth=1.6, label=lettering.shown(line.label), **style)
         panel.set_xlabel("epoch")
-        panel.set_ylabel(label)
+        panel.set_ylabel(_fit(label, PANEL, 2))
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
     return _picture(name, text, draw, marks, legend=len(lines) + len(marks) > 1, heading=heading)
@@ -93,7 +106,11 @@ def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[
         if len(losses) >= 2 * RUNNING:
             means = [sum(losses[i : i + RUNNING]) / RUNNING for i in range(len(losses) - RUNNING + 1)]
             panel.plot(
-                steps[RUNNING - 1 :], means, color=COLOURS[1], linewidth=1.8, label=f"mean of the last {RUNNING}"
+                steps[RUNNING - 1 :],
+                drawable(means),
+                color=COLOURS[1],
+                linewidth=1.8,
+                label=f"mean of the last {RUNNING}",
             )
         panel.set_xlabel("mini-batch of the first epoch")
         panel.set_ylabel("cross-entropy loss, nats")
@@ -127,13 +144,14 @@ def progress(
     """
 
     def draw(panel: axes.Axes) -> None:
-        for each in points:
-            style: dict[str, Any] = {"color": COLOURS[each.colour], "marker": MARKERS[each.colour], "linestyle": "none"}
-            panel.plot(each.x, drawable(each.y), markersize=5, label=each.label, **style)
-        panel.step(best[0], drawable(best[1]), where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
+        for each in (some for some in points if some.x):
+            style = look(each.colour) | {"linestyle": "none", "clip_on": False}  # a mark at the edge is whole
+            panel.plot(each.x, drawable(each.y), markersize=5, label=lettering.shown(each.label), **style)
+        if best[0]:
+            panel.step(best[0], drawable(best[1]), where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
         panel.set_xlim(left=min([0, *best[0]]) - (0.5 if labels[0] == "trial" else 0))
         panel.set_xlabel(labels[0])
-        panel.set_ylabel(labels[1])
+        panel.set_ylabel(_fit(labels[1], PANEL, 2))
 
     return _picture(name, text, draw, marks, legend=True)
 
@@ -142,13 +160,14 @@ def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
     """Horizontal bars, the first on top."""
 
     def draw(panel: axes.Axes) -> None:
-        names = list(shares)
-        panel.barh(names, [shares[each] for each in names], color=COLOURS[0], height=0.6)
+        rows = range(len(shares))  # places, not names: two may look alike once they are cut
+        panel.barh(rows, list(shares.values()), color=COLOURS[0], height=0.6)
+        panel.set_yticks(rows, [_fit(each, NAMES, 2) for each in shares])
         panel.invert_yaxis()
         panel.set_xlabel(label)
         panel.set_xlim(0, max([*shares.values(), 0.01]) * 1.18)
-        for row, each in enumerate(names):
-            panel.annotate(f"{shares[each]:.2f}", (shares[each], row), (4, 0), textcoords="offset points", va="center")
+        for row, share in enumerate(shares.values()):
+            panel.annotate(f"{share:.2f}", (share, row), (4, 0), textcoords="offset points", va="center")
 
     return _picture(name, text, draw, (), legend=False, height=0.9 + 0.36 * len(shares))
 
@@ -163,8 +182,9 @@ def confusion(name: str, text: str, shares: Sequence[Sequence[float]], names: Se
                 colour = "white" if share > 0.5 else "#333333"
                 words = f"{100 * share:.0f}" if share >= 0.01 else ""
                 panel.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
-        panel.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        panel.set_yticks(range(len(names)), names)
+        cut = [_fit(each, CLASSES) for each in names]
+        panel.set_xticks(range(len(names)), cut, rotation=45, ha="right", rotation_mode="anchor")
+        panel.set_yticks(range(len(names)), cut)
         panel.set_xlabel("taken for, % of the class's images")
         panel.set_ylabel("class")
 
@@ -181,8 +201,7 @@ def _picture(
     heading: str | None = None,
     grid: bool = True,
 ) -> Picture:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)  # of a file: a study can be renamed to anything elsewhere
-    style: Any = {**STYLE, "svg.hashsalt": name}  # salted: the figures of one page share no ids
+    style: Any = {**STYLE, "font.family": lettering.families(), "svg.hashsalt": name}  # salted: figures share no ids
     with matplotlib.rc_context(style):
         drawing = figure.Figure(figsize=(SIZE[0], height), dpi=PIXELS_PER_INCH, layout="constrained")
         panel = drawing.subplots()
@@ -194,12 +213,32 @@ def _picture(
             panel.grid(alpha=0.25, color=INK, linewidth=0.5)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-        if legend:  # above the panel: nothing is hidden, however many lines there are
-            above: dict[str, Any] = {"loc": "outside upper center", "ncols": 4, "frameon": False}
-            drawing.legend(**above, title=heading, columnspacing=1.2, handlelength=1.6)
+        if legend:
+            _legend(drawing, panel, heading)
         vector, pixels = io.StringIO(), io.BytesIO()
         drawing.savefig(vector, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         drawing.savefig(pixels, format="png")
     svg = vector.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     return Picture(files.safe_name(name), text, svg, pixels.getvalue())
+
+
+def _legend(drawing: figure.Figure, panel: axes.Axes, heading: str | None) -> None:
+    """Above the panel, so that it hides nothing; in as many columns as have room. The figure grows for more rows."""
+    lines = [line for line in panel.lines if not str(line.get_label()).startswith("_child")]
+    renderer: Any = backend_agg.FigureCanvasAgg(drawing).get_renderer()  # type: ignore[no-untyped-call]
+    title = heading and _fit(heading, LEGEND)
+    labels = lettering.distinct([_fit(str(line.get_label()), LEGEND - 0.3) for line in lines])
+    for columns in range(min(COLUMNS, len(lines)), 0, -1):
+        above: dict[str, Any] = {"loc": "outside upper center", "ncols": columns, "frameon": False}
+        made = drawing.legend(lines, labels, title=title, columnspacing=1.2, handlelength=1.6, **above)
+        extent = made.get_window_extent(renderer)
+        if extent.width <= drawing.bbox.width - PIXELS_PER_INCH * 0.1 or columns == 1:
+            break
+        made.remove()
+    one_row = 0.35 if heading is None else 0.55  # inches, which every figure has
+    drawing.set_figheight(drawing.get_figheight() + max(0.0, extent.height / PIXELS_PER_INCH - one_row))
+
+
+def _fit(words: str, inches: float, lines: int = 1) -> str:
+    return lettering.fit(words, inches, LETTERS, lines)
