@@ -248,12 +248,4 @@ def cli() -> None:
     Example:
       search run lab          create or resume the study, train, show progress
       search status lab       what it did so far
-
-    
-    Exit codes:
-      0    done: of a study, there is a best trial and its budget is used up
-      1    not done, and one line on stderr why: less than the budget, nothing complete, no database
-      2    wrong use or bad input: nothing was done
-      3    a worker whose trials alone fail took itself out
-      128 + N  ended by signal N: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; what runs is handed over
     """

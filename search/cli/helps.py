@@ -27,23 +27,31 @@ TRAINING = (
 HELP = ("--debug", "--help")
 # of every command
 EXITS = {
-    0: "Done.",
-    1: "Failed; the last line says why.",
-    2: "Wrong use or bad input, said in one line; nothing was written.",
-    130: "Ended by Ctrl-C.",
+    "0": "Done.",
+    "1": "Not done; the last line says why.",
+    "2": "Wrong use or bad input, said in one line; nothing was written.",
+    "130": "Ended by Ctrl-C.",
 }
-WORK_EXITS = {
-    0: "Finished.",
-    1: "Ended before it was finished: too many failures, or the database stayed away.",
-    2: EXITS[2],
-    3: "A worker took itself out: its trials fail where those of others do not.",
-    130: "Ended by Ctrl-C; running trials were handed over, and the same command goes on.",
+RUN_EXITS = {
+    "0": "There is a best trial, and trials or hours of the budget are used up, or all configurations tried.",
+    "1": "Less was done than the budget, or no trial is complete; the last line says why.",
+    "2": EXITS["2"],
+    "3": "A worker took itself out: its trials fail where those of others do not.",
+    "129, 143": "Ended by SIGHUP or SIGTERM; running trials were handed over, and the same command goes on.",
+    "130": "Ended by Ctrl-C, the same.",
 }
 # where they say more
 EXITS_OF = {
-    **dict.fromkeys(("run", "work", "confirm", "reproduce"), WORK_EXITS),
-    "replay": {0: "The same curve, or it is known why not.", 1: "Another curve, and nothing that is recorded differs."},
-    "delete": {0: "Deleted.", 1: "You did not agree: the study is kept."},
+    **dict.fromkeys(("run", "confirm", "reproduce"), RUN_EXITS),
+    "work": {
+        "0": "Nothing is left to do, or it was asked to go: SIGTERM, `search stop`.",
+        **{code: RUN_EXITS[code] for code in ("1", "2", "3", "130")},
+    },
+    "replay": {
+        "0": "The same curve, or it is known why not.",
+        "1": "Another curve, and nothing that is recorded differs.",
+    },
+    "delete": {"0": "Deleted.", "1": "You did not agree: the study is kept."},
 }
 
 
@@ -74,7 +82,7 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Variables that stand for options, exit codes, examples."""
         _section(formatter, "Environment", _variables(self.get_params(ctx)))
-        _section(formatter, "Exit codes", _codes(EXITS_OF.get(self.name or "", {})))
+        _section(formatter, "Exit codes", list(EXITS_OF.get(self.name or "", {}).items()))
         with formatter.section("Example"):
             for line in examples(self):
                 formatter.write(f"{' ' * formatter.current_indent}{line}\n")
@@ -93,7 +101,7 @@ def examples(command: click.Command) -> list[str]:
 
 def write_ends(formatter: click.HelpFormatter) -> None:
     """What holds for every command, at the end of the first page."""
-    _section(formatter, "Exit codes", _codes(EXITS))
+    _section(formatter, "Exit codes", list(EXITS.items()))
 
 
 def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[str, str]]) -> None:
@@ -104,7 +112,3 @@ def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[st
 
 def _variables(params: Iterable[click.Parameter]) -> list[tuple[str, str]]:
     return [(str(p.envvar), f"Stands for {p.opts[0]}.") for p in params if isinstance(p, click.Option) and p.envvar]
-
-
-def _codes(codes: dict[int, str]) -> list[tuple[str, str]]:
-    return [(str(code), meaning) for code, meaning in codes.items()]

@@ -141,8 +141,6 @@ def reproduce(seeds: int, trials: int, output: pathlib.Path, settings: Settings,
 def replay(name: str, number: int, settings: Settings, as_json: bool, storage: str) -> int:
     """Trains trial NUMBER of a study again, stores nothing, and says whether its curve is the same to the last bit.
 
-    Exit code 1: it differs, and nothing that is recorded of its training does.
-
     \b
     Example:
       search replay lab 7

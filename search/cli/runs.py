@@ -28,9 +28,6 @@ def run(name: str, settings: Settings, as_json: bool, storage: str) -> None:
 
     Ctrl-C hands the running trials over and ends; a second Ctrl-C ends at once. Either way the next run goes on.
 
-    Exit code 0: there is a best trial, and the trials or hours of the budget are used up or all configurations have a
-    result. 1: less was done, and why. 130, 143, 129: Ctrl-C, SIGTERM, SIGHUP.
-
     \b
     Example:
       search run lab
@@ -131,9 +128,6 @@ def work(
 
     SIGTERM or Ctrl-C hands the running trials over and ends. With --restart a small process watches over the worker:
     one that ends five times in a row within a minute of its start is given up.
-
-    Exit code 0: nothing is left to do, or it was asked to end, by SIGTERM or `search stop`. 1: nothing is left to do,
-    and the study came to less than its budget. 3: this worker's trials alone fail. 130: Ctrl-C.
 
     \b
     Example:
