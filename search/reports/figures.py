@@ -163,7 +163,7 @@ def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
         rows = range(len(shares))  # places, not names: two may look alike once they are cut
         panel.barh(rows, list(shares.values()), color=COLOURS[0], height=0.6)
         panel.set_yticks(rows, [_fit(each, NAMES, 2) for each in shares])
-        panel.invert_yaxis()
+        panel.set_ylim(len(shares) - 0.4, -0.6)
         panel.set_xlabel(label)
         panel.set_xlim(0, max([*shares.values(), 0.01]) * 1.18)
         for row, share in enumerate(shares.values()):
