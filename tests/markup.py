@@ -26,6 +26,17 @@ EVIL = [
     "```python", "~~~~", "    code",
     "[ref]: http://evil.example", "$x$", "\\", "\u2028- x\x0b# y",
 ]  # fmt: skip
+# What has no room, or no letters, or looks like something else
+LONG = "model/encoder.layers[3].attention.dropout_probability_of_the_keys_and_the_values" + "x" * 20
+NASTY = [
+    LONG,
+    "W" * 80,
+    r"$\frac{1}{2$ val/top-1 [%], costs $5",
+    "日本語のとても長い名前" * 8,
+    "_child0 Größe naïve",
+    "a\nb\tc \x1b]0;title\x07 | " + EVIL[1],
+    "",
+]
 
 
 class _Seen(parser.HTMLParser):

@@ -149,6 +149,8 @@ def progress(
             panel.plot(each.x, drawable(each.y), markersize=5, label=lettering.shown(each.label), **style)
         if best[0]:
             panel.step(best[0], drawable(best[1]), where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
+        if labels[0] == "trial":
+            panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         panel.set_xlim(left=min([0, *best[0]]) - (0.5 if labels[0] == "trial" else 0))
         panel.set_xlabel(labels[0])
         panel.set_ylabel(_fit(labels[1], PANEL, 2))
@@ -163,7 +165,7 @@ def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
         rows = range(len(shares))  # places, not names: two may look alike once they are cut
         panel.barh(rows, list(shares.values()), color=COLOURS[0], height=0.6)
         panel.set_yticks(rows, [_fit(each, NAMES, 2) for each in shares])
-        panel.invert_yaxis()
+        panel.set_ylim(len(shares) - 0.4, -0.6)
         panel.set_xlabel(label)
         panel.set_xlim(0, max([*shares.values(), 0.01]) * 1.18)
         for row, share in enumerate(shares.values()):

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+import zlib
 from collections.abc import Sequence
 
 import jinja2
@@ -73,8 +74,9 @@ class Chapter:
 
     @property
     def anchor(self) -> str:
-        """Its name in links: letters, digits and hyphens."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        """Its name in links: letters, digits and hyphens; another one for another title."""
+        plain = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        return plain if self.title.isascii() else f"{plain}-{zlib.crc32(self.title.encode()):08x}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +115,8 @@ def write(page: Page, folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]
 def html(page: Page) -> str:
     """The page, with its style and figures inside."""
     environment = jinja2.Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["prose"] = _prose
-    return environment.get_template("report.html").render(page=page, safe=markupsafe.Markup)
+    environment.filters |= {"prose": _prose, "longest": _longest}
+    return environment.get_template("report.html").render(page=page, safe=markupsafe.Markup, short=SHORT)
 
 
 def markdown(page: Page) -> str:
@@ -134,6 +136,11 @@ def markdown(page: Page) -> str:
 def table_markdown(table: Table) -> str:
     """Its rows, without the caption."""
     return escapes.table(table.headings, table.rows, [side == "right" for side in table.aligned])
+
+
+def _longest(text: str) -> int:
+    """Letters of the longest word."""
+    return max(map(len, text.split()), default=0)
 
 
 def _prose(text: str) -> markupsafe.Markup:

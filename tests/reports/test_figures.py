@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 import pytest
-from markup import EVIL
+from markup import LONG, NASTY
 from matplotlib import figure
 from matplotlib.backends import backend_agg
 from playwright import sync_api
@@ -16,16 +16,6 @@ from search.dashboard import curves
 from search.reports import figures
 
 EDGE = 0.01  # inches: a line is as wide
-LONG = "model/encoder.layers[3].attention.dropout_probability_of_the_keys_and_the_values" + "x" * 20
-NASTY = [
-    LONG,
-    "W" * 80,
-    r"$\frac{1}{2$ val/top-1 [%], costs $5",
-    "日本語のとても長い名前" * 8,
-    "_child0 Größe naïve",
-    "a\nb\tc \x1b]0;title\x07 | " + EVIL[1],
-    "",
-]
 CHOICES = [f"{number} " + "choice of sixty letters " * 3 for number in range(20)]
 
 

@@ -169,6 +169,12 @@ def test_programs_ask_through_a_proxy(
     assert gzip.decompress(packed) == pages.rewritten(pages.FILE.read_bytes())
     packed = requested(front, "/hpo/api/studies", Accept_Encoding="gzip")[2]
     assert b"study_summaries" in (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed)
+    for path in ("/hpo/dashboard", "/hpo/static/bundle.js"):
+        assert requested(front, path, "HEAD") == (200, "", b"")
+    known = {"If_None_Match": f"W/{pages._script().tag}"}
+    assert requested(front, "/hpo/static/bundle.js", **known) == (304, "", b"")
+    page = requested(front, "/hpo/dashboard/studies/1", If_Modified_Since="Fri, 01 Jan 2100 00:00:00 GMT")
+    assert (page[0], b'src="../../static/bundle.js"' in page[2]) == (200, True)  # not one of before an upgrade
     assert requested(port, "/hpo/healthz") == (200, "", b"ok\n")
     assert requested(port, "/")[1] == "/hpo/dashboard"
 
