@@ -1,4 +1,6 @@
+import math
 import re
+import warnings
 from collections.abc import Callable
 
 import numpy
@@ -177,3 +179,18 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
     assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything - {small.key(last)}) == last
     assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything) is None
     assert candidates.unseen_neighbour(small, {"a": 0}, {"a": 0}, {small.key({"a": 0})}) is None
+
+
+@pytest.mark.parametrize("name", sorted(proposals.SAMPLERS))
+def test_any_values_are_learned_from(name: str) -> None:
+    """Infinities and the largest numbers among the trials so far: a configuration of the space, and no warning."""
+    for direction in ("minimize", "maximize"):
+        study, tree = optuna.create_study(direction=direction), SPACES[name]
+        for number, value in enumerate([math.inf, -math.inf, 1e308, -1e308, 0.5, 5e-324, 1e308, 0.25] * 2):
+            params = proposals.propose("random", proposals.Ask(tree, study, trial(number), {}, seed=5))
+            kinds = {p.name: p.distribution for p in tree.parameters if p.name in params}
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=value))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            assert tree.holds(propose(name, study, 16))
