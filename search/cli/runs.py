@@ -155,9 +155,13 @@ def work(
     finally:
         farewells.say()
     if as_json:
-        database = databases.open_existing(storage)
-        jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
+        _say(name, storage)
     return 130 if interrupted.is_set() else 0
+
+
+def _say(name: str, storage: str) -> None:
+    database = databases.open_existing(storage)
+    jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
 
 
 def _address_as_given() -> dict[str, str]:
