@@ -142,9 +142,8 @@ def work(
       search work lab --slots 4
     """
     if restart:
-        words = [*settings.arguments(name), *(["--stay"] if stay else [])]
+        words = [*settings.arguments(name), *(["--stay"] if stay else []), *(["--json"] if as_json else [])]
         words += ["--health-file", str(health_file)] if health_file else []
-        words += ["--json"] if as_json else []
         restarts.become(words, _address_as_given())
     log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
