@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
 LIMIT = 2**63  # of whole numbers: a study of ours has no larger one
-PREFIX = "search:"  # of the names of ours: a user's own `seconds` or `reason` is never read or overwritten as ours
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
 # Optuna's names for what a trial was tried again for: RetryFailedTrialCallback stores them too
 FAILED_TRIAL, RETRY_HISTORY = "failed_trial", "retry_history"
