@@ -32,7 +32,7 @@ def of_trials(summary: summaries.Summary) -> table.Table:
             str(trial.number),
             text.Text(word, style=style),
             "" if trial.value is None else words.metric(trial.value),
-            *((("" if loss is None else f"{loss:.6f}"),) if trains else ()),
+            *((("" if loss is None else words.loss(loss)),) if trains else ()),
             *(words.setting(trial.params[n]) if n in trial.params else "-" for n in names),
             *(str(records.repeat_of(trial) or "-") for _ in repeats),
             str(len(trial.intermediate_values)),
