@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial, TrialState
 from search.ledger import orders, studies, summaries
 from search.reports import evidence, takeaways, verdicts
 from search.study import specs
-from search.training import records
 
 
 def trial(spec: specs.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any) -> FrozenTrial:
