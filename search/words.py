@@ -47,6 +47,11 @@ def metric(value: float | None, sign: str = "") -> str:
     return f"{value:{sign}.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:{sign}.4g}"
 
 
+def loss(value: float) -> str:
+    """A mean loss: `0.412345`; one that has run away in four digits."""
+    return f"{value:.6f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
 def setting(value: Any) -> str:
     """A parameter's value, a continuous one in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else scalars.shown(value)

@@ -111,8 +111,7 @@ def work(
     """
     platforms.check("work")
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
-    opened = databases.open_existing if parent is None else databases.open_known
-    database = opened(access.url(storage), chosen.patience_seconds, stop)
+    database = _open(storage, chosen, stop, parent)
     study = studies.load(database, name)
     requirements.check_objective(study.spec, chosen)
     requirements.check_slots(study.spec, chosen)
@@ -123,27 +122,31 @@ def work(
     with contextlib.ExitStack() as life:
         objective, need = requirements.objective(study.spec, chosen, life)
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
-    if not judged:
-        _check(database, study, ended)
+    return _checked(database, study, ended, judged)
+
+
+def _open(storage: Storage, chosen: Settings, stop: threading.Event, parent: int | None) -> databases.Database:
+    opened = databases.open_existing if parent is None else databases.open_known
+    return opened(access.url(storage), chosen.patience_seconds, stop)
+
+
+def _checked(
+    database: databases.Database, study: studies.Study, ended: allocations.NoTrial | None, judged: bool
+) -> allocations.NoTrial | None:
+    """Passes a worker that did its share, and one that was asked to stop."""
     if ended is allocations.NoTrial.ALONE:
         raise errors.TookItselfOut(
             f"study {study.name!r}: {ended.value}: this one takes itself out, its failed trials wait for others. "
             "Look at its log and at this machine, then start it again"
         )
-    return ended
-
-
-def _check(database: databases.Database, study: studies.Study, ended: allocations.NoTrial | None) -> None:
-    """Passes a worker that did its share, and one that was asked to stop."""
-    if ended in (None, allocations.NoTrial.ALONE):
-        return
-    if ended is allocations.NoTrial.FINISHED and outcomes.is_well(database, study):
-        return
+    if ended is None or judged or (ended is allocations.NoTrial.FINISHED and outcomes.is_well(database, study)):
+        return ended
     summary = summaries.summary(database, study)
     if ended is allocations.NoTrial.STOPPED and summary.order.reason is None:
-        return
+        return ended
     if (why := outcomes.shortfall(summary)) is not None:
         raise errors.WorkFailed(outcomes.line(summary, why))
+    return ended
 
 
 def load(name: str, *, storage: Storage = None) -> optuna.Study:

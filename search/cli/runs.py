@@ -137,9 +137,8 @@ def work(
     """
     if restart:
         platforms.check("work")
-        words = [*settings.arguments(name), *(["--stay"] if stay else [])]
+        words = [*settings.arguments(name), *(["--stay"] if stay else []), *(["--json"] if as_json else [])]
         words += ["--health-file", str(health_file)] if health_file else []
-        words += ["--json"] if as_json else []
         restarts.become(words, _address_as_given())
     log("%(asctime)s %(message)s", logging.INFO)
     stop = threading.Event()
@@ -150,9 +149,13 @@ def work(
     finally:
         farewells.say()
     if as_json:
-        database = databases.open_existing(storage)
-        jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
+        _say(name, storage)
     return 130 if interrupted.is_set() else 0
+
+
+def _say(name: str, storage: str) -> None:
+    database = databases.open_existing(storage)
+    jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
 
 
 def _address_as_given() -> dict[str, str]:

@@ -35,7 +35,13 @@ def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
         ),
     ]
     if summary.study.spec.training is not None:
-        columns.append(Column("avg loss", [_figure(records.AVG_LOSS.find(t), 6) for t in trials], rank=Rank.OURS))
+        columns.append(
+            Column(
+                "avg loss",
+                ["" if (loss := records.AVG_LOSS.find(t)) is None else words.loss(loss) for t in trials],
+                rank=Rank.OURS,
+            )
+        )
     for name in parameters:
         found = [words.setting(trial.params[name]) if name in trial.params else "-" for trial in trials]
         heading = words.HEADINGS.get(name, name)

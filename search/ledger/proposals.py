@@ -5,8 +5,9 @@ samplers are made anew each time, and what state they need is rebuilt from the t
 """
 
 import dataclasses
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy
 import optuna
@@ -17,6 +18,7 @@ from search.space import parameters, scalars, spaces
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
+LARGEST = 1e100  # that the Gaussian process is shown
 STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 
@@ -119,6 +121,12 @@ def _cma(ask: Ask) -> spaces.Params:
     return ask.complete(lambda p: p.at(float(point[p.name])) if p.name in point else p.at(0.0))
 
 
+def _bounded(values: Sequence[float]) -> Callable[[float], float]:
+    """Takes a value to the nearest that can be squared: infinite ones to the ends of the others, as Optuna does."""
+    finite = [min(max(value, -LARGEST), LARGEST) for value in values if math.isfinite(value)] or [0.0]
+    return lambda value: min(max(value, min(finite)), max(finite))
+
+
 def _gp(ask: Ask) -> spaces.Params:
     """Optuna's Gaussian process over all parameters at once.
 
@@ -127,11 +135,14 @@ def _gp(ask: Ask) -> spaces.Params:
     """
     axes = {p.name: p.distribution for p in ask.tree.parameters if not p.distribution.single()}
     shown = optuna.create_study(direction=ask.study.direction)
-    for trial in ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING)):
+    trials = ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+    bounded = _bounded([t.value for t in trials if t.value is not None])
+    for trial in trials:
         if trial.params and trial.number != ask.trial.number:
             params = {p.name: trial.params.get(p.name, p.at(0.0)) for p in ask.tree.parameters if p.name in axes}
+            value = None if trial.value is None else bounded(trial.value)
             shown.add_trial(
-                optuna.trial.create_trial(state=trial.state, value=trial.value, params=params, distributions=axes)
+                optuna.trial.create_trial(state=trial.state, value=value, params=params, distributions=axes)
             )
     shown.ask()
     seed = ask.mixed_seed  # of the true number

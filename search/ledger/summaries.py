@@ -87,7 +87,7 @@ class Summary:
     @property
     def is_exhausted(self) -> bool:
         """Whether every configuration of a finite space has been given to a trial."""
-        return self._has_all([t for t in self.trials if t.params])
+        return self._has_all([t for t in self.trials if t.params and t.number not in self.put_back])
 
     @property
     def is_answered(self) -> bool:

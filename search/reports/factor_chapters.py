@@ -164,7 +164,10 @@ def _table(experiment: Experiment) -> Table:
 
 
 def _mean(figures_by_seed: Mapping[int, float], digits: int, sign: str = "") -> str:
-    return f"{evidence.mean(list(figures_by_seed.values())):{sign}.{digits}f}" if figures_by_seed else ""
+    if not figures_by_seed:
+        return ""
+    value = evidence.mean(list(figures_by_seed.values()))
+    return f"{value:{sign}.{digits}f}" if abs(value) < 1e6 else f"{value:{sign}.4g}"
 
 
 def _shown(experiment: Experiment) -> list[str]:

@@ -1,7 +1,6 @@
 """What is recorded of a trial: each user attribute that it stores, and its epochs so far, which a checkpoint keeps."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
+LONGEST = 1e12  # of durations, in seconds
 LIMIT = 2**63  # of whole numbers: a study of ours has no larger one
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
 # Optuna's names for what a trial was tried again for: RetryFailedTrialCallback stores them too
@@ -66,7 +66,7 @@ def _are_numbers(values: Any) -> bool:
 
 
 def _is_duration(value: float) -> bool:
-    return 0 <= value < math.inf
+    return 0 <= value < LONGEST
 
 
 def _counts_from(lowest: int, limit: int = 2**30) -> Callable[[Any], bool]:

@@ -1,5 +1,7 @@
+import math
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 
 import numpy
 import optuna
@@ -42,14 +44,16 @@ def propose(
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Study]:
     """Makes studies with finished trials, better the shallower, as a worker's history of a real database."""
 
-    def fill(count: int, tree: spaces.Space = LAB) -> optuna.Study:
+    def fill(
+        count: int, tree: spaces.Space = LAB, direction: str = "maximize", values: Sequence[float] = ()
+    ) -> optuna.Study:
         url = f"sqlite:///{tmp_path_factory.mktemp('history')}/search.db"
-        study = optuna.create_study(direction="maximize", storage=url)
+        study = optuna.create_study(direction=direction, storage=url)
         for number in range(count):
             question = proposals.Ask(tree, study, trial(number), {}, seed=5)
             params = proposals.propose("random", question)
             dists = {p.name: p.distribution for p in tree.parameters if p.name in params}
-            value = 1.0 - 0.1 * float(params["depth"])
+            value = values[number % len(values)] if values else 1.0 - 0.1 * float(params["depth"])
             study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=value))
         history = databases.Database(url).history(study._study_id)
         history.refresh()
@@ -177,3 +181,15 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
     assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything - {small.key(last)}) == last
     assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything) is None
     assert candidates.unseen_neighbour(small, {"a": 0}, {"a": 0}, {small.key({"a": 0})}) is None
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize("name", sorted(proposals.SAMPLERS))
+def test_any_values_are_learned_from(filled: Callable[..., optuna.Study], name: str, direction: str) -> None:
+    """Infinities and the largest numbers among the trials so far: a configuration of the space, and no warning."""
+    odd = [math.inf, -math.inf, 1e308, -1e308, 0.5, 5e-324, 1e308, 0.25]
+    study = filled(2 * len(odd), SPACES[name], direction, odd)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        assert SPACES[name].holds(propose(name, study, 16))

@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial, TrialState
 from search.ledger import orders, studies, summaries
 from search.reports import evidence, takeaways, verdicts
 from search.study import specs
-from search.training import records
 
 
 def trial(spec: specs.StudySpec, params: dict[str, Any], curve: list[float], repeat: int, **attrs: Any) -> FrozenTrial:
@@ -22,7 +21,7 @@ def trial(spec: specs.StudySpec, params: dict[str, Any], curve: list[float], rep
         params=params,
         distributions={p.name: p.distribution for p in spec.space.parameters if p.name in params},
         intermediate_values=dict(enumerate(curve, 1)),
-        user_attrs={f"{records.PREFIX}{key}": value for key, value in {**attrs, "repeat": repeat}.items() if value},
+        user_attrs={f"search:{key}": value for key, value in {**attrs, "repeat": repeat}.items() if value},
     )
 
 

@@ -1,6 +1,7 @@
 """Attributes of other tools and of users beside ours: whatever their names and values are, nothing breaks of them."""
 
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -87,3 +88,17 @@ def look(database: databases.Database, study: studies.Study, capsys: pytest.Capt
     assert f'search_trials{{state="complete",study="{name}"}} 2.0' in exposition.generate_latest(found).decode()
     for trial in summaries.summary(database, study).trials:
         assert curves._picture(trial.intermediate_values, "t", "m", records.REASON.read(trial, ""))
+
+
+@pytest.mark.parametrize(("value", "shown"), [(math.inf, "+Inf"), (-math.inf, "-Inf"), (1e308, "1e+308")])
+def test_prometheus_reads_any_best_value(opened: databases.Database, url: str, value: float, shown: str) -> None:
+    """As it writes such numbers itself."""
+    space = "x = { low = 0.0, high = 1.0 }"
+    text = f'objective = "os:getcwd"\n[study]\nname = "own"\n[space]\n{space}\n[budget]\ntrials = 1\n'
+    study = studies.create(opened, specs.parse(text, "own.toml"))
+    kinds = {"x": study.spec.space.parameters[0].distribution}
+    plain = optuna.load_study(study_name="own", storage=url)
+    plain.add_trial(optuna.trial.create_trial(params={"x": 0.5}, distributions=kinds, value=value))
+    found = registry.CollectorRegistry()
+    found.register(metrics.Collector(opened))
+    assert f'search_best_value{{study="own"}} {shown}\n' in exposition.generate_latest(found).decode()
