@@ -4,21 +4,20 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich import console, progress
+from rich import progress
 
-from search import words
-from search.cli import tables
+from search import lines, screens, words
+from search.cli import layouts, tables
 from search.ledger import forecasts, orders, rosters, sentences, summaries
 from search.storage import databases
 
-out = console.Console(soft_wrap=False)
-err = console.Console(stderr=True)
+REASON_PREFIX = len("trial 12345 complete: ")
 
 
 @contextlib.contextmanager
 def epochs(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar over the epochs of a training, on a terminal; gives what moves it: epochs done, and of how many."""
-    with progress.Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+    with progress.Progress(console=screens.err, transient=True, disable=not screens.is_live(screens.err)) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -61,25 +60,41 @@ def who_does_it(database: databases.Database, summary: summaries.Summary) -> str
     return f"no worker is alive: `search run {name}` or `search work {name}` does it"
 
 
-def say(line: str) -> None:
-    """A line as it is, however long, whatever it holds."""
-    out.print(line, highlight=False, markup=False, soft_wrap=True)
+def print_table(found: layouts.Layout, *more: str, whole: str) -> None:
+    """A table, and below it what it leaves out.
+
+    Args:
+        more: what else is left out, in phrases.
+        whole: a command that prints all of it where its output is no terminal.
+    """
+    with screens.out:
+        for row in found.rows:
+            screens.out.print(row, soft_wrap=True)
+    if phrases := [*found.left_out, *more]:
+        where = f"`{whole} | less -S`" if screens.is_terminal(screens.out) else "`search dashboard`"
+        screens.say(f"{', '.join(phrases)}: {where} shows all", "yellow")
 
 
 def print_trials(summary: summaries.Summary, *more: str) -> None:
     """The table of trials, the reasons, more lines, the best."""
-    out.print(tables.of_trials(summary))
-    for line in sentences.reasons(summary):
-        out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+    columns = screens.room(screens.out)
+    limit = lines.LONGEST if columns is None else screens.ROWS * columns - REASON_PREFIX
+    reasons = sentences.reasons(summary, limit)
+    cut = sum(map(lines.is_cut, reasons))
+    said = [f"{words.plural(cut, 'reason')} cut"] if cut else []
+    name = words.typed(summary.study.name)
+    print_table(tables.of_trials(summary, columns), *said, whole=f"search status {name}")
+    for line in reasons:
+        screens.say_wrapped(line, "dim")
     for line in more:
-        say(line)
-    out.print(sentences.best(summary), style="bold green", highlight=False, markup=False, soft_wrap=True)
+        screens.say(line)
+    screens.say_wrapped(sentences.best(summary, columns and screens.ROWS * columns), "bold green")
 
 
 def print_end(summary: summaries.Summary) -> None:
     """What `search run` ends with."""
     print_trials(summary)
-    say(f"{summary.study.name}: {counts(summary)}")
+    screens.say(f"{summary.study.name}: {counts(summary)}")
     name = words.typed(summary.study.name)
     more = f"`search extend {name} --trials 10` then `search run {name}` for more"
     if summary.order.state is orders.StudyState.STOPPED:
@@ -90,4 +105,4 @@ def print_end(summary: summaries.Summary) -> None:
         more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
     elif summary.done < summary.budget:
         more = f"`search run {name}` goes on"
-    say(f"next: {more}; `search dashboard` to look at it")
+    screens.say(f"next: {more}; `search dashboard` to look at it")

@@ -5,7 +5,7 @@ import pathlib
 
 import click
 
-from search import words
+from search import screens, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
 from search.ledger import backups, studies, summaries
@@ -25,9 +25,9 @@ def backup(name: str, file: pathlib.Path, storage: str) -> None:
     """
     database = databases.open_existing(storage)
     study = studies.load(database, name)
-    with answers.err.status("writing ..."):
+    with screens.spinner("writing ..."):
         backups.write(database, study, file)
-    click.echo(
+    screens.say(
         f"study {study.name!r} written to {file}; `search restore {words.typed(str(file))}` puts it into a storage"
     )
 
@@ -44,12 +44,12 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
       search restore lab-monday.db --storage postgresql://user@host/search
     """
     database = databases.Database(storage, databases.OPEN_SECONDS)
-    with answers.err.status("reading ..."):
+    with screens.spinner("reading ..."):
         study = backups.read(database, file)
     summary = summaries.summary(database, study)
     if as_json:
         click.echo(json.dumps(answers.as_json(database, summary)))
         return
-    click.echo(
+    screens.say(
         f"study {study.name!r} restored: {answers.counts(summary)}; `search run {words.typed(study.name)}` goes on"
     )

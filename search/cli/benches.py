@@ -5,9 +5,9 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box, console, progress, table
+from rich import box, progress, table
 
-from search.cli import answers
+from search import screens
 from search.cli.options import debug_option, json_option, worker_options
 from search.worker.settings import Settings
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from models import benchmark
 
 COLUMNS = ("batch, depth, width", "ours", "x reference", "x notebook", "GF/s", "of peak")
-WIDTH = 100  # a Markdown table has no line breaks in its cells, whatever the terminal
+WIDTH = 200  # a Markdown table has no line breaks in its cells, whatever the terminal
 
 
 @click.command()
@@ -37,7 +37,9 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
 
     columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeRemainingColumn()]
     rows = []
-    with progress.Progress(*columns, console=answers.err, transient=True) as bar:
+    with progress.Progress(
+        *columns, console=screens.err, transient=True, disable=not screens.is_live(screens.err)
+    ) as bar:
         task = bar.add_task("measuring", total=(rounds + 1) * (len(benchmark.SHAPES) + 1))
         for row in benchmark.measure(settings.data_dir, rounds, lambda: bar.advance(task)):
             rows.append(row)
@@ -48,14 +50,9 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
     found = table.Table(*COLUMNS, box=box.MARKDOWN)
     for row in rows:
         found.add_row(*_cells(row))
-    console.Console(width=WIDTH).print(found)
-    answers.out.print(
-        f"CPU time of a step in us, of the evaluation of 10,000 images in ms; medians of {rounds} rounds (range)",
-        *(f"{key} {value}" for key, value in machine.items()),
-        sep="; ",
-        highlight=False,
-        style="dim",
-    )
+    screens.make(width=WIDTH).print(found)
+    said = f"CPU time of a step in us, of the evaluation of 10,000 images in ms; medians of {rounds} rounds"
+    screens.say_wrapped("; ".join([f"{said} (range)", *(f"{key} {value}" for key, value in machine.items())]), "dim")
 
 
 def _cells(row: "benchmark.Row") -> list[str]:

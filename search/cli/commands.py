@@ -11,7 +11,7 @@ import traceback
 import click
 
 from models import errors as models
-from search import errors
+from search import errors, lines
 from search.cli import exits
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
@@ -158,7 +158,10 @@ def _run(given: list[str]) -> int:
 def _fail(message: str, code: int, given: list[str]) -> int:
     if "--debug" in given and (error := sys.exc_info()[1]) is not None:
         _print_trace(error)
-    print(f"search: {SECRETS.sub('***', message)}", file=sys.stderr)
+    said = lines.clean(SECRETS.sub("***", message))
+    if "--debug" not in given and len(said) > lines.LINE_LONGEST:
+        said = f"{lines.cut(said, lines.LINE_LONGEST)}; --debug shows all of it"
+    print(f"search: {said}", file=sys.stderr)
     return code
 
 
@@ -166,7 +169,8 @@ def _print_trace(error: BaseException) -> None:
     from search.storage import addresses  # a driver's error may repeat an address; and help must not wait for it
 
     trace = "".join(traceback.format_exception(error))
-    print(SECRETS.sub("***", addresses.scrub(trace)), end="", file=sys.stderr)
+    limit = sys.maxsize if "--debug" in sys.argv else lines.LINE_LONGEST
+    print(lines.block(SECRETS.sub("***", addresses.scrub(trace)), limit), end="", file=sys.stderr)
 
 
 def load(name: str) -> click.Command:

@@ -5,10 +5,9 @@ import pathlib
 from typing import TYPE_CHECKING
 
 import click
-from rich import table
 
-from search import api, errors
-from search.cli import answers, tables
+from search import api, errors, screens, words
+from search.cli import answers, layouts
 from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
 from search.worker import progress
 from search.worker.settings import Settings
@@ -63,7 +62,7 @@ def export(
         return
     if not found.replay.is_same:
         progress.note(found.replay.sentence())
-    click.echo(
+    screens.say(
         f"trial {found.choice.trial.number} of study {found.choice.study.name!r} written to "
         f"{', '.join(map(str, found.files))}; "
         f"accuracy {found.accuracy:.4f} on the test set"
@@ -105,23 +104,32 @@ def predict(
         if as_json:
             click.echo(json.dumps(tested.as_json()))
             return
-        grid = tables.plain("class", "recall")
-        for name, recall in tested.recalls.items():
-            grid.add_row(name, f"{recall:.3f}")
-        answers.out.print(grid)
-        click.echo(f"accuracy {tested.accuracy:.4f} on {tested.images:,} test images, mean loss {tested.loss:.4f} nats")
+        recalls = [f"{recall:.3f}" for recall in tested.recalls.values()]
+        columns = [layouts.Column("class", list(tested.recalls), right=False), layouts.Column("recall", recalls)]
+        answers.print_table(layouts.lay_out(columns, None, (), screens.rule()), whole="search predict")
+        screens.say(
+            f"accuracy {tested.accuracy:.4f} on {tested.images:,} test images, mean loss {tested.loss:.4f} nats"
+        )
         return
     found = api.predict(model, *images, resize=resize, invert=invert)
     if as_json:
         click.echo(json.dumps([each.as_json() for each in found]))
         return
-    answers.out.print(_table(found))
+    shown = layouts.lay_out(_columns(found), screens.room(screens.out), (), screens.rule())
+    answers.print_table(shown, whole=f"search predict {words.typed(str(model))} IMAGE...")
 
 
-def _table(found: "list[predictions.Prediction]") -> table.Table:
-    grid = tables.plain("image", "class", "probability", "else", "note")
+def _columns(found: "list[predictions.Prediction]") -> list[layouts.Column]:
+    rows = []
     for each in found:
         first, *others = list(each.ranked.items())[:SHOWN]
         rest = ", ".join(f"{name} {share:.3f}" for name, share in others)
-        grid.add_row(str(each.path), first[0], f"{first[1]:.3f}", rest, ", ".join(each.notes))
-    return grid
+        rows.append((str(each.path), first[0], f"{first[1]:.3f}", rest, ", ".join(each.notes)))
+    images, classes, shares, rests, notes = map(list, zip(*rows, strict=True))
+    return [
+        layouts.Column("image", images, right=False, hangs=True),
+        layouts.Column("class", classes, right=False),
+        layouts.Column("probability", shares),
+        layouts.Column("else", rests, right=False, rank=layouts.Rank.OURS),
+        layouts.Column("note", notes, right=False, rank=layouts.Rank.OURS if any(notes) else layouts.Rank.EMPTY),
+    ]

@@ -4,12 +4,11 @@ import sys
 
 import click
 
-from search import errors
+from search import errors, screens
 from search.cli import answers
 from search.cli.options import common, study_argument
 from search.ledger import copies, lives, studies, summaries
 from search.storage import addresses, databases
-from search.worker import progress
 
 new_argument = click.argument("new", metavar="NEW")
 
@@ -35,10 +34,10 @@ def delete(name: str, yes: bool, storage: str) -> int:
         if not sys.stdin.isatty():
             raise errors.InputError(f"delete takes --yes where nobody can be asked: study {study.name!r} has {lost}")
         if not click.confirm(f"Delete study {study.name!r} with {lost}?"):
-            click.echo(f"study {study.name!r} is kept")
+            screens.say(f"study {study.name!r} is kept")
             return 1
     lives.delete(database, study)
-    click.echo(f"study {study.name!r} deleted: {lost}")
+    screens.say(f"study {study.name!r} deleted: {lost}")
     return 0
 
 
@@ -57,7 +56,7 @@ def rename(name: str, new: str, storage: str) -> None:
     study = studies.load_stored(database, name)
     lives.rename(database, study, new)
     more = f"; `search run {new}` goes on" if study.token is not None else ""
-    click.echo(f"study {study.name!r} is {new!r} now{more}")
+    screens.say(f"study {study.name!r} is {new!r} now{more}")
 
 
 @click.command()
@@ -78,8 +77,8 @@ def copy(name: str, new: str, target: str | None, storage: str) -> None:
     database = databases.open_existing(storage)
     study = studies.load_stored(database, name)
     other = None if target is None else databases.Database(addresses.check_url(target), databases.OPEN_SECONDS)
-    with progress.spinner("copying ..."):
+    with screens.spinner("copying ..."):
         copied = copies.copy(database, study, new, other)
     summary = summaries.summary(other or database, copied)
     where = "" if other is None else f" in {addresses.hide_password(other.url)}"
-    click.echo(f"study {study.name!r} copied to {new!r}{where}: {answers.counts(summary)}")
+    screens.say(f"study {study.name!r} copied to {new!r}{where}: {answers.counts(summary)}")

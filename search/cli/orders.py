@@ -6,7 +6,7 @@ from typing import Any
 import click
 from optuna.trial import TrialState
 
-from search import api, errors, words
+from search import api, errors, screens, words
 from search.cli import answers
 from search.cli.options import common, json_option, study_argument
 from search.ledger import orders, retries, sentences, studies, summaries
@@ -52,7 +52,7 @@ def extend(name: str, as_json: bool, storage: str, **more: Any) -> None:
         limit += f", max_failures {order.max_failures}"
     if more["epoch_seconds"] is not None:
         limit += f", epoch_seconds {'without limit' if order.epoch_seconds is None else f'{order.epoch_seconds:g}'}"
-    click.echo(
+    screens.say(
         f"study {study.name!r}: budget {order.trials}{limit}, {summary.done} done; "
         f"{answers.who_does_it(database, summary)}"
     )
@@ -129,8 +129,8 @@ def retry(name: str, numbers: tuple[int, ...], as_json: bool, storage: str) -> N
         click.echo(json.dumps({**answers.as_json(database, summary), "retried": again}))
         return
     done = ", ".join(f"trial {old}" + (f" as trial {new}" if new != old else "") for old, new in again.items())
-    click.echo(f"study {study.name!r}: {f'put back: {done}' if again else 'no failed trial to put back'}")
-    click.echo(answers.how_far(database, summary))
+    screens.say(f"study {study.name!r}: {f'put back: {done}' if again else 'no failed trial to put back'}")
+    screens.say(answers.how_far(database, summary))
 
 
 def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_json: bool) -> None:
@@ -142,9 +142,9 @@ def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_
         click.echo(json.dumps(answers.as_json(database, summary)))
         return
     if before.state is state and before.at_once == now:
-        click.echo(f"study {study.name!r} was {state} already")
+        screens.say(f"study {study.name!r} was {state} already")
         if state is orders.StudyState.ACTIVE and (note := sentences.state_note(summary)):
-            click.echo(note)
+            screens.say(note)
         return
     count = summary.count(TrialState.RUNNING)
     then = "no trial was running"
@@ -152,7 +152,7 @@ def _set_state(name: str, storage: str, state: orders.StudyState, now: bool, as_
         then = f"{words.plural(count, 'running trial')} to be {'handed over' if now else 'finished'}"
     if state is orders.StudyState.ACTIVE:
         then = answers.how_far(database, summary)
-    click.echo(f"study {study.name!r} is {state}: {then}")
+    screens.say(f"study {study.name!r} is {state}: {then}")
 
 
 @click.command()
@@ -188,14 +188,14 @@ def enqueue(
         progress.note(f"{' and '.join(dropped)} dropped: they do not exist beside {kept}")
     summary = summaries.summary(database, study)
     if as_json:
-        click.echo(
+        screens.say(
             json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(database, summary)})
         )
         return
-    click.echo(f"study {study.name!r}: {_waiting(numbers)} with {kept}; {answers.how_far(database, summary)}")
+    screens.say(f"study {study.name!r}: {_waiting(numbers)} with {kept}; {answers.how_far(database, summary)}")
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
-        click.echo(
+        screens.say(
             f"the budget is given out: `search extend {words.typed(study.name)} --trials {len(numbers)}` makes room "
             f"for {'it' if len(numbers) == 1 else 'them'}"
         )

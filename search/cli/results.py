@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from search import api, words
+from search import api, screens, words
 from search.api import results
 from search.cli import answers, tables
 from search.cli.options import common, engine_options, json_option, study_argument, worker_options
@@ -44,7 +44,7 @@ def report(names: tuple[str, ...], output: pathlib.Path, title: str | None, as_j
       search report lab
       search report depth width activation --output one-factor
     """
-    with answers.err.status("drawing ..."):
+    with screens.spinner("drawing ..."):
         written = results.write_report(*names, output=output, title=title, storage=storage)
     _print_report(written, as_json)
 
@@ -61,8 +61,8 @@ def _print_report(written: "contents.Written", as_json: bool) -> None:
         click.echo(json.dumps({**paths, "takeaways": found}))
         return
     for each, finding in written.verdicts:
-        answers.out.print(f"{finding.verdict:<14}{each.study}: {each.claim}", highlight=False, soft_wrap=True)
-    click.echo(f"report: {written.html} and {written.markdown}")
+        screens.say(f"{finding.verdict:<14}{each.study}: {each.claim}")
+    screens.say(f"report: {written.html} and {written.markdown}")
 
 
 @click.command()
@@ -98,8 +98,9 @@ def confirm(
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return
-    answers.out.print(tables.of_confirmation(found))
-    answers.out.print(found.sentence(), style="bold green", highlight=False, markup=False, soft_wrap=True)
+    whole = f"search confirm {words.typed(name)}"
+    answers.print_table(tables.of_confirmation(found, screens.room(screens.out)), whole=whole)
+    screens.say_wrapped(found.sentence(), "bold green")
 
 
 @click.command()
@@ -124,12 +125,12 @@ def reproduce(seeds: int, trials: int, output: pathlib.Path, settings: Settings,
     def tell(step: "reproductions.Step") -> None:
         summary = summaries.summary(database, step.study)
         line = f"{step.study.name}: {answers.counts(summary)} in {step.seconds:.0f} s"
-        answers.err.print(line, highlight=False, markup=False)
+        screens.say(line, where=screens.err)
 
     written = results.reproduce_lab(seeds, trials, output=output, storage=database, on_step=tell, **dict(settings))
     _print_report(written, as_json)
     if not as_json:
-        answers.out.print(f"the whole lab took {words.duration(time.monotonic() - started)}", highlight=False)
+        screens.say(f"the whole lab took {words.duration(time.monotonic() - started)}")
 
 
 @click.command()
@@ -150,5 +151,8 @@ def replay(name: str, number: int, settings: Settings, as_json: bool, storage: s
     """
     with answers.epochs(f"trial {number}") as on_epoch:
         found = api.replay(name, number, storage=storage, on_epoch=on_epoch, **dict(settings))
-    click.echo(json.dumps(found.as_json()) if as_json else found.sentence())
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    else:
+        screens.say(found.sentence())
     return 0 if found.is_same or found.why else 1

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from search import api, words
+from search import api, screens, words
 from search.api.studies import supervise
 from search.cli import answers
 from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
@@ -68,10 +68,10 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
     if as_json:
         click.echo(json.dumps(summary.as_json()))
     elif known is not None:
-        click.echo(f"study {study.name!r} is there: {answers.counts(summary)}")
+        screens.say(f"study {study.name!r} is there: {answers.counts(summary)}")
     else:
         size = spec.space.size
-        click.echo(
+        screens.say(
             f"study {study.name!r} created: {spec.budget.trials} trials over "
             f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
             f"start workers with `search work {words.typed(study.name)}`"
@@ -90,7 +90,7 @@ def fetch(name: str, settings: Settings) -> None:
       search fetch lab --data-dir /data
     """
     spec = specs.load(specs.path_of(name))
-    click.echo(f"study {spec.name!r}: {requirements.find_data(spec, settings)}")
+    screens.say(f"study {spec.name!r}: {requirements.find_data(spec, settings)}")
 
 
 @click.command()

@@ -1,89 +1,93 @@
-"""Tables for the terminal: trials, studies, confirmed configurations."""
+"""Tables for people: trials, studies, confirmed configurations."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import rich.box
-from rich import table, text
-
-from search import words
+from search import screens, words
+from search.cli import layouts
+from search.cli.layouts import Column, Rank
 from search.ledger import listings, summaries
 from search.training import records
 
 if TYPE_CHECKING:
     from search.reports import confirmations
 
-
-def of_trials(summary: summaries.Summary) -> table.Table:
-    """All trials, a row each."""
-    names = [p.name for p in summary.study.spec.space.parameters]
-    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
-    metric, trains = summary.study.spec.study.metric, summary.study.spec.training is not None
-    losses = ("avg loss",) if trains else ()
-    repeats = ("rep",) if any(map(records.repeat_of, summary.trials)) else ()
-    # narrow enough for 80 columns
-    for name in ("#", "state", metric, *losses, *(words.HEADINGS.get(n, n) for n in names), *repeats, "epochs", "sec"):
-        grid.add_column(name, justify="left" if name in ("state", "act.") else "right", no_wrap=True)
-    best = summary.best
-    for trial in summary.trials:
-        word, style = words.STATES[trial.state], words.STYLES[trial.state]
-        loss, seconds = records.AVG_LOSS.find(trial), records.SECONDS.find(trial)
-        grid.add_row(
-            str(trial.number),
-            text.Text(word, style=style),
-            "" if trial.value is None else words.metric(trial.value),
-            *((("" if loss is None else f"{loss:.6f}"),) if trains else ()),
-            *(words.setting(trial.params[n]) if n in trial.params else "-" for n in names),
-            *(str(records.repeat_of(trial) or "-") for _ in repeats),
-            str(len(trial.intermediate_values)),
-            "" if seconds is None else f"{seconds:.1f}",
-            style="bold" if best is not None and trial.number == best.number else None,
-        )
-    return grid
+COUNTS = ("complete", "pruned", "failed", "running", "waiting")
+LEAST_CONFIGURATION = 24  # columns
 
 
-def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable]) -> table.Table:
-    """Studies, a row each; of one that cannot be read, its name."""
-    grid = table.Table(box=rich.box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("study", "state", "budget", "complete", "pruned", "failed", "running", "waiting", "best"):
-        grid.add_column(name, justify="left" if name in ("study", "state") else "right", no_wrap=name == "state")
-    for summary in studies:
-        if isinstance(summary, listings.Unreadable):
-            grid.add_row(text.Text(summary.name), listings.UNREADABLE, style="dim")
+def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
+    """All trials, a row each; on a terminal parameters give way to number, state and value."""
+    trials, best = summary.trials, summary.best
+    parameters = [each.name for each in summary.study.spec.space.parameters]
+    columns = [
+        Column("#", [str(trial.number) for trial in trials]),
+        Column(
+            "state",
+            [words.STATES[trial.state] for trial in trials],
+            right=False,
+            styles=[words.STYLES[trial.state] for trial in trials],
+        ),
+        Column(
+            summary.study.spec.study.metric,
+            ["" if trial.value is None else words.metric(trial.value) for trial in trials],
+        ),
+    ]
+    if summary.study.spec.training is not None:
+        columns.append(Column("avg loss", [_figure(records.AVG_LOSS.find(t), 6) for t in trials], rank=Rank.OURS))
+    for name in parameters:
+        found = [words.setting(trial.params[name]) if name in trial.params else "-" for trial in trials]
+        heading = words.HEADINGS.get(name, name)
+        columns.append(Column(heading, found, right=name != "activation", rank=Rank.PARAMETER))
+    if any(map(records.repeat_of, trials)):
+        columns.append(Column("rep", [str(records.repeat_of(trial) or "-") for trial in trials], rank=Rank.OURS))
+    columns.append(Column("epochs", [str(len(trial.intermediate_values)) for trial in trials], rank=Rank.OURS))
+    columns.append(Column("sec", [_figure(records.SECONDS.find(trial), 1) for trial in trials], rank=Rank.OURS))
+    bold = ["bold" if best is not None and trial.number == best.number else "" for trial in trials]
+    return layouts.lay_out(columns, room, bold, screens.rule())
+
+
+def of_studies(studies: Sequence[summaries.Summary | listings.Unreadable], room: int | None) -> layouts.Layout:
+    """Studies, a row each, names whole; of one that cannot be read, its name."""
+    rows = []
+    for each in studies:
+        if isinstance(each, listings.Unreadable):
+            rows.append([each.name, listings.UNREADABLE, *[""] * (len(COUNTS) + 2)])
             continue
-        values = summary.as_json()
-        best = summary.best
-        grid.add_row(
-            text.Text(summary.study.name),
-            str(summary.order.state),
-            str(summary.budget),
-            *(str(n) for n in values["trials"].values()),
-            "-" if best is None else words.metric(best.value),
-        )
-    return grid
+        values, best = each.as_json()["trials"], each.best
+        shown = "-" if best is None else words.metric(best.value)
+        name, state = each.study.name, str(each.order.state)
+        rows.append([name, state, str(each.budget), *(str(values[word]) for word in COUNTS), shown])
+    columns = []
+    for heading, *found in zip(("study", "state", "budget", *COUNTS, "best"), *rows, strict=True):
+        rank = Rank.KEPT
+        if heading in COUNTS:
+            rank = Rank.OURS if any(cell.strip("0") for cell in found) else Rank.EMPTY
+        columns.append(Column(heading, found, heading not in ("study", "state"), rank, hangs=heading == "study"))
+    dim = ["dim" if isinstance(each, listings.Unreadable) else "" for each in studies]
+    return layouts.lay_out(columns, room, dim, screens.rule())
 
 
-def plain(*names: str) -> table.Table:
-    """A table without a frame; columns of numbers stand right."""
-    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in names:
-        grid.add_column(name, justify="right" if name in ("probability", "recall") else "left")
-    return grid
+def of_confirmation(found: "confirmations.Confirmation", room: int | None) -> layouts.Layout:
+    """Confirmed configurations, a row each; parameters give way."""
+    columns = [
+        Column("search", [words.metric(entry.selected) for entry in found.entries]),
+        Column("test", [words.metric(entry.runs.value.mean) for entry in found.entries]),
+        Column("±", [_half(entry) for entry in found.entries]),
+        Column("optimism", [f"{entry.optimism:+.4f}" for entry in found.entries]),
+    ]
+    left = None if room is None else max(LEAST_CONFIGURATION, room - sum(each.width + 2 for each in columns))
+    configurations = [screens.configuration(dict(entry.runs.params), left, short=True) for entry in found.entries]
+    return layouts.lay_out([Column("configuration", configurations, right=False), *columns], None, (), screens.rule())
 
 
-def of_confirmation(found: "confirmations.Confirmation") -> table.Table:
-    """Confirmed configurations, a row each."""
-    grid = table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("configuration", "search", "test", "±", "optimism"):
-        grid.add_column(name, justify="left" if name == "configuration" else "right")
-    for entry in found.entries:
-        value = entry.runs.value
-        half = f"{value.half:.4f}" if value.count > 1 else "-"
-        row = (
-            words.short_configuration(dict(entry.runs.params)),
-            words.metric(entry.selected),
-            words.metric(value.mean),
-            half,
-        )
-        grid.add_row(*row, f"{entry.optimism:+.4f}")
-    return grid
+def _half(entry: "confirmations.Confirmed") -> str:
+    return f"{entry.runs.value.half:.4f}" if entry.runs.value.count > 1 else "-"
+
+
+def _figure(value: float | None, digits: int) -> str:
+    """With so many decimals, or in four digits where it is huge."""
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" if math.isfinite(value) and abs(value) < 1e6 else f"{value:.4g}"

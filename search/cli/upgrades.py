@@ -4,7 +4,7 @@ import json
 
 import click
 
-from search.cli import answers
+from search import screens
 from search.cli.options import common, json_option
 from search.storage import addresses, upgrades
 
@@ -22,7 +22,7 @@ def upgrade(yes: bool, no_copy: bool, as_json: bool, storage: str) -> None:
       search upgrade
       search upgrade --storage sqlite:///runs/search.db
     """
-    with answers.err.status("upgrading ..."):
+    with screens.spinner("upgrading ..."):
         done = upgrades.upgrade(storage, keep_copy=not no_copy, despite_workers=yes)
     if as_json:
         tables = {"before": done.before, "after": done.after}
@@ -32,10 +32,10 @@ def upgrade(yes: bool, no_copy: bool, as_json: bool, storage: str) -> None:
         return
     shown = addresses.hide_password(storage)
     if not done.is_change:
-        click.echo(f"{shown} is current ({done.after})" if done.after else f"{shown} has no tables of ours yet")
+        screens.say(f"{shown} is current ({done.after})" if done.after else f"{shown} has no tables of ours yet")
     if done.before != done.after:
-        click.echo(f"{shown}: {done.before} -> {done.after}")
+        screens.say(f"{shown}: {done.before} -> {done.after}")
     if done.optuna_before != done.optuna_after:
-        click.echo(f"{shown}: Optuna's tables {done.optuna_before} -> {done.optuna_after}")
+        screens.say(f"{shown}: Optuna's tables {done.optuna_before} -> {done.optuna_after}")
     if done.copy is not None:
-        click.echo(f"as it was: {done.copy}")
+        screens.say(f"as it was: {done.copy}")

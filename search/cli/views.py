@@ -5,9 +5,8 @@ import logging
 import pathlib
 
 import click
-from rich import text
 
-from search import files
+from search import files, lines, screens
 from search.cli import answers, tables
 from search.cli.options import common, json_option, log
 from search.ledger import listings, rosters, sentences, studies, summaries
@@ -35,12 +34,12 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
         click.echo(json.dumps(answered if name is None else answered[0]))
         return
     if not found:
-        click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
+        screens.say(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
     for each in found:
         if isinstance(each, listings.Unreadable):
-            answers.say(each.reason)
+            screens.say(lines.cut(each.reason))
             continue
-        answers.out.print(text.Text.assemble((each.study.name, "bold"), f": {answers.counts(each)}"))
+        screens.say(f"{each.study.name}: {answers.counts(each)}", "bold")
         answers.print_trials(each, *sentences.situation(each, rosters.read(database, each.study.study_id)))
 
 
@@ -60,12 +59,12 @@ def list_studies(as_json: bool, storage: str) -> None:
     if as_json:
         click.echo(json.dumps([each.as_json() for each in found]))
     elif found:
-        answers.out.print(tables.of_studies(found))
+        answers.print_table(tables.of_studies(found, screens.room(screens.out)), whole="search list")
         for each in found:
             if isinstance(each, listings.Unreadable):
-                answers.say(each.reason)
+                screens.say(lines.cut(each.reason))
     else:
-        click.echo(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
+        screens.say(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
 
 
 @click.command()
@@ -123,5 +122,5 @@ def dashboard(
         door.Door(database, host_names, password_hash),
         host,
         port,
-        lambda address: click.echo(f"dashboard of {addresses.hide_password(database.url)} at {address} ({writing})"),
+        lambda address: screens.say(f"dashboard of {addresses.hide_password(database.url)} at {address} ({writing})"),
     )

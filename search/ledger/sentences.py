@@ -4,15 +4,18 @@ import collections
 
 from optuna.trial import TrialState
 
-from search import words
+from search import screens, words
 from search.ledger import forecasts, orders, rosters, summaries
+from search.lines import LONGEST, said
 from search.training import records
 
+SHORT = 300  # characters of what is said within a sentence
 
-def reasons(summary: summaries.Summary) -> list[str]:
-    """Why trials were pruned or failed, a line each."""
+
+def reasons(summary: summaries.Summary, limit: int = LONGEST) -> list[str]:
+    """Why trials were pruned or failed, a line each, with so many characters of the reason."""
     return [
-        f"trial {trial.number} {words.STATES[trial.state]}: {reason}"
+        f"trial {trial.number} {words.STATES[trial.state]}: {said(reason, limit)}"
         for trial in summary.trials
         if (reason := records.REASON.find(trial)) is not None
     ]
@@ -42,14 +45,15 @@ def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
             lines.append(
                 f"budget.hours is used up: `search extend {words.typed(summary.study.name)} --hours H` adds to it"
             )
-    lines += [f"{count} {reason}" for reason, count in reason_counts(summary).items()]
+    lines += [f"{count} {said(reason, SHORT)}" for reason, count in reason_counts(summary).items()]
     steps = {trial.number: len(trial.intermediate_values) for trial in summary.trials}
     lines.append(f"workers alive: {len(crew.members)}")
     for member in crew.members:
         busy = ", ".join(f"trial {number}, {steps.get(number, 0)} epochs done" for number in member.trials)
-        lines.append(f"  {member.name} on {member.device}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
+        who = said(f"{member.name} on {member.device}", SHORT)
+        lines.append(f"  {who}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
     for number, owner in crew.orphans.items():
-        lines.append(f"trial {number} is an orphan: {owner} is gone, the next free worker goes on with it")
+        lines.append(f"trial {number} is an orphan: {said(owner, SHORT)} is gone, the next free worker goes on with it")
     spent = f"training time: {words.duration(summary.seconds)}"
     if summary.order.hours is not None:
         spent += f" of {summary.order.hours:g} h"
@@ -59,13 +63,17 @@ def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
     return [*lines, spent]
 
 
-def best(summary: summaries.Summary) -> str:
-    """The best trial with its parameters, in words."""
+def best(summary: summaries.Summary, columns: int | None = None, short: bool = False) -> str:
+    """The best trial with its parameters, in words; as many parameters as have room in so many columns."""
     trial = summary.best
     if trial is None or trial.value is None:
         return "no trial is complete yet"
-    params = ", ".join(f"{name} {words.setting(value)}" for name, value in trial.params.items())
-    return f"best: trial {trial.number}, {summary.study.spec.study.metric} {words.metric(trial.value)}, {params}"
+    metric = said(summary.study.spec.study.metric)
+    if columns is not None:
+        metric = screens.shorten(metric, screens.NAME_COLUMNS, screens.NAME_COLUMNS // 2)
+    head = f"best: trial {trial.number}, {metric} {words.metric(trial.value)}, "
+    left = None if columns is None else max(screens.NARROWEST, columns - len(head))
+    return head + screens.configuration(trial.params, left, short)
 
 
 def foreign(summary: summaries.Summary) -> list[str]:
@@ -92,7 +100,8 @@ def failed_note(summary: summaries.Summary) -> str:
     name, last = words.typed(summary.study.name), ""
     counted = [t for t in summary.trials if t.state == TrialState.FAIL and t.number not in summary.excused]
     if counted:
-        last = f"; the last, trial {counted[-1].number}: {records.REASON.read(counted[-1], 'no reason given')}"
+        reason = said(records.REASON.read(counted[-1], "no reason given"), SHORT)
+        last = f"; the last, trial {counted[-1].number}: {reason}"
     return (
         f"{words.plural(summary.failures, 'trial')} failed, more than max_failures = {summary.order.max_failures} "
         f"allows{last}. `search retry {name}` puts them back, `search extend {name} --failures N` bears N more"

@@ -10,7 +10,7 @@ from urllib import parse
 import sqlalchemy
 from sqlalchemy import exc
 
-from search import errors, files
+from search import errors, files, lines
 
 DEFAULT_URL = "sqlite:///runs/search.db"
 DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2"}  # the ones that are installed, and whose errors are known
@@ -143,11 +143,11 @@ def scrub(text: str) -> str:
 
 
 class Formatter(logging.Formatter):
-    """Of log lines, tracebacks among them, that may repeat an address."""
+    """Of log lines, tracebacks among them, that may repeat an address, or what an objective says."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, scrubbed."""
-        return scrub(super().format(record))
+        """The line, scrubbed and clean."""
+        return lines.block(scrub(super().format(record)))
 
 
 def _remember(parts: sqlalchemy.URL) -> None:

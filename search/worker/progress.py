@@ -8,16 +8,21 @@ import termios
 
 import tqdm
 from optuna.trial import FrozenTrial, TrialState
-from rich import console, live, progress, progress_bar, table, text
+from rich import console, highlighter, live, progress, text
 from rich.logging import RichHandler
 
-from search import files, words
+from search import files, lines, screens, words
 from search.ledger import forecasts, sentences, studies, summaries
+from search.lines import said
+from search.storage import addresses
 from search.training import records
 
-err = console.Console(stderr=True)
+err = screens.err
 
-LIVE_COLUMNS, LIVE_BAR_WIDTH = 5, 10
+BAR_COLUMNS = 10  # of a running trial
+BESIDE_COLUMNS = 60  # of the study's bar, its counts, times and forecast, which leave the rest to its name
+BESIDE_ROWS = 4  # of a terminal that running trials do not take: the bar, the best, how many more, a line of its own
+REASON_ROWS = 2
 
 
 class Live:
@@ -57,49 +62,36 @@ class Live:
         for trial in finished:
             if trial.number not in self._shown:
                 self._shown.add(trial.number)
-                self._out.print(_line(trial), highlight=False)
+                for line in _told(trial, screens.room(self._out) or self._out.width):
+                    self._out.print(line, soft_wrap=True)
         self._summary, self._note = summary, note or sentences.state_note(summary)
         left = forecasts.seconds_left(summary, workers)
         self._bar.update(
             self._task,
-            description=f"{summary.study.name} {self._label}".strip(),
+            description=self._name(summary.study.name),
             total=summary.budget,
             completed=min(summary.done, summary.budget),
             eta="" if left is None else f"about {words.duration(left)} left",
         )
 
+    def _name(self, name: str) -> str:
+        columns = (screens.room(self._out) or self._out.width) - BESIDE_COLUMNS
+        shown = lines.clean(f"{name} {self._label}".strip())
+        return screens.shorten(shown, max(screens.NARROWEST, columns), screens.NARROWEST // 2)
+
     def _render(self) -> console.RenderableType:
         if self._summary is None:
             return text.Text("starting workers ...", style="dim")
-        rows: list[console.RenderableType] = [self._bar, _best_line(self._summary)]
+        columns, best = screens.room(self._out) or self._out.width, self._summary.best
+        rows: list[console.RenderableType] = [self._bar]
+        rows.append(_one_row(sentences.best(self._summary, columns, short=True), "dim" if best is None else "green"))
+        note = [text.Text(each, style="bold yellow") for each in screens.wrap(said(self._note), columns)]
         running = [t for t in self._summary.trials if t.state == TrialState.RUNNING]
-        if running:
-            grid = table.Table.grid(padding=(0, 2))
-            for _ in range(LIVE_COLUMNS - 1):
-                grid.add_column(no_wrap=True)
-            grid.add_column()  # the one to be cut: a line a trial, however narrow the terminal
-            for trial in running:
-                grid.add_row(*self._running_row(self._summary, trial))
-            rows.append(grid)
-        if self._note:
-            rows.append(text.Text(self._note, style="bold yellow"))
-        return console.Group(*rows)
-
-    def _running_row(self, summary: summaries.Summary, trial: FrozenTrial) -> tuple[console.RenderableType, ...]:
-        done, epochs = len(trial.intermediate_values), forecasts.steps(summary)
-        value = words.metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
-        return (
-            text.Text(f"trial {trial.number}", style="cyan"),
-            progress_bar.ProgressBar(total=epochs, completed=done, width=LIVE_BAR_WIDTH),
-            f"epoch {done}/{epochs or '?'}",
-            f"{summary.study.spec.study.metric} {value}",
-            text.Text(
-                words.short_configuration(trial.params) or "sampling ...",
-                style="dim",
-                no_wrap=True,
-                overflow="ellipsis",
-            ),
-        )
+        most = max(1, self._out.height - len(note) - BESIDE_ROWS)
+        rows += [_running(self._summary, trial, columns) for trial in running[:most]]
+        if len(running) > most:
+            rows.append(_one_row(f"{words.plural(len(running) - most, 'more running trial')} not shown", "dim"))
+        return console.Group(*rows, *note)
 
 
 class Quiet:
@@ -118,32 +110,37 @@ class Quiet:
         """Takes in the study as it is now."""
         best = summary.best
         self._bar.total, self._bar.n = summary.budget, summary.done
-        self._bar.set_description(summary.study.name, refresh=False)
-        self._bar.set_postfix_str(note or (f"best {best.value:.4f}" if best else ""))
+        self._bar.set_description(said(summary.study.name), refresh=False)
+        self._bar.set_postfix_str(said(note) or (f"best {words.metric(best.value)}" if best else ""))
 
 
 def screen(study: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
     """What shows the progress here, and where the workers' log goes meanwhile; None: to stderr."""
-    if not (err.is_terminal or err.is_jupyter):
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if not (screens.is_live(err) or err.is_jupyter):
+        _log_to(logging.StreamHandler(), "%(asctime)s %(message)s")
         return Quiet(notebook=False), None
     log_file = pathlib.Path("runs", f"{files.safe_name(study.name)}.log")
     log_file.parent.mkdir(exist_ok=True)
     if err.is_jupyter:
         return Quiet(notebook=True), log_file
-    handler = RichHandler(console=err, show_path=False)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    handler = RichHandler(console=err, show_path=False, highlighter=highlighter.NullHighlighter(), keywords=[])
+    _log_to(handler, "%(message)s")
     return Live(err, label), log_file
 
 
 def note(sentence: str) -> None:
     """What a user should know of the study, while it goes on."""
-    err.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    screens.say(f"note: {sentence}", where=err)
 
 
 def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
-    """Shows that something takes a moment; in a notebook nothing, since it would need a package of widgets."""
-    return contextlib.nullcontext() if err.is_jupyter else err.status(sentence)
+    """Shows that something takes a moment."""
+    return screens.spinner(sentence)
+
+
+def _log_to(handler: logging.Handler, form: str) -> None:
+    handler.setFormatter(addresses.Formatter(form))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _echo_control(on: bool) -> bool:
@@ -157,21 +154,39 @@ def _echo_control(on: bool) -> bool:
     return before
 
 
-def _best_line(summary: summaries.Summary) -> text.Text:
-    best = summary.best
-    if best is None:
-        return text.Text(sentences.best(summary), style="dim")
-    metric = summary.study.spec.study.metric
-    line = f"best: trial {best.number}, {metric} {words.metric(best.value)}, {words.short_configuration(best.params)}"
-    return text.Text(line, style="green", no_wrap=True, overflow="ellipsis")
+def _one_row(line: str, style: str) -> text.Text:
+    return text.Text(line, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _line(trial: FrozenTrial) -> text.Text:
+def _running(summary: summaries.Summary, trial: FrozenTrial, columns: int) -> text.Text:
+    """A trial under way, in one row: its number, epoch and value are whole, a bar and parameters have what is left."""
+    done, epochs = len(trial.intermediate_values), forecasts.steps(summary)
+    value = words.metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
+    row = text.Text(f"trial {trial.number:<3}  ", style="cyan", no_wrap=True, overflow="ellipsis")
+    if columns >= 4 * screens.NARROWEST:
+        full = 0 if not epochs else min(BAR_COLUMNS, BAR_COLUMNS * done // epochs)
+        row.append("━" * full, style="bar.complete").append("━" * (BAR_COLUMNS - full) + "  ", style="bar.back")
+    metric = screens.shorten(lines.clean(summary.study.spec.study.metric), columns // 4, columns // 8)
+    row.append(f"epoch {done:>2}/{epochs or '?'}  {metric} {value:<6}  ", style="not dim default")
+    left = columns - row.cell_len
+    if left >= screens.NARROWEST // 2:
+        row.append(screens.configuration(trial.params, left, short=True) or "sampling ...", style="dim default")
+    return row
+
+
+def _told(trial: FrozenTrial, columns: int) -> list[text.Text]:
+    """A trial that has ended: its number, state, value and time, then what has room of its parameters and reason."""
     word, style = words.STATES[trial.state], words.STYLES[trial.state]
-    line = text.Text(f"trial {trial.number:<3} ")
-    line.append(f"{word:<8}", style=style)
-    line.append(f" {words.metric(trial.value)} " if trial.value is not None else "    -   ")
-    line.append(f"{records.SECONDS.read(trial, 0.0):>7.1f} s  {words.short_configuration(trial.params)}")
+    value = "   -  " if trial.value is None else words.metric(trial.value)
+    start = f"trial {trial.number:<3} "
+    head = f"{start}{word:<8} {value} {records.SECONDS.read(trial, 0.0):>7.1f} s  "
+    told = screens.wrap(head + screens.configuration(trial.params, 2 * columns - len(head) - 4, short=True), columns)
+    rows = [text.Text(each) for each in told]
+    rows[0].stylize(style, len(start), len(start) + len(word))
     if reason := records.REASON.find(trial):
-        line.append(f"  ({reason})", style="dim")
-    return line
+        reason = said(f"({reason})", REASON_ROWS * (columns - 4))
+        if len(rows) == 1 and rows[0].cell_len + len(reason) + 2 < columns:
+            rows[0].append(f"  {reason}", style="dim")
+        else:
+            rows += [text.Text(each, style="dim") for each in screens.wrap(f"  {reason}", columns, "   ")]
+    return rows

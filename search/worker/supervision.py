@@ -2,7 +2,7 @@
 
 import threading
 
-from search import errors, words
+from search import errors, lines, screens, words
 from search.ledger import orders, studies, summaries
 from search.storage import databases, histories
 from search.study import specs
@@ -43,16 +43,14 @@ def supervise(database: databases.Database, study: studies.Study, settings: Sett
     with signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop, history)
     if stop.is_set():
-        progress.err.print(f"stopped; `search run {words.typed(study.name)}` goes on", highlight=False, markup=False)
+        screens.say(f"stopped; `search run {words.typed(study.name)}` goes on", where=screens.err)
         return 130 if interrupted.is_set() else 0
     if workers.exit_code and log_file:
-        progress.err.print(workers.last_words(), highlight=False, markup=False)
+        for line in lines.block(workers.last_words()).split("\n"):
+            screens.say(line, where=screens.err)
     if summary.order.state is orders.StudyState.STOPPED and summary.order.reason is None:
-        progress.err.print(
-            f"study {study.name!r} was stopped; `search run {words.typed(study.name)}` goes on",
-            highlight=False,
-            markup=False,
-        )
+        name = words.typed(study.name)
+        screens.say(f"study {study.name!r} was stopped; `search run {name}` goes on", where=screens.err)
     # a worker may have failed, and the others have done its share
     return 0 if summary.done >= summary.budget else workers.exit_code
 

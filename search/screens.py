@@ -1,0 +1,153 @@
+"""What is printed for people: whole into a pipe or a file, within the width of a terminal on one.
+
+Nothing is read as markup, nothing is coloured by what it says, and no line is broken but between words.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import cells, console, text
+
+from search import lines, words
+
+NARROWEST = 20  # columns that a terminal is taken to have at least
+ROWS = 3  # of a terminal that one thing said may fill
+NAME_COLUMNS, VALUE_COLUMNS = 24, 24  # of a parameter where not all have room
+DOTS = "..."
+
+
+class Console(console.Console):
+    """One that leaves a reader who has gone, as in `search status | head`, to the command line."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process as failed."""
+        raise BrokenPipeError
+
+
+def make(stderr: bool = False, width: int | None = None) -> Console:
+    """A console; with NO_COLOR it styles nothing, bold and dim neither."""
+    plain: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    return Console(stderr=stderr, width=width, emoji=False, markup=False, highlight=False, **plain)
+
+
+out, err = make(), make(stderr=True)
+
+
+def is_terminal(where: console.Console) -> bool:
+    """Whether lines end at its edge: FORCE_COLOR colours a pipe, but makes no terminal of it."""
+    try:
+        return where.file.isatty()
+    except (AttributeError, ValueError):  # no file, or a closed one
+        return False
+
+
+def is_live(where: console.Console) -> bool:
+    """Whether what was printed can be printed over."""
+    return is_terminal(where) and where.is_interactive and not where.is_dumb_terminal
+
+
+def room(where: console.Console) -> int | None:
+    """Columns of a terminal, by COLUMNS where it says so; None where a line may have any length."""
+    if not is_terminal(where):
+        return None
+    given = os.environ.get("COLUMNS", "")
+    return max(NARROWEST, int(given) if given.isdecimal() and int(given) else where.width or 80)
+
+
+def rule() -> str:
+    """What a line below headings is drawn of, in the encoding of stdout."""
+    return "─" if out.encoding.startswith("utf") else "-"
+
+
+def say(line: str, style: str = "", where: console.Console = out) -> None:
+    """A line as it is, however long: a terminal breaks it, so that what is copied from it is one line."""
+    where.print(text.Text(lines.clean(line), style=style), soft_wrap=True)
+
+
+def say_wrapped(line: str, style: str = "", where: console.Console = out) -> None:
+    """A line that nobody types: on a terminal broken between words."""
+    columns = room(where)
+    if columns is None:
+        say(line, style, where)
+        return
+    for each in wrap(line, columns):
+        say(each, style, where)
+
+
+def wrap(line: str, columns: int, indent: str = "  ") -> list[str]:
+    """Lines of at most so many columns, broken between words where these have room; all but the first are indented."""
+    broken = text.Text(lines.clean(line)).wrap(out, max(1, columns - len(indent)), tab_size=1)
+    return [f"{indent if number else ''}{each.plain.rstrip()}" for number, each in enumerate(broken)]
+
+
+def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
+    """Shows that something takes a moment, where that can be wiped out again."""
+    return err.status(sentence) if is_live(err) else contextlib.nullcontext()
+
+
+def shorten(said: str, columns: int, tail: int = 0) -> str:
+    """At most so many columns: its beginning, and so many columns of its end."""
+    if cells.cell_len(said) <= columns:
+        return said
+    end = _take(said[::-1], tail)[::-1]
+    return f"{_take(said, columns - len(DOTS) - tail).rstrip()}{DOTS}{end}"
+
+
+def distinct(names: Sequence[str], columns: int) -> list[str]:
+    """Names in at most so many columns, each unlike the others; by their place where nothing else tells them apart."""
+    found: dict[str, None] = {}
+    for place, name in enumerate(names):
+        left = max(0, columns - len(DOTS))
+        forms = [shorten(name, columns, tail) for tail in (left // 2, 2 * left // 3, left // 3, left, 0)]
+        mark = f"{DOTS}{place + 1}"
+        forms.append(_take(name, columns - len(mark)) + mark)
+        found[next((form for form in forms if form not in found), forms[-1])] = None
+    return list(found)
+
+
+def configuration(params: Mapping[str, Any], columns: int | None, short: bool = False) -> str:
+    """Parameters with their values, as many as have room; what was left out is said.
+
+    Args:
+        columns: None for all.
+        short: names as in headings, values without a name that speak for themselves.
+    """
+    whole = ", ".join(lines.clean(_pair(name, value, short)) for name, value in params.items())
+    if columns is None or cells.cell_len(whole) <= columns:
+        return whole
+    names = distinct([*map(lines.clean, params)], NAME_COLUMNS)
+    values = [shorten(lines.clean(words.setting(value)), VALUE_COLUMNS) for value in params.values()]
+    taken = ""
+    for place, (name, value) in enumerate(zip(names, values, strict=True)):
+        piece = f"{words.HEADINGS.get(name, name) if short else name} {value}"
+        more = len(names) - place - 1
+        longer = f"{taken}, {piece}" if taken else piece
+        if cells.cell_len(longer + _more(more, True)) > columns:
+            return f"{taken}{_more(more + 1, bool(taken))}"
+        taken = longer
+    return taken
+
+
+def _pair(name: str, value: Any, short: bool) -> str:
+    if short:
+        return words.short_configuration({name: lines.cut(value) if isinstance(value, str) else value})
+    return f"{name} {lines.cut(words.setting(value))}"
+
+
+def _more(count: int, is_list: bool) -> str:
+    if not count:
+        return ""
+    return f", {DOTS} {count} more" if is_list else words.plural(count, "parameter")
+
+
+def _take(said: str, columns: int) -> str:
+    """Its beginning of at most so many columns; some characters fill two."""
+    taken, width = "", 0
+    for character in said:
+        width += cells.cell_len(character)
+        if width > columns:
+            break
+        taken += character
+    return taken
