@@ -67,9 +67,9 @@ def say(line: str, style: str = "", where: console.Console = out) -> None:
 
 
 def say_wrapped(line: str, style: str = "", where: console.Console = out) -> None:
-    """A line that nobody types: on a terminal broken between words."""
+    """A line for reading: on a terminal broken between words, but where it holds a command to be copied."""
     columns = room(where)
-    if columns is None:
+    if columns is None or "`" in line:
         say(line, style, where)
         return
     for each in wrap(line, columns):
@@ -97,14 +97,16 @@ def shorten(said: str, columns: int, tail: int = 0) -> str:
 
 def distinct(names: Sequence[str], columns: int) -> list[str]:
     """Names in at most so many columns, each unlike the others; by their place where nothing else tells them apart."""
-    found: dict[str, None] = {}
-    for place, name in enumerate(names):
-        left = max(0, columns - len(DOTS))
-        forms = [shorten(name, columns, tail) for tail in (left // 2, 2 * left // 3, left // 3, left, 0)]
-        mark = f"{DOTS}{place + 1}"
-        forms.append(_take(name, columns - len(mark)) + mark)
-        found[next((form for form in forms if form not in found), forms[-1])] = None
-    return list(found)
+    left = max(0, columns - len(DOTS))
+    for tail in (left // 2, 2 * left // 3, left // 3, left, 0):
+        forms = [shorten(name, columns, tail) for name in names]
+        if len(set(forms)) == len(forms):
+            return forms
+    marks = [f"{DOTS}{place + 1}" for place in range(len(names))]
+    return [
+        f"{_take(name, columns - len(mark))}{mark}" if forms.count(form) > 1 else form
+        for name, form, mark in zip(names, forms, marks, strict=True)
+    ]
 
 
 def configuration(params: Mapping[str, Any], columns: int | None, short: bool = False) -> str:
@@ -119,13 +121,27 @@ def configuration(params: Mapping[str, Any], columns: int | None, short: bool = 
         return whole
     names = distinct([*map(lines.clean, params)], NAME_COLUMNS)
     values = [shorten(lines.clean(words.setting(value)), VALUE_COLUMNS) for value in params.values()]
+    pairs = zip(names, values, strict=True)
+    pieces = [f"{words.HEADINGS.get(name, name) if short else name} {value}" for name, value in pairs]
+    return _fitting(pieces, columns) or words.plural(len(pieces), "parameter")
+
+
+def literal(params: Mapping[str, Any], where: console.Console = out) -> str:
+    """The same as Python writes them, whole where no terminal is; on one, as many as a few of its rows hold."""
+    pieces = [f"{lines.said(name)!r}: {lines.cut(repr(value))}" for name, value in params.items()]
+    columns = room(where)
+    whole = ", ".join(pieces)
+    return f"{{{whole if columns is None else _fitting(pieces, ROWS * columns) or whole}}}"
+
+
+def _fitting(pieces: Sequence[str], columns: int) -> str:
+    """As many as have room, with how many more there are; nothing where none has."""
     taken = ""
-    for place, (name, value) in enumerate(zip(names, values, strict=True)):
-        piece = f"{words.HEADINGS.get(name, name) if short else name} {value}"
-        more = len(names) - place - 1
+    for place, piece in enumerate(pieces):
+        more = len(pieces) - place - 1
         longer = f"{taken}, {piece}" if taken else piece
-        if cells.cell_len(longer + _more(more, True)) > columns:
-            return f"{taken}{_more(more + 1, bool(taken))}"
+        if cells.cell_len(longer + _more(more)) > columns:
+            return taken and taken + _more(more + 1)
         taken = longer
     return taken
 
@@ -136,10 +152,8 @@ def _pair(name: str, value: Any, short: bool) -> str:
     return f"{name} {lines.cut(words.setting(value))}"
 
 
-def _more(count: int, is_list: bool) -> str:
-    if not count:
-        return ""
-    return f", {DOTS} {count} more" if is_list else words.plural(count, "parameter")
+def _more(count: int) -> str:
+    return f", {DOTS} {count} more" if count else ""
 
 
 def _take(said: str, columns: int) -> str:

@@ -64,8 +64,16 @@ def short_configuration(params: Mapping[str, Any]) -> str:
 
 
 def typed(name: str) -> str:
-    """A study's name as it is typed in a shell: other tools allow what a study file does not, as spaces."""
-    return shlex.quote(name)
+    """A study's name as it is typed in a shell: other tools allow what a study file does not, as spaces or controls."""
+    if name.isprintable():
+        return shlex.quote(name)
+    known = {"\\": "\\\\", "'": "\\'"}
+    shown = (known.get(c, c) if c.isprintable() else _bytes(c) for c in name)
+    return f"$'{''.join(shown)}'"
+
+
+def _bytes(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def code(name: str) -> str:

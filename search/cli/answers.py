@@ -71,8 +71,14 @@ def print_table(found: layouts.Layout, *more: str, whole: str) -> None:
         for row in found.rows:
             screens.out.print(row, soft_wrap=True)
     if phrases := [*found.left_out, *more]:
-        where = f"`{whole} | less -S`" if screens.is_terminal(screens.out) else "`search dashboard`"
-        screens.say(f"{', '.join(phrases)}: {where} shows all", "yellow")
+        columns = screens.room(screens.out)
+        shown = ", ".join(phrases)
+        where = "`search dashboard` shows all" if columns is None else f"`{whole} | less -S` shows all"
+        parts = [f"{shown}: {where}"]
+        if columns is not None and len(parts[0]) > columns:
+            parts = [f"{shown}:", f"  {where}"]
+        for part in parts:
+            screens.say_wrapped(part, "yellow")
 
 
 def print_trials(summary: summaries.Summary, *more: str) -> None:
@@ -87,7 +93,7 @@ def print_trials(summary: summaries.Summary, *more: str) -> None:
     for line in reasons:
         screens.say_wrapped(line, "dim")
     for line in more:
-        screens.say(line)
+        screens.say_wrapped(line)
     screens.say_wrapped(sentences.best(summary, columns and screens.ROWS * columns), "bold green")
 
 

@@ -44,9 +44,7 @@ class Column:
         return max(map(cells.cell_len, (self.heading, *self.cells)))
 
     def narrowed(self, heading: str, limit: int) -> "Column":
-        """With a shorter heading; a parameter's values shortened too."""
-        if self.rank is not Rank.PARAMETER:
-            return dataclasses.replace(self, heading=heading)
+        """With a shorter heading and shorter values."""
         return dataclasses.replace(self, heading=heading, cells=[screens.shorten(cell, limit) for cell in self.cells])
 
 
@@ -90,7 +88,7 @@ def _fit(columns: Sequence[Column], room: int) -> list[Column]:
             return list(tried)
     narrow = useful
     for limit in LIMITS:
-        narrow = _narrowed(useful, limit)
+        narrow = _narrowed(useful, limit, max(limit, room // 8))
         if _total(narrow) <= room:
             return narrow
     taken: set[int] = set()
@@ -103,9 +101,14 @@ def _fit(columns: Sequence[Column], room: int) -> list[Column]:
     return [each for place, each in enumerate(narrow) if place in taken]
 
 
-def _narrowed(columns: Sequence[Column], limit: int) -> list[Column]:
-    names = screens.distinct([each.heading for each in columns], limit)
-    return [each.narrowed(name, limit) for name, each in zip(names, columns, strict=True)]
+def _narrowed(columns: Sequence[Column], limit: int, other: int) -> list[Column]:
+    names = iter(screens.distinct([each.heading for each in columns if each.rank is Rank.PARAMETER], limit))
+    return [
+        each.narrowed(next(names), limit)
+        if each.rank is Rank.PARAMETER
+        else dataclasses.replace(each, heading=screens.shorten(each.heading, other, other // 2))
+        for each in columns
+    ]
 
 
 def _missing(columns: Sequence[Column], shown: Sequence[Column]) -> list[str]:

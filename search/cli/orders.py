@@ -185,14 +185,16 @@ def enqueue(
     kept, dropped = _configuration(study, settings) if trial is None else (_params_of(database, study, trial), {})
     numbers = api.enqueue(name, kept, repeats=repeats, storage=database)
     if dropped:
-        progress.note(f"{' and '.join(dropped)} dropped: they do not exist beside {kept}")
+        progress.note(f"{' and '.join(dropped)} dropped: they do not exist beside {screens.literal(kept, screens.err)}")
     summary = summaries.summary(database, study)
     if as_json:
         screens.say(
             json.dumps({"number": numbers[0], "numbers": numbers, "params": kept, **answers.as_json(database, summary)})
         )
         return
-    screens.say(f"study {study.name!r}: {_waiting(numbers)} with {kept}; {answers.how_far(database, summary)}")
+    screens.say(
+        f"study {study.name!r}: {_waiting(numbers)} with {screens.literal(kept)}; {answers.how_far(database, summary)}"
+    )
     under_way = summary.count(TrialState.RUNNING) + summary.count(TrialState.WAITING)
     if summary.done + under_way > summary.budget:
         screens.say(

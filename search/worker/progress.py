@@ -8,7 +8,7 @@ import termios
 
 import tqdm
 from optuna.trial import FrozenTrial, TrialState
-from rich import console, highlighter, live, progress, text
+from rich import cells, console, highlighter, live, progress, text
 from rich.logging import RichHandler
 
 from search import files, lines, screens, words
@@ -22,7 +22,7 @@ err = screens.err
 BAR_COLUMNS = 10  # of a running trial
 BESIDE_COLUMNS = 60  # of the study's bar, its counts, times and forecast, which leave the rest to its name
 BESIDE_ROWS = 4  # of a terminal that running trials do not take: the bar, the best, how many more, a line of its own
-REASON_ROWS = 2
+CONFIGURATION_ROWS, REASON_ROWS = 2, 2  # that an ended trial may fill
 
 
 class Live:
@@ -180,11 +180,16 @@ def _told(trial: FrozenTrial, columns: int) -> list[text.Text]:
     value = "   -  " if trial.value is None else words.metric(trial.value)
     start = f"trial {trial.number:<3} "
     head = f"{start}{word:<8} {value} {records.SECONDS.read(trial, 0.0):>7.1f} s  "
-    told = screens.wrap(head + screens.configuration(trial.params, 2 * columns - len(head) - 4, short=True), columns)
+    whole = screens.configuration(trial.params, None, short=True)
+    if cells.cell_len(head + whole) <= CONFIGURATION_ROWS * (columns - 4):
+        told = screens.wrap(head + whole, columns)
+    else:
+        left = max(screens.NARROWEST, columns - len(head))
+        told = [head + screens.configuration(trial.params, left, short=True)]
     rows = [text.Text(each) for each in told]
     rows[0].stylize(style, len(start), len(start) + len(word))
     if reason := records.REASON.find(trial):
-        reason = said(f"({reason})", REASON_ROWS * (columns - 4))
+        reason = f"({said(reason, REASON_ROWS * (columns - 4))})"
         if len(rows) == 1 and rows[0].cell_len + len(reason) + 2 < columns:
             rows[0].append(f"  {reason}", style="dim")
         else:
