@@ -26,10 +26,10 @@ class Console(console.Console):
         raise BrokenPipeError
 
 
-def make(stderr: bool = False, width: int | None = None) -> Console:
+def make(stderr: bool = False, columns: int | None = None) -> Console:
     """A console; with NO_COLOR it styles nothing, bold and dim neither."""
     plain: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
-    return Console(stderr=stderr, width=width, emoji=False, markup=False, highlight=False, **plain)
+    return Console(stderr=stderr, width=columns, emoji=False, markup=False, highlight=False, **plain)
 
 
 out, err = make(), make(stderr=True)
@@ -87,9 +87,14 @@ def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
     return err.status(sentence) if is_live(err) else contextlib.nullcontext()
 
 
+def width(said: str) -> int:
+    """Columns that clean text fills; some characters fill two."""
+    return len(said) if said.isascii() else cells.cell_len(said)
+
+
 def shorten(said: str, columns: int, tail: int = 0) -> str:
     """At most so many columns: its beginning, and so many columns of its end."""
-    if cells.cell_len(said) <= columns:
+    if width(said) <= columns:
         return said
     end = _take(said[::-1], tail)[::-1]
     return f"{_take(said, columns - len(DOTS) - tail).rstrip()}{DOTS}{end}"
@@ -117,7 +122,7 @@ def configuration(params: Mapping[str, Any], columns: int | None, short: bool = 
         short: names as in headings, values without a name that speak for themselves.
     """
     whole = ", ".join(lines.clean(_pair(name, value, short)) for name, value in params.items())
-    if columns is None or cells.cell_len(whole) <= columns:
+    if columns is None or width(whole) <= columns:
         return whole
     names = distinct([*map(lines.clean, params)], NAME_COLUMNS)
     values = [shorten(lines.clean(words.setting(value)), VALUE_COLUMNS) for value in params.values()]
@@ -140,7 +145,7 @@ def _fitting(pieces: Sequence[str], columns: int) -> str:
     for place, piece in enumerate(pieces):
         more = len(pieces) - place - 1
         longer = f"{taken}, {piece}" if taken else piece
-        if cells.cell_len(longer + _more(more)) > columns:
+        if width(longer + _more(more)) > columns:
             return taken and taken + _more(more + 1)
         taken = longer
     return taken
@@ -157,11 +162,11 @@ def _more(count: int) -> str:
 
 
 def _take(said: str, columns: int) -> str:
-    """Its beginning of at most so many columns; some characters fill two."""
-    taken, width = "", 0
+    """Its beginning of at most so many columns."""
+    taken, filled = "", 0
     for character in said:
-        width += cells.cell_len(character)
-        if width > columns:
+        filled += width(character)
+        if filled > columns:
             break
         taken += character
     return taken

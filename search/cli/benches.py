@@ -50,7 +50,7 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
     found = table.Table(*COLUMNS, box=box.MARKDOWN)
     for row in rows:
         found.add_row(*_cells(row))
-    screens.make(width=WIDTH).print(found)
+    screens.make(columns=WIDTH).print(found)
     said = f"CPU time of a step in us, of the evaluation of 10,000 images in ms; medians of {rounds} rounds"
     screens.say_wrapped("; ".join([f"{said} (range)", *(f"{key} {value}" for key, value in machine.items())]), "dim")
 

@@ -5,12 +5,13 @@ import enum
 import functools
 from collections.abc import Sequence
 
-from rich import cells, text
+from rich import text
 
 from search import lines, screens, words
 
 LIMITS = (24, 16, 12)  # columns for a name or a value of a parameter, tried in this order
-LEAST_NAME = 20  # columns that names keep before a longer one gets a line of its own
+LEAST_NAME = 20  # columns that names keep while a column of ours has room; fewer on a very narrow terminal
+LEAST = 8
 
 
 class Rank(enum.IntEnum):
@@ -41,7 +42,7 @@ class Column:
     @functools.cached_property
     def width(self) -> int:
         """Columns of a terminal that it fills."""
-        return max(map(cells.cell_len, (self.heading, *self.cells)))
+        return max(map(screens.width, (self.heading, *self.cells)))
 
     def narrowed(self, heading: str, limit: int) -> "Column":
         """With a shorter heading and shorter values."""
@@ -134,7 +135,7 @@ def _draw(columns: Sequence[Column], room: int | None, row_styles: Sequence[str]
     for place, each in enumerate(columns):
         if each.hangs and room is not None:
             others = sum(widths) - widths[place] + gap * (len(widths) - 1)
-            widths[place] = max(min(widths[place], room - others), min(widths[place], LEAST_NAME))
+            widths[place] = max(min(widths[place], room - others), LEAST)
     drawn = [text.Text(_line([each.heading for each in columns], columns, widths, gap)[0], style="bold")]
     drawn.append(text.Text(rule * (sum(widths) + gap * (len(widths) - 1)), style="dim"))
     for number in range(len(columns[0].cells)):
@@ -146,7 +147,7 @@ def _row(columns: Sequence[Column], number: int, widths: Sequence[int], gap: int
     row = [each.cells[number] for each in columns]
     above = []
     for place, each in enumerate(columns):
-        if each.hangs and cells.cell_len(row[place]) > widths[place]:
+        if each.hangs and screens.width(row[place]) > widths[place]:
             above.append(text.Text(row[place], style=style))
             row[place] = ""
     line, starts = _line(row, columns, widths, gap)
@@ -163,7 +164,7 @@ def _line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int], 
     line = ""
     for cell, each, width in zip(row, columns, widths, strict=True):
         line += " " * gap if starts else ""
-        space = " " * (width - cells.cell_len(cell))
+        space = " " * (width - screens.width(cell))
         line += space if each.right else ""
         starts.append(len(line))
         line += cell if each.right else cell + space

@@ -8,7 +8,7 @@ import termios
 
 import tqdm
 from optuna.trial import FrozenTrial, TrialState
-from rich import cells, console, highlighter, live, progress, text
+from rich import console, highlighter, live, progress, text
 from rich.logging import RichHandler
 
 from search import files, lines, screens, words
@@ -181,7 +181,7 @@ def _told(trial: FrozenTrial, columns: int) -> list[text.Text]:
     start = f"trial {trial.number:<3} "
     head = f"{start}{word:<8} {value} {records.SECONDS.read(trial, 0.0):>7.1f} s  "
     whole = screens.configuration(trial.params, None, short=True)
-    if cells.cell_len(head + whole) <= CONFIGURATION_ROWS * (columns - 4):
+    if screens.width(head + whole) <= CONFIGURATION_ROWS * (columns - 4):
         told = screens.wrap(head + whole, columns)
     else:
         left = max(screens.NARROWEST, columns - len(head))
