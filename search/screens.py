@@ -16,6 +16,7 @@ NARROWEST = 20  # columns that a terminal is taken to have at least
 ROWS = 3  # of a terminal that one thing said may fill
 NAME_COLUMNS, VALUE_COLUMNS = 24, 24  # of a parameter where not all have room
 DOTS = "..."
+SIZES = ("COLUMNS", "LINES")  # of the environment
 
 
 class Console(console.Console):
@@ -27,9 +28,11 @@ class Console(console.Console):
 
 
 def make(stderr: bool = False, columns: int | None = None) -> Console:
-    """A console; with NO_COLOR it styles nothing, bold and dim neither."""
-    plain: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
-    return Console(stderr=stderr, width=columns, emoji=False, markup=False, highlight=False, **plain)
+    """A console; with NO_COLOR it styles nothing, bold and dim neither; a size of 0 is none."""
+    more: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    if not all(os.environ.get(name, "1").strip("0") for name in SIZES):
+        more["_environ"] = {name: value for name, value in os.environ.items() if name not in SIZES}
+    return Console(stderr=stderr, width=columns, emoji=False, markup=False, highlight=False, **more)
 
 
 out, err = make(), make(stderr=True)

@@ -1,5 +1,7 @@
 """How things are put to people."""
 
+import subprocess
+
 import pytest
 
 from search import words
@@ -35,3 +37,12 @@ def test_a_hint() -> None:
     assert words.hint("xyz", ["lab", "depth"]) == "; there are lab, depth"
     assert words.hint("xyz", []) == "; `search create STUDY` makes one"
     assert [words.plural(count, "trial") for count in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+
+
+@pytest.mark.parametrize("name", ["lab", "two words", "it's", "back\\slash\x1b[31m", "é \u202e'", "two\nlines"])
+def test_a_name_as_it_is_typed(name: str) -> None:
+    """A shell reads it as it is, and nothing in it moves a cursor."""
+    typed = words.typed(name)
+    assert typed.isprintable()
+    read = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True, check=True)
+    assert read.stdout.decode() == name

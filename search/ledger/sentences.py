@@ -70,7 +70,8 @@ def best(summary: summaries.Summary, columns: int | None = None, short: bool = F
         return "no trial is complete yet"
     metric = said(summary.study.spec.study.metric)
     if columns is not None:
-        metric = screens.shorten(metric, min(screens.NAME_COLUMNS, columns // 4), columns // 8)
+        most = min(screens.NAME_COLUMNS, columns // 4)
+        metric = screens.shorten(metric, most, most // 2)
     head = f"best: trial {trial.number}, {metric} {words.metric(trial.value)}, "
     left = None if columns is None else max(screens.NARROWEST // 2, columns - len(head))
     return head + screens.configuration(trial.params, left, short)

@@ -88,7 +88,8 @@ class Live:
         note = [text.Text(each, style="bold yellow") for each in screens.wrap(said(self._note), columns)]
         running = [t for t in self._summary.trials if t.state == TrialState.RUNNING]
         most = max(1, self._out.height - len(note) - BESIDE_ROWS)
-        rows += [_running(self._summary, trial, columns) for trial in running[:most]]
+        is_plain = self._out.color_system is None
+        rows += [_running(self._summary, trial, columns, is_plain) for trial in running[:most]]
         if len(running) > most:
             rows.append(_one_row(f"{words.plural(len(running) - most, 'more running trial')} not shown", "dim"))
         return console.Group(*rows, *note)
@@ -158,14 +159,15 @@ def _one_row(line: str, style: str) -> text.Text:
     return text.Text(line, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _running(summary: summaries.Summary, trial: FrozenTrial, columns: int) -> text.Text:
+def _running(summary: summaries.Summary, trial: FrozenTrial, columns: int, is_plain: bool) -> text.Text:
     """A trial under way, in one row: its number, epoch and value are whole, a bar and parameters have what is left."""
     done, epochs = len(trial.intermediate_values), forecasts.steps(summary)
     value = words.metric(trial.intermediate_values[max(trial.intermediate_values)]) if done else "-"
     row = text.Text(f"trial {trial.number:<3}  ", style="cyan", no_wrap=True, overflow="ellipsis")
     if columns >= 4 * screens.NARROWEST:
         full = 0 if not epochs else min(BAR_COLUMNS, BAR_COLUMNS * done // epochs)
-        row.append("━" * full, style="bar.complete").append("━" * (BAR_COLUMNS - full) + "  ", style="bar.back")
+        row.append("━" * full, style="bar.complete")
+        row.append((" " if is_plain else "━") * (BAR_COLUMNS - full) + "  ", style="bar.back")
     metric = screens.shorten(lines.clean(summary.study.spec.study.metric), columns // 4, columns // 8)
     row.append(f"epoch {done:>2}/{epochs or '?'}  {metric} {value:<6}  ", style="not dim default")
     left = columns - row.cell_len

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import sys
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ import sqlalchemy
 from conftest import Processes, Server
 from processes import until
 
-from search import errors
+from search import errors, lines
 from search.cli import commands
 from search.storage import addresses, databases, outages, waits
 
@@ -222,3 +223,16 @@ def test_the_password_of_a_file_is_never_shown(tmp_path: pathlib.Path, monkeypat
     with pytest.raises(errors.InputError, match="must hold a secret") as raised:
         addresses.from_environment("postgresql://me@127.0.0.1:1/db")
     assert "hunter2" not in str(raised.value)
+
+
+def test_what_is_logged_is_cleaned_line_by_line() -> None:
+    """An error's text in a log moves no cursor and ends no line of its own; a traceback keeps its lines."""
+    try:
+        raise ValueError("\x1b[2Jred\n" + "y" * 100_000)
+    except ValueError as error:
+        record = logging.LogRecord("search", logging.INFO, "x", 1, "said %s", (f"\x9b {error}"[:20],), sys.exc_info())
+    found = addresses.Formatter("%(message)s").format(record).split("\n")
+    assert found[0] == "said \\x9b \\x1b[2Jred"
+    assert "Traceback (most recent call last):" in found
+    assert all(len(line) <= lines.LINE_LONGEST and line.isprintable() for line in found)
+    assert found[-1].endswith("y... (100,000 characters)")
