@@ -31,6 +31,14 @@ def cut(said: str, limit: int = LONGEST) -> str:
     return said[: max(0, limit - len(note))].rstrip() + note
 
 
+def cut_within(said: str, limit: int = LINE_LONGEST) -> str:
+    """At most so many characters: the beginning, how many there were, and the end, which says what helps."""
+    if len(said) <= limit:
+        return said
+    note, tail = f"... ({len(said):,} characters) ...", limit // 4
+    return f"{said[: limit - tail - len(note)]}{note}{said[-tail:]}"
+
+
 def said(words: str, limit: int = LONGEST) -> str:
     """Clean, and cut."""
     return cut(clean(words), limit)

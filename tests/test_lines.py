@@ -36,6 +36,15 @@ def test_the_end_of_a_long_text_says_how_long_it_was() -> None:
     assert [lines.is_cut(text) for text in (once, "x" * 1_000, "")] == [True, False, False]
 
 
+def test_an_error_keeps_its_end() -> None:
+    """What helps stands there, behind whatever was too long."""
+    found = lines.cut_within("no study '" + "y" * 9_000 + "' here; did you mean lab?", 200)
+    assert len(found) == 200
+    assert found.startswith("no study 'yyy")
+    assert "y... (9,035 characters) ...y" in found
+    assert found.endswith("yyy' here; did you mean lab?")
+
+
 def test_lines_of_a_block_stay_lines() -> None:
     """A traceback keeps its lines, each clean and of a length."""
     found = lines.block("Traceback\n  \x1b[31mred\n" + "z" * 9_000, 80).split("\n")

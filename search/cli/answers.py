@@ -1,6 +1,7 @@
 """A study as commands print it, in text or JSON, and whether anybody is there to work on it."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -86,7 +87,7 @@ def print_trials(summary: summaries.Summary, *more: str) -> None:
     columns = screens.room(screens.out)
     limit = lines.LONGEST if columns is None else screens.ROWS * columns - REASON_PREFIX
     reasons = sentences.reasons(summary, limit)
-    cut = sum(map(lines.is_cut, reasons))
+    cut = sum(shown != whole for shown, whole in zip(reasons, sentences.reasons(summary, sys.maxsize), strict=True))
     said = [f"{words.plural(cut, 'reason')} cut"] if cut else []
     name = words.typed(summary.study.name)
     print_table(tables.of_trials(summary, columns), *said, whole=f"search status {name}")

@@ -160,7 +160,7 @@ def _fail(message: str, code: int, given: list[str]) -> int:
         _print_trace(error)
     said = lines.clean(SECRETS.sub("***", message))
     if "--debug" not in given and len(said) > lines.LINE_LONGEST:
-        said = f"{lines.cut(said, lines.LINE_LONGEST)}; --debug shows all of it"
+        said = f"{lines.cut_within(said)} (--debug shows all of it)"
     print(f"search: {said}", file=sys.stderr)
     return code
 

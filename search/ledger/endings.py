@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import errors
+from search import errors, lines
 from search.storage import schema, statements
 from search.training import records
 
@@ -19,7 +19,7 @@ def end(
     value: float | None,
     attrs: dict[str, Any],
 ) -> None:
-    """Ends a running trial, whoever owns it.
+    """Ends a running trial, whoever owns it. A reason is stored at a length that can be shown, with how long it was.
 
     Raises:
         errors.TrialLost: another tool has ended it.
@@ -33,6 +33,8 @@ def end(
         raise errors.TrialLost("the trial was ended by another tool")
     if value is not None:
         statements.put_value(connection, trial_id, value)
+    if isinstance(reason := attrs.get(records.REASON.name), str):
+        attrs = {**attrs, records.REASON.name: lines.cut(reason)}
     statements.put_attributes(connection, trial_id, attrs)
 
 

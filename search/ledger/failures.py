@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search import words
+from search import lines, words
 from search.ledger import adoptions, claims, endings, orders, presence, retries, studies
 from search.storage import schema
 from search.storage.databases import Database
@@ -216,4 +216,4 @@ def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | No
 
 def _named(row: Any) -> str:
     reason = json.loads(row.reason) if row.reason else "without a reason"
-    return f"trial {row.number}, {str(reason)[:REASON_CHARACTERS]}"
+    return f"trial {row.number}, {lines.said(str(reason), REASON_CHARACTERS)}"

@@ -90,7 +90,7 @@ def test_running_trials_have_a_row_each(database: databases.Database, columns: i
 
 @pytest.mark.parametrize("height", [6, 10, 24])
 def test_the_display_is_never_higher_than_the_terminal(database: databases.Database, height: int) -> None:
-    """Trials that have no row are counted, the rest stays; a display that is higher would be printed again and again."""
+    """Trials that have no row are counted, the rest stays; a higher display would be printed again and again."""
     study = studies.create(database, specs.parse(quick_text(trials=30), "quick.toml"))
     for _ in range(30):
         start(database, study, 1)
