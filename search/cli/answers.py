@@ -85,7 +85,7 @@ def print_table(found: layouts.Layout, *more: str, whole: str) -> None:
 def print_trials(summary: summaries.Summary, *more: str) -> None:
     """The table of trials, the reasons, more lines, the best."""
     columns = screens.room(screens.out)
-    limit = lines.LONGEST if columns is None else screens.ROWS * columns - REASON_PREFIX
+    limit = lines.LINE_LONGEST if columns is None else screens.ROWS * columns - REASON_PREFIX
     reasons = sentences.reasons(summary, limit)
     cut = sum(shown != whole for shown, whole in zip(reasons, sentences.reasons(summary, sys.maxsize), strict=True))
     said = [f"{words.plural(cut, 'reason')} cut"] if cut else []

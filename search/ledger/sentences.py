@@ -6,13 +6,13 @@ from optuna.trial import TrialState
 
 from search import screens, words
 from search.ledger import forecasts, orders, rosters, summaries
-from search.lines import LONGEST, said
+from search.lines import LINE_LONGEST, said
 from search.training import records
 
 SHORT = 300  # characters of what is said within a sentence
 
 
-def reasons(summary: summaries.Summary, limit: int = LONGEST) -> list[str]:
+def reasons(summary: summaries.Summary, limit: int = LINE_LONGEST) -> list[str]:
     """Why trials were pruned or failed, a line each, with so many characters of the reason."""
     return [
         f"trial {trial.number} {words.STATES[trial.state]}: {said(reason, limit)}"

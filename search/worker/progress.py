@@ -20,6 +20,7 @@ from search.training import records
 err = screens.err
 
 BAR_COLUMNS = 10  # of a running trial
+LEAST_METRIC = 5  # columns for the name of the metric
 BESIDE_COLUMNS = 60  # of the study's bar, its counts, times and forecast, which leave the rest to its name
 BESIDE_ROWS = 4  # of a terminal that running trials do not take: the bar, the best, how many more, a line of its own
 CONFIGURATION_ROWS, REASON_ROWS = 2, 2  # that an ended trial may fill
@@ -168,11 +169,13 @@ def _running(summary: summaries.Summary, trial: FrozenTrial, columns: int, is_pl
         full = 0 if not epochs else min(BAR_COLUMNS, BAR_COLUMNS * done // epochs)
         row.append("━" * full, style="bar.complete")
         row.append((" " if is_plain else "━") * (BAR_COLUMNS - full) + "  ", style="bar.back")
-    metric = screens.shorten(lines.clean(summary.study.spec.study.metric), columns // 4, columns // 8)
-    row.append(f"epoch {done:>2}/{epochs or '?'}  {metric} {value:<6}  ", style="not dim default")
-    left = columns - row.cell_len
+    step = f"epoch {done:>2}/{epochs or '?'}  "
+    most = max(LEAST_METRIC, min(columns // 4, columns - row.cell_len - len(f"{step} {value}")))
+    metric = screens.shorten(lines.clean(summary.study.spec.study.metric), most, (most - 1) // 2)
+    row.append(f"{step}{metric} {value:<6}", style="not dim default")
+    left = columns - row.cell_len - 2
     if left >= screens.NARROWEST // 2:
-        row.append(screens.configuration(trial.params, left, short=True) or "sampling ...", style="dim default")
+        row.append(f"  {screens.configuration(trial.params, left, short=True) or 'sampling ...'}", style="dim default")
     return row
 
 

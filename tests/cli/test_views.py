@@ -45,7 +45,7 @@ def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str], monkeypatch:
         [str(i), s] for i, s in enumerate(["complete"] * 3 + ["failed"] * 2)
     ]
     (said,) = (row for row in rows if row.startswith("trial 3 failed: ValueError"))
-    assert said == f"trial 3 failed: {lines.said(terminals.SAID)}"
+    assert said == f"trial 3 failed: {lines.clean(lines.cut(terminals.SAID))}"
     assert said.startswith("trial 3 failed: ValueError: [/red] \\x1b]0;title\\x07 \\x9b2J \\u202e first second words")
     assert any(row.startswith("trial 4 failed: Runtime") and row.endswith("y... (100,014 characters)") for row in rows)
     assert "reason" not in " ".join(row for row in rows if "dashboard" in row)  # more of it is nowhere
