@@ -14,7 +14,8 @@ from search import lines, words
 
 NARROWEST = 20  # columns that a terminal is taken to have at least
 ROWS = 3  # of a terminal that one thing said may fill
-NAME_COLUMNS, VALUE_COLUMNS = 24, 24  # of a parameter where not all have room
+NAME_COLUMNS = 24  # of a metric where not all has room
+PAIR_COLUMNS = (24, 12)  # of a parameter's name, and of its value, where not all have room
 DOTS = "..."
 SIZES = ("COLUMNS", "LINES")  # of the environment
 
@@ -127,11 +128,14 @@ def configuration(params: Mapping[str, Any], columns: int | None, short: bool = 
     whole = ", ".join(lines.clean(_pair(name, value, short)) for name, value in params.items())
     if columns is None or width(whole) <= columns:
         return whole
-    names = distinct([*map(lines.clean, params)], NAME_COLUMNS)
-    values = [shorten(lines.clean(words.setting(value)), VALUE_COLUMNS) for value in params.values()]
-    pairs = zip(names, values, strict=True)
-    pieces = [f"{words.HEADINGS.get(name, name) if short else name} {value}" for name, value in pairs]
-    return _fitting(pieces, columns) or words.plural(len(pieces), "parameter")
+    for limit in PAIR_COLUMNS:
+        names = distinct([*map(lines.clean, params)], limit)
+        values = [shorten(lines.clean(words.setting(value)), limit) for value in params.values()]
+        pairs = zip(names, values, strict=True)
+        found = _fitting([f"{words.HEADINGS.get(n, n) if short else n} {value}" for n, value in pairs], columns)
+        if found:
+            return found
+    return words.plural(len(params), "parameter")
 
 
 def literal(params: Mapping[str, Any], where: console.Console = out) -> str:

@@ -1,5 +1,6 @@
 """Tables for people: trials, studies, confirmed configurations."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -78,8 +79,9 @@ def of_confirmation(found: "confirmations.Confirmation", room: int | None) -> la
         Column("optimism", [f"{entry.optimism:+.4f}" for entry in found.entries]),
     ]
     left = None if room is None else max(LEAST_CONFIGURATION, room - sum(each.width + 2 for each in columns))
-    configurations = [screens.configuration(dict(entry.runs.params), left, short=True) for entry in found.entries]
-    return layouts.lay_out([Column("configuration", configurations, right=False), *columns], None, (), screens.rule())
+    whole, shown = ([screens.configuration(e.runs.params, c, short=True) for e in found.entries] for c in (None, left))
+    laid = layouts.lay_out([Column("configuration", shown, right=False), *columns], None, (), screens.rule())
+    return laid if shown == whole else dataclasses.replace(laid, left_out=["not all parameters shown"])
 
 
 def _half(entry: "confirmations.Confirmed") -> str:

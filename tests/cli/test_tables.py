@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import optuna
 import pytest
 import terminals
 from conftest import quick_text
@@ -12,6 +13,7 @@ from trials import begin
 from search import lines, screens, words
 from search.cli import tables
 from search.ledger import claims, listings, studies, summaries
+from search.reports import confirmations, evidence
 from search.storage import databases, schema
 from search.study import specs
 
@@ -113,3 +115,19 @@ def test_studies_have_whole_names_and_headings(database: databases.Database, roo
     assert any("[bold]red[/bold] \\x1b[31m:smile:" in row for row in shown)
     assert found.left_out == []
     assert ("waiting" in shown[0]) == (room in (200, None))
+
+
+def test_a_confirmation_keeps_its_figures() -> None:
+    """Parameters give way to them on a terminal, which is said; a pipe has all."""
+    params = dict.fromkeys(terminals.NAMES, 0.5)
+    trials = {seed: optuna.trial.create_trial(value=0.8 + seed / 100) for seed in range(2)}
+    entry = confirmations.Confirmed(0.9, evidence.Runs(params, trials))
+    found = confirmations.Confirmation("many", "many-confirm", 2, (entry,))
+    for room in (60, 80, 200):
+        laid = tables.of_confirmation(found, room)
+        assert all(screens.width(row.plain) <= room for row in laid.rows)
+        assert re.search(r" (more|parameters) +0\.9000  0\.8050  0\.0635   \+0\.0950$", laid.rows[2].plain)
+        assert laid.left_out == ["not all parameters shown"]
+    laid = tables.of_confirmation(found, None)
+    assert all(f"{name} 0.5" in laid.rows[2].plain for name in terminals.NAMES)
+    assert laid.left_out == []
