@@ -51,7 +51,7 @@ def is_cut(said: str) -> bool:
 
 def block(said: str, limit: int = LINE_LONGEST) -> str:
     """Several lines, as of a traceback, each clean and of at most so many characters."""
-    return "\n".join(cut(clean(line), limit) for line in said.split("\n"))
+    return "\n".join(cut_within(clean(line), limit) for line in said.split("\n"))
 
 
 def _shown(character: str) -> str:

@@ -49,4 +49,5 @@ def test_lines_of_a_block_stay_lines() -> None:
     """A traceback keeps its lines, each clean and of a length."""
     found = lines.block("Traceback\n  \x1b[31mred\n" + "z" * 9_000, 80).split("\n")
     assert found[:2] == ["Traceback", "  \\x1b[31mred"]
-    assert (len(found[2]), found[2][-20:]) == (80, "z... (9,000 characters)"[-20:])
+    assert len(found[2]) == 80
+    assert "zz... (9,000 characters) ...zz" in found[2]
