@@ -48,8 +48,9 @@ def is_terminal(where: console.Console) -> bool:
 
 
 def is_live(where: console.Console) -> bool:
-    """Whether what was printed can be printed over."""
-    return is_terminal(where) and where.is_interactive and not where.is_dumb_terminal
+    """Whether what was printed can be printed over: not where nobody says what the terminal can do."""
+    is_known = os.name == "nt" or bool(os.environ.get("TERM"))
+    return is_known and is_terminal(where) and where.is_interactive and not where.is_dumb_terminal
 
 
 def room(where: console.Console) -> int | None:

@@ -32,6 +32,7 @@ def test_a_terminal_breaks_lines_between_words(monkeypatch: pytest.MonkeyPatch) 
 def test_the_columns_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe has none; COLUMNS is believed but for 0; colour makes no terminal."""
     monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     with terminals.opened(123) as (_, slave), os.fdopen(slave, "w") as stream:
         for given, columns in ((None, 80), ("100", 100), ("7", screens.NARROWEST), ("0", 80), ("wide", 80)):
             if given is not None:
@@ -39,6 +40,8 @@ def test_the_columns_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
             assert screens.room(rich.console.Console(file=stream, width=80)) == columns
         assert screens.is_live(rich.console.Console(file=stream, force_interactive=True, _environ={"TERM": "xterm"}))
         assert not screens.is_live(rich.console.Console(file=stream, _environ={"TERM": "dumb"}))
+        monkeypatch.delenv("TERM")
+        assert not screens.is_live(rich.console.Console(file=stream, force_interactive=True))
     forced = rich.console.Console(file=io.StringIO(), force_terminal=True)
     assert (screens.room(forced), screens.is_live(forced)) == (None, False)
 

@@ -88,6 +88,16 @@ def test_running_trials_have_a_row_each(database: databases.Database, columns: i
     assert " ".join(" ".join(rows[4:]).split()).startswith("paused: a note of many words a note of many words")
 
 
+@pytest.mark.parametrize("columns", [50, 60, 80, 200])
+def test_a_long_name_leaves_the_counts_their_room(database: databases.Database, columns: int) -> None:
+    """Both ends of the study's name are shown, and how far it is."""
+    name = f"begins-{'x' * 80}-ends"
+    study = studies.create(database, specs.parse(quick_text(name=name), "long.toml"))
+    row = shown(database, study, columns, 24)[0]
+    assert screens.width(row) <= columns
+    assert re.match(r"begins-.*-ends .*0/10 0:00:00", row)
+
+
 @pytest.mark.parametrize("height", [6, 10, 24])
 def test_the_display_is_never_higher_than_the_terminal(database: databases.Database, height: int) -> None:
     """Trials that have no row are counted, the rest stays; a higher display would be printed again and again."""
