@@ -132,7 +132,7 @@ def screen(study: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path
 
 def note(sentence: str) -> None:
     """What a user should know of the study, while it goes on."""
-    screens.say(f"note: {sentence}", where=err)
+    screens.say(f"note: {lines.cut_within(lines.clean(sentence))}", where=err)
 
 
 def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
