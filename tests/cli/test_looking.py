@@ -146,7 +146,7 @@ def test_verbs_say_what_a_foreign_study_is(
     for verb in VERBS:
         code, out, err = search(capsys, *verb.format(out=tmp_path / "out").split())
         assert (code, out, err.count("\n")) == (2, "", 1), verb
-        assert "study 'theirs' is Optuna's own, not made by `search create`" in err, verb
+        assert "study 'theirs' is Optuna's own: it was not made by `search create`" in err, verb
     assert (tmp_path / "x.db").read_bytes() == before
 
 
