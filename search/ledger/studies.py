@@ -80,8 +80,8 @@ class Stored:
         if self.is_foreign:
             name = words.typed(self.name)
             raise errors.InputError(
-                f"study {self.name!r} is Optuna's own, not made by `search create`: it holds no study file; `search "
-                f"status {name}` and `search report {name}` show it, Optuna writes to it"
+                f"study {self.name!r} is Optuna's own: it was not made by `search create` and holds no study file; "
+                f"`search status {name}` and `search report {name}` show it, Optuna writes to it"
             )
         try:
             text = None if self.file is None else json.loads(self.file)

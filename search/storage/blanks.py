@@ -23,14 +23,15 @@ class Blanks:
     """What a database lacks, looked for at the begin of each transaction until it lacks nothing.
 
     Args:
-        storage: Optuna's, whose engine is made to read so.
+        engine: which is made to read so.
+        url: its address, for what is said of another version.
     """
 
-    def __init__(self, storage: storages.Storage) -> None:
-        self._storage = storage
+    def __init__(self, engine: sqlalchemy.Engine, url: str) -> None:
+        self._url = url
         self._missing: frozenset[str] | None = None
-        sqlalchemy.event.listen(storage.engine, "begin", self._look)
-        sqlalchemy.event.listen(storage.engine, "before_cursor_execute", self._fill_in, retval=True)
+        sqlalchemy.event.listen(engine, "begin", self._look)
+        sqlalchemy.event.listen(engine, "before_cursor_execute", self._fill_in, retval=True)
 
     def _look(self, connection: sqlalchemy.Connection) -> None:
         if self._missing is not None and not self._missing:
@@ -53,10 +54,10 @@ class Blanks:
             RuntimeError: Optuna's are.
         """
         if schema.version.name in there or schema.claims.name in there:
-            versions.check(versions.find(connection), self._storage.url)
+            versions.check(versions.find(connection), self._url)
         if schema.studies.name in there and schema.trials.name in there:
             known = storages.VERSIONS.name in there
-            self._storage.check(storages.find_version(connection) if known else None)
+            storages.check(storages.find_version(connection) if known else None)
 
     def _fill_in(
         self, connection: sqlalchemy.Connection, _: Any, statement: str, parameters: Any, *__: Any

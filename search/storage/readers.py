@@ -32,7 +32,7 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         else:
             connections.limit_locks(storage.engine)
         sqlalchemy.event.listen(storage.engine, "handle_error", connections.renew)
-        blanks.Blanks(storage)
+        blanks.Blanks(storage.engine, url)
         with storage.engine.connect() as connection, connection.begin():
             pass
     weakref.finalize(storage, storage.engine.dispose)

@@ -46,25 +46,7 @@ class Storage(optuna.storages.RDBStorage):
             RuntimeError: they are of another version.
         """
         models.BaseModel.metadata.create_all(self.engine)
-        self.check(self._version_manager.get_current_version())
-
-    def check(self, version: str | None) -> None:
-        """Passes tables of Optuna's that are of this version.
-
-        Raises:
-            RuntimeError: they are of another one.
-        """
-        if version == HEAD:
-            return
-        if self.is_older(version):
-            raise RuntimeError(
-                f"its tables are an older Optuna's ({version or 'no version'}, this one's are {HEAD}): `search "
-                "upgrade` brings them up to date; make a copy first"
-            )
-        raise RuntimeError(
-            f"its tables are a newer Optuna's ({version}, this one's are {HEAD}): take the version of this program "
-            "that made them"
-        )
+        check(self._version_manager.get_current_version())
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """All studies; one whose attributes or directions are nobody's hides no other, and is shown without them."""
@@ -83,9 +65,29 @@ class Storage(optuna.storages.RDBStorage):
                 found[key] = ask(study_id)
         return FrozenStudy(study_name=name, direction=None, study_id=study_id, **found)
 
-    def is_older(self, version: str | None) -> bool:
-        """Whether Optuna can bring tables of this version, or of none, up to date."""
-        return version != HEAD and (version is None or version in _versions())
+
+def check(version: str | None) -> None:
+    """Passes tables of Optuna's that are of this version.
+
+    Raises:
+        RuntimeError: they are of another one.
+    """
+    if version == HEAD:
+        return
+    if is_older(version):
+        raise RuntimeError(
+            f"its tables are an older Optuna's ({version or 'no version'}, this one's are {HEAD}): `search upgrade` "
+            "brings them up to date; make a copy first"
+        )
+    raise RuntimeError(
+        f"its tables are a newer Optuna's ({version}, this one's are {HEAD}): take the version of this program that "
+        "made them"
+    )
+
+
+def is_older(version: str | None) -> bool:
+    """Whether Optuna can bring tables of this version, or of none, up to date."""
+    return version != HEAD and (version is None or version in _versions())
 
 
 def _versions() -> list[str]:

@@ -88,7 +88,7 @@ def _upgrade(
             return Upgrade(ours, ours, optunas, optunas)
         if ours is not None and not despite_workers:
             _refuse_workers(connection, storage.url)
-    if is_optuna_old and not storage.is_older(optunas or ""):
+    if is_optuna_old and not storages.is_older(optunas):
         storage.prepare()  # says why not
     copy = _copy(file) if file is not None else None
     if is_optuna_old:

@@ -161,11 +161,11 @@ def test_enqueue(capsys: pytest.CaptureFixture[str], quick: str) -> None:
 
 
 def test_a_study_of_another_tool_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    """A plain Optuna study in the same database is not listed, and named as what it is."""
+    """A plain Optuna study is listed, and named as what it is by who would write to it."""
     pathlib.Path("runs").mkdir()
     optuna.create_study(study_name="theirs", storage="sqlite:///runs/search.db")
-    assert search(capsys, "list")[:2] == (0, "no study in sqlite:///runs/search.db; `search run lab` makes one\n")
-    code, _, err = search(capsys, "status", "theirs")
+    assert [each["state"] for each in json.loads(search(capsys, "list", "--json")[1])] == ["optuna"]
+    code, _, err = search(capsys, "pause", "theirs")
     assert (code, "was not made by `search create`" in err) == (2, True)
 
 

@@ -110,7 +110,8 @@ def test_other_tools_studies_are_left_as_they_are(
     body = json.dumps({"body": "mine", "version": 1, "user_attrs": {"a": 1}, "state": "Complete", "values": [1.0]})
     answered = ask(door, path.format(study=theirs._study_id, trial=trial), method, body.encode(), **KEY)
     assert answered == (403, "study 'theirs' is another tool's, not one of ours: nothing is written to it here\n")
-    assert (theirs.system_attrs, theirs.trials[0].user_attrs, theirs.trials[0].state.name) == ({}, {}, "RUNNING")
+    attrs = opened.optuna.get_study_system_attrs(theirs._study_id)
+    assert (attrs, theirs.trials[0].user_attrs, theirs.trials[0].state.name) == ({}, {}, "RUNNING")
 
 
 def test_who_only_looks_writes_nothing(opened: databases.Database, make_study: Make, url: str) -> None:

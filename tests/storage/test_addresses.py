@@ -264,3 +264,52 @@ def test_two_slashes_before_a_path_are_no_host(tmp_path: pathlib.Path) -> None:
     database.ping()
     database.close()
     assert (tmp_path / "x.db").is_file()
+
+
+@pytest.mark.parametrize(
+    "url", ['"postgresql://me:hunter2@host/db"', "'sqlite:///x.db'", 'postgresql://me:hunter2@h/db"']
+)
+def test_quotes_of_an_env_file_are_named(url: str) -> None:
+    """`docker --env-file` hands them on; the address is not shown, since where it ends is unknown."""
+    with pytest.raises(errors.InputError, match="--storage must have no quotes around it: .*--env-file") as raised:
+        addresses.check_url(url)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_wrong_password_tells_of_encoding(postgres: Server) -> None:
+    """A server says only that it is wrong; an address that was not encoded is the likely reason."""
+    plain = sqlalchemy.make_url(postgres.new_database())
+    engine = sqlalchemy.create_engine(plain, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE ROLE guarded LOGIN PASSWORD 'hunter2%20x'")
+        rules = pathlib.Path(str(connection.exec_driver_sql("SHOW hba_file").scalar()))
+        rules.write_text(f"local all guarded scram-sha-256\n{rules.read_text()}")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+    encoded = plain.set(username="guarded", password="hunter2%20x")  # noqa: S106
+    raw = encoded.render_as_string(hide_password=False).replace("%2520x", "%20x")
+    until(lambda: "password" in str(told(raw)), 10)
+    assert "a password is %-encoded: % as %25, @ as %40" in str(told(raw))
+    assert "hunter2" not in str(told(raw))
+    assert "password" not in str(told(encoded.render_as_string(hide_password=False)))
+    with pytest.raises(errors.InputError, match="a password %-encoded .@ as %40"):
+        addresses.check_url("nonsense")
+
+
+def told(url: str) -> errors.SearchError | None:
+    """What opening an address ends with."""
+    try:
+        databases.open_to_read(url).close()
+    except errors.SearchError as error:
+        return error
+    return None
+
+
+def test_a_home_folder_is_where_a_shell_has_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with ~ at its start; one of a user who is not there is refused, and ./~ is a name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert addresses.check_url("sqlite:///~/x.db") == f"sqlite:///{tmp_path}/x.db"
+    assert addresses.sqlite_file(addresses.check_url("sqlite:///file:~/a?uri=true")) == tmp_path / "a"
+    assert addresses.check_url("sqlite:///./~/x.db") == "sqlite:///./~/x.db"
+    with pytest.raises(errors.InputError, match="no home folder is known for '~nobody-here/x.db'"):
+        addresses.check_url("sqlite:///~nobody-here/x.db")

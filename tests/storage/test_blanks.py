@@ -67,7 +67,7 @@ def test_who_would_write_to_nothing_of_ours_changes_nothing(empty_url: str) -> N
     plain(empty_url)
     before = tables(empty_url)
     database = databases.open_existing(empty_url)
-    with pytest.raises(errors.InputError, match="study 'theirs' is Optuna's own, not made by `search create`"):
+    with pytest.raises(errors.InputError, match="study 'theirs' is Optuna's own: it was not made by `search create`"):
         studies.load(database, "theirs")
     with pytest.raises(errors.StudyNotFound, match="did you mean theirs"):
         studies.load(database, "their")

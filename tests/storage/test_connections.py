@@ -18,7 +18,7 @@ from conftest import Server, quick_text
 
 from search import errors
 from search.ledger import allocations, claims, presence, studies
-from search.storage import addresses, connections, databases, schema
+from search.storage import addresses, databases, places, schema
 from search.study import specs
 
 NAMES = sqlalchemy.select(schema.studies.c.study_name).order_by(schema.studies.c.study_id)
@@ -231,7 +231,7 @@ def test_a_network_mount_is_named(
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         databases.Database(f"sqlite:///{folder}/quiet.db").close()
         assert caplog.messages == []
-        monkeypatch.setattr(connections, "NETWORK_MOUNTS", ("tmpfs",))
+        monkeypatch.setattr(places, "NETWORK_MOUNTS", ("tmpfs",))
         databases.Database(f"sqlite:///{folder}/search.db").close()
         (said,) = caplog.messages
         assert said.startswith(

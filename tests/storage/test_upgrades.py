@@ -403,3 +403,16 @@ def test_a_first_start_that_is_cut_off_leaves_no_half_schema(empty_url: str, mon
     assert not [name for name in releases.shape(empty_url) if name.startswith("search_")]
     databases.Database(empty_url).close()
     assert rows(empty_url, "SELECT version_num FROM search_version") == [(schema.HEAD,)]
+
+
+@pytest.mark.parametrize("what", ["folder", "notes"])
+def test_what_is_no_database_is_left_alone(tmp_path: pathlib.Path, what: str) -> None:
+    """One line, and no lock beside it."""
+    place = tmp_path / what
+    if what == "folder":
+        place.mkdir()
+    else:
+        place.write_text("these are my notes, longer than a header of SQLite would be, and then some more of them")
+    with pytest.raises(errors.InputError, match="must name a file, got the folder|file is not a database"):
+        upgrades.upgrade(f"sqlite:///{place}")
+    assert list(tmp_path.iterdir()) == [place]

@@ -1,14 +1,20 @@
 """Commands that look: what they show of anybody's studies, and that they leave no trace."""
 
+import base64
+import contextlib
+import http.client
 import json
 import pathlib
+import re
 import shutil
+import signal
 import sqlite3
 
 import optuna
 import pytest
 import sqlalchemy
-from conftest import Server, quick_text
+from conftest import Processes, Server, quick_text
+from doors import HASH, PASSWORD
 from looks import lock_up, picture, plain, public, python
 
 from search import cli
@@ -146,8 +152,47 @@ def test_verbs_say_what_a_foreign_study_is(
     for verb in VERBS:
         code, out, err = search(capsys, *verb.format(out=tmp_path / "out").split())
         assert (code, out, err.count("\n")) == (2, "", 1), verb
-        assert "study 'theirs' is Optuna's own, not made by `search create`" in err, verb
+        assert "study 'theirs' is Optuna's own: it was not made by `search create`" in err, verb
     assert (tmp_path / "x.db").read_bytes() == before
+
+
+def served(processes: Processes, *options: str) -> tuple[str, int]:
+    """What the real dashboard says at its start, and what it answers to a note with the password."""
+    server = processes.start("dashboard", "--port", "0", *options)
+    line = server.stdout.readline() if server.stdout else ""
+    port = int(re.findall(r":(\d+) \(", line)[0])
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as asking:
+        for path in ("/dashboard", "/api/studies", "/api/studies/1?after=0", "/metrics"):
+            asking.request("GET", path)
+            answer = asking.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True), path
+        password = base64.b64encode(f"anybody:{PASSWORD}".encode()).decode()
+        headers = {"Authorization": f"Basic {password}", "Content-Type": "application/json"}
+        asking.request("PUT", "/api/studies/1/note", json.dumps({"body": "mine", "version": 2}), headers)
+        status = asking.getresponse().status
+    server.send_signal(signal.SIGTERM)
+    server.wait(30)
+    return line, status
+
+
+def test_a_dashboard_that_only_reads_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    """Without a password, and with one and --read-only; with the password alone the note is written."""
+    folder = tmp_path / "x"
+    folder.mkdir()
+    fill(f"sqlite:///{folder}/search.db")
+    before = picture(folder)
+    processes = Processes(f"sqlite:///{folder}/search.db", tmp_path)
+    (tmp_path / "hash").write_text(HASH)
+    try:
+        for options in ([], ["--password-hash-file", "hash", "--read-only"]):
+            line, status = served(processes, *options)
+            assert (line.endswith("(reading only)\n"), status) == (True, 405)
+            assert picture(folder) == before
+        line, status = served(processes, "--password-hash-file", "hash")
+        assert (line.endswith("(writing with the password)\n"), status) == (True, 204)
+        assert picture(folder) != before
+    finally:
+        processes.end()
 
 
 BROKEN = {
