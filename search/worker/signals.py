@@ -1,4 +1,4 @@
-"""Asks this process to stop: SIGTERM, SIGHUP, Ctrl-C; and Ctrl-C twice, at once."""
+"""Asks this process to stop: SIGTERM, SIGHUP, SIGUSR1, Ctrl-C; and Ctrl-C twice, at once."""
 
 import contextlib
 import functools
@@ -7,7 +7,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+# SIGUSR1: what schedulers as Slurm are mostly told to send some time before the end
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator[thread
 
 
 def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> threading.Event:
-    """SIGTERM, SIGHUP and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`.
+    """SIGTERM, SIGHUP, SIGUSR1 and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`.
 
     Returns:
         An event that is set where it was Ctrl-C.
