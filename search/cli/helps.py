@@ -37,7 +37,7 @@ RUN_EXITS = {
     "1": "Less was done than the budget, or no trial is complete; the last line says why.",
     "2": EXITS["2"],
     "3": "A worker took itself out: its trials fail where those of others do not.",
-    "129, 143": "Ended by SIGHUP or SIGTERM; running trials were handed over, and the same command goes on.",
+    "129, 138, 143": "Ended by SIGHUP, SIGUSR1 or SIGTERM; running trials were handed over, and the same command goes on.",
     "130": "Ended by Ctrl-C, the same.",
 }
 # where they say more

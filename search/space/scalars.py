@@ -139,6 +139,13 @@ class Steps(Sequence[float]):
         return round((value - self.low) / self.step)
 
 
+def leads(low: float, high: float, step: float) -> bool:
+    """Whether a range is whole steps in the decimals that are written: where it is not, Optuna drops the last one."""
+    with decimal.localcontext(prec=60):
+        length = decimal.Decimal(repr(high)) - decimal.Decimal(repr(low))
+        return length % decimal.Decimal(repr(step)) == 0
+
+
 def split(values: Sequence[Any], numbers: Iterable[float]) -> Iterator[tuple[Any, int]]:
     """Cuts ascending values at some numbers: for each part, which lies on one side of each of them, its first and size.
 

@@ -3,7 +3,8 @@
 It is asked when a study is created, not when one is read: what an earlier version took goes on.
 """
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 from optuna import distributions
 
@@ -11,7 +12,7 @@ from search.space import scalars, spaces
 from search.space.parameters import Parameter
 from search.study import names
 
-RANGE_LIMIT = 2**48  # Optuna stores numbers as floats, and TPE weighs them by their distances: beyond, it sees none
+RANGE_LIMIT = 2**40  # of integers: TPE weighs them by the share of the range that each has, and sees none beyond
 WHOLE_LIMIT = 2**63  # TOML's own integers
 LARGEST = 1e100  # of a range: samplers square what they are told
 NARROWEST = 1e-9  # of a range, against its ends: there must be floats in it to choose from
@@ -22,8 +23,8 @@ PARAMETERS = 500
 LISTED = 1_000_000  # values of a range, which the Gaussian process makes an array of
 
 
-def check(name: str, tree: spaces.Space, sampler: str) -> None:
-    """Passes the name, the space and the sampler of a new study.
+def check(name: str, tree: spaces.Space, raw: Mapping[str, Any], sampler: str) -> None:
+    """Passes the name, the space, which the file writes as `raw`, and the sampler of a new study.
 
     Raises:
         ValueError: key, rule and value.
@@ -43,6 +44,7 @@ def check(name: str, tree: spaces.Space, sampler: str) -> None:
         if (other := seen.setdefault(names.normal(parameter.name), parameter.name)) != parameter.name:
             raise ValueError(f"space.{parameter.name} must not look like another parameter, got {other!r} twice")
         _check_parameter(parameter)
+        _check_step(parameter, raw[parameter.name])
         _check_condition(parameter, tree)
     for parameter in tree.parameters if sampler == "gp" else ():
         if parameter.is_numeric and parameter.values is not None and len(parameter.values) > LISTED:
@@ -71,7 +73,7 @@ def _check_parameter(parameter: Parameter) -> None:
             for bound, value in (("low", whole.low), ("high", whole.high)):
                 if abs(value) > RANGE_LIMIT:
                     raise ValueError(
-                        f"{place}.{bound} must be from -2^48 to 2^48, where every sampler tells integers apart, "
+                        f"{place}.{bound} must be from -2^40 to 2^40, where every sampler tells integers apart, "
                         f"got {_cut(value)}"
                     )
             if whole.log and 0 < whole.high - whole.low < NARROWEST * whole.high:
@@ -94,11 +96,21 @@ def _check_floats(place: str, real: distributions.FloatDistribution) -> None:
             raise ValueError(
                 f"{place}.step must be at least {FINEST:g} of the larger end, {largest:g}, got {real.step!r}"
             )
-        steps = scalars.Steps(real.low, real.high, real.step)
-        if not (math.isclose(steps[0], real.low, rel_tol=1e-12) and math.isclose(steps[-1], real.high, rel_tol=1e-12)):
-            raise ValueError(f"{place}.step must lead from low to high, got {real.step!r} from {real.low!r}")
     elif real.high - real.low < NARROWEST * largest or real.high - real.low < SMALLEST:
         raise ValueError(_narrow(place, real.low, real.high))
+
+
+def _check_step(parameter: Parameter, raw: Any) -> None:
+    real = parameter.distribution
+    if not isinstance(real, distributions.FloatDistribution) or real.step is None:
+        return
+    low, high, step = (float(raw[key]) for key in ("low", "high", "step"))
+    steps = scalars.Steps(low, high, step)
+    if not scalars.leads(low, high, step) or (steps[0], steps[-1]) != (low, high):
+        raise ValueError(
+            f"space.{parameter.name}.step must lead from low to high in whole steps, to the last digit written, "
+            f"got {step!r} from {low!r} to {high!r}"
+        )
 
 
 def _narrow(place: str, low: float, high: float) -> str:

@@ -1,6 +1,7 @@
 """Reads [space] and [[enqueue]] of a study file into a tree of parameters and configurations of it."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -147,7 +148,9 @@ def _range(key: str | None, entry: _Dimension, place: str) -> distributions.Base
         if entry.step is not None and (key or not _divides(entry.step, high - low)):
             rule_text = "is for integers" if key else f"must divide high - low = {high - low:g}"
             raise errors.StudyFileError(f"{place}.step {rule_text}, got {entry.step}")
-        return distributions.FloatDistribution(low, high, log=entry.log, step=entry.step)
+        with warnings.catch_warnings():  # Optuna's of a step that is missed; a new study's file is refused for it
+            warnings.simplefilter("ignore", UserWarning)
+            return distributions.FloatDistribution(low, high, log=entry.log, step=entry.step)
     step = entry.step or 1
     if not isinstance(step, int) or (high - low) % step:
         raise errors.StudyFileError(f"{place}.step must divide high - low = {high - low}, got {step}")

@@ -87,7 +87,7 @@ def parse(text: str, name: str) -> StudySpec:
     """
     spec = parse_stored(text, name)
     try:
-        limits.check(spec.name, spec.space, spec.sampler.name)
+        limits.check(spec.name, spec.space, texts.toml(text, name)["space"], spec.sampler.name)
     except ValueError as error:
         raise errors.StudyFileError(f"{name}: {error}") from error
     return spec

@@ -2,6 +2,7 @@
 
 import codecs
 import pathlib
+import re
 import tomllib
 from typing import Any
 
@@ -13,6 +14,10 @@ OTHERS = {  # the longer mark first: one begins with the other
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
+}
+HINTS = {
+    "[nN]one|[nN]ull|nil": "None is { none = true } there, or none = true beside choices",
+    "True|False": "TOML writes true and false small",
 }
 
 
@@ -53,4 +58,14 @@ def toml(text: str, name: str) -> dict[str, Any]:
     except RecursionError:
         raise errors.StudyFileError(f"{name}: must be TOML: its tables or lists are nested too deep") from None
     except ValueError as error:  # tomllib's own, and Python's of a number of thousands of digits
-        raise errors.StudyFileError(f"{name}: must be TOML: {error}") from error
+        raise errors.StudyFileError(f"{name}: must be TOML: {error}{_hint(text, str(error))}") from error
+
+
+def _hint(text: str, error: str) -> str:
+    """What is meant where Python's words stand in TOML."""
+    place = re.search(r"at line (\d+)", error)
+    line = text.splitlines()[int(place[1]) - 1] if place else ""
+    for words, hint in HINTS.items():
+        if re.search(rf"[\[=,]\s*({words})\s*([\],}}#]|$)", line):
+            return f"; {hint}"
+    return ""

@@ -1,4 +1,4 @@
-"""Asks this process to stop: SIGTERM, SIGHUP, Ctrl-C; and Ctrl-C twice, at once."""
+"""Asks this process to stop: SIGTERM, SIGHUP, SIGUSR1, Ctrl-C; and Ctrl-C twice, at once."""
 
 import contextlib
 import functools
@@ -7,8 +7,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-# Windows has no SIGHUP
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
+# Windows has neither SIGHUP nor SIGUSR1, which schedulers as Slurm are mostly told to send some time before the end
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGINT") if hasattr(signal, name))
 
 
 @contextlib.contextmanager
@@ -23,7 +23,7 @@ def stopping(stop: threading.Event, then: Callable[[], None]) -> Iterator["Inter
 
 
 def stop_on(stop: threading.Event, then: Callable[[], None] = lambda: None) -> "Interruption":
-    """SIGTERM, SIGHUP and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`.
+    """SIGTERM, SIGHUP, SIGUSR1 and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, after `then`.
 
     Returns:
         An event that is set where it was Ctrl-C.

@@ -31,6 +31,9 @@ def test_a_file_of_another_system_is_the_same_file(tmp_path: pathlib.Path, conte
         (b"x = " + b"[" * 5_000, "must be TOML: its tables or lists are nested too deep"),
         (b"x = " + b"9" * 5_000, "must be TOML: "),
         (b"x = 1\x00", "must be TOML: "),
+        (b"x = [1, None]", "(at line 1, column 9); None is { none = true } there, or none = true beside choices"),
+        (b"[space]\nx = null", "(at line 2, column 5); None is { none = true } there"),
+        (b"x = [1, True]", "(at line 1, column 9); TOML writes true and false small"),
     ],
 )
 def test_other_bytes_are_refused_in_one_line(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
