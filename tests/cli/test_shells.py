@@ -20,7 +20,7 @@ while IFS= read -r COMP_LINE; do
     COMP_POINT=${#COMP_LINE} COMPREPLY=()
     echo "> ${COMP_LINE}"
     _search_completion search </dev/null
-    (( ${#COMPREPLY[@]} )) && printf '%s\\n' "${COMPREPLY[@]}"
+    if (( ${#COMPREPLY[@]} )); then printf '%s\\n' "${COMPREPLY[@]}"; fi
 done
 """
 ODD = "my [b] study, ü*"
@@ -84,6 +84,7 @@ def test_bash_completes(folder: pathlib.Path) -> None:
         "search run quick --device cu",
         "search list --storage sqlite:///r",
         "search completion ",
+        "search copy 'quick' lab --to 'sqlite:///runs/search.db' --storage ",
         "search extend quick --ho",
     )
     assert found["search st"] == ["status", "stop"]
@@ -99,6 +100,7 @@ def test_bash_completes(folder: pathlib.Path) -> None:
     assert found["search run quick --engine=c"] == ["cpu"]
     assert found["search run quick --device cu"] == ["cuda", "cuda:0"]
     assert found["search list --storage sqlite:///r"] == ["///runs/search.db"]
+    assert found["search copy 'quick' lab --to 'sqlite:///runs/search.db' --storage "][-1] == "postgresql://"
     assert found["search completion "] == ["bash", "zsh", "fish"]
     assert found["search extend quick --ho"] == ["--hours"]
     assert snapshot(folder) == before
