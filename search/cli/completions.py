@@ -76,11 +76,12 @@ def _items(values: Iterable[str], incomplete: str) -> Found:
 
 
 def _storage(context: click.Context) -> str:
+    """The address that the command would take; none, where it would refuse it."""
     given = context.params.get("storage")
     with contextlib.suppress(errors.SearchError):
         file = context.params.get("password_file")
         return addresses.complete(given, file) if given and file else addresses.from_environment(given)
-    return addresses.DEFAULT_URL
+    return ""
 
 
 def _spec(context: click.Context) -> specs.StudySpec | None:
