@@ -26,7 +26,7 @@ class TheirsFirst:
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
-        self._folders = list(folders)
+        self._folders = [folder for folder in folders if pathlib.Path(folder).resolve() != HERE.parents[1]]
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

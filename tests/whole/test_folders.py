@@ -74,13 +74,13 @@ def best(url: str, folder: pathlib.Path) -> float:
 @real
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_objective_imports_what_lies_beside_it(url: str, tmp_path: pathlib.Path, layout: str) -> None:
-    """By `search run`, and by a worker that is started again when killed; with the folder on PYTHONPATH, too."""
+    """By `search run`, and by a worker that is started again when killed; with the folder on PYTHONPATH beside ours, too."""
     write(tmp_path, layout)
     code, output = search(url, tmp_path, "run", "own.toml", "--workers", "2")
     assert code == 0, output
     assert 2 <= best(url, tmp_path) <= 3
     assert search(url, tmp_path, "extend", "own", "--trials", "1")[0] == 0
-    path = "." if layout != "optuna_search_service" else ""
+    path = f".{os.pathsep}{ROOT}" if layout != "optuna_search_service" else ""
     code, output = search(url, tmp_path, "work", "own", "--restart", path=path)
     assert code == 0, output
     assert "event=complete value=2." in output
