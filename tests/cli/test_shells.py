@@ -79,6 +79,7 @@ def test_bash_completes(folder: pathlib.Path) -> None:
         "search create ",
         "search run q",
         "search enqueue quick ba",
+        "search enqueue quick wi",
         "search enqueue quick depth=0 activation=S",
         "search run quick --engine=c",
         "search run quick --device cu",
@@ -96,6 +97,7 @@ def test_bash_completes(folder: pathlib.Path) -> None:
     assert "quick" not in found["search create "]
     assert found["search run q"] == ["quick", "quick.toml"]
     assert found["search enqueue quick ba"] == ["batch_size="]
+    assert found["search enqueue quick wi"] == ["width=8", "width=16", "width=32"]
     assert found["search enqueue quick depth=0 activation=S"] == ["Sigmoid"]
     assert found["search run quick --engine=c"] == ["cpu"]
     assert found["search run quick --device cu"] == ["cuda", "cuda:0"]
