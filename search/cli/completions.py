@@ -46,13 +46,16 @@ def settings(context: click.Context, parameter: click.Parameter, incomplete: str
     spec = _spec(context)
     if spec is None:
         return []
+    settings = {each.name: getattr(each.distribution, "choices", ()) for each in spec.space.parameters}
     name, equals, _ = incomplete.partition("=")
     if not equals:
         given = context.params.get(parameter.name or "") or ()
         taken = {setting.partition("=")[0] for setting in given}
-        return _items((f"{each.name}=" for each in spec.space.parameters if each.name not in taken), incomplete)
-    choices = (getattr(each.distribution, "choices", ()) for each in spec.space.parameters if each.name == name)
-    return _items((f"{name}={choice}" for found in choices for choice in found), incomplete)
+        left = [each for each in settings if each.startswith(name) and each not in taken]
+        if len(left) != 1 or not settings[left[0]]:
+            return _items((f"{each}=" for each in left), incomplete)
+        name = left[0]  # no doubt: its values at once
+    return _items((f"{name}={choice}" for choice in settings.get(name, ())), incomplete)
 
 
 def storages(context: click.Context, parameter: click.Parameter, incomplete: str) -> Found:
@@ -76,11 +79,12 @@ def _items(values: Iterable[str], incomplete: str) -> Found:
 
 
 def _storage(context: click.Context) -> str:
+    """The address that the command would take; none, where it would refuse it."""
     given = context.params.get("storage")
     with contextlib.suppress(errors.SearchError):
         file = context.params.get("password_file")
         return addresses.complete(given, file) if given and file else addresses.from_environment(given)
-    return addresses.DEFAULT_URL
+    return ""
 
 
 def _spec(context: click.Context) -> specs.StudySpec | None:

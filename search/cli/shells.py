@@ -10,6 +10,7 @@ from click import shell_completion
 
 VARIABLE = "_SEARCH_COMPLETE"  # of the environment: a shell asks
 SHELLS = ("bash", "zsh", "fish")
+WORD = re.compile(r"""(?:\\.|'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|$)|[^\s'"\\]|\\$)+""")  # of a line; a quote may be open
 BREAKS = ":="  # where bash ends a word, beside spaces: what stands before it stays as it was typed
 
 
@@ -22,6 +23,7 @@ class Bash(shell_completion.BashComplete):
     COMPREPLY=()
     while IFS= read -r line; do
         case "$line" in
+            "") ;;
             file | dir) compopt -o default ;;
             nospace) compopt -o nospace ;;
             *) COMPREPLY+=("${line#plain,}") ;;
@@ -61,8 +63,8 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 def _last(line: str) -> str:
     """The last word of a line as it was typed, quotes and all; empty behind a space."""
-    found = re.search(r"""(?:\\.|'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|$)|[^\s'"\\])*\\?$""", line)
-    return found[0] if found else ""
+    words = [*WORD.finditer(line)]
+    return words[-1][0] if words and words[-1].end() == len(line) else ""
 
 
 def answer(group: click.Group) -> int:

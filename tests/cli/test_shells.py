@@ -20,7 +20,7 @@ while IFS= read -r COMP_LINE; do
     COMP_POINT=${#COMP_LINE} COMPREPLY=()
     echo "> ${COMP_LINE}"
     _search_completion search </dev/null
-    (( ${#COMPREPLY[@]} )) && printf '%s\\n' "${COMPREPLY[@]}"
+    if (( ${#COMPREPLY[@]} )); then printf '%s\\n' "${COMPREPLY[@]}"; fi
 done
 """
 ODD = "my [b] study, ü*"
@@ -79,11 +79,13 @@ def test_bash_completes(folder: pathlib.Path) -> None:
         "search create ",
         "search run q",
         "search enqueue quick ba",
+        "search enqueue quick wi",
         "search enqueue quick depth=0 activation=S",
         "search run quick --engine=c",
         "search run quick --device cu",
         "search list --storage sqlite:///r",
         "search completion ",
+        "search copy 'quick' lab --to 'sqlite:///runs/search.db' --storage ",
         "search extend quick --ho",
     )
     assert found["search st"] == ["status", "stop"]
@@ -95,10 +97,12 @@ def test_bash_completes(folder: pathlib.Path) -> None:
     assert "quick" not in found["search create "]
     assert found["search run q"] == ["quick", "quick.toml"]
     assert found["search enqueue quick ba"] == ["batch_size="]
+    assert found["search enqueue quick wi"] == ["width=8", "width=16", "width=32"]
     assert found["search enqueue quick depth=0 activation=S"] == ["Sigmoid"]
     assert found["search run quick --engine=c"] == ["cpu"]
     assert found["search run quick --device cu"] == ["cuda", "cuda:0"]
     assert found["search list --storage sqlite:///r"] == ["///runs/search.db"]
+    assert found["search copy 'quick' lab --to 'sqlite:///runs/search.db' --storage "][-1] == "postgresql://"
     assert found["search completion "] == ["bash", "zsh", "fish"]
     assert found["search extend quick --ho"] == ["--hours"]
     assert snapshot(folder) == before
