@@ -55,7 +55,7 @@ def guard(life: int, *others: int) -> None:
         return
     with contextlib.suppress(OSError):
         os.setsid()  # out of the group, and of reach of Ctrl-C
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_IGN)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
