@@ -14,7 +14,7 @@ from typing import Any
 HOME = pathlib.Path(__file__).resolve().parent.parent
 
 FUNCTIONS = (
-    *("run", "create", "work", "load", "status", "extend", "retry", "enqueue", "pause", "resume", "stop"),
+    *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
     *("delete", "rename", "copy"),
     *("replay", "confirm", "export", "predict", "report", "reproduce"),
 )

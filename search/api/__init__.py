@@ -6,8 +6,9 @@ workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `se
 """
 
 from search.api.lives import copy, delete, rename
+from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
-from search.api.studies import create, enqueue, extend, load, pause, resume, retry, run, status, stop, work
+from search.api.studies import create, load, run, status, work
 
 __all__ = [
     "run",
@@ -16,6 +17,7 @@ __all__ = [
     "load",
     "status",
     "extend",
+    "amend",
     "retry",
     "enqueue",
     "pause",

@@ -1,10 +1,9 @@
-"""Studies from Python: run, create, work, look at, extend, enqueue, pause, stop and resume them."""
+"""Studies from Python: run, create, work and look at them."""
 
 import contextlib
 import dataclasses
 import pathlib
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -12,8 +11,7 @@ import optuna
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import allocations, listings, orders, outcomes, queues, retries, studies, summaries
-from search.space import scalars
+from search.ledger import allocations, listings, outcomes, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.worker import platforms, requirements, supervision
@@ -173,82 +171,6 @@ def status(name: str, *, storage: Storage = None) -> listings.Readable:
     """
     database = access.open_to_read(storage)
     return listings.one(database, studies.load_stored(database, name))
-
-
-def extend(
-    name: str,
-    trials: int | None = None,
-    *,
-    to: int | None = None,
-    hours: float | None = None,
-    failures: int | None = None,
-    epoch_seconds: float | None = None,
-    storage: Storage = None,
-) -> int:
-    """Adds trials to the budget of a study, or sets it; adds hours of training; returns how many trials it has then.
-
-    Args:
-        failures: how many more failures of the objective to bear.
-        epoch_seconds: how long an epoch may take from now on; 0 for no limit.
-
-    Raises:
-        errors.InputError: nothing to add, or a budget that cannot be.
-    """
-    database = access.open_existing(storage)
-    more: dict[str, Any] = {"hours": hours, "failures": failures, "epoch_seconds": epoch_seconds}
-    return orders.extend(database, studies.load(database, name), add=trials, to=to, **more).trials
-
-
-def retry(name: str, *numbers: int, storage: Storage = None) -> dict[int, int]:
-    """Puts failed trials back, all where none is named; returns the new number of each.
-
-    Raises:
-        errors.InputError: a number that is no failed trial's.
-    """
-    database = access.open_existing(storage)
-    return retries.retry(database, studies.load(database, name), numbers)
-
-
-def enqueue(
-    name: str, params: Mapping[str, scalars.Value], *, repeats: int | None = None, storage: Storage = None
-) -> list[int]:
-    """Queues a configuration to be tried next, once or with so many training seeds; returns the trials' numbers.
-
-    Args:
-        params: what it leaves open is sampled; what does not exist beside it is dropped.
-
-    Raises:
-        errors.InputError: a value outside the space, or a configuration that a trial has already.
-    """
-    database = access.open_existing(storage)
-    study = studies.load(database, name)
-    try:
-        kept, _ = study.spec.space.trim(study.spec.space.widen(params))
-    except ValueError as error:
-        raise errors.InputError(f"enqueue: {error}") from error
-    if repeats is None:
-        return [queues.enqueue(database, study, kept)]
-    return queues.repeat(database, study, kept, repeats)
-
-
-def pause(name: str, *, now: bool = False, storage: Storage = None) -> None:
-    """Lets no trial begin until `resume`; running ones are finished or, `now`, handed over."""
-    _order(name, orders.StudyState.PAUSED, now, storage)
-
-
-def stop(name: str, *, now: bool = False, storage: Storage = None) -> None:
-    """Ends a study's workers, wherever they run, once their trials are finished or, `now`, handed over."""
-    _order(name, orders.StudyState.STOPPED, now, storage)
-
-
-def resume(name: str, *, storage: Storage = None) -> None:
-    """Lets a paused or stopped study go on."""
-    _order(name, orders.StudyState.ACTIVE, False, storage)
-
-
-def _order(name: str, state: orders.StudyState, now: bool, storage: Storage) -> None:
-    database = access.open_existing(storage)
-    orders.set_state(database, studies.load(database, name), state, now)
 
 
 def _optuna(database: databases.Database, study: studies.Study) -> optuna.Study:

@@ -216,15 +216,6 @@ class _Group(click.Group):
         helps.write_ends(formatter)
 
 
-def _print_versions(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    if is_asked and not context.resilient_parsing:
-        from search.cli import programs
-
-        for name, version in programs.versions().items():
-            click.echo(f"{name} {version}")
-        context.exit()
-
-
 @click.group(
     "search",
     cls=_Group,
@@ -236,7 +227,7 @@ def _print_versions(context: click.Context, _: click.Parameter, is_asked: bool) 
     is_flag=True,
     expose_value=False,
     is_eager=True,
-    callback=_print_versions,
+    callback=helps.print_versions,
     help="Show the versions that matter, a line each: this program's first.",
 )
 def cli() -> None:

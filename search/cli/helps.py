@@ -33,11 +33,11 @@ EXITS = {
     "130": "Ended by Ctrl-C.",
 }
 RUN_EXITS = {
-    "0": "There is a best trial, and trials or hours of the budget are used up, or all configurations tried.",
+    "0": "There is a best trial, and the budget, of trials or hours, is used up, or the space is exhausted.",
     "1": "Less was done than the budget, or no trial is complete; the last line says why.",
     "2": EXITS["2"],
     "3": "A worker took itself out: its trials fail where those of others do not.",
-    "129, 138, 143": "Ended by SIGHUP, SIGUSR1 or SIGTERM; running trials were handed over, and the same command goes on.",
+    "129, 138, 143": "Ended by SIGHUP, SIGUSR1 or SIGTERM; what ran was handed over; the same command goes on.",
     "130": "Ended by Ctrl-C, the same.",
 }
 # where they say more
@@ -112,3 +112,13 @@ def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[st
 
 def _variables(params: Iterable[click.Parameter]) -> list[tuple[str, str]]:
     return [(str(p.envvar), f"Stands for {p.opts[0]}.") for p in params if isinstance(p, click.Option) and p.envvar]
+
+
+def print_versions(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """What `--version` prints, a line each."""
+    if is_asked and not context.resilient_parsing:
+        from search.cli import programs
+
+        for name, version in programs.versions().items():
+            click.echo(f"{name} {version}")
+        context.exit()

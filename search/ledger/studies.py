@@ -247,5 +247,4 @@ def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[st
             f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
             "Give the file another [study] name, or take its old settings back"
         )
-    order = database.read(lambda connection: orders.read(connection, study))
-    return study, list(orders.notes(study.spec, spec, order))
+    return study, list(orders.notes(study.spec, spec, database.read(lambda c: orders.read(c, study))))
