@@ -140,13 +140,11 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
 def test_any_number_is_judged_in_a_short_reason(name: str, maximize: bool) -> None:
     """Infinities, nan and the largest numbers, the others' too: no warning, and no reason of three hundred digits."""
     odd = [math.inf, -math.inf, math.nan, 1e308, -1e308, 5e-324, 0.0, 0.5]
-    reasons, last = set(), 3 if name == "hyperband" else 2
+    reasons, last = set(), 8 if name == "hyperband" else 2  # a rung of each bracket
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for own, first, second in itertools.product(odd, repeat=3):
-            others = [
-                pruners.Other(n, TrialState.COMPLETE, value) for n, value in enumerate([first, second, first, 0.5])
-            ]
+            others = [pruners.Other(9, TrialState.COMPLETE, value) for value in (first, second, first, 0.5)]
             settings = {key: 1 if key == "startup_trials" else 2 for key in pruners.PRUNERS[name].options}
             standing = pruners.Standing("s", maximize, 9, {1: own, last: own}, others, EPOCHS, settings)
             reasons.add(pruners.reason(name, standing) or "")
