@@ -29,7 +29,7 @@ def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
     """Loads the function that the worker names, and trains its trials until the worker is gone."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for number in ASKING:
+    for number in (*ASKING, NUDGE):  # schedulers send SIGUSR1, too
         signal.signal(number, _leave_it)
     os.register_at_fork(after_in_child=_forget)
     try:

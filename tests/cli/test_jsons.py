@@ -17,7 +17,7 @@ from search import cli
 from search.cli import commands, jsons
 
 DOCUMENT = (ROOT / "docs" / "json.md").read_text()
-WITHOUT = {"dashboard"}  # it serves
+WITHOUT = {"dashboard", "completion"}  # one serves, the other speaks to a shell
 KINDS: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: type(value) is int,

@@ -93,7 +93,7 @@ def test_two_parameters_with_one_heading_tell_apart(database: databases.Database
     study = studies.create(database, specs.parse(text, "twins.toml"))
     begin(database, study)
     (heading, _, row), _ = of_trials(summaries.summary(database, study), None)
-    assert heading.split() == ["#", "state", "accuracy", "lr", "lr", "state", "sec", "epochs", "sec"]
+    assert heading.split() == ["#", "state", "value", "lr", "lr", "state", "sec", "epochs", "sec"]
     assert row.split()[:6] == ["0", "running", "1", "2", "3", "4"]
 
 

@@ -55,7 +55,7 @@ def test_a_renamed_study_stays_ours(opened: databases.Database, make_study: Make
     assert take(opened, study).number == 1
 
 
-@pytest.mark.parametrize("name", ["a b", "", None, 7, "other"])
+@pytest.mark.parametrize("name", ["a\nb", "", None, 7, "other"])
 def test_a_name_that_cannot_be_is_refused(
     opened: databases.Database, make_study: Make, door: servers.Door, name: object
 ) -> None:
