@@ -23,7 +23,7 @@ RUN if [ -z "$TORCH_SOURCE" ]; \
     else pip install --only-binary :all: --constraint constraints.txt ${TORCH_SOURCE} torch torchvision; \
     fi
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md optuna_search_service.py ./
 COPY models models
 COPY search search
 COPY studies studies

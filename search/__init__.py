@@ -4,13 +4,49 @@ In Python, `search.run`, `load`, `extend`, `replay`, `confirm`, `export`, `repor
 of these names do; see `search.api`.
 """
 
+import importlib.machinery
+import pathlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
+
+HOME = pathlib.Path(__file__).resolve().parent.parent
 
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "retry", "enqueue", "pause", "resume", "stop"),
     *("delete", "rename", "copy"),
     *("replay", "confirm", "export", "predict", "report", "reproduce"),
 )
+
+
+class _Models:
+    """Finds our package `models`, wherever another one lies: a working folder often has one of its own."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See `importlib.abc.MetaPathFinder`."""
+        return importlib.machinery.PathFinder.find_spec(name, [str(HOME)], target) if name == "models" else None
+
+
+def _put_models_first() -> None:
+    """One interpreter holds one package `models`.
+
+    Raises:
+        ImportError: it has loaded another.
+    """
+    loaded = sys.modules.get("models")
+    if loaded is not None and pathlib.Path(loaded.__file__ or "").resolve().parent != HOME / "models":
+        raise ImportError(
+            f"search needs its own package `models`, and this interpreter has loaded {loaded}: import search before "
+            "it, or use the command `search`, which runs objectives in a process of their own"
+        )
+    sys.meta_path.insert(0, _Models)
+
+
+_put_models_first()
 
 
 def __getattr__(name: str) -> Any:

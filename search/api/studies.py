@@ -1,5 +1,6 @@
 """Studies from Python: run, create, work, look at, extend, enqueue, pause, stop and resume them."""
 
+import contextlib
 import dataclasses
 import pathlib
 import threading
@@ -126,9 +127,10 @@ def work(
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
     from search.worker import loops
 
-    objective, need = requirements.objective(study.spec, chosen)
-    life: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
-    ended = loops.Worker(database, study, objective, stop, chosen, need=need, **life).run()
+    how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
+    with contextlib.ExitStack() as life:
+        objective, need = requirements.objective(study.spec, chosen, life)
+        ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     if ended in (allocations.NoTrial.FAILURES, allocations.NoTrial.STOPPED):
         summary = summaries.summary(database, study)
         if ended is allocations.NoTrial.FAILURES or summary.order.reason is not None:

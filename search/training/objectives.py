@@ -1,7 +1,6 @@
 """What every objective is given and gives: a trial in, checkpoints on the way, a result."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy
@@ -36,8 +35,6 @@ class Trial(Protocol):
     params: spaces.Params
     # which training seed: 0 is the study's own
     repeat: int
-    # set by an objective whose code does not call `check_stop`; called where it should have
-    interrupt: Callable[[], None] | None
 
     # the training of an earlier owner, to go on from
     saved: Checkpoint | None
@@ -62,3 +59,16 @@ class Result:
     state: TrialState
     value: float | None
     attrs: dict[str, Any]
+
+
+class Failed(Exception):
+    """An objective of the user's own has failed, in a process of its own.
+
+    Attributes:
+        trace: its traceback; empty where there is none.
+        is_memory: its memory ran out, or it was killed, which mostly means that.
+    """
+
+    def __init__(self, reason: str, trace: str, is_memory: bool) -> None:
+        super().__init__(reason)
+        self.trace, self.is_memory = trace, is_memory

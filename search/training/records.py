@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
-PREFIX = "search:"  # of the names of ours: a user's own `seconds` or `reason` is never read or overwritten as ours
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
 
 

@@ -97,7 +97,6 @@ class ReplayedTrial:
     def __init__(self, trial: FrozenTrial, on_epoch: Callable[[int], None] = lambda epoch: None) -> None:
         self.number, self.params = trial.number, trial.params
         self.repeat = records.repeat_of(trial)
-        self.interrupt: Callable[[], None] | None = None
         self.saved: objectives.Checkpoint | None = None
         self.values: dict[int, float] = {}
         self.weights: tuple[numpy.ndarray, ...] = ()

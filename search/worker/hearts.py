@@ -90,8 +90,6 @@ class Heart:
                 log.exception("event=heart-failed worker=%s", self._entry.worker.name)
                 self.failure = error
                 self._stop.set()
-            for trial in trials:
-                self._end_if_due(trial)
 
     def _turn(self, trials: Sequence[ownership.OwnedTrial], beat_seconds: float) -> None:
         if self._parent is not None and os.getppid() != self._parent:
@@ -122,11 +120,6 @@ class Heart:
             pass
         except errors.SearchError as error:
             trial.lost = error
-
-    def _end_if_due(self, trial: ownership.OwnedTrial) -> None:
-        interrupt = trial.interrupt  # read once: the trial may end in between
-        if interrupt is not None and trial.ending() is not None:
-            interrupt()
 
     def _beat(self, trials: Sequence[ownership.OwnedTrial]) -> None:
         gone = claims.beat(self._database, [(trial.claim, trial.seconds) for trial in trials]) if trials else []

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from optuna.trial import TrialState
@@ -40,7 +39,6 @@ class OwnedTrial:
     ) -> None:
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
-        self.interrupt: Callable[[], None] | None = None
         self.released = False
         self.lost: errors.SearchError | None = None
         self._database, self._study, self._stop = database, study, stop

@@ -16,6 +16,8 @@ from search.worker import farewells
 
 log = logging.getLogger("search")
 
+# by its path, and without the working folder among those that modules come from
+BEGIN = (sys.executable, "-P", str(pathlib.Path(__file__).resolve().parents[2] / "optuna_search_service.py"))
 RESTART_SECONDS = 1.0
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
@@ -83,7 +85,7 @@ class Processes:
         after_errors: bool = False,
         quick_seconds: float = QUICK_SECONDS,
     ) -> None:
-        self._command = [sys.executable, "-m", "search", "work", *arguments, "--parent", str(os.getpid())]
+        self._command = [*BEGIN, "work", *arguments, "--parent", str(os.getpid())]
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file and log_file.exists() else 0

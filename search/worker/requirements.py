@@ -1,5 +1,6 @@
 """Whether what workers need is to be had here: data, engine, device, slots, an objective of the user's own."""
 
+import contextlib
 import shlex
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     if spec.training is None:
         from search.training import functions
 
-        functions.load(spec.objective or "")
+        functions.check(spec)
         return
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
@@ -58,11 +59,6 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         errors.InputError: not here.
     """
     slots, device = settings.slots, settings.device
-    if slots > 1 and spec.training is None:
-        raise errors.InputError(
-            f"--slots must be 1 for the objective of study {spec.name!r}, got {slots}: code of your own is interrupted "
-            "by a signal, which only one trial of a process can have; start more workers instead"
-        )
     if slots > 1 and device != "cpu":
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
@@ -82,9 +78,12 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
 
 
 def objective(
-    spec: specs.StudySpec, settings: Settings
+    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack
 ) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
     """What trains the trials of a study here, and how many bytes the training of a configuration takes.
+
+    Args:
+        life: ends what is kept for the next trial.
 
     Raises:
         errors.InputError: an objective of the user's own that is not to be had.
@@ -93,7 +92,9 @@ def objective(
     if spec.training is None:
         from search.training import functions
 
-        return functions.FunctionObjective(spec), lambda params: 0
+        own = functions.FunctionObjective(spec)
+        life.callback(own.close)
+        return own, lambda params: 0
     from search.training import networks  # imports torch
 
     found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)

@@ -28,7 +28,7 @@ def become(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, "-m", __name__, *arguments], {**os.environ, **environment})  # noqa: S606
+    os.execve(sys.executable, [*processes.BEGIN, "--keep", *arguments], {**os.environ, **environment})  # noqa: S606
 
 
 def keep(worker: processes.Processes, stop: threading.Event) -> int:
@@ -60,7 +60,3 @@ def main(arguments: list[str]) -> int:
     interrupted = signals.stop_on(stop, then=worker.kill)
     code = keep(worker, stop)
     return 130 if interrupted.is_set() else code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -283,7 +283,7 @@ def test_a_function_that_is_not_to_be_had(
     assert printed.count("\n") == 1
     assert not (tmp_path / "none.db").exists()
     with pytest.raises(errors.InputError):
-        functions.load(name)
+        functions.check(specs.load(pathlib.Path("own.toml")))
 
 
 @pytest.mark.slow

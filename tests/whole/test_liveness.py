@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import mine
 import pytest
 from conftest import ROOT, Processes
 from optuna.trial import TrialState
@@ -16,18 +17,6 @@ from search.storage import databases
 
 pytestmark = pytest.mark.slow
 
-FILE = """
-objective = "mine:{function}"
-[study]
-name = "own"
-[space]
-x = {{ low = 0.0, high = 1.0 }}
-[sampler]
-name = "random"
-[budget]
-trials = {trials}
-max_failures = {failures}
-"""
 MINE = """
 import ctypes, os, time
 import numpy
@@ -44,7 +33,18 @@ def holds_the_lock(trial):
 
 def exits(trial):
     yield 0.1
-    os._exit(0)
+    if trial.number == 1:
+        os._exit(0)
+
+def crashes(trial):
+    yield 0.1
+    if trial.number == 1:
+        ctypes.string_at(0)
+
+def leaves(trial):
+    yield 0.1
+    if trial.number == 1:
+        raise SystemExit(3)
 
 def notes(trial):
     trial.set_user_attr("score", numpy.float32(0.5))
@@ -57,11 +57,6 @@ def notes_what_cannot_be(trial):
     trial.set_user_attr("model", object())
     yield 0.1
 """
-
-
-def write(folder: pathlib.Path, function: str, trials: int, failures: int = 0) -> None:
-    (folder / "mine.py").write_text(MINE)
-    (folder / "own.toml").write_text(FILE.format(function=function, trials=trials, failures=failures))
 
 
 def ended(url: str) -> summaries.Summary:
@@ -85,7 +80,7 @@ wait $work
 
 def test_a_step_of_the_clock_makes_nobody_dead(url: str, tmp_path: pathlib.Path) -> None:
     """By an hour forth, two back, a minute forth, under two workers: no trial is adopted, none fails."""
-    write(tmp_path, "sleeps", trials=4)
+    mine.write(tmp_path, MINE, "sleeps", trials=4, failures=0)
     command = f"cd {tmp_path}; {sys.executable} -m search run own.toml --workers 2 --grace 3 > out.log 2>&1"
     script = "touch out.log\n" + STEPS.format(command=command).replace("&& (", "&& true; (")
     environment = {
@@ -107,7 +102,7 @@ def test_code_that_holds_the_interpreter_keeps_its_trial(
     processes: Processes, url: str, tmp_path: pathlib.Path
 ) -> None:
     """Six graces without a beat, on a host where the process is known to live: the other worker waits."""
-    write(tmp_path, "holds_the_lock", trials=1)
+    mine.write(tmp_path, MINE, "holds_the_lock", trials=1, failures=0)
     code, log = processes.run("run", "own.toml", "--workers", "2", "--grace", "1")
     (trial,) = ended(url).trials
     assert (code, trial.state, len(trial.intermediate_values)) == (0, TrialState.COMPLETE, 2), log
@@ -116,7 +111,7 @@ def test_code_that_holds_the_interpreter_keeps_its_trial(
 
 def test_graces_may_differ(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
     """An owner that beats every 20 s beside an observer of 1 s: the owner's own grace is the one that counts."""
-    write(tmp_path, "sleeps", trials=1)
+    mine.write(tmp_path, MINE, "sleeps", trials=1, failures=0)
     assert processes.run("create", "own.toml")[0] == 0
     slow = processes.start("work", "own", "--grace", "60")
     database = databases.Database(url)
@@ -144,7 +139,7 @@ optuna.load_study(study_name="own", storage=sys.argv[1]).optimize(objective, n_t
 
 def test_optuna_s_own_optimize_works_beside_ours(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
     """Its trials last four graces and never beat: none is taken from it, and together they keep the budget."""
-    write(tmp_path, "sleeps", trials=4)
+    mine.write(tmp_path, MINE, "sleeps", trials=4, failures=0)
     assert processes.run("create", "own.toml")[0] == 0
     plain = subprocess.Popen([sys.executable, "-c", OPTIMIZE, url], stderr=subprocess.PIPE, text=True)
     database = databases.Database(url)
@@ -160,19 +155,32 @@ def test_optuna_s_own_optimize_works_beside_ours(processes: Processes, url: str,
     database.close()
 
 
-def test_what_ends_its_worker_is_no_success(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
-    """`os._exit(0)` in an objective: the worker is missed and started again, the trial fails, `run` says so with 1."""
-    write(tmp_path, "exits", trials=2, failures=10)
-    code, log = processes.run("run", "own.toml", "--workers", "1", "--grace", "1")
-    assert code == 1, log
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("exits", "its process was ended with exit code 0 inside the objective"),
+        ("crashes", "its process was ended by SIGSEGV inside the objective"),
+        ("leaves", "SystemExit: 3"),
+    ],
+)
+def test_what_an_objective_does_to_its_process_is_its_trial_s(
+    processes: Processes, url: str, tmp_path: pathlib.Path, function: str, reason: str
+) -> None:
+    """It fails that trial alone: the worker lives, its next trials are complete, and `run` ends well."""
+    mine.write(tmp_path, MINE, function, trials=3)
+    code, log = processes.run("run", "own.toml", "--workers", "1")
     assert "Traceback" not in log
+    assert (code, "worker-killed" in log) == (0, False), log
     summary = ended(url)
-    assert summary.done == 0
+    assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE, TrialState.FAIL] + [
+        TrialState.COMPLETE
+    ] * 2
+    assert summary.trials[1].user_attrs["search:reason"] == reason
 
 
 def test_attributes_of_any_kind_do_no_harm(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
     """NumPy's numbers are stored; what is not JSON fails its trial where it is set, and the worker goes on."""
-    write(tmp_path, "notes", trials=2)
+    mine.write(tmp_path, MINE, "notes", trials=2, failures=0)
     code, log = processes.run("run", "own.toml", "--workers", "1", "--grace", "1")
     assert (code, "Traceback" in log) == (0, False), log
     for trial in ended(url).trials:
@@ -181,7 +189,7 @@ def test_attributes_of_any_kind_do_no_harm(processes: Processes, url: str, tmp_p
 
 def test_an_attribute_that_is_not_json_is_named(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
     """The same error three times at the start stops the study early, with that error and what to type."""
-    write(tmp_path, "notes_what_cannot_be", trials=50, failures=10)
+    mine.write(tmp_path, MINE, "notes_what_cannot_be", trials=50, failures=10)
     code, log = processes.run("run", "own.toml", "--workers", "1")
     said = "set_user_attr('model'): a value must survive JSON, got one of type object"
     assert code == 1

@@ -4,6 +4,7 @@ import pathlib
 import signal
 import time
 
+import mine
 import psutil
 import pytest
 from conftest import Processes
@@ -11,17 +12,6 @@ from processes import ends, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("url", ["sqlite"], indirect=True)]
 
-STUDY = """
-objective = "mine_with_child:objective"
-[study]
-name = "own"
-[space]
-x = [1, 2]
-[sampler]
-name = "random"
-[budget]
-trials = 2
-"""
 MODULE = """
 import pathlib, subprocess, time
 
@@ -40,25 +30,29 @@ def child_of_objective(folder: pathlib.Path) -> psutil.Process:
     return found
 
 
+def worker_of(process: psutil.Process) -> psutil.Process:
+    """It started the process of the objective, which started this one."""
+    objective = process.parent()
+    assert objective is not None
+    worker = objective.parent()
+    assert worker is not None
+    return worker
+
+
 def is_gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_nothing_of_a_killed_worker_lives_on(processes: Processes, tmp_path: pathlib.Path) -> None:
     """Children of its objective are killed with a worker: by whoever killed it, or by Ctrl-C twice."""
-    (tmp_path / "own.toml").write_text(STUDY)
-    (tmp_path / "mine_with_child.py").write_text(MODULE)
+    mine.write(tmp_path, MODULE)
     running = processes.start("run", "own.toml", "--workers", "1", "--grace", "1")
     first = child_of_objective(tmp_path)
-    worker = first.parent()
-    assert worker is not None
-    worker.kill()
+    worker_of(first).kill()
     until(lambda: is_gone(first), 10)
     second = child_of_objective(tmp_path)  # the worker was started again, and its trial adopted
     assert not is_gone(second)
-    again = second.parent()
-    assert again is not None
-    again.suspend()  # so that the first Ctrl-C cannot be answered in time
+    worker_of(second).suspend()  # so that the first Ctrl-C cannot be answered in time
     running.send_signal(signal.SIGINT)
     time.sleep(0.5)
     running.send_signal(signal.SIGINT)

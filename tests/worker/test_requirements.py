@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+import mine
 import pytest
 from conftest import Processes, quick_text
 
@@ -11,17 +12,6 @@ from search import cli
 
 real = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
-STUDY = """
-objective = "mine_to_allow:objective"
-[study]
-name = "own"
-[space]
-x = [1, 2]
-[sampler]
-name = "random"
-[budget]
-trials = 1
-"""
 MODULE = """
 import pathlib
 
@@ -34,19 +24,18 @@ def objective(trial):
 
 @pytest.mark.slow
 @real
-@pytest.mark.parametrize("value", ["none", "mine_to_allow:other", "other,mine", "os"])
+@pytest.mark.parametrize("value", ["none", "mine:other", "other,my", "os"])
 def test_an_objective_that_is_not_allowed_is_not_imported(
     processes: Processes, tmp_path: pathlib.Path, value: str
 ) -> None:
     """`search work` refuses it in one line, exit code 2, with what to type; the module was not loaded."""
-    (tmp_path / "own.toml").write_text(STUDY)
-    (tmp_path / "mine_to_allow.py").write_text(MODULE)
+    mine.write(tmp_path, MODULE, trials=1)
     assert processes.run("create", "own.toml")[0] == 0
     code, output = processes.run("work", "own", SEARCH_ALLOW_OBJECTIVES=value)
     assert (code, output.count("\n")) == (2, 1), output
     assert output.startswith("search: study 'own': its objective must be one that --allow-objectives ")
-    assert f"got 'mine_to_allow:objective' where {value!r} may run" in output
-    assert output.endswith("search work own --allow-objectives mine_to_allow:objective\n")
+    assert f"got 'mine:objective' where {value!r} may run" in output
+    assert output.endswith("search work own --allow-objectives mine:objective\n")
     assert not (tmp_path / "imported").exists()
 
 
@@ -56,8 +45,8 @@ def test_an_objective_that_is_not_allowed_is_not_imported(
     ("words", "value"),
     [
         (("work", "own"), ""),
-        (("work", "own"), "mine_to_allow:objective"),
-        (("work", "own", "--allow-objectives", "mine_to_allow"), "none"),
+        (("work", "own"), "mine:objective"),
+        (("work", "own", "--allow-objectives", "mine"), "none"),
         (("run", "own.toml"), "none"),
     ],
 )
@@ -65,8 +54,7 @@ def test_an_objective_that_is_allowed_runs(
     processes: Processes, tmp_path: pathlib.Path, words: tuple[str, ...], value: str
 ) -> None:
     """By default, by its name, and where `search run` was given the very file that names it."""
-    (tmp_path / "own.toml").write_text(STUDY)
-    (tmp_path / "mine_to_allow.py").write_text(MODULE)
+    mine.write(tmp_path, MODULE, trials=1)
     assert processes.run("create", "own.toml")[0] == 0
     code, output = processes.run(*words, SEARCH_ALLOW_OBJECTIVES=value)
     assert code == 0, output
@@ -77,7 +65,7 @@ def test_an_objective_that_is_allowed_runs(
     ("text", "words"),
     [
         (quick_text(), "study 'quick': the synthetic set is made when it is needed"),
-        (STUDY, "study 'own': its objective mine_to_allow:objective brings its own data"),
+        (mine.text(), "study 'own': its objective mine:objective brings its own data"),
         (quick_text().replace('"synthetic"', '"fashion-mnist"'), "study 'quick': FashionMNIST is in here"),
     ],
 )

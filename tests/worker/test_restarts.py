@@ -5,6 +5,7 @@ import signal
 import threading
 from concurrent import futures
 
+import mine
 import psutil
 import pytest
 from conftest import ROOT, Processes
@@ -20,17 +21,6 @@ from search.worker import restarts
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("url", ["sqlite"], indirect=True)]
 
-STUDY = """
-objective = "mine_to_keep:objective"
-[study]
-name = "own"
-[space]
-x = {{ low = 1, high = 99 }}
-[sampler]
-name = "random"
-[budget]
-trials = {trials}
-"""
 MODULE = """
 import time
 
@@ -44,8 +34,7 @@ KEEPER_BYTES = 50 << 20
 
 
 def create(started: Processes, folder: pathlib.Path, *, epochs: int, trials: int = 1) -> None:
-    (folder / "own.toml").write_text(STUDY.format(trials=trials))
-    (folder / "mine_to_keep.py").write_text(MODULE.format(epochs=epochs))
+    mine.write(folder, MODULE.format(epochs=epochs), trials=trials)
     assert started.run("create", "own.toml")[0] == 0
 
 
@@ -154,7 +143,7 @@ def test_a_worker_that_took_itself_out_stays_out(processes: Processes, tmp_path:
     study = studies.load(database, "own")
     for _ in range(4):
         succeed(database, begin(database, study, GONE))
-    (tmp_path / "mine_to_keep.py").write_text("def objective(trial):\n    raise OSError(trial.number)\n")
+    (tmp_path / "mine.py").write_text("def objective(trial):\n    raise OSError(trial.number)\n")
     found, output = processes.run("work", "own", "--restart")
     assert (found, output.count("event=failed")) == (errors.TookItselfOut.exit_code, 3), output
     assert "this one takes itself out" in output

@@ -272,14 +272,9 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
 
 @pytest.mark.slow
 def test_slots_that_cannot_be_had(processes: Processes, tmp_path: pathlib.Path) -> None:
-    """An objective of one's own, and a GPU so far, train one trial a process: said before anything is made."""
-    (tmp_path / "own.toml").write_text(
-        'objective = "builtins:len"\n[study]\nname = "own"\n[space]\nx = [1, 2]\n[sampler]\nname = "random"\n'
-        "[budget]\ntrials = 2\n"
-    )
+    """A GPU so far trains one trial a process: said before anything is made."""
     (tmp_path / "quick.toml").write_text(quick_text())
     for arguments, rule in (
-        (("run", "own.toml", "--slots", "2"), "--slots must be 1 for the objective of study 'own', got 2"),
         (("run", "quick.toml", "--slots", "2", "--device", "cuda"), "--slots must be 1 on device 'cuda', got 2"),
         (("run", "quick.toml", "--slots", "0"), "--slots"),
     ):

@@ -1,0 +1,81 @@
+"""What a worker and the process of an objective say to each other: a JSON object a line, over two pipes.
+
+| the worker | |
+|---|---|
+| `{"do": "load", "objective": "module:function", "folder": ..., "space": {name: distribution}}` | once, at first |
+| `{"do": "train", "number": 7, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
+| `{"do": "go on"}` | answers `report` |
+| `{"do": "prune", "reason": ... or null}` | answers `prune?` |
+| `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
+
+| the process | |
+|---|---|
+| `{"is": "loaded"}`, `{"is": "unusable", "reason": ...}` | answers `load` |
+| `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
+| `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
+| `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
+| `{"is": "pruned", "value": 0.5 or null, "reason": ..., "attrs": {...}}` | the same |
+| `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |
+| `{"is": "over"}` | the same, after `end` |
+
+Numbers that are not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
+"""
+
+import json
+import os
+import select
+from typing import Any
+
+CHUNK_BYTES = 1 << 16
+
+
+class Channel:
+    """One side of it.
+
+    Args:
+        incoming, outgoing: descriptors of pipes.
+    """
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self.incoming, self.outgoing = incoming, outgoing
+        self._owner = os.getpid()
+        self._heard = bytearray()
+        self._readable = select.poll()
+        self._readable.register(incoming, select.POLLIN)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Says something.
+
+        Raises:
+            BrokenPipeError: nobody is there to hear it.
+        """
+        if os.getpid() != self._owner:  # a fork of the objective's came to its end as if it were the first
+            os._exit(1)
+        rest = memoryview(json.dumps(message).encode() + b"\n")
+        while rest:
+            rest = rest[os.write(self.outgoing, rest) :]
+
+    def receive(self, seconds: float | None = None) -> dict[str, Any] | None:
+        """What the other side says next, or None where it says nothing for so long.
+
+        Raises:
+            EOFError: it is gone.
+        """
+        searched = 0
+        while (end := self._heard.find(b"\n", searched)) < 0:
+            searched = len(self._heard)
+            if not self._readable.poll(None if seconds is None else seconds * 1000):
+                return None
+            chunk = os.read(self.incoming, CHUNK_BYTES)
+            if not chunk:
+                raise EOFError
+            self._heard += chunk
+        line = bytes(self._heard[:end])
+        del self._heard[: end + 1]
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    @property
+    def is_spoken_to(self) -> bool:
+        """Whether something was said that was not received yet."""
+        return bool(self._heard) or bool(self._readable.poll(0))

@@ -1,0 +1,193 @@
+"""Trains trials by a function of the user's own: a generator of epochs, or a plain Optuna objective."""
+
+import contextlib
+import importlib
+import inspect
+import itertools
+import logging
+import math
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any
+
+import optuna
+from optuna import distributions
+
+from . import messages, mishaps, trials
+
+NUDGE = signal.SIGUSR1
+ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # it is the worker that answers them
+
+
+class Interrupted(BaseException):
+    """The trial must end. Code that lets it pass ends at once; other code is killed after a while."""
+
+
+def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
+    """Loads the function that the worker names, and trains its trials until the worker is gone."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for number in ASKING:
+        signal.signal(number, _leave_it)
+    os.register_at_fork(after_in_child=_forget)
+    try:
+        order = channel.receive() or {}
+        put_first(order["folder"])
+        try:
+            function = load(order["objective"])
+        except ValueError as error:
+            channel.send({"is": "unusable", "reason": str(error)})
+            return
+        channel.send({"is": "loaded"})
+        objective = Objective(channel, function, order["space"])
+        while order := channel.receive() or {}:
+            if order["do"] == "train":  # an `end` that came too late is nothing
+                channel.send(objective.train(trials.View(objective, order["number"], order["params"], order["attrs"])))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def _leave_it(number: int, _: object) -> None:
+    """A handler, since what is ignored would be ignored by programs that the objective starts, too."""
+
+
+def _forget() -> None:
+    """A fork of the objective's, as of multiprocessing, ends where it is asked to."""
+    signal.signal(NUDGE, signal.SIG_DFL)
+    for number in ASKING:
+        if signal.getsignal(number) is _leave_it:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def load(name: str) -> Callable[[Any], Any]:
+    """The function called `package.module:function`.
+
+    Raises:
+        ValueError: no such module or function.
+    """
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
+        reason, _ = mishaps.told(error)
+        raise ValueError(f"objective must name a function that can be imported here, got {name!r}: {reason}") from error
+    if not callable(found):
+        raise ValueError(f"objective must name a function, got {name!r}, which is {type(found).__name__}")
+    return found  # type: ignore[no-any-return]  # what a module holds
+
+
+class Objective:
+    """Runs the function for one trial after another.
+
+    Code of others does not look whether it should stop: a signal raises that inside it.
+
+    Args:
+        space: Optuna's JSON of each parameter's distribution.
+    """
+
+    def __init__(self, channel: messages.Channel, function: Callable[[Any], Any], space: dict[str, str]) -> None:
+        self._channel, self._function = channel, function
+        self.space = {name: distributions.json_to_distribution(text) for name, text in space.items()}
+        self._is_inside = False
+        self._must_end = False
+        signal.signal(NUDGE, self._on_nudge)
+
+    def train(self, trial: trials.View) -> dict[str, Any]:
+        """The message that a trial ends with."""
+        self._must_end = False
+        try:
+            run = self._run_generator if inspect.isgeneratorfunction(self._function) else self._run_plain
+            ended = run(trial)
+        except (EOFError, BrokenPipeError):
+            if not self._must_end:
+                raise
+            return {"is": "over"}
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the worker judges it
+            if self._must_end:
+                return {"is": "over"}
+            reason, trace = mishaps.told(error, _theirs(error.__traceback__))
+            ended = {"is": "failed", "reason": reason, "trace": trace, "memory": mishaps.is_out_of_memory(error)}
+        return {**ended, "attrs": trial.take_attrs()}
+
+    def _run_generator(self, trial: trials.View) -> dict[str, Any]:
+        epochs: Generator[Any, None, Any] = self._function(trial)
+        value = None
+        for step in itertools.count(1):
+            with self._inside():
+                reported = next(epochs, None)
+            if reported is None:
+                break
+            value = trials.number(reported, f"what it yields after epoch {step}")
+            self.ask({"is": "report", "step": step, "value": value, "attrs": trial.take_attrs()})
+            reason = f"the {step}. value is nan" if math.isnan(value) else self.ask({"is": "prune?"})["reason"]
+            if reason:
+                with self._inside():
+                    epochs.close()
+                return {"is": "pruned", "value": None if math.isnan(value) else value, "reason": reason}
+        if value is None:
+            raise ValueError("the objective yielded nothing")
+        return {"is": "complete", "value": value}
+
+    def _run_plain(self, trial: trials.View) -> dict[str, Any]:
+        try:
+            with self._inside():
+                returned = self._function(trial)
+        except optuna.TrialPruned as pruned:
+            reason = trial.reason or str(pruned) or "pruned by the objective"
+            last = None if trial.last is None or math.isnan(trial.last) else trial.last
+            return {"is": "pruned", "value": last, "reason": reason}
+        value = trials.number(returned, "what it returns")
+        if math.isnan(value):
+            return {"is": "pruned", "value": None, "reason": "the value is nan"}
+        return {"is": "complete", "value": value}
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Says something to the worker, and returns what it answers.
+
+        Raises:
+            Interrupted: the trial must end.
+        """
+        was_inside, self._is_inside = self._is_inside, False  # our code is not to be interrupted
+        try:
+            self._channel.send(message)
+            answer = self._channel.receive() or {}
+            if answer["do"] == "end":
+                self._end()
+            return answer
+        finally:
+            self._is_inside = was_inside
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        """The user's code runs: it may be interrupted. That comes out, though it were caught."""
+        self._is_inside = True
+        try:
+            self._look()
+            yield
+        finally:
+            self._is_inside = False
+            if self._must_end:
+                raise Interrupted
+
+    def _on_nudge(self, *_: object) -> None:
+        if self._is_inside:
+            self._look()
+
+    def _look(self) -> None:
+        """Inside, no answer is due: whatever the worker says is that the trial must end."""
+        if self._channel.is_spoken_to:
+            self._end()
+
+    def _end(self) -> None:
+        self._must_end = True
+        raise Interrupted
+
+
+def _theirs(trace: TracebackType | None) -> TracebackType | None:
+    """The first frame that is not of this package."""
+    first = trace
+    while first is not None and first.tb_frame.f_globals.get("__package__") == __package__:
+        first = first.tb_next
+    return first or trace

@@ -1,0 +1,132 @@
+"""A trial as Optuna's users know it, with the configuration that the study file's space gave it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import optuna
+from optuna import distributions
+
+PREFIX = "search:"  # of attributes of a trial that are the search's own
+KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
+LARGEST_STEP = 2**31 - 1  # what its column of steps holds
+
+
+class Owner(Protocol):
+    """What a trial speaks to."""
+
+    space: dict[str, distributions.BaseDistribution]
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """See `objectives.Objective`."""
+
+
+class View(optuna.trial.FixedTrial):
+    """The trial.
+
+    Args:
+        attrs: user attributes that it has already.
+
+    Attributes:
+        reason: why the study's pruner would end it, where that was asked for.
+        last: the last reported value.
+    """
+
+    def __init__(self, owner: Owner, number: int, params: dict[str, Any], attrs: dict[str, Any]) -> None:
+        super().__init__(params, number=number)
+        for name, value in attrs.items():
+            super().set_user_attr(name, value)
+        self.reason: str | None = None
+        self.last: float | None = None
+        self._given, self._owner = params, owner
+        self._attrs: dict[str, Any] = {}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The configuration."""
+        return dict(self._given)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """The sampled value, where the study file says the same of the parameter."""
+        self._expect(name, distributions.FloatDistribution(low, high, log=log, step=step))
+        return super().suggest_float(name, low, high, step=step, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """See `suggest_float`."""
+        self._expect(name, distributions.IntDistribution(low, high, log=log, step=step))
+        return super().suggest_int(name, low, high, step=step, log=log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """See `suggest_float`."""
+        self._expect(name, distributions.CategoricalDistribution(choices))
+        return super().suggest_categorical(name, choices)
+
+    def report(self, value: float, step: int) -> None:
+        """Stores the value of a step; raises where the trial must end."""
+        step = _step(step)
+        self.last = number(value, f"what it reports at step {step}")
+        self._owner.ask({"is": "report", "step": step, "value": self.last, "attrs": self.take_attrs()})
+
+    def should_prune(self) -> bool:
+        """Whether the study's pruner would end the trial after its last report."""
+        self.reason = self._owner.ask({"is": "prune?"})["reason"]
+        return self.reason is not None
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Stores an attribute with the next report, or with the end of the trial, whatever it is."""
+        if str(key).startswith(PREFIX):
+            raise ValueError(f"attribute {key!r}: names that begin with {PREFIX!r} are the search's own")
+        self._attrs[key] = value = _plain(key, value)
+        super().set_user_attr(key, value)
+
+    def take_attrs(self) -> dict[str, Any]:
+        """User attributes that the worker does not know yet."""
+        attrs, self._attrs = self._attrs, {}
+        return attrs
+
+    def _expect(self, name: str, suggested: distributions.BaseDistribution) -> None:
+        if name not in self._owner.space:
+            raise ValueError(f"the objective suggests {name}, which is not in the study file's [space]")
+        if self._owner.space[name] != suggested:
+            raise ValueError(f"space.{name} is {self._owner.space[name]}, the objective suggests {suggested}")
+        if name not in self._given:
+            raise ValueError(f"the objective suggests {name}, which does not exist beside {self._given}")
+
+
+def _plain(key: Any, value: Any) -> Any:
+    """The value of an attribute as it is stored, checked where it is set; arrays and tensors become lists."""
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_CHARACTERS or not key.isprintable():
+        raise ValueError(f"set_user_attr: a name must be 1 to {KEY_CHARACTERS} printable characters, got {key!r}")
+    try:
+        return json.loads(json.dumps(value, default=_as_list))
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = type(value).__name__
+        raise ValueError(
+            f"set_user_attr({key!r}): a value must survive JSON, got one of type {kind}: {error}"
+        ) from None
+
+
+def _as_list(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _step(step: Any) -> int:
+    if int(step) != step or not 0 <= int(step) <= LARGEST_STEP:
+        raise ValueError(f"a step must be an integer from 0 to {LARGEST_STEP}, got {step!r}")
+    return int(step)
+
+
+def number(value: Any, what: str) -> float:
+    """A value as a float.
+
+    Raises:
+        ValueError: it is none; the message begins with `what`.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be a number, got {value!r}") from None

@@ -1,0 +1,123 @@
+"""The process that an objective of the user's own runs in: started, spoken to, ended with all that it started."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from search import child, errors
+from search.child import messages
+
+MAIN = pathlib.Path(child.__file__).with_name("__main__.py")
+PARTING_SECONDS = 8.0  # for code that is asked to end; whoever stops a worker gives it some 15
+
+
+class Gone(Exception):
+    """The process has ended, by what it did or by others.
+
+    Attributes:
+        code: its exit code, negative for the number of a signal.
+    """
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        how = f"with exit code {code}"
+        if code < 0:
+            how = f"by signal {-code}"
+            with contextlib.suppress(ValueError):
+                how = f"by {signal.Signals(-code).name}"
+        super().__init__(f"its process was ended {how}")
+
+
+class Child:
+    """A process of `search/child/`, in a session and a process group of its own.
+
+    The group ends with this process, however it ends, and with `close`.
+
+    Raises:
+        errors.InputError: this system has no such processes.
+    """
+
+    def __init__(self) -> None:
+        if not hasattr(os, "fork"):
+            raise errors.InputError(f"an objective of your own needs Linux or macOS, this is {sys.platform}")
+        ours_in, theirs_out = os.pipe()
+        theirs_in, ours_out = os.pipe()
+        theirs_life, self._life = os.pipe()
+        theirs = (theirs_in, theirs_out, theirs_life)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-u", str(MAIN), *map(str, theirs)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=theirs,
+                start_new_session=True,
+            )
+        except BaseException:
+            for descriptor in (ours_in, ours_out, self._life):
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        self._channel = messages.Channel(ours_in, ours_out)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Says something.
+
+        Raises:
+            Gone: it has ended.
+        """
+        try:
+            self._channel.send(message)
+        except BrokenPipeError:
+            raise self._gone() from None
+
+    def receive(self, seconds: float | None) -> dict[str, Any] | None:
+        """What it says next, or None where it says nothing for so long.
+
+        Args:
+            seconds: None for ever.
+
+        Raises:
+            Gone: it has ended.
+        """
+        try:
+            return self._channel.receive(seconds)
+        except (EOFError, ValueError):  # or what a process at its end left of a message
+            raise self._gone() from None
+
+    def end_trial(self) -> bool:
+        """Asks it to end its trial at once; returns whether it has done so, and may have another."""
+        deadline = time.monotonic() + PARTING_SECONDS
+        with contextlib.suppress(Gone, ProcessLookupError):
+            self.send({"do": "end"})
+            os.kill(self._process.pid, signal.SIGUSR1)
+            while (left := deadline - time.monotonic()) > 0:
+                message = self.receive(left)
+                if message is not None and message["is"] in ("over", "complete", "pruned", "failed"):
+                    return True
+        return False
+
+    def close(self) -> None:
+        """Ends it, and whatever of its group is left."""
+        self._kill_group()
+        self._process.wait()
+        for descriptor in (self._channel.incoming, self._channel.outgoing, self._life):
+            with contextlib.suppress(OSError):  # closed before
+                os.close(descriptor)
+
+    def _kill_group(self) -> None:
+        # before it is waited for: until then no other process can have its number
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _gone(self) -> Gone:
+        """It ends by itself once it has closed its side; where it does not, it is ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PARTING_SECONDS)
+        code = self._process.returncode
+        return Gone(-signal.SIGKILL if code is None else code)
