@@ -126,15 +126,12 @@ def dashboard(
         return 0
     below, password_hash = places.sub_path(sub_path), None
     if password_hash_file is not None and not read_only:
-        text = files.read_secret(password_hash_file, "--password-hash-file")
-        password_hash = passwords.check_hash(text, f"--password-hash-file {password_hash_file}")
+        secret = files.read_secret(password_hash_file, "--password-hash-file")
+        password_hash = passwords.check_hash(secret, f"--password-hash-file {password_hash_file}")
     log("%(message)s", logging.WARNING)
     # with a password too: a database without studies of ours is only read
     database = databases.open_to_read(storage) if password_hash is None else databases.open_existing(storage)
     writing = "reading only" if database.only_reads else "writing with the password"
-    return door.serve(
-        door.Door(database, host_names, password_hash, below),
-        host,
-        port,
-        lambda address: screens.say(f"dashboard of {addresses.hide_password(database.url)} at {address} ({writing})"),
-    )
+    shown = f"dashboard of {addresses.hide_password(database.url)}"
+    served = door.Door(database, host_names, password_hash, below)
+    return door.serve(served, host, port, lambda address: screens.say(f"{shown} at {address} ({writing})"))

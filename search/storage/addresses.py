@@ -62,11 +62,7 @@ def check_url(url: str) -> str:
     Raises:
         errors.InputError: neither SQLite file nor Postgres.
     """
-    if url[:1] in QUOTES or (url[-1:] in QUOTES and not url.startswith("sqlite")):
-        raise errors.InputError(
-            "--storage must have no quotes around it: `docker --env-file` takes those of its file for a part of the "
-            f"value, got {HIDDEN!r}"
-        )
+    _check_quotes(url)
     parts = _parts(url)
     kind = parts.get_backend_name() if parts else None
     if parts is None or kind not in ("sqlite", "postgresql", "postgres"):
@@ -99,6 +95,14 @@ def check_url(url: str) -> str:
         raise errors.InputError(f"--storage must use the driver {DRIVERS[name]}, as {name}:// does, got {driver!r}")
     _remember(parts)
     return parts.render_as_string(hide_password=False)
+
+
+def _check_quotes(url: str) -> None:
+    if url[:1] in QUOTES or (url[-1:] in QUOTES and not url.startswith("sqlite")):
+        raise errors.InputError(
+            "--storage must have no quotes around it: `docker --env-file` takes those of its file for a part of the "
+            f"value, got {HIDDEN!r}"
+        )
 
 
 def with_password(url: str, password: str) -> str:

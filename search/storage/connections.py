@@ -1,6 +1,7 @@
 """Connections to either kind of database, as exact as claims need them, and the schema on the first of them."""
 
 import contextlib
+import pathlib
 import random
 import sqlite3
 import time
@@ -22,6 +23,7 @@ SCHEMA_LOCK = 0x6F707475  # any number; all processes that create the schema sha
 # the server ends one that sleeps, and who waited for it asks again.
 SLEEP_SECONDS = 15
 LOCK_SECONDS = 10
+LEAVE_SECONDS = (0.03, 0.1)  # between tries; who looks has a file open for milliseconds
 
 POSTGRES_KWARGS: dict[str, Any] = {
     # whatever the database's or the role's default is: a snapshot that is older than the study's lock counts wrongly
@@ -75,9 +77,23 @@ def connect(url: str, makes: bool = True) -> optuna.storages.RDBStorage:
     else:
         limit_locks(storage.engine)
     sqlalchemy.event.listen(storage.engine, "handle_error", renew)
-    # SQLite's log goes back into its file when the last connection is closed
-    weakref.finalize(storage, storage.engine.dispose)
+    weakref.finalize(storage, _leave, storage.engine, None if file is None else file.absolute())
     return storage
+
+
+def _leave(engine: sqlalchemy.Engine, file: pathlib.Path | None) -> None:
+    """Closes all connections; the last to a SQLite file puts its log back into it, unless somebody looks just then."""
+    engine.dispose()
+    if file is None:
+        return
+    for seconds in LEAVE_SECONDS:
+        if not file.with_name(f"{file.name}-wal").exists():
+            return
+        time.sleep(seconds)
+        with contextlib.suppress(sqlite3.Error):
+            uri = f"file:{addresses.uri_path(file)}?mode=rw"
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0)) as last:
+                last.execute("PRAGMA schema_version")
 
 
 @contextlib.contextmanager

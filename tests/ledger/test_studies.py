@@ -91,8 +91,8 @@ def test_what_an_edited_budget_asks_for_is_named_with_its_command(opened: databa
         "budget.trials of the file is 9, the study has 5: `search extend quick --to 9` takes it over",
         "budget.hours of the file is 2, the study has none: `search amend quick` takes it over",
         "budget.epoch_seconds of the file is 60.5, the study has none: "
-        "budget.max_failures of the file is 7, the study has 3: `search extend quick --failures 4` takes it over",
         "`search extend quick --epoch-seconds 60.5` takes it over",
+        "budget.max_failures of the file is 7, the study has 3: `search extend quick --failures 4` takes it over",
     ]
     orders.extend(opened, study, to=9, failures=4, epoch_seconds=60.5)
     _, notes = studies.create_or_resume(opened, edited)

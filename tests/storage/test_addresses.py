@@ -281,7 +281,7 @@ def test_a_wrong_password_tells_of_encoding(postgres: Server) -> None:
     plain = sqlalchemy.make_url(postgres.new_database())
     engine = sqlalchemy.create_engine(plain, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql("CREATE ROLE guarded LOGIN PASSWORD 'hunter2%20x'")
+        connection.exec_driver_sql("CREATE ROLE guarded LOGIN PASSWORD 'hunter2%%20x'")
         rules = pathlib.Path(str(connection.exec_driver_sql("SHOW hba_file").scalar()))
         rules.write_text(f"local all guarded scram-sha-256\n{rules.read_text()}")
         connection.exec_driver_sql("SELECT pg_reload_conf()")

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 import optuna
 import pytest
 import sqlalchemy
-from conftest import Server, quick_text
+from conftest import ROOT, Server, quick_text
 
 from search import errors
 from search.ledger import allocations, claims, presence, studies
-from search.storage import addresses, databases, places, schema
+from search.storage import addresses, connections, databases, places, schema
 from search.study import specs
 
 NAMES = sqlalchemy.select(schema.studies.c.study_name).order_by(schema.studies.c.study_id)
@@ -287,3 +287,31 @@ def test_a_session_that_was_read_only_is_not_kept(postgres: Server) -> None:
     assert names(database) == ["a"]
     database.close()
     admin.dispose()
+
+
+def test_the_log_goes_back_though_somebody_looks(tmp_path: pathlib.Path) -> None:
+    """The last who leaves puts it into the file, also where a reader kept it from that in the first moment."""
+    file = tmp_path / "x.db"
+    code = (
+        "import sys\nfrom search.storage import databases, schema\ndatabase = databases.Database(sys.argv[1])\n"
+        "database.write(lambda c: c.execute(schema.studies.insert().values(study_name='mine')))\n"
+        "print('ready', flush=True)\ninput()\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, f"sqlite:///{file}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
+    reader = sqlite3.connect(f"file:{file}?mode=ro&readonly_shm=1", uri=True)
+    assert reader.execute("SELECT study_name FROM studies").fetchall() == [("mine",)]
+    connections._leave(sqlalchemy.create_engine(f"sqlite:///{file}"), file)
+    assert file.with_name("x.db-wal").stat().st_size > 0
+    writer.communicate("\n", timeout=60)
+    assert file.with_name("x.db-wal").stat().st_size > 0
+    reader.close()
+    connections._leave(sqlalchemy.create_engine(f"sqlite:///{file}"), file)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("x.db-")] == []
