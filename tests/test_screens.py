@@ -70,4 +70,4 @@ def test_a_configuration_has_room_or_says_how_much_has_not() -> None:
     assert screens.configuration(params, 40) == "parameter_0 0, ... 39 more"
     assert screens.configuration({"learning_rate": 0.1, "activation": "ReLU"}, 80, short=True) == "lr 0.1, ReLU"
     assert screens.configuration({"x": "z" * 3_000}, None).endswith("z... (3,000 characters)")
-    assert screens.configuration({"\x1b[31m": "[/]\n"}, 80) == "\\x1b[31m [/] "
+    assert screens.configuration({"\x1b[31m": "[/]\n"}, 80) == "\\x1b[31m '[/]\\n'"
