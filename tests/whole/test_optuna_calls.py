@@ -107,7 +107,7 @@ def ask(bench: Bench) -> None:
 def optimize(bench: Bench) -> None:
     bench.study().optimize(lambda trial: trial.suggest_categorical("learning_rate", [1e-4, 1e-2, 1e-1]), n_trials=7)
     assert (bench.summary.done, bench.summary.budget) == (8, 5)
-    assert take(bench.database, bench.ours) is allocations.NoTrial.FINISHED
+    assert take(bench.database, bench.ours) is allocations.NoTrial.WAIT
     with pytest.raises(ValueError, match="different distribution kind"):
         bench.study().optimize(lambda trial: trial.suggest_float("learning_rate", 0, 1), n_trials=1)
 

@@ -2,9 +2,10 @@
 
 import re
 
+import mine
 import pydantic
 import pytest
-from conftest import ROOT
+from conftest import ROOT, quick_text
 
 from search.space.conditions import Condition
 from search.study import sections, specs
@@ -40,10 +41,12 @@ def test_the_page_has_every_key() -> None:
         wanted |= {f"{name}.{key}": field for key, field in section.model_fields.items()}
     assert sorted(said) == sorted(wanted)
     for key, field in wanted.items():
-        if field is not None and isinstance(field.default, (str, int)) and not isinstance(field.default, bool):
-            assert said[key] == (f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"), (
-                key
-            )
+        if key == "study.metric":
+            found = [specs.parse(text, "x").study.metric for text in (quick_text(), mine.text())]
+            assert re.findall(r'"(\w+)"', said[key]) == found
+        elif field is not None and isinstance(field.default, (str, int)) and not isinstance(field.default, bool):
+            default = f'"{field.default}"' if isinstance(field.default, str) else field.default
+            assert said[key] == f"`{default}`", key
 
 
 CONDITIONS = PAGE[PAGE.index("| `depth > 0` |") : PAGE.index("What is asked about")]

@@ -29,12 +29,12 @@ def test_a_child_ends_where_it_is_asked_to() -> None:
         for _ in range(3):
             stop = threading.Event()
             with signals.stopping(stop, then=lambda: None) as interrupted:
-                assert _handlers_of_a_child() == "default default interrupt"
+                assert _handlers_of_a_child() == "default default default interrupt"
                 os.kill(os.getpid(), signal.SIGTERM)
                 assert stop.wait(5)
                 assert not interrupted.is_set()
             # a notebook's own handlers are not ours to reset, in its children neither
-            assert _handlers_of_a_child() == "ours ours ours"
+            assert _handlers_of_a_child() == "ours ours ours ours"
     finally:
         for number, handler in zip(signals.SIGNALS, own, strict=True):
             signal.signal(number, handler)
