@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import mine
 import pytest
 from conftest import ROOT, Server
 from PIL import Image
@@ -30,6 +31,13 @@ NOT_RUN = {
     "search bench": "four minutes of a core that nothing else may use: what it measures, tests/models/ runs",
     "search bench --rounds 9 --json": "as above, seven minutes",
 }
+# of a study with an objective of the user's own
+SPACE = """
+"model.lr" = { low = 0.001, high = 1.0 }
+penalty = { choices = ["l1", "l2"], none = true }
+early = [true, false]
+label = ["1", "2"]
+"""
 # what a machine without a GPU answers
 REFUSED = {example: "device 'cuda' is not there" for example in EXAMPLES if "--device cuda" in example}
 TYPED = re.compile(r"[>|$]")  # a shell has to read it
@@ -44,6 +52,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]
     for path in (ROOT / "studies").glob("*.toml"):
         text = path.read_text().replace('"fashion-mnist"', '"synthetic"').replace("epochs = 10", "epochs = 1")
         (folder / "studies" / path.name).write_text(text.replace("hopeless = true", "hopeless = false"))
+    (folder / "studies" / "mine.toml").write_text(mine.text(space=SPACE).replace('"own"', '"mine"'))
     command = folder / "bin" / "search"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m search "$@"\n')
@@ -56,6 +65,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]
         patch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
         for study in ("lab", "depth", "width", "activation"):
             assert cli.main(["create", study]) == cli.main(["work", study]) == 0
+        assert cli.main(["create", "mine"]) == 0
         assert cli.main(["backup", "lab", "lab-monday.db"]) == 0
         assert cli.main(["export", "lab", "--to", "made/lab.safetensors"]) == 0
         yield folder
