@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import urllib.parse
 import urllib.request
 import zipfile
 
@@ -150,7 +151,7 @@ def test_the_dashboard_has_its_pages(installed: Installed) -> None:
         with urllib.request.urlopen(f"{address}/dashboard") as page:
             script = re.search(r'src="([^"]+\.js)"', page.read().decode())
         assert script is not None
-        with urllib.request.urlopen(address + script[1]) as answer:
+        with urllib.request.urlopen(urllib.parse.urljoin(f"{address}/dashboard", script[1])) as answer:
             assert len(answer.read()) > 100_000
     finally:
         process.send_signal(signal.SIGTERM)
