@@ -32,6 +32,7 @@ FILES = (
     "hashes.txt",
     "hashes-torch.txt",
     "pyproject.toml",
+    "optuna_search_service.py",
     "deploy/entrypoint.sh",
 )
 FOLDERS = ("models", "search", "studies")
