@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.child import messages
@@ -27,6 +27,7 @@ def pair() -> Iterator[tuple[messages.Channel, messages.Channel]]:
             continue
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(JSON, max_size=5))
 def test_what_is_said_is_received(said: list[dict[str, object]]) -> None:
     """Any JSON, several messages at once, in their order; line ends and half characters within are kept."""

@@ -205,6 +205,7 @@ def test_an_exported_model_is_the_stored_trial(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # what it trains matters, not where that is kept
 def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
     """The confirmed model is taken; a wrong image among several is named and nothing is said of the others."""
     folder = processes.folder

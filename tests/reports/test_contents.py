@@ -197,6 +197,7 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: databases.Data
     assert (code, "confirmed: " in output) == (0, True), output
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # what it trains matters, not where that is kept
 def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: str) -> None:
     """Ctrl-C in the middle loses nothing; asked again the rest is done, and the report holds all of the lab."""
     for name in ("baseline", "learning-rate", "batch-size", "depth", "width", "activation", "lab", "lab-replay"):

@@ -127,6 +127,7 @@ def test_the_data_has_a_checksum() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # what it trains matters, not where that is kept
 def test_the_command(processes: Processes, tmp_path: pathlib.Path) -> None:
     """`search replay` says it in a line or JSON, and refuses what is not there in one."""
     (tmp_path / "q.toml").write_text(quick_text(trials=3, hopeless="false"))

@@ -5,6 +5,7 @@ import pathlib
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy
 import pytest
@@ -89,12 +90,12 @@ def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: M
     """The heart is waited for: its trials' weights, freed while the interpreter ends, would abort the process."""
     study, stop, busy = make_study(trials=1), threading.Event(), threading.Event()
 
-    def interrupt() -> None:
+    def write() -> None:  # by the heart
         busy.set()
         time.sleep(1)
 
-    def ends(trial: objectives.Trial) -> objectives.Result:
-        trial.interrupt = interrupt
+    def ends(trial: Any) -> objectives.Result:
+        trial.write_if_due = write
         stop.set()
         assert busy.wait(30)
         trial.check_stop()
