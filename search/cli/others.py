@@ -3,7 +3,7 @@
 from optuna.trial import FrozenTrial
 
 from search import screens, words
-from search.cli import answers, layouts
+from search.cli import answers, layouts, tables
 from search.cli.layouts import Column, Rank
 from search.ledger import listings, outsiders
 from search.lines import said
@@ -44,12 +44,7 @@ def best(study: outsiders.Outsider, trials: list[FrozenTrial], columns: int | No
 def _table(study: outsiders.Outsider, trials: list[FrozenTrial], room: int | None) -> layouts.Layout:
     columns = [
         Column("#", [str(trial.number) for trial in trials]),
-        Column(
-            "state",
-            [words.STATES[trial.state] for trial in trials],
-            right=False,
-            styles=[words.STYLES[trial.state] for trial in trials],
-        ),
+        tables.states(trials),
     ]
     for place, name in enumerate(study.metrics):
         values = [words.metric(trial.values[place]) if trial.values else "" for trial in trials]

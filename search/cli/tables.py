@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from optuna.trial import FrozenTrial
+
 from search import screens, words
 from search.cli import layouts
 from search.cli.layouts import Column, Rank
@@ -24,12 +26,7 @@ def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
     parameters = [each.name for each in summary.study.spec.space.parameters]
     columns = [
         Column("#", [str(trial.number) for trial in trials]),
-        Column(
-            "state",
-            [words.STATES[trial.state] for trial in trials],
-            right=False,
-            styles=[words.STYLES[trial.state] for trial in trials],
-        ),
+        states(trials),
         Column(
             summary.study.spec.study.metric,
             ["" if trial.value is None else words.metric(trial.value) for trial in trials],
@@ -53,6 +50,12 @@ def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
     columns.append(Column("sec", [_figure(records.SECONDS.find(trial), 1) for trial in trials], rank=Rank.OURS))
     bold = ["bold" if best is not None and trial.number == best.number else "" for trial in trials]
     return layouts.lay_out(columns, room, bold, screens.rule())
+
+
+def states(trials: Sequence[FrozenTrial]) -> Column:
+    """What has become of them."""
+    styles = [words.STYLES[trial.state] for trial in trials]
+    return Column("state", [words.STATES[trial.state] for trial in trials], right=False, styles=styles)
 
 
 def of_studies(studies: Sequence[listings.Readable | listings.Unreadable], room: int | None) -> layouts.Layout:
