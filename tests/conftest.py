@@ -279,6 +279,15 @@ def nginx(tmp_path: pathlib.Path) -> Iterator[proxies.Nginx]:
     server.end()
 
 
+@pytest.fixture
+def own_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in this process finds nothing but what the test puts there."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("SEARCH_"):
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[sync_api.Browser]:
     """Headless Chromium: the machine's, or Debian's package."""

@@ -8,7 +8,8 @@ from search.api import access
 from search.api.access import Storage
 from search.ledger import amendments, orders, queues, retries, studies
 from search.space import scalars
-from search.study import specs
+from search.storage import databases
+from search.study import changes, specs
 
 
 def extend(
@@ -42,11 +43,16 @@ def amend(name: str, *, storage: Storage = None) -> list[str]:
         errors.StudyNotFound: there is no study of that file.
         errors.StudyExists: the file has another space or training.
     """
+    return [change.place for change in follow(name, storage)[2]]
+
+
+def follow(name: str, storage: Storage) -> tuple[databases.Database, studies.Study, list[changes.Change]]:
+    """The same; returns the database, the study as it was before, and of each key what it was."""
     spec, database = specs.load(specs.path_of(name)), access.open_existing(storage)
     known = studies.find_same(database, spec)
     if known is None:
         raise errors.StudyNotFound(f"no study {spec.name!r} to amend; `search create {words.typed(name)}` makes it")
-    return [change.place for change in amendments.amend(database, known[0], spec)]
+    return database, known[0], amendments.amend(database, known[0], spec)
 
 
 def retry(name: str, *numbers: int, storage: Storage = None) -> dict[int, int]:

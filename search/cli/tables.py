@@ -47,7 +47,7 @@ def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
     if any(map(records.repeat_of, trials)):
         columns.append(Column("rep", [str(records.repeat_of(trial) or "-") for trial in trials], rank=Rank.OURS))
     columns.append(Column("epochs", [str(len(trial.intermediate_values)) for trial in trials], rank=Rank.OURS))
-    columns.append(Column("sec", [_figure(records.SECONDS.find(trial), 1) for trial in trials], rank=Rank.OURS))
+    columns.append(Column("sec", [_seconds(records.SECONDS.find(trial)) for trial in trials], rank=Rank.OURS))
     bold = ["bold" if best is not None and trial.number == best.number else "" for trial in trials]
     return layouts.lay_out(columns, room, bold, screens.rule())
 
@@ -100,8 +100,8 @@ def _half(entry: "confirmations.Confirmed") -> str:
     return f"{entry.runs.value.half:.4f}" if entry.runs.value.count > 1 else "-"
 
 
-def _figure(value: float | None, digits: int) -> str:
-    """With so many decimals, or in four digits where it is huge."""
+def _seconds(value: float | None) -> str:
+    """With a decimal, or in four digits where it is huge."""
     if value is None:
         return ""
-    return f"{value:.{digits}f}" if math.isfinite(value) and abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:.1f}" if math.isfinite(value) and abs(value) < 1e6 else f"{value:.4g}"

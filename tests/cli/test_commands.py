@@ -1,7 +1,6 @@
 """The command line as a user meets it: answers, exit codes, one-line errors."""
 
 import json
-import os
 import pathlib
 import re
 
@@ -11,15 +10,9 @@ from conftest import Processes, quick_text
 
 from search import cli
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 COMMANDS = ["run", "create", "work", "extend", "pause", "resume", "stop", "enqueue", "status", "list", "upgrade"]
-
-
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("SEARCH_"):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture

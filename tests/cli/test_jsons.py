@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from conftest import ROOT, Processes, quick_text
 
 from search import cli
 from search.cli import commands, jsons
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 DOCUMENT = (ROOT / "docs" / "json.md").read_text()
 WITHOUT = {"dashboard", "completion"}  # one serves, the other speaks to a shell
@@ -82,14 +83,6 @@ def check(command: str, document: Any) -> None:
         parent = re.sub(r"(\[\]|\.\w+|\[\]\.\w+)$", "", place) if re.search(r"[.\[]", place) else ""
         if not parent or seen.get(parent):
             assert place in seen, f"{command}: {place} is documented, and not there"
-
-
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("SEARCH_"):
-            monkeypatch.delenv(name)
 
 
 def test_numbers_that_json_has_not_are_words() -> None:

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import pathlib
 from typing import Any
 
 import optuna
@@ -18,6 +16,8 @@ from search.ledger import studies, summaries
 from search.storage import databases, statements
 from search.study import specs
 from search.training import records
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 ODD: tuple[Any, ...] = ("12 s", "fold-3", {"a": [1]}, True, None, [], [["x"]], 0.5, -7, 10**30, float("nan"))
 USERS = (
@@ -41,14 +41,6 @@ ONE_FACTOR = (
     .replace('["ReLU", "Sigmoid", "GELU"]', '["ReLU"]')
     .replace('dataset = "synthetic"', 'dataset = "synthetic"\nrecord = ["train_accuracy", "batch_losses"]')
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("SEARCH_"):
-            monkeypatch.delenv(name)
 
 
 def test_a_user_s_names_and_a_tool_s_lies_break_nothing(
