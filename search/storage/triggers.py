@@ -2,7 +2,7 @@
 
 import sqlalchemy
 
-from search.storage import schema
+from search.storage import schema, tallies
 
 # names of tables and columns are no input
 # ruff: noqa: S608
@@ -50,6 +50,25 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
 
 
 def create(connection: sqlalchemy.Connection) -> None:
-    """Makes those that are missing; on Postgres, replaces those of an older version."""
-    for statement in TRIGGERS[connection.dialect.name]:
+    """Makes them anew, in place of those of an older version; then the counts that they keep are right, and stay so.
+
+    On Postgres the table of trials is locked first: who writes to it waits until the transaction ends.
+    """
+    for name in names(connection):
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    for statement in statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
+    tallies.recount(connection)
+
+
+def statements(dialect: str) -> tuple[str, ...]:
+    """What makes them all."""
+    return (*TRIGGERS[dialect], *tallies.STATEMENTS[dialect])
+
+
+def names(connection: sqlalchemy.Connection) -> list[str]:
+    """Those of ours that are there and cannot be replaced: SQLite's."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'search!_%' ESCAPE '!' ORDER BY name"
+    return [row[0] for row in connection.exec_driver_sql(found)]
