@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from optuna.trial import TrialState
@@ -87,15 +87,27 @@ def fold(connection: sqlalchemy.Connection, study_id: int) -> None:
     connection.execute(kept.insert().from_select(["study_id", *tallies.ALL], added_up))
 
 
+class Seconds(NamedTuple):
+    """Training time over all owners, seconds: of trials that workers of ours have ended, and of the others so far."""
+
+    told: float
+    running: float
+
+
 def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
     """Training time over all trials and owners, as of their last beats."""
+    return sum(seconds(connection, study_id))
+
+
+def seconds(connection: sqlalchemy.Connection, study_id: int) -> Seconds:
+    """The same, of trials that have been told apart."""
     kept, claims = schema.counts, schema.claims
     told = sqlalchemy.select(_sum(kept.c.microseconds)).where(kept.c.study_id == study_id).scalar_subquery()
     running = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c.seconds), 0.0)).where(
         claims.c.study_id == study_id, sqlalchemy.text(schema.OPEN)
     )
     row = connection.execute(sqlalchemy.select(told, running.scalar_subquery())).one()
-    return int(row[0]) / 1e6 + float(row[1])
+    return Seconds(int(row[0]) / 1e6, float(row[1]))
 
 
 def _sum(column: sqlalchemy.ColumnElement[Any]) -> sqlalchemy.ColumnElement[Any]:
