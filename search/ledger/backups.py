@@ -189,10 +189,7 @@ def _copy_trials(
     owner: str,
 ) -> None:
     """Copies a few trials with what they have in other tables."""
-    rows = [{**row._mapping, "study_id": new_study} for row in trials]
-    insert = schema.trials.insert().returning(schema.trials.c.trial_id, sort_by_parameter_order=True)
-    made = target.execute(insert, [{name: row[name] for name in row if name != "trial_id"} for row in rows]).scalars()
-    new_ids = dict(zip((row["trial_id"] for row in rows), made, strict=True))
+    new_ids = batches.add_trials(target, new_study, trials)
     of_study = {"study_id": sqlalchemy.literal(new_study)}
     for table in OF_TRIAL:
         batches.carry(source, target, table, new_ids, of_study)
