@@ -43,7 +43,9 @@ def content(url: str) -> dict[str, list[Any]]:
 
 def _index(found: Any) -> str:
     """An index by what it is; a condition is text, which Python would tell apart by its place in memory."""
-    return repr({**found, "dialect_options": {key: str(value) for key, value in found.get("dialect_options", {}).items()}})
+    return repr(
+        {**found, "dialect_options": {key: str(value) for key, value in found.get("dialect_options", {}).items()}}
+    )
 
 
 def shape(url: str) -> dict[str, Any]:
