@@ -52,7 +52,7 @@ def take(
 
 
 def state(database: databases.Database, study: studies.Study, number: int) -> Any:
-    return summaries.summary(database, study).trials[number]
+    return summaries.whole(database, study).trials[number]
 
 
 def claim(database: databases.Database, study: studies.Study) -> claims.Claim:
