@@ -8,8 +8,6 @@ the other table writes the trial's row too, without a change: of two at once the
 
 import dataclasses
 
-import sqlalchemy
-
 from search.storage import schema
 
 # names of tables and columns are no input
@@ -57,21 +55,22 @@ class Trigger:
         )
 
 
-def _one(condition: str) -> str:
+def one(condition: str) -> str:
+    """1 where a condition holds, else 0."""
     return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
 
-def _of_trial(state: str, is_added: str, is_blamed: str) -> list[str]:
+def of_trial(state: str, is_added: str, is_blamed: str) -> list[str]:
     """What a trial counts, in the order of `OF_TRIAL`."""
-    states = [_one(f"{state} = '{each.upper()}' AND NOT {is_added}") for each in STATES]
-    return [*states, _one(is_added), _one(f"{state} = 'FAIL' AND {is_blamed}")]
+    states = [one(f"{state} = '{each.upper()}' AND NOT {is_added}") for each in STATES]
+    return [*states, one(is_added), one(f"{state} = 'FAIL' AND {is_blamed}")]
 
 
-def _of_claim(row: str) -> list[str]:
+def of_claim(row: str) -> list[str]:
     """What a claim counts, in the order of `OF_CLAIM`; the time of a trial once it was told: see `schema.OPEN`."""
     spent = f"CAST(round({row}.seconds * 1000000) AS BIGINT)"
     return [
-        _one(f"{row}.config IS NOT NULL AND {row}.repeat = 0"),
+        one(f"{row}.config IS NOT NULL AND {row}.repeat = 0"),
         f"CASE WHEN {row}.told OR {row}.generation = 0 THEN {spent} ELSE 0 END",
     ]
 
@@ -94,12 +93,12 @@ def _known(row: str) -> str:
 
 
 def _trial(row: str) -> list[str]:
-    return _of_trial(f"{row}.state", "known.is_added", "known.is_blamed")
+    return of_trial(f"{row}.state", "known.is_added", "known.is_blamed")
 
 
 def _mark(row: str, sign: int) -> str:
     """A trial is added from now on, or no more."""
-    plain = [_one(f"trials.state = '{each.upper()}'") for each in STATES]
+    plain = [one(f"trials.state = '{each.upper()}'") for each in STATES]
     values = _minus(plain) if sign > 0 else plain
     rest = f" FROM trials WHERE trials.trial_id = {row}.trial_id AND NOT {row}.ran"
     return _add((*STATES, "added"), "trials.", [*values, str(sign)], rest)
@@ -124,7 +123,7 @@ TRIALS = (
         "search_trial_counted",
         "AFTER INSERT ON trials",
         "NEW.study_id IS NOT NULL",
-        (_add(STATES, "NEW.", [_one(f"NEW.state = '{each.upper()}'") for each in STATES]),),
+        (_add(STATES, "NEW.", [one(f"NEW.state = '{each.upper()}'") for each in STATES]),),
     ),
     Trigger(
         "search_trial_changed",
@@ -160,7 +159,7 @@ ADDED = (
     ),
     Trigger("search_added_uncounted", "AFTER DELETE ON search_added", "NOT OLD.ran", (_mark("OLD", -1),), _hold("OLD")),
 )
-NEW, OLD = _of_claim("NEW"), _of_claim("OLD")
+NEW, OLD = of_claim("NEW"), of_claim("OLD")
 BLAMED = "({row}.told AND NOT {row}.excused)"
 CLAIMS = (
     Trigger(
@@ -219,76 +218,7 @@ STUDIES = (
 )
 TRIGGERS = (*TRIALS, *ADDED, *CLAIMS, *STUDIES)
 
-
-def _rows(where: str) -> str:
-    """The counts of the rows themselves: a line for each trial and claim."""
-    values = ", ".join(
-        f"{value} AS {name}"
-        for name, value in zip(
-            OF_TRIAL,
-            _of_trial("trials.state", "added.trial_id IS NOT NULL", "blamed.trial_id IS NOT NULL"),
-            strict=True,
-        )
-    )
-    own = ", ".join(f"{value} AS {name}" for name, value in zip(OF_CLAIM, _of_claim("claims"), strict=True))
-    nothing = ", ".join(f"0 AS {name}" for name in OF_TRIAL)
-    return (
-        f"SELECT trials.study_id, {values}, {', '.join(f'0 AS {name}' for name in OF_CLAIM)} FROM trials "
-        f"LEFT JOIN {schema.added.name} AS added ON added.trial_id = trials.trial_id AND NOT added.ran "
-        f"LEFT JOIN {schema.claims.name} AS blamed ON blamed.trial_id = trials.trial_id AND blamed.told "
-        f"AND NOT blamed.excused WHERE trials.study_id {where} "
-        f"UNION ALL SELECT claims.study_id, {nothing}, {own} FROM {schema.claims.name} AS claims "
-        f"WHERE claims.study_id {where}"
-    )
-
-
-def _lacking(where: str) -> str:
-    """What has to be added to the sums of each study that they be the counts of its rows."""
-    sums = ", ".join(f"sum({name}) AS {name}" for name in ALL)
-    less = ", ".join(f"-{name}" for name in ALL)
-    wrong = " OR ".join(f"sum({name}) <> 0" for name in ALL)
-    return (
-        f"SELECT study_id, {sums} FROM ({_rows(where)} "
-        f"UNION ALL SELECT study_id, {less} FROM {COUNTS} WHERE study_id {where}) AS each_row "
-        f"GROUP BY study_id HAVING {wrong}"
-    )
-
-
-def _recount(where: str) -> str:
-    return f"INSERT INTO {COUNTS} (study_id, {', '.join(ALL)}) {_lacking(where)}"
-
-
-# SQLite gives an id out again, and lets a tool delete a study before its trials
-REUSED = (
-    f"CREATE TRIGGER search_study_counted AFTER INSERT ON studies BEGIN "
-    f"DELETE FROM {COUNTS} WHERE study_id = NEW.study_id; {_recount('= NEW.study_id')}; END"
-)
-# TRUNCATE fires nothing else
-EMPTIED = (
-    "CREATE OR REPLACE FUNCTION search_emptied() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
-    f"$$ BEGIN {_recount('IS NOT NULL')}; RETURN NULL; END $$",
-    *(
-        f"CREATE OR REPLACE TRIGGER {table}_emptied AFTER TRUNCATE ON {table} FOR EACH STATEMENT "
-        "EXECUTE FUNCTION search_emptied()"
-        for table in (schema.added.name, schema.claims.name)
-    ),
-)
 STATEMENTS = {
-    "sqlite": (*(each for trigger in TRIGGERS for each in trigger.sqlite()), REUSED),
-    "postgresql": (*(each for trigger in TRIGGERS for each in trigger.postgresql()), *EMPTIED),
+    "sqlite": tuple(each for trigger in TRIGGERS for each in trigger.sqlite()),
+    "postgresql": tuple(each for trigger in TRIGGERS for each in trigger.postgresql()),
 }
-
-
-def lacking(connection: sqlalchemy.Connection, study_id: int) -> dict[str, int]:
-    """What the kept counts lack that they be the counts of a study's rows, seen at one moment; empty where nothing."""
-    row = connection.execute(sqlalchemy.text(_lacking("= :study_id")), {"study_id": study_id}).mappings().first()
-    return {} if row is None else {name: int(row[name]) for name in ALL if row[name]}
-
-
-def recount(connection: sqlalchemy.Connection, study_id: int | None = None) -> None:
-    """Adds what they lack, of one study or of all, in one statement: what others write meanwhile is in neither sum.
-
-    The caller holds the study's row, or all of trials' table: two at once would add it twice.
-    """
-    where = "IS NOT NULL" if study_id is None else f"= {int(study_id)}"
-    connection.exec_driver_sql(_recount(where))
