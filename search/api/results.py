@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import listings, outsiders, studies, summaries
+from search.ledger import excerpts, listings, outsiders, studies, summaries
 from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
@@ -32,7 +32,7 @@ def replay(
     """
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
-    trial = summaries.load_trial(database, study, number)
+    trial = excerpts.load(database, study, number)
     if study.spec.training is None:
         raise errors.InputError(f"study {study.name!r} has an objective of its own, which replay cannot train")
     from search.training import networks, replays
@@ -102,7 +102,7 @@ def export(
     from search.training import networks
 
     files = model_files.check_path(pathlib.Path(to), onnx, force)
-    named = None if trial is None else summaries.load_trial(database, study, trial)
+    named = None if trial is None else excerpts.load(database, study, trial)
     choice = model_files.choose(database, study, named)
     epochs = max(choice.trial.intermediate_values, default=0)
     objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.device, chosen.engine)

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from rich import progress
 
 from search import lines, screens, words
 from search.cli import layouts, tables
-from search.ledger import forecasts, listings, orders, rosters, sentences, summaries
+from search.ledger import causes, excerpts, forecasts, listings, orders, rosters, sentences, summaries
 from search.storage import databases
 
+FEW = 30  # trials that are shown, every one
 REASON_PREFIX = len("trial 12345 complete: ")
 
 
@@ -36,7 +38,7 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
     return {
         **summary.as_json(),
         **crew.as_json(),
-        "reasons": sentences.reason_counts(summary),
+        "reasons": causes.count(database, summary),
         "forecast_seconds": None if left is None else round(left, 1),
     }
 
@@ -86,20 +88,49 @@ def print_table(found: layouts.Layout, *more: str, whole: str) -> None:
             screens.say_wrapped(part, "yellow")
 
 
+def as_far_as_shown(database: databases.Database, summary: summaries.Summary, every: bool = False) -> summaries.Summary:
+    """The study with all its trials, where they are few or every one is asked for; else as it is.
+
+    Raises:
+        errors.InputError: they cannot be read.
+    """
+    if not every and summary.total > FEW:
+        return summary
+    with listings.named(summary.study.name):
+        return listings.checked(summaries.whole(database, summary.study))
+
+
+def _shown(summary: summaries.Summary) -> list[FrozenTrial]:
+    """The trials that a screenful has room for: all where they were read, else the best, the last and the running."""
+    if isinstance(summary, summaries.Whole):
+        return list(summary.trials)
+    some = [*summary.latest, *summary.running[: excerpts.LATEST], *([] if summary.best is None else [summary.best])]
+    return sorted({trial.number: trial for trial in some}.values(), key=lambda trial: trial.number)
+
+
 def print_trials(summary: summaries.Summary, *more: str) -> None:
     """The table of trials, the reasons, more lines, the best."""
-    columns = screens.room(screens.out)
+    columns, trials = screens.room(screens.out), _shown(summary)
     limit = lines.LINE_LONGEST if columns is None else screens.ROWS * columns - REASON_PREFIX
-    reasons = sentences.reasons(summary, limit)
-    cut = sum(shown != whole for shown, whole in zip(reasons, sentences.reasons(summary, sys.maxsize), strict=True))
+    reasons = sentences.reasons(summary, trials, limit)
+    whole = sentences.reasons(summary, trials, sys.maxsize)
+    cut = sum(one != other for one, other in zip(reasons, whole, strict=True))
     said = [f"{words.plural(cut, 'reason')} cut"] if cut else []
-    name = words.typed(summary.study.name)
-    print_table(tables.of_trials(summary, columns), *said, whole=f"search status {name}")
+    command = f"search status {words.typed(summary.study.name)} --all"
+    print_table(tables.of_trials(summary, trials, columns), *said, whole=command)
+    print_rest(summary.total, len(trials), command)
     for line in reasons:
         screens.say_wrapped(line, "dim")
     for line in more:
         screens.say_wrapped(line)
     screens.say_wrapped(sentences.best(summary, columns and screens.ROWS * columns), "bold green")
+
+
+def print_rest(total: int, shown: int, command: str) -> None:
+    """How many trials a table leaves out, and what shows them."""
+    if total > shown:
+        left = f"the best, the last and the running of {total:,} trials; `{command}` shows every one"
+        screens.say_wrapped(left, "yellow")
 
 
 def print_end(summary: summaries.Summary) -> None:

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from search import api, errors, screens, words
 from search.cli import answers, completions, jsons
 from search.cli.options import common, json_option, study_argument
-from search.ledger import orders, retries, sentences, studies, summaries
+from search.ledger import excerpts, orders, retries, sentences, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.training import records
@@ -211,14 +211,11 @@ def _params_of(database: databases.Database, study: studies.Study, number: int) 
     Raises:
         errors.InputError: there is no such trial, or it has none yet.
     """
-    trials = summaries.summary(database, study).trials
-    params: spaces.Params = {}
-    if number < len(trials):  # a waiting one has what was enqueued
-        params = records.wanted(trials[number])
+    # a waiting one has what was enqueued
+    params: spaces.Params = records.wanted(excerpts.load(database, study, number))
     if not study.spec.space.is_complete(params):
         raise errors.InputError(
-            f"--trial must name a trial of study {study.name!r} with a configuration (it has {len(trials)}), "
-            f"got {number}"
+            f"--trial must name a trial of study {study.name!r} with a configuration, got {number}, which has none yet"
         )
     return params
 

@@ -5,24 +5,28 @@ from optuna.trial import FrozenTrial
 from search import screens, words
 from search.cli import answers, layouts, tables
 from search.cli.layouts import Column, Rank
-from search.ledger import listings, outsiders
+from search.ledger import excerpts, listings, outsiders
 from search.lines import said
 from search.storage.databases import Database
 
 
-def show(database: Database, study: outsiders.Outsider) -> None:
-    """What it seeks, its trials, and the best of them.
+def show(database: Database, study: outsiders.Outsider, every: bool = False) -> None:
+    """What it seeks, its best, last and running trials, or every one.
 
     Raises:
         errors.InputError: its rows cannot be read.
     """
     with listings.named(study.name):
-        found = outsiders.trials(database, study)
+        is_whole = every or study.total <= answers.FEW or len(study.metrics) > 1
+        found = outsiders.trials(database, study) if is_whole else outsiders.excerpt(database, study)
     states = ", ".join(f"{count} {words.STATES[state]}" for state, count in sorted(study.counts.items()) if count)
     counts = f"{words.plural(study.total, 'trial')} ({states or 'none yet'})"
     screens.say(f"{study.name}: Optuna's own, {study.goal}; {counts}", "bold")
     columns = screens.room(screens.out)
-    answers.print_table(_table(study, found, columns), whole=f"search status {words.typed(study.name)}")
+    command = f"search status {words.typed(study.name)} --all"
+    shown = found if every or len(found) <= answers.FEW else found[-excerpts.LATEST :]
+    answers.print_table(_table(study, shown, columns), whole=command)
+    answers.print_rest(study.total, len(shown), command)
     screens.say_wrapped(best(study, found, columns and screens.ROWS * columns), "bold green")
 
 

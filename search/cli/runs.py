@@ -37,10 +37,9 @@ def run(name: str, settings: Settings, as_json: bool, storage: str) -> None:
     summary = summaries.summary(worked.database, worked.study)
     if as_json:
         jsons.say(answers.as_json(worked.database, summary))
-    elif worked.end.is_well:
-        answers.print_end(summary)
-    elif summary.trials:
-        answers.print_trials(summary)
+    elif summary.total:
+        summary = answers.as_far_as_shown(worked.database, summary)
+        (answers.print_end if worked.end.is_well else answers.print_trials)(summary)
     worked.end.check()
 
 

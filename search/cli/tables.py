@@ -20,9 +20,9 @@ COUNTS = ("complete", "pruned", "failed", "running", "waiting")
 LEAST_CONFIGURATION = 24  # columns
 
 
-def of_trials(summary: summaries.Summary, room: int | None) -> layouts.Layout:
-    """All trials, a row each; on a terminal parameters give way to number, state and value."""
-    trials, best = summary.trials, summary.best
+def of_trials(summary: summaries.Summary, trials: Sequence[FrozenTrial], room: int | None) -> layouts.Layout:
+    """Trials, a row each; on a terminal parameters give way to number, state and value."""
+    best = summary.best
     parameters = [each.name for each in summary.study.spec.space.parameters]
     columns = [
         Column("#", [str(trial.number) for trial in trials]),

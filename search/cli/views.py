@@ -8,20 +8,22 @@ import click
 from search import files, lines, screens
 from search.cli import answers, completions, jsons, others, tables
 from search.cli.options import common, json_option, log
-from search.ledger import listings, outsiders, rosters, sentences, studies
+from search.ledger import causes, listings, outsiders, rosters, sentences, studies
 from search.storage import addresses, databases
 
 
 @click.command()
 @click.argument("name", metavar="[STUDY]", required=False, shell_complete=completions.studies)
+@click.option("--all", "every", is_flag=True, help="Every trial, where else the best, the last and the running stand.")
 @json_option
 @common
-def status(name: str | None, as_json: bool, storage: str) -> None:
-    """Shows a study's trials, workers, cost and best one; without a name, every study's.
+def status(name: str | None, every: bool, as_json: bool, storage: str) -> None:
+    """Shows a study's workers, cost, best and last trials; without a name, every study's.
 
     \b
     Example:
       search status lab
+      search status lab --all
       search status lab --json
     """
     database = databases.open_to_read(storage)
@@ -38,10 +40,12 @@ def status(name: str | None, as_json: bool, storage: str) -> None:
             screens.say(lines.cut(each.reason))
             continue
         if isinstance(each, outsiders.Outsider):
-            others.show(database, each)
+            others.show(database, each, every)
             continue
-        screens.say(f"{each.study.name}: {answers.counts(each)}", "bold")
-        answers.print_trials(each, *sentences.situation(each, rosters.read(database, each.study.study_id)))
+        summary = answers.as_far_as_shown(database, each, every)
+        screens.say(f"{each.study.name}: {answers.counts(summary)}", "bold")
+        crew, ended = rosters.read(database, each.study.study_id), causes.count(database, summary)
+        answers.print_trials(summary, *sentences.situation(summary, crew, ended))
 
 
 @click.command(name="list")

@@ -11,7 +11,6 @@ from prometheus_client import core, registry
 from models import datasets
 from search import errors
 from search.ledger import listings, rosters, studies, summaries
-from search.storage import histories
 from search.storage.databases import Database
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
@@ -39,12 +38,11 @@ COUNTERS = {
 
 
 class Collector(registry.Collector):
-    """Reads all studies of a storage at each scrape; what did not change is not read again."""
+    """Reads all studies of a storage at each scrape, by a few queries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         # by id and token: SQLite gives the ids of deleted studies out again
-        self._histories: dict[Key, histories.History] = {}
         self._rates: dict[Key, Rate] = {}
         self._lock = threading.Lock()
 
@@ -60,8 +58,8 @@ class Collector(registry.Collector):
         }
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
-        with self._lock:  # two scrapers at once would share a history
-            found = listings.read(self._database, self._history, foreign=False)
+        with self._lock:  # two scrapers at once would share a rate
+            found = listings.read(self._database, foreign=False)
             shown = []
             for summary in (each for each in found if isinstance(each, summaries.Summary)):
                 with contextlib.suppress(errors.InputError), listings.named(summary.study.name):
@@ -71,14 +69,10 @@ class Collector(registry.Collector):
         unreadable.add_metric([], len(found) - len(shown))
         yield from (trials, *families.values(), unreadable)
 
-    def _history(self, study: studies.Study) -> histories.History:
-        return self._histories.setdefault(_key(study), self._database.history(study.study_id))
-
     def _keep(self, keys: set[Key]) -> None:
         """Forgets studies that are gone."""
-        for known in (self._histories, self._rates):
-            for key in known.keys() - keys:
-                del known[key]
+        for key in self._rates.keys() - keys:
+            del self._rates[key]
 
     def _add(self, summary: summaries.Summary, families: Families, trials: core.GaugeMetricFamily) -> None:
         study = summary.study

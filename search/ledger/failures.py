@@ -217,3 +217,10 @@ def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | No
 def _named(row: Any) -> str:
     reason = json.loads(row.reason) if row.reason else "without a reason"
     return f"trial {row.number}, {lines.said(str(reason), REASON_CHARACTERS)}"
+
+
+def last(connection: sqlalchemy.Connection, study_id: int) -> int | None:
+    """The trial whose failure was the last that counts against `max_failures`."""
+    both = trials.join(rows, rows.c.trial_id == trials.c.trial_id)
+    query = sqlalchemy.select(trials.c.trial_id).select_from(both).where(trials.c.study_id == study_id, *_counts())
+    return connection.execute(query.order_by(trials.c.trial_id.desc()).limit(1)).scalar()

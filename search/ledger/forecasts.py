@@ -4,8 +4,7 @@ import statistics
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import counts, summaries
-from search.training import records
+from search.ledger import summaries
 
 
 def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
@@ -15,13 +14,12 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
     complete or pruned. It can be no less than the longest of the running ones. Where `budget.hours` ends the study
     first, that is the answer.
     """
-    running = [t for t in summary.trials if t.state == TrialState.RUNNING]
-    done = [t for t in summary.trials if t.state in counts.COUNTED]
-    if not workers or not (done or any(t.intermediate_values for t in running)):
+    running = summary.running
+    if not workers or not (summary.done or any(t.intermediate_values for t in running)):
         return None
     workers = max(workers, len(running))  # one with slots runs several
     epochs = steps(summary)
-    mean = statistics.fmean(records.SECONDS.read(t, 0.0) for t in done) if done else None
+    mean = summary.done_seconds / summary.done if summary.done else None
 
     def left(trial: FrozenTrial) -> float:
         spent, finished = summary.running_seconds.get(trial.number, 0.0), len(trial.intermediate_values)
@@ -33,7 +31,7 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
         begun = [t for t in running if t.intermediate_values]
         mean = statistics.fmean(summary.running_seconds.get(t.number, 0.0) + left(t) for t in begun)
     rest = [left(trial) for trial in running]
-    to_come = max(0, summary.budget - len(done) - len(running))
+    to_come = max(0, summary.budget - summary.done - len(running))
     if summary.order.hours is not None:
         unspent = max(0.0, 3600 * summary.order.hours - summary.seconds)
         to_come = min(to_come, int((unspent - sum(rest)) / mean) + 1) if mean and unspent > sum(rest) else 0
@@ -44,6 +42,5 @@ def steps(summary: summaries.Summary) -> int | None:
     """Steps of a whole trial; None where an objective of the user's own has not shown it yet."""
     if summary.study.spec.training is not None:
         return summary.study.spec.training.epochs
-    return (
-        max((len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE), default=0) or None
-    )
+    complete = [t for t in (*summary.latest, summary.best) if t is not None and t.state == TrialState.COMPLETE]
+    return max((len(trial.intermediate_values) for trial in complete), default=0) or None

@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from optuna.trial import FrozenTrial
 
 from search import errors
 from search.ledger import outsiders, studies, summaries
-from search.storage import histories, outages
+from search.storage import outages
 from search.storage.databases import Database
 
 UNREADABLE = "unreadable"  # its state, where others are active, paused or stopped
@@ -29,15 +31,14 @@ class Unreadable:
         return {"name": self.name, "state": UNREADABLE, "reason": self.reason}
 
 
-History = Callable[[studies.Study], histories.History]
+Summary = TypeVar("Summary", bound=summaries.Summary)
 Readable = summaries.Summary | outsiders.Outsider
 
 
-def read(database: Database, history: History | None = None, foreign: bool = True) -> list[Readable | Unreadable]:
+def read(database: Database, foreign: bool = True) -> list[Readable | Unreadable]:
     """Every study, in the order they were created: ours, copies that another tool made of one, and its own.
 
     Args:
-        history: of a study that was read before.
         foreign: other tools' own too.
 
     Raises:
@@ -48,7 +49,7 @@ def read(database: Database, history: History | None = None, foreign: bool = Tru
         if stored.is_foreign and not foreign:
             continue
         try:
-            found.append(one(database, stored, history))
+            found.append(one(database, stored))
         except errors.StudyNotFound:  # deleted in this moment
             continue
         except errors.InputError as error:
@@ -56,7 +57,7 @@ def read(database: Database, history: History | None = None, foreign: bool = Tru
     return found
 
 
-def one(database: Database, stored: studies.Stored, history: History | None = None) -> Readable:
+def one(database: Database, stored: studies.Stored) -> Readable:
     """One of them.
 
     Raises:
@@ -68,7 +69,7 @@ def one(database: Database, stored: studies.Stored, history: History | None = No
         if stored.is_foreign:
             return outsiders.read(database, stored)
         study = stored.read()
-        return checked(summaries.summary(database, study, None if history is None else history(study)))
+        return checked(summaries.summary(database, study))
 
 
 @contextlib.contextmanager
@@ -95,7 +96,7 @@ def named(name: str) -> Iterator[None]:
         raise errors.InputError(f"study {name!r}: its rows cannot be read by this version: {said}") from error
 
 
-def checked(summary: summaries.Summary) -> summaries.Summary:
+def checked(summary: Summary) -> Summary:
     """Passes rows in which numbers are numbers: SQLite takes anything for one.
 
     Raises:
@@ -103,8 +104,10 @@ def checked(summary: summaries.Summary) -> summaries.Summary:
     """
     order = summary.order
     numbers = [order.trials, order.max_failures, order.hours, order.epoch_seconds, summary.seconds]
-    for trial in summary.trials:
-        numbers += [*(trial.values or ()), *trial.intermediate_values.values()]
+    shown: Iterable[FrozenTrial | None] = [*summary.running, *summary.latest, summary.best]
+    for trial in (*shown, *(summary.trials if isinstance(summary, summaries.Whole) else ())):
+        if trial is not None:
+            numbers += [*(trial.values or ()), *trial.intermediate_values.values()]
     for number in numbers:
         if number is not None and not isinstance(number, int | float):
             raise TypeError(f"must be a number, got {number!r}")

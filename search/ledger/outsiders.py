@@ -9,8 +9,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
-from search.ledger import studies
+from search.ledger import excerpts, studies
 from search.storage import schema
+from search.storage import trials as stored
 from search.storage.databases import Database
 
 OPTUNAS = "optuna"  # its state, where ours are active, paused or stopped
@@ -87,7 +88,20 @@ def _best(database: Database, study_id: int) -> FrozenTrial | None:
 
 def trials(database: Database, study: Outsider) -> list[FrozenTrial]:
     """All its trials, by number."""
-    return database.call(lambda: database.optuna.get_all_trials(study.study_id, deepcopy=False))
+    return database.read(lambda connection: stored.read(connection, study.study_id))
+
+
+def excerpt(database: Database, study: Outsider) -> list[FrozenTrial]:
+    """Its best trial and the last ones, by number."""
+    t = schema.trials.c
+    last = sqlalchemy.select(t.trial_id).where(t.study_id == study.study_id)
+
+    def transaction(connection: sqlalchemy.Connection) -> list[FrozenTrial]:
+        ids = set(connection.execute(last.order_by(t.trial_id.desc()).limit(excerpts.LATEST)).scalars())
+        ids |= set() if study.best is None else {study.best._trial_id}
+        return stored.read(connection, study.study_id, ids)
+
+    return database.read(transaction)
 
 
 def front(study: Outsider, trials: list[FrozenTrial]) -> list[FrozenTrial]:

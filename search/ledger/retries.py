@@ -110,7 +110,7 @@ def _check(connection: sqlalchemy.Connection, study: studies.Study, number: int)
         raise errors.InputError(
             f"study {study.name!r}: trial {number} must have failed to be put back, and is {row.state.name}"
         )
-    if (again := _again(connection, study).get(number)) is not None:
+    if (again := successors(connection, study).get(number)) is not None:
         raise errors.InputError(f"study {study.name!r}: trial {number} was put back already, as trial {again}")
 
 
@@ -126,11 +126,11 @@ def _all_failed(connection: sqlalchemy.Connection, study: studies.Study) -> list
 
 def _done(connection: sqlalchemy.Connection, study: studies.Study, numbers: Sequence[int]) -> dict[int, int]:
     """What was put back before."""
-    return {old: new for old, new in _again(connection, study).items() if not numbers or old in numbers}
+    return {old: new for old, new in successors(connection, study).items() if not numbers or old in numbers}
 
 
-def _again(connection: sqlalchemy.Connection, study: studies.Study) -> dict[int, int]:
-    """The trials that failed ones were put back as."""
+def successors(connection: sqlalchemy.Connection, study: studies.Study) -> dict[int, int]:
+    """The numbers of the trials that failed ones were put back as, by theirs."""
     attrs = schema.system_attributes
     query = sqlalchemy.select(trials.c.number, attrs.c.value_json).join(attrs, attrs.c.trial_id == trials.c.trial_id)
     query = query.where(trials.c.study_id == study.study_id, attrs.c.key == records.RETRY_HISTORY)

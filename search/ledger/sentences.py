@@ -1,8 +1,8 @@
 """Sentences about a study: why its trials ended, who works on it, what it has cost, which trial is best."""
 
-import collections
+from collections.abc import Iterable, Mapping
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search import screens, words
 from search.ledger import forecasts, orders, rosters, summaries
@@ -12,12 +12,12 @@ from search.training import records
 SHORT = 300  # characters of what is said within a sentence
 
 
-def reasons(summary: summaries.Summary, limit: int = LINE_LONGEST) -> list[str]:
+def reasons(summary: summaries.Summary, shown: Iterable[FrozenTrial], limit: int = LINE_LONGEST) -> list[str]:
     """Why trials were pruned or failed, a line each, with so many characters of the reason."""
     again = {number: f"; put back as trial {new}" for number, new in summary.put_back.items()}
     return [
         f"trial {trial.number} {words.STATES[trial.state]}: {said(reason, limit)}{again.get(trial.number, '')}"
-        for trial in summary.trials
+        for trial in shown
         if (reason := records.REASON.find(trial)) is not None
     ]
 
@@ -31,21 +31,12 @@ def state_counts(summary: summaries.Summary) -> str:
     return ", ".join([*shown, *([f"{again} put back"] if again else [])]) or "no trial yet"
 
 
-def reason_counts(summary: summaries.Summary) -> dict[str, int]:
-    """How many trials were pruned or failed for each reason, the most frequent first.
+def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[str, int]) -> list[str]:
+    """Who works on a study, what it has cost and what is to come: a line each.
 
-    A reason's figures, behind its first colon, are left out.
+    Args:
+        causes: how many trials have ended early, by reason.
     """
-    found = (
-        f"{words.STATES[trial.state]}{' and put back' if trial.number in summary.put_back else ''}, {cause}"
-        for trial in summary.trials
-        if trial.state.is_finished() and (cause := records.cause(trial)) is not None
-    )
-    return dict(collections.Counter(found).most_common())
-
-
-def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
-    """Who works on a study, what it has cost and what is to come: a line each."""
     lines = [note] if (note := state_note(summary)) else []
     lines += foreign(summary)
     if summary.done < summary.budget:
@@ -55,8 +46,8 @@ def situation(summary: summaries.Summary, crew: rosters.Roster) -> list[str]:
             lines.append(
                 f"budget.hours is used up: `search extend {words.typed(summary.study.name)} --hours H` adds to it"
             )
-    lines += [f"{count} {said(reason, SHORT)}" for reason, count in reason_counts(summary).items()]
-    steps = {trial.number: len(trial.intermediate_values) for trial in summary.trials}
+    lines += [f"{count} {said(reason, SHORT)}" for reason, count in causes.items()]
+    steps = {trial.number: len(trial.intermediate_values) for trial in summary.running}
     lines.append(f"workers alive: {len(crew.members)}")
     for member in crew.members:
         busy = ", ".join(f"trial {number}, {steps.get(number, 0)} epochs done" for number in member.trials)
@@ -99,7 +90,7 @@ def foreign(summary: summaries.Summary) -> list[str]:
     """What other tools have brought in, a line each."""
     name, lines = words.typed(summary.study.name), []
     if summary.added:
-        lines.append(f"{words.plural(len(summary.added), 'result')} added by another tool: outside the budget")
+        lines.append(f"{words.plural(summary.added, 'result')} added by another tool: outside the budget")
     if summary.outside:
         lines.append(
             f"{words.plural(len(summary.outside), 'trial')} of another tool outside the space: not shown to the "
@@ -108,8 +99,8 @@ def foreign(summary: summaries.Summary) -> list[str]:
     lines += [
         f"trial {trial.number} is run by another tool and waited for; `search retry {name} {trial.number}` puts it "
         "back where that tool has ended"
-        for trial in summary.trials
-        if trial.state == TrialState.RUNNING and trial.number in summary.ran
+        for trial in summary.running
+        if trial.number in summary.ran
     ]
     return lines
 
@@ -117,10 +108,9 @@ def foreign(summary: summaries.Summary) -> list[str]:
 def failed_note(summary: summaries.Summary) -> str:
     """Why no trial begins after so many failures, and what to type."""
     name, last = words.typed(summary.study.name), ""
-    counted = [t for t in summary.trials if t.state == TrialState.FAIL and t.number not in summary.excused]
-    if counted:
-        reason = said(records.REASON.read(counted[-1], "no reason given"), SHORT)
-        last = f"; the last, trial {counted[-1].number}: {reason}"
+    if (failed := summary.last_failure) is not None:
+        reason = said(records.REASON.read(failed, "no reason given"), SHORT)
+        last = f"; the last, trial {failed.number}: {reason}"
     return (
         f"{words.plural(summary.failures, 'trial')} failed, more than max_failures = {summary.order.max_failures} "
         f"allows{last}. `search retry {name}` puts them back, `search extend {name} --failures N` bears N more"

@@ -1,69 +1,77 @@
-"""What queries on a study's trials tell: its summary, one trial, what it has cost."""
+"""What queries on a study's trials tell: its summary, single trials, what it has cost."""
 
 import dataclasses
-import functools
 import json
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection
 
-from search import errors, words
-from search.ledger import counts, orders, studies
-from search.storage import histories, schema, statements
-from search.storage.databases import Database
+from search import words
+from search.ledger import counts, coverages, excerpts, failures, orders, retries, studies
+from search.storage import databases, schema, statements, trials
 from search.study import pruners
-from search.training import records
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A study at one moment.
+    """A study at one moment: counts and sums, and a few of its trials.
 
     Attributes:
         order: what is in force.
-        trials: Optuna's, by number.
-        seconds: training time over all trials and owners.
-        running_seconds: the same of each running trial, by number.
-        excused: numbers of failed trials that count against no limit.
-        added: of trials that another tool added with their result; `ran`: of those that one ran, or runs.
+        states: how many trials are in a state, other tools' too.
+        done: trials that used up budget: complete or pruned, and not added with their result.
+        failures: failed trials that count against `max_failures`.
+        seconds: training time over all trials and owners; `done_seconds`: of those that used up budget.
+        running: trials that run, by number; `running_seconds`: the training time of each, by number.
+        latest: of the trials that have ended, those with the highest numbers, ascending.
+        best: the complete trial of the space with the best value, the first of equals.
+        put_back: failed trials that were put back, with the number under which they wait, run or have ended now.
+        added: how many trials another tool added with their result; `ran`: numbers of those that one runs now.
+        outside: numbers of other tools' trials whose configuration is none of the space.
+        is_exhausted: whether every configuration of a finite space has been given to a trial; `is_answered`: whether
+            each has a result.
+        last_failure: the last trial whose failure counts, where more have failed than are borne.
     """
 
     study: studies.Study
     order: orders.Order
-    trials: tuple[FrozenTrial, ...]
+    states: dict[TrialState, int]
+    done: int
+    failures: int
     seconds: float
+    done_seconds: float
+    running: tuple[FrozenTrial, ...]
     running_seconds: dict[int, float]
-    excused: frozenset[int] = frozenset()
-    added: frozenset[int] = frozenset()
-    ran: frozenset[int] = frozenset()
+    latest: tuple[FrozenTrial, ...]
+    best: FrozenTrial | None
+    put_back: dict[int, int]
+    added: int
+    ran: frozenset[int]
+    outside: frozenset[int]
+    is_exhausted: bool
+    is_answered: bool
+    last_failure: FrozenTrial | None
 
     @property
     def budget(self) -> int:
         """How many trials may finish."""
         return self.order.trials
 
+    @property
+    def total(self) -> int:
+        """How many trials there are."""
+        return sum(self.states.values())
+
     def count(self, state: TrialState) -> int:
         """How many trials are in a state."""
-        return sum(trial.state == state for trial in self.trials)
+        return self.states.get(state, 0)
 
     @property
-    def done(self) -> int:
-        """Trials that used up budget: complete or pruned, and not added with their result."""
-        return sum(trial.state in counts.COUNTED and trial.number not in self.added for trial in self.trials)
-
-    @property
-    def failures(self) -> int:
-        """Failed trials that count against `max_failures`."""
-        return sum(t.state == TrialState.FAIL and t.number not in self.excused | self.added for t in self.trials)
-
-    @functools.cached_property
-    def put_back(self) -> dict[int, int]:
-        """Failed trials that were put back, with the number under which they wait, run or have ended now."""
-        again = {old: t.number for t in self.trials if (old := records.retried_of(t)) is not None}
-        return {t.number: again[t.number] for t in self.trials if t.state == TrialState.FAIL and t.number in again}
+    def is_at_rest(self) -> bool:
+        """Whether no trial runs or waits."""
+        return not self.count(TrialState.RUNNING) and not self.count(TrialState.WAITING)
 
     @property
     def has_failed(self) -> bool:
@@ -78,42 +86,10 @@ class Summary:
             return f"{many} failed, more than max_failures = {self.order.max_failures} allows"
         return self.order.reason
 
-    @functools.cached_property
-    def outside(self) -> frozenset[int]:
-        """Numbers of other tools' trials whose configuration is none of the space."""
-        foreign = (t for t in self.trials if t.number in self.added | self.ran and t.state in counts.COUNTED)
-        return frozenset(t.number for t in foreign if not self.study.spec.space.holds(t.params))
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether every configuration of a finite space has been given to a trial."""
-        return self._has_all([t for t in self.trials if t.params and t.number not in self.put_back])
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether every configuration of a finite space has a result: a trial that is complete or pruned."""
-        return self._has_all([t for t in self.trials if t.state in counts.COUNTED])
-
-    def _has_all(self, trials: Sequence[FrozenTrial]) -> bool:
-        tree = self.study.spec.space
-        size = tree.size
-        if size is None or len(trials) < size:
-            return False
-        own = (t.params for t in trials if not records.repeat_of(t) and t.number not in self.outside)
-        return len({tree.key(params) for params in own if tree.holds(params)}) >= size
-
     @property
     def is_out_of_hours(self) -> bool:
         """Whether the training time of `budget.hours` is used up."""
         return self.order.hours is not None and self.seconds >= 3600 * self.order.hours
-
-    @property
-    def best(self) -> FrozenTrial | None:
-        """The complete trial of the space with the best value, the first of equals."""
-        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.number not in self.outside]
-        sign = 1 if self.study.spec.study.direction == "maximize" else -1
-        ranked = [(sign * t.value, -t.number, t) for t in complete if t.value is not None and not math.isnan(t.value)]
-        return max(ranked)[2] if ranked else None
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `status --json`."""
@@ -126,7 +102,7 @@ class Summary:
             "training_seconds": round(self.seconds, 3),
             "done": self.done,
             "trials": {word: self.count(state) for state, word in words.STATES.items()},
-            "added": len(self.added),
+            "added": self.added,
             "put_back": len(self.put_back),
             "failures": self.failures,
             "max_failures": self.order.max_failures,
@@ -135,7 +111,14 @@ class Summary:
         }
 
 
-def metric_of_trial(database: Database, trial_id: int) -> str:
+@dataclasses.dataclass(frozen=True)
+class Whole(Summary):
+    """The same with all trials, by number, and all that is stored of each."""
+
+    trials: tuple[FrozenTrial, ...]
+
+
+def metric_of_trial(database: databases.Database, trial_id: int) -> str:
     """What the values of a trial measure, by Optuna's name of the metric; `value` where its study has none."""
     row = (
         sqlalchemy.select(schema.study_system_attributes.c.value_json)
@@ -146,52 +129,80 @@ def metric_of_trial(database: Database, trial_id: int) -> str:
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(database: Database, study: studies.Study, history: histories.History | None = None) -> Summary:
-    """The study now. A history that is given is refreshed, which reads only what may have changed."""
-    history = history or database.history(study.study_id)
+def summary(database: databases.Database, study: studies.Study) -> Summary:
+    """The study now, by a few queries, however many trials it has.
 
-    def transaction(connection: sqlalchemy.Connection) -> dict[str, Any]:
-        mine = schema.trials.c.study_id == study.study_id
-        join = schema.trials.join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
-        columns = (schema.trials.c.number, schema.claims.c.seconds, schema.claims.c.owner)
-        running = connection.execute(
-            sqlalchemy.select(*columns).select_from(join).where(mine, schema.trials.c.state == TrialState.RUNNING)
-        ).all()
-        no_fault = sqlalchemy.or_(schema.claims.c.told.is_not(True), schema.claims.c.excused)  # see `failures`
-        excused = sqlalchemy.select(schema.trials.c.number).select_from(join)
-        foreign = connection.execute(
-            sqlalchemy.select(schema.trials.c.number, schema.added.c.ran)
-            .join(schema.added, schema.added.c.trial_id == schema.trials.c.trial_id)
-            .where(mine)
-        ).all()
-        return {
-            "order": orders.read(connection, study),
-            "seconds": spent_seconds(connection, study.study_id),
-            "running_seconds": {row.number: row.seconds for row in running if row.owner},
-            "excused": frozenset(
-                connection.execute(excused.where(mine, schema.trials.c.state == TrialState.FAIL, no_fault)).scalars()
-            ),
-            "added": frozenset(row.number for row in foreign if not row.ran),
-            "ran": frozenset([row.number for row in foreign if row.ran] + [r.number for r in running if not r.owner]),
-        }
-
-    try:
-        # first: while the token is there that is looked for next, all that was read under the id is this study's
-        database.call(history.refresh)
-    except KeyError:  # Optuna's word for a study that is gone, among others
-        database.read(transaction)
-        raise
-    found = database.read(transaction)
-    return Summary(study, trials=tuple(history.get_all_trials(study.study_id, deepcopy=False)), **found)
+    Raises:
+        errors.StudyNotFound: it was deleted.
+    """
+    return Summary(**database.read(lambda connection: _read(connection, study)))
 
 
-def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
+def whole(database: databases.Database, study: studies.Study) -> Whole:
+    """The study now with all its trials, for what goes through them one by one.
+
+    Raises:
+        errors.StudyNotFound: it was deleted.
+    """
+
+    def transaction(connection: Connection) -> dict[str, Any]:
+        return {**_read(connection, study), "trials": tuple(trials.read(connection, study.study_id))}
+
+    return Whole(**database.read(transaction))
+
+
+def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
+    study_id, order = study.study_id, orders.read(connection, study)
+    found, failed = counts.read(connection, study_id), failures.counted(connection, study_id)
+    covered = coverages.read(connection, study, found.total)
+    has_failed = failed > order.max_failures
+    return {
+        "study": study,
+        "order": order,
+        "states": _states(connection, study_id),
+        "done": found.done,
+        "failures": failed,
+        "seconds": spent_seconds(connection, study_id),
+        "done_seconds": _done_seconds(connection, study_id),
+        "put_back": _put_back(connection, study),
+        "added": found.added,
+        **{field.name: getattr(covered, field.name) for field in dataclasses.fields(covered)},
+        **excerpts.shown(
+            connection, study, covered.outside, [failures.last(connection, study_id)] if has_failed else []
+        ),
+    }
+
+
+def _states(connection: Connection, study_id: int) -> dict[TrialState, int]:
+    state = schema.trials.c.state
+    query = sqlalchemy.select(state, sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)
+    return {row[0]: int(row[1]) for row in connection.execute(query.group_by(state))}
+
+
+def _put_back(connection: Connection, study: studies.Study) -> dict[int, int]:
+    again = retries.successors(connection, study)
+    if not again:
+        return {}
+    failed = sqlalchemy.select(schema.trials.c.number).where(
+        schema.trials.c.study_id == study.study_id, schema.trials.c.state == TrialState.FAIL
+    )
+    return {number: again[number] for number in connection.execute(failed).scalars() if number in again}
+
+
+def _done_seconds(connection: Connection, study_id: int) -> float:
+    t, c = schema.trials.c, schema.claims.c
+    query = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(c.seconds), 0.0))
+    query = query.join(schema.trials, t.trial_id == c.trial_id)
+    return float(connection.execute(query.where(t.study_id == study_id, t.state.in_(counts.COUNTED))).scalar_one())
+
+
+def spent_seconds(connection: Connection, study_id: int) -> float:
     """Training time over all trials and owners, as of their last beats."""
     spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(schema.claims.c.seconds), 0.0))
     return float(connection.execute(spent.where(schema.claims.c.study_id == study_id)).scalar_one())
 
 
-def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step: int) -> list[pruners.Other]:
+def others(connection: Connection, study_id: int, trial_id: int, step: int) -> list[pruners.Other]:
     """What the other trials of a study have stored at a step; a waiting trial's will be trained again."""
     rows = connection.execute(
         sqlalchemy.select(
@@ -211,18 +222,6 @@ def others(connection: sqlalchemy.Connection, study_id: int, trial_id: int, step
     return [pruners.Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
 
 
-def load_trial(database: Database, study: studies.Study, number: int) -> FrozenTrial:
-    """A trial of a study by its number.
-
-    Raises:
-        errors.InputError: there is none.
-    """
-    trials = summary(database, study).trials
-    if not 0 <= number < len(trials):
-        raise errors.InputError(f"study {study.name!r} has {len(trials)} trials, numbered from 0, got {number}")
-    return trials[number]
-
-
 @dataclasses.dataclass(frozen=True)
 class Work:
     """What a study's claims add up to."""
@@ -231,7 +230,7 @@ class Work:
     adoptions: int
 
 
-def work_done(database: Database, study_id: int) -> Work:
+def work_done(database: databases.Database, study_id: int) -> Work:
     """Over all trials and owners."""
     claims = schema.claims
     sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]

@@ -117,19 +117,26 @@ def known(
     return found
 
 
-def read(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation | None:
-    """What confirms a study, where all of it is complete; None otherwise, or where that study cannot be read."""
+def read(
+    database: databases.Database, study: studies.Study, name: str | None = None, searched: Experiment | None = None
+) -> Confirmation | None:
+    """What confirms a study, where all of it is complete; None otherwise, or where that study cannot be read.
+
+    Args:
+        searched: the study with all its trials, where they were read already.
+    """
     try:
         found = studies.find(database, name or f"{study.name}{SUFFIX}")
     except errors.InputError:
         found = None
     if found is None:
         return None
-    summary = summaries.summary(database, found)
+    summary = summaries.whole(database, found)
     if summary.done < summary.budget:
         return None
     tree = study.spec.space
-    selected = {tree.key(runs.params): runs.mean for runs in Experiment.of(summaries.summary(database, study)).runs}
+    searched = searched or Experiment.of(summaries.whole(database, study))
+    selected = {tree.key(runs.params): runs.mean for runs in searched.runs}
     runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
     entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
     if not entries:
@@ -153,7 +160,7 @@ def _wanted(
     database: databases.Database, study: studies.Study, top: int, seeds: int
 ) -> list[tuple[spaces.Params, int]]:
     """The best configurations, each with the numbers of its fresh seeds."""
-    chosen = _ranked(Experiment.of(summaries.summary(database, study)))[:top]
+    chosen = _ranked(Experiment.of(summaries.whole(database, study)))[:top]
     if not chosen:
         raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to confirm")
     first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
@@ -180,7 +187,7 @@ def _spec(study: studies.Study, trials: int, name: str) -> specs.StudySpec:
 def _check_same(
     database: databases.Database, found: studies.Study, wanted: list[tuple[spaces.Params, int]], searched: str
 ) -> None:
-    tree, summary = found.spec.space, summaries.summary(database, found)
+    tree, summary = found.spec.space, summaries.whole(database, found)
     rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
     there = {tree.key(*row) for row in rows}
     if there and there != {tree.key(*row) for row in wanted}:

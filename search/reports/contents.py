@@ -107,9 +107,9 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                     found.chapters.append(outsider_chapters.chapter(study, outsiders.trials(database, study)))
                     found.foreign.append(study)
                     continue
-                experiment = Experiment.of(listings.checked(summaries.summary(database, study)))
+                experiment = Experiment.of(listings.checked(summaries.whole(database, study)))
                 if study.spec.training is not None:
-                    confirmed.append(confirmations.read(database, study))
+                    confirmed.append(confirmations.read(database, study, searched=experiment))
                 found.experiments.append(experiment)
         except errors.StudyNotFound:
             raise

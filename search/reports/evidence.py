@@ -170,12 +170,12 @@ class Experiment:
         factor: the one parameter that varies, in few values; None in a search, and where nothing varies.
     """
 
-    summary: summaries.Summary
+    summary: summaries.Whole
     factor: parameters.Parameter | None
     is_single: bool
 
     @classmethod
-    def of(cls, summary: summaries.Summary) -> "Experiment":
+    def of(cls, summary: summaries.Whole) -> "Experiment":
         """What kind of experiment the space makes of a study."""
         varying = [p for p in summary.study.spec.space.parameters if p.values is None or len(p.values) > 1]
         factor = varying[0] if len(varying) == 1 else None

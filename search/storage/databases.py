@@ -84,8 +84,8 @@ class Database:
         return self._retry(lambda: self._run(transaction, immediate=False))
 
     def history(self, study_id: int) -> histories.History:
-        """A study's trials for a sampler; refresh it through `call`."""
-        return histories.History(self.optuna, study_id)
+        """A study's trials for a sampler."""
+        return histories.History(self.optuna, self.read, study_id)
 
     def call(self, request: Callable[[], T]) -> T:
         """Runs a call of Optuna's that may be run twice, with the same patience."""

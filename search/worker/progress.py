@@ -4,9 +4,10 @@ import contextlib
 import logging
 import pathlib
 import sys
+from collections.abc import Iterable
 
 import tqdm
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from rich import console, highlighter, live, progress, text
 from rich.logging import RichHandler
 
@@ -30,7 +31,6 @@ class Live:
 
     def __init__(self, out: console.Console, label: str = "") -> None:
         self._out, self._label = out, label
-        self._shown: set[int] | None = None
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}", style="bold", markup=False),
             progress.BarColumn(),
@@ -54,16 +54,12 @@ class Live:
         self._live.stop()
         _echo_control(self._echo)
 
-    def update(self, summary: summaries.Summary, workers: int, note: str = "") -> None:
-        """Takes in the study as it is now."""
-        finished = [t for t in summary.trials if t.state.is_finished()]
-        if self._shown is None:  # what was there before this run is not news
-            self._shown = {t.number for t in finished}
-        for trial in finished:
-            if trial.number not in self._shown:
-                self._shown.add(trial.number)
-                for line in _told(trial, screens.room(self._out) or self._out.width):
-                    self._out.print(line, soft_wrap=True)
+    def update(self, summary: summaries.Summary, ended: Iterable[FrozenTrial], workers: int, note: str = "") -> None:
+        """Takes in the study as it is now, and the trials that have ended since it was last."""
+        columns = screens.room(self._out) or self._out.width
+        for trial in ended:
+            for line in _told(trial, columns):
+                self._out.print(line, soft_wrap=True)
         self._summary, self._note = summary, note or sentences.state_note(summary)
         left = forecasts.seconds_left(summary, workers)
         self._bar.update(
@@ -86,7 +82,7 @@ class Live:
         rows: list[console.RenderableType] = [self._bar]
         rows.append(_one_row(sentences.best(self._summary, columns, short=True), "dim" if best is None else "green"))
         note = [text.Text(each, style="bold yellow") for each in screens.wrap(said(self._note), columns)]
-        running = [t for t in self._summary.trials if t.state == TrialState.RUNNING]
+        running = self._summary.running
         most = max(1, self._out.height - len(note) - BESIDE_ROWS)
         is_plain = self._out.color_system is None
         rows += [_running(self._summary, trial, columns, is_plain) for trial in running[:most]]
@@ -107,7 +103,7 @@ class Quiet:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self, summary: summaries.Summary, workers: int, note: str = "") -> None:
+    def update(self, summary: summaries.Summary, ended: Iterable[FrozenTrial], workers: int, note: str = "") -> None:
         """Takes in the study as it is now."""
         best = summary.best
         self._bar.total, self._bar.n = summary.budget, summary.done

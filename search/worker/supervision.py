@@ -5,8 +5,8 @@ import signal
 import threading
 
 from search import errors, lines, screens, words
-from search.ledger import outcomes, studies, summaries
-from search.storage import databases, histories
+from search.ledger import news, outcomes, studies, summaries
+from search.storage import databases
 from search.study import specs
 from search.worker import processes, progress, signals
 from search.worker.settings import Settings
@@ -81,15 +81,14 @@ def supervise(database: databases.Database, study: studies.Study, settings: Sett
     """
     stop = threading.Event()
     database = database.patient(settings.patience_seconds, stop)
-    history = database.history(study.study_id)
-    summary = summaries.summary(database, study, history)
-    if summary.done >= summary.budget and not any(not t.state.is_finished() for t in summary.trials):
+    summary = summaries.summary(database, study)
+    if summary.done >= summary.budget and summary.is_at_rest:
         return End(summary)
     view, log_file = progress.screen(study, label)
     arguments = [*settings.arguments(study.name), "--judged"]
     workers = processes.Processes(arguments, {"SEARCH_STORAGE": database.url}, log_file)
     with signals.stopping(stop, then=workers.kill) as interrupted:
-        summary = _work(database, study, settings, view, workers, stop, history)
+        summary = _work(database, study, settings, view, workers, stop)
     end = End(summary, interrupted.number if stop.is_set() else None, workers.exit_code)
     if end.interrupted is signal.SIGINT and not end.is_well:
         screens.say(f"stopped; `search run {words.typed(study.name)}` goes on", where=screens.err)
@@ -106,25 +105,26 @@ def _work(
     view: progress.Live | progress.Quiet,
     workers: processes.Processes,
     stop: threading.Event,
-    history: histories.History,
 ) -> summaries.Summary:
     """Starts the workers and looks at them until they have ended, or are to stop; returns what there is then."""
-    summary = summaries.summary(database, study, history)
+    summary, told = summaries.summary(database, study), news.News(database, study)
     try:
         workers.start(settings.count)
         with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
-                summary = summaries.summary(database, study, history)
+                summary = summaries.summary(database, study)
                 note = "compiling the CPU engine for this machine: once, half a minute" if workers.are_compiling else ""
-                screen.update(summary, workers.alive, note)
+                screen.update(summary, told.read(database), workers.alive, note)
                 stop.wait(POLL_SECONDS)
             if stop.is_set():
-                screen.update(summary, 0, "stopping: running trials are handed over (Ctrl-C again: at once)")
+                stopping = "stopping: running trials are handed over (Ctrl-C again: at once)"
+                screen.update(summary, (), 0, stopping)
                 workers.stop()
                 workers.wait(STOP_SECONDS)
-            summary = summaries.summary(database.patient(LAST_LOOK_SECONDS), study, history)
-            screen.update(summary, 0)
+            last = database.patient(LAST_LOOK_SECONDS)
+            summary = summaries.summary(last, study)
+            screen.update(summary, told.read(last), 0)
     except errors.Interrupted:
         pass
     finally:

@@ -110,7 +110,7 @@ def test_the_caller_s_database_stays_as_it_is(
     stop, patience, handler = opened.stop, opened.patience_seconds, signal.getsignal(signal.SIGTERM)
     assert len(search.run("quick.toml", storage=opened, patience_seconds=1, workers=1).trials) == 1
     assert (opened.stop, opened.patience_seconds, signal.getsignal(signal.SIGTERM)) == (stop, patience, handler)
-    assert summaries.summary(opened, study).order.state is orders.StudyState.ACTIVE
+    assert summaries.whole(opened, study).order.state is orders.StudyState.ACTIVE
 
 
 @pytest.mark.slow

@@ -239,10 +239,10 @@ def test_stay_waits_for_an_extension(processes: Processes, quick: str) -> None:
     database = databases.Database(processes.url)
     study = studies.find(database, "quick")
     assert study is not None
-    until(lambda: summaries.summary(database, study).done == 4)
+    until(lambda: summaries.whole(database, study).done == 4)
     assert worker.poll() is None
     assert processes.run("extend", "quick", "--trials", "2")[0] == 0
-    until(lambda: summaries.summary(database, study).done == 6)
+    until(lambda: summaries.whole(database, study).done == 6)
     worker.terminate()
     assert worker.wait(10) == 0
 

@@ -32,7 +32,7 @@ def of_trials(summary: summaries.Summary, room: int | None) -> tuple[list[str], 
 
 def test_a_pipe_has_every_parameter_whole(database: databases.Database) -> None:
     """40 names of 80 letters and all values stand in full; a choice of 3,000 letters alone is cut, and that is said."""
-    summary = summaries.summary(database, terminals.odd_study(database))
+    summary = summaries.whole(database, terminals.odd_study(database))
     (heading, _, *rows), left_out = of_trials(summary, None)
     assert all(name in heading for name in terminals.NAMES)
     assert terminals.METRIC in heading
@@ -48,7 +48,7 @@ def test_a_pipe_has_every_parameter_whole(database: databases.Database) -> None:
 @pytest.mark.parametrize("room", [60, 80, 100, 200])
 def test_on_a_terminal_parameters_give_way(database: databases.Database, room: int) -> None:
     """Number, state and value are whole, no row is wider than it, and how many parameters have no room is said."""
-    (heading, _, *rows), left_out = of_trials(summaries.summary(database, terminals.odd_study(database)), room)
+    (heading, _, *rows), left_out = of_trials(summaries.whole(database, terminals.odd_study(database)), room)
     assert all(screens.width(row) <= room for row in (heading, *rows))
     found = [re.match(r"(\d+) +(\w+) +([\d.e+-]*)", row) for row in rows]
     assert [match and match.groups() for match in found][:3] == [
@@ -67,7 +67,7 @@ def test_the_lab_has_room_on_80_columns(database: databases.Database) -> None:
     """All of the lab's columns are there, and nothing is said of what is not."""
     study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
     claims.tell(database, begin(database, study), TrialState.COMPLETE, 0.8702, {"search:avg_loss": 1e300})
-    (heading, _, row), left_out = of_trials(summaries.summary(database, study), 80)
+    (heading, _, row), left_out = of_trials(summaries.whole(database, study), 80)
     assert heading.split() == [
         "#",
         "state",
@@ -92,7 +92,7 @@ def test_two_parameters_with_one_heading_tell_apart(database: databases.Database
     text = f'objective = "own:f"\n[study]\nname = "twins"\n[space]\n{space}\n[budget]\ntrials = 3'
     study = studies.create(database, specs.parse(text, "twins.toml"))
     begin(database, study)
-    (heading, _, row), _ = of_trials(summaries.summary(database, study), None)
+    (heading, _, row), _ = of_trials(summaries.whole(database, study), None)
     assert heading.split() == ["#", "state", "value", "lr", "lr", "state", "sec", "epochs", "sec"]
     assert row.split()[:6] == ["0", "running", "1", "2", "3", "4"]
 

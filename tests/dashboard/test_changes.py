@@ -51,7 +51,7 @@ def test_a_renamed_study_stays_ours(opened: databases.Database, make_study: Make
     assert found is not None
     listed = json.loads(ask(door, "/api/studies")[1])["study_summaries"]
     assert (status, [json.loads(text)]) == (201, listed)
-    assert (found.study_id, found.token, summaries.summary(opened, found).budget) == (study.study_id, study.token, 4)
+    assert (found.study_id, found.token, summaries.whole(opened, found).budget) == (study.study_id, study.token, 4)
     assert take(opened, study).number == 1
 
 

@@ -22,7 +22,7 @@ def test_an_orphan_is_adopted_before_anything_else(opened: databases.Database, m
     assert adopted.seconds == 12.0
     assert state(opened, study, 0).intermediate_values == {}
     assert take(opened, study).number == 1  # the enqueued one, then new ones
-    assert len(summaries.summary(opened, study).trials) == 2
+    assert len(summaries.whole(opened, study).trials) == 2
 
 
 def test_a_beat_in_time_prevents_adoption(opened: databases.Database, make_study: Make) -> None:

@@ -39,11 +39,11 @@ def test_all_that_a_file_says_is_taken_over(opened: databases.Database, make_stu
     assert again.spec == edited
     order = opened.read(lambda c: orders.read(c, study))
     assert order == orders.Order(trials=7, hours=1.5, max_failures=2, epoch_seconds=60.5)
-    assert summaries.summary(opened, again).count(TrialState.WAITING) == 2
+    assert summaries.whole(opened, again).count(TrialState.WAITING) == 2
     assert attributes(opened, study) == notes.attributes(edited)
     assert studies.find_same(opened, edited) == (again, [])
     assert amendments.amend(opened, again, edited) == []
-    assert begin(opened, again).params == PARAMS or summaries.summary(opened, again).trials[0].params == PARAMS
+    assert begin(opened, again).params == PARAMS or summaries.whole(opened, again).trials[0].params == PARAMS
 
 
 def test_what_was_extended_meanwhile_stays(opened: databases.Database, make_study: Make) -> None:
@@ -73,8 +73,8 @@ def test_what_is_there_is_not_queued_again(opened: databases.Database, make_stud
     edited = specs.parse(EDITED, "quick.toml")
     plain = studies.create(opened, specs.parse(quick_text(name="plain", trials=3), "plain.toml"))
     amendments.amend(opened, study, edited)
-    assert summaries.summary(opened, study).count(TrialState.WAITING) == 1
-    assert summaries.summary(opened, plain).trials == ()
+    assert summaries.whole(opened, study).count(TrialState.WAITING) == 1
+    assert summaries.whole(opened, plain).trials == ()
 
 
 def test_a_study_that_failures_ended_goes_on(opened: databases.Database, make_study: Make) -> None:

@@ -62,7 +62,7 @@ def full(opened: databases.Database, make_study: Make) -> studies.Study:
 
 def everything(database: databases.Database, study: studies.Study) -> dict[str, Any]:
     """All that Optuna knows of a study, and all of ours but ids, owners and their beats."""
-    summary = summaries.summary(database, study)
+    summary = summaries.whole(database, study)
     known: dict[str, Any] = {"text": study.spec.text, "order": summary.order, "seconds": summary.seconds}
     known["direction"] = database.optuna.get_study_directions(study.study_id)
     known["attributes"] = database.optuna.get_study_user_attrs(study.study_id)
@@ -89,7 +89,7 @@ def test_a_study_survives_from_any_database_to_any(
     """States, values, steps, attributes, times, order, budget and checkpoint come back, in SQLite and in Postgres."""
     before = everything(opened, full)
     assert len(before["trials"]) == 7
-    assert {t.state for t in summaries.summary(opened, full).trials} == set(TrialState)
+    assert {t.state for t in summaries.whole(opened, full).trials} == set(TrialState)
     file = tmp_path / "there" / "study.db"
     backups.write(opened, full, file)
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # one file
@@ -118,7 +118,7 @@ def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Stud
     assert isinstance(adopted.saved, objectives.Checkpoint)
     assert adopted.saved.epoch == 2
     assert take(database, study).number == 4
-    done = summaries.summary(database, study).trials[0].params
+    done = summaries.whole(database, study).trials[0].params
     with pytest.raises(errors.DuplicateConfiguration):
         queues.enqueue(database, study, done)
     database.close()
@@ -132,7 +132,7 @@ def test_a_backup_of_an_older_version_is_restored(opened: databases.Database, tm
     content = file.read_bytes()
     study = backups.read(opened, file)
     assert (file.read_bytes(), [each.name for each in file.parent.iterdir()]) == (content, ["release.db"])
-    found = summaries.summary(opened, study)
+    found = summaries.whole(opened, study)
     assert [trial.state for trial in found.trials] == [
         *(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE),
         *(TrialState.RUNNING, TrialState.WAITING, TrialState.WAITING, TrialState.COMPLETE),

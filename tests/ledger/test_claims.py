@@ -106,7 +106,7 @@ def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:
     with pytest.raises(errors.TrialLost):  # which its worker takes for what it is: nothing more to do
         lossy(lambda: claims.hand_over(database, adopted))
     assert state(database, study, 2).state == TrialState.WAITING
-    assert len(summaries.summary(database, study).trials) == 3
+    assert len(summaries.whole(database, study).trials) == 3
     edited = specs.parse(quick_text(trials=2, more="max_failures = 11\n[[enqueue]]\ndepth = 6\n"), "x")
     assert len(lossy(lambda: amendments.amend(database, study, edited))) == 2
-    assert len(summaries.summary(database, study).trials) == 4
+    assert len(summaries.whole(database, study).trials) == 4

@@ -43,7 +43,7 @@ def test_no_configuration_twice_until_the_space_is_exhausted(opened: databases.D
         thread.start()
     for thread in threads:
         thread.join()
-    trials = summaries.summary(opened, study).trials
+    trials = summaries.whole(opened, study).trials
     assert Counter(study.spec.space.key(t.params) for t in trials).most_common(1)[0][1] == 1
     assert len(trials) == 7
     assert set(ends) <= {allocations.NoTrial.EXHAUSTED, allocations.NoTrial.WAIT}
@@ -70,7 +70,7 @@ def test_one_worker_and_a_seed_repeat_a_study(opened: databases.Database) -> Non
         while isinstance(claim := take(opened, study), claims.Claim):
             params = configurations.configure(opened, study, claim, history)
             claims.tell(opened, claim, TrialState.COMPLETE, 1 - float(params["depth"]) / 10, {})
-        found.append([t.params for t in summaries.summary(opened, study).trials])
+        found.append([t.params for t in summaries.whole(opened, study).trials])
     assert found[0] == found[1] != found[2]
 
 
@@ -92,7 +92,7 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) ->
         thread.start()
     for thread in threads:
         thread.join()
-    walked = [study.spec.space.key(trial.params) for trial in summaries.summary(opened, study).trials]
+    walked = [study.spec.space.key(trial.params) for trial in summaries.whole(opened, study).trials]
     assert sorted(walked) == sorted(study.spec.space.key(params) for params in study.spec.space.configurations())
     assert take(opened, study) is allocations.NoTrial.EXHAUSTED
 

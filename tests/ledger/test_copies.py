@@ -59,7 +59,7 @@ def test_a_copy_has_it_all(
     """Trials, reservations, checkpoints, what was added, seconds, budget; what ran waits; its token is new."""
     study = make_study(trials=9)
     full(opened, study)
-    before = summaries.summary(opened, study)
+    before = summaries.whole(opened, study)
     other = {"here": None, "sqlite": f"sqlite:///{tmp_path}/new.db", "postgres": postgres.new_database()}[where]
     target = opened if other is None else databases.Database(other)
     copied = copies.copy(opened, row(opened), "new", None if other is None else target)
@@ -67,7 +67,7 @@ def test_a_copy_has_it_all(
     assert found == copied
     assert found.spec.text == study.spec.text
     assert found.token != study.token
-    after = summaries.summary(target, found)
+    after = summaries.whole(target, found)
     assert [shown(trial) for trial in after.trials] == [shown(trial) for trial in before.trials]
     states = [TrialState.COMPLETE, TrialState.WAITING, TrialState.WAITING, TrialState.COMPLETE]
     assert [trial.state for trial in after.trials] == states
@@ -79,7 +79,7 @@ def test_a_copy_has_it_all(
     assert (claim.number, claim.how, claim.params) == (1, "waiting", before.trials[1].params)
     assert isinstance(claim.saved, objectives.Checkpoint)
     assert claim.saved.epoch == SAVED.epoch
-    now = summaries.summary(opened, study).trials
+    now = summaries.whole(opened, study).trials
     assert [(t.state, *shown(t)) for t in now] == [(t.state, *shown(t)) for t in before.trials]
     target.close()
 
@@ -92,7 +92,7 @@ def test_another_tool_s_copy_becomes_workable(opened: databases.Database, make_s
     with pytest.raises(errors.InputError, match=r"`search copy 'a copy' NEW` makes one that workers take up"):
         studies.find(opened, "a copy")
     found = copies.copy(opened, row(opened, "a copy"), "new")
-    summary = summaries.summary(opened, found)
+    summary = summaries.whole(opened, found)
     assert (summary.order, summary.seconds) == (orders.Order(9), 0.0)
     assert [trial.state.name for trial in summary.trials] == ["COMPLETE", "WAITING", "WAITING", "COMPLETE"]
     for trial in summary.trials[:2]:

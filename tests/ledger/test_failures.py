@@ -28,7 +28,7 @@ def test_a_fault_is_tried_three_times_on_one_machine(opened: databases.Database,
         "OSError: no space left (not the objective's doing; tried 3 times)"
     )
     assert ended.user_attrs["seen"] == 2
-    assert summaries.summary(opened, study).failures == 0
+    assert summaries.whole(opened, study).failures == 0
     assert take(opened, study).number == 1
 
 
@@ -64,7 +64,7 @@ def test_refused_entries_of_the_queue_count_in_no_limit(opened: databases.Databa
     for _ in range(4):
         failures.refuse(opened, take(opened, study), "DuplicateConfiguration: taken", {})
     assert take(opened, study).number == 4
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert (summary.failures, summary.order.reason) == (0, None)
 
 
@@ -74,14 +74,14 @@ def test_the_same_error_three_times_at_the_start_stops_the_study(opened: databas
     for number in range(3):
         fail(opened, begin(opened, study), f"ModuleNotFoundError: no module named 'x' (trial {number})")
     assert take(opened, study) is allocations.NoTrial.STOPPED
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert summary.order.state is orders.StudyState.STOPPED
     assert summary.order.reason == (
         "its last 3 trials failed with the same error, and none ended well: "
         "trial 2, ModuleNotFoundError: no module named 'x' (trial 2)"
     )
     orders.set_state(opened, study, orders.StudyState.ACTIVE)
-    assert summaries.summary(opened, study).order.reason is None
+    assert summaries.whole(opened, study).order.reason is None
 
 
 def test_other_errors_or_a_success_let_the_study_go_on(opened: databases.Database, make_study: Make) -> None:
@@ -118,7 +118,7 @@ def test_a_worker_that_fails_alone_takes_itself_out(opened: databases.Database, 
     assert take(opened, study, BAD) is allocations.NoTrial.WAIT
     succeed(opened, running)
     assert take(opened, study, BAD) is allocations.NoTrial.ALONE
-    assert summaries.summary(opened, study).failures == 0
+    assert summaries.whole(opened, study).failures == 0
     again = [take(opened, study, GOOD) for _ in range(3)]
     assert [claim.how for claim in again] == ["waiting"] * 3
     assert [claim.fixed for claim in again] == lost
@@ -145,7 +145,7 @@ def test_a_row_of_faults_ends_a_study_that_went_well(opened: databases.Database,
         assert isinstance(claim, claims.Claim)
         failures.fault(opened, claim, ME, "RuntimeError: the sampler is broken", {})
     assert take(opened, study) is allocations.NoTrial.STOPPED
-    reason = summaries.summary(opened, study).order.reason or ""
+    reason = summaries.whole(opened, study).order.reason or ""
     assert reason.startswith("its last 10 trials failed, none by what the objective did: trial 10, RuntimeError")
 
 

@@ -33,7 +33,7 @@ def test_added_results_use_no_budget_and_are_not_trained_again(
     succeed(opened, begin(opened, study))
     succeed(opened, begin(opened, study))
     assert take(opened, study) is allocations.NoTrial.FINISHED
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert (summary.done, len(summary.trials), summary.added) == (2, 3, {0})
     assert [trial.number for trial in summary.trials] == [0, 1, 2]
     assert first not in [trial.params for trial in summary.trials[1:]]
@@ -50,7 +50,7 @@ def test_the_best_is_a_trial_of_the_space(opened: databases.Database, make_study
     add(study, url, {**PARAMS, "learning_rate": 0.3}, 6.0, learning_rate=odd)
     for _ in range(12):
         succeed(opened, begin(opened, study))
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert summary.best is not None
     assert summary.best.value == 0.5
     assert summary.outside == {0, 1}
@@ -66,14 +66,14 @@ def test_what_another_tool_runs_is_waited_for(opened: databases.Database, make_s
     mine = begin(opened, study)
     assert mine.number == 1
     assert allocations.take(opened, study, ME, Clock(opened, study).watch, {mine.owner}) is allocations.NoTrial.WAIT
-    said = sentences.foreign(summaries.summary(opened, study))
+    said = sentences.foreign(summaries.whole(opened, study))
     assert said == [
         "trial 0 is run by another tool and waited for; `search retry quick 0` puts it back where that tool has ended"
     ]
     plain(study, url).tell(asked, 0.7)
     succeed(opened, mine)
     assert take(opened, study) is allocations.NoTrial.FINISHED
-    assert summaries.summary(opened, study).done == 2
+    assert summaries.whole(opened, study).done == 2
 
 
 def test_what_another_tool_trained_is_not_trained_again(opened: databases.Database, make_study: Make, url: str) -> None:
@@ -83,7 +83,7 @@ def test_what_another_tool_trained_is_not_trained_again(opened: databases.Databa
     plain(study, url).tell(asked, 0.7)
     for _ in range(2):
         succeed(opened, begin(opened, study))
-    params = [trial.params for trial in summaries.summary(opened, study).trials]
+    params = [trial.params for trial in summaries.whole(opened, study).trials]
     assert len({study.spec.space.key(each) for each in params}) == 3
 
 
@@ -117,7 +117,7 @@ def test_a_failure_that_another_tool_tells_counts_in_no_limit(
     study = make_study(trials=1, more="max_failures = 0")
     plain(study, url).tell(begin(opened, study).number, state=TrialState.FAIL)
     plain(study, url).tell(plain(study, url).ask().number, state=TrialState.FAIL)
-    assert summaries.summary(opened, study).failures == 0
+    assert summaries.whole(opened, study).failures == 0
     assert take(opened, study).number == 2
 
 
@@ -173,8 +173,8 @@ def test_a_trial_without_parameters_is_never_the_best(opened: databases.Database
     study = make_study(trials=3)
     plain(study, url).add_trial(optuna.trial.create_trial(value=9.0))
     plain(study, url).tell(plain(study, url).ask(), 8.0)
-    assert summaries.summary(opened, study).best is None
+    assert summaries.whole(opened, study).best is None
     succeed(opened, begin(opened, study))
-    best = summaries.summary(opened, study).best
+    best = summaries.whole(opened, study).best
     assert best is not None
     assert best.value == 0.5

@@ -69,7 +69,7 @@ def test_nothing_is_left_of_a_deleted_study(opened: databases.Database, make_stu
     assert rows(opened) == before
     with pytest.raises(errors.StudyNotFound, match="study 'quick' is not there any more"):
         lives.delete(opened, study)
-    assert summaries.summary(opened, other).done == 1  # the other one was added
+    assert summaries.whole(opened, other).done == 1  # the other one was added
 
 
 def test_a_study_of_another_tool_is_deleted_too(opened: databases.Database) -> None:
@@ -136,13 +136,13 @@ def test_a_renamed_study_is_the_same(opened: databases.Database, make_study: Mak
     """Trials, budget, seconds and file stay; who holds it goes on with it; the old name is free."""
     study = make_study(trials=9)
     fill(opened, study)
-    before = summaries.summary(opened, study)
+    before = summaries.whole(opened, study)
     lives.rename(opened, row(opened), "new")
     assert studies.find(opened, "quick") is None
     found = studies.find(opened, "new")
     assert found is not None
     assert (found.name, found.token, found.spec.text) == ("new", study.token, study.spec.text)
-    after = summaries.summary(opened, found)
+    after = summaries.whole(opened, found)
     assert (after.order, after.seconds, after.trials) == (before.order, before.seconds, before.trials)
     assert take(opened, study).study_id == found.study_id
     assert orders.extend(opened, found, add=1).trials == 10

@@ -53,7 +53,7 @@ def test_hours_are_training_time_over_all_trials_and_owners(opened: databases.Da
     first, second = take(opened, study, GONE), take(opened, study)
     claims.report(opened, first, {1: 0.5}, 700.0, {})
     assert claims.beat(opened, [(second, 500.0)]) == []
-    assert summaries.summary(opened, study).seconds == 1200.0
+    assert summaries.whole(opened, study).seconds == 1200.0
     clock = Clock(opened, study)
     assert claims.beat(opened, [(second, 600.0)]) == []
     adopted = take(opened, study, watch=clock.watch)
@@ -61,7 +61,7 @@ def test_hours_are_training_time_over_all_trials_and_owners(opened: databases.Da
     claims.tell(opened, adopted, TrialState.COMPLETE, 0.5, {}, 1200.0)
     assert take(opened, study) is allocations.NoTrial.WAIT
     claims.hand_over(opened, second, 650.0)
-    assert summaries.summary(opened, study).seconds == 1850.0
+    assert summaries.whole(opened, study).seconds == 1850.0
     assert take(opened, study) is allocations.NoTrial.HOURS
     assert orders.extend(opened, study, hours=0.5) == orders.Order(9, 1.0)
     assert take(opened, study).how == "waiting"

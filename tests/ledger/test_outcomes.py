@@ -13,7 +13,7 @@ from search.training import records
 
 
 def why(database: databases.Database, study: studies.Study) -> str | None:
-    return outcomes.shortfall(summaries.summary(database, study))
+    return outcomes.shortfall(summaries.whole(database, study))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_space_with_a_result_for_each_configuration_is_all(opened: databases.D
         "`search retry three` puts failed trials back"
     )
     retries.retry(opened, three)
-    assert not summaries.summary(opened, three).is_answered
+    assert not summaries.whole(opened, three).is_answered
     succeed(opened, begin(opened, three))
     assert take(opened, three) is allocations.NoTrial.EXHAUSTED
     assert why(opened, three) is None
@@ -84,7 +84,7 @@ def test_a_configuration_that_was_put_back_is_one(opened: databases.Database, th
     for _ in range(2):
         fail(opened, begin(opened, three), "RuntimeError: no")
         retries.retry(opened, three)
-    assert not summaries.summary(opened, three).is_exhausted
+    assert not summaries.whole(opened, three).is_exhausted
 
 
 def test_what_ended_a_study_is_said(opened: databases.Database, make_study: Make) -> None:
@@ -96,7 +96,7 @@ def test_what_ended_a_study_is_said(opened: databases.Database, make_study: Make
     stopped = make_study(name="stopped", trials=9)
     orders.set_state(opened, stopped, orders.StudyState.STOPPED)
     assert why(opened, stopped) == "it was stopped; `search run stopped` goes on"
-    line = outcomes.line(summaries.summary(opened, stopped), "so")
+    line = outcomes.line(summaries.whole(opened, stopped), "so")
     assert line == "study 'stopped': 0 of 9 trials done (no trial yet): so"
 
 
@@ -106,7 +106,7 @@ def test_a_failure_that_was_put_back_is_said_to_be(opened: databases.Database, m
     for _ in range(2):
         fail(opened, begin(opened, study), "RuntimeError: no")
     retries.retry(opened, study, [0])
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert sentences.state_counts(summary) == "1 failed, 1 waiting, 1 put back"
     assert sentences.reasons(summary) == [
         "trial 0 failed: RuntimeError: no; put back as trial 2",
@@ -129,6 +129,6 @@ def test_a_history_of_another_kind_is_none(
     row = {"trial_id": claim.trial_id, "key": records.RETRY_HISTORY, "value_json": value}
     opened.write(lambda c: c.execute(schema.system_attributes.insert().values(row)))
     fail(opened, claim, "RuntimeError: no")
-    assert summaries.summary(opened, study).put_back == {}
+    assert summaries.whole(opened, study).put_back == {}
     assert retries.retry(opened, study) == {0: 1}
     assert optuna.load_study(study_name=study.name, storage=url).trials[1].system_attrs[records.FAILED_TRIAL] == 0

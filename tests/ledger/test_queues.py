@@ -17,7 +17,7 @@ def test_an_enqueued_duplicate_is_refused_when_enqueued(opened: databases.Databa
     queues.enqueue(opened, study, PARAMS)
     with pytest.raises(errors.DuplicateConfiguration, match="trial 1 has this configuration already"):
         queues.enqueue(opened, study, PARAMS)
-    assert len(summaries.summary(opened, study).trials) == 2
+    assert len(summaries.whole(opened, study).trials) == 2
 
 
 def test_repeats_are_asked_for_explicitly(opened: databases.Database, make_study: Make) -> None:
@@ -38,7 +38,7 @@ def test_repeats_are_asked_for_explicitly(opened: databases.Database, make_study
     assert queues.repeat(opened, study, PARAMS, 1) == [5]
     again = take(opened, study)
     assert (again.number, again.repeat) == (5, 4)
-    assert [t.user_attrs.get("search:repeat") for t in summaries.summary(opened, study).trials] == [
+    assert [t.user_attrs.get("search:repeat") for t in summaries.whole(opened, study).trials] == [
         None,
         1,
         2,

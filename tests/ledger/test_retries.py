@@ -20,7 +20,7 @@ def test_failed_trials_come_again_with_their_configuration(opened: databases.Dat
         fail(opened, claim, reason)
     assert take(opened, study) is allocations.NoTrial.FAILURES
     assert retries.retry(opened, study) == {0: 2, 1: 3}
-    assert summaries.summary(opened, study).failures == 0
+    assert summaries.whole(opened, study).failures == 0
     history = opened.history(study.study_id)
     for number in (2, 3):
         claim = take(opened, study)
@@ -44,7 +44,7 @@ def test_retry_names_what_cannot_be_put_back(opened: databases.Database, make_st
         with pytest.raises(errors.InputError, match=said):
             retries.retry(opened, study, [number])
     assert retries.retry(opened, study) == {}
-    assert len(summaries.summary(opened, study).trials) == 4
+    assert len(summaries.whole(opened, study).trials) == 4
 
 
 def test_a_study_that_stopped_itself_goes_on_after_a_retry(opened: databases.Database, make_study: Make) -> None:
@@ -54,7 +54,7 @@ def test_a_study_that_stopped_itself_goes_on_after_a_retry(opened: databases.Dat
         fail(opened, begin(opened, study), "ModuleNotFoundError: x")
     assert take(opened, study) is allocations.NoTrial.STOPPED
     assert list(retries.retry(opened, study)) == [0, 1, 2]
-    assert summaries.summary(opened, study).order.state is orders.StudyState.ACTIVE
+    assert summaries.whole(opened, study).order.state is orders.StudyState.ACTIVE
     assert take(opened, study).number == 3
 
 

@@ -61,7 +61,7 @@ def test_a_second_study_of_a_name_is_refused(opened: databases.Database, make_st
         make_study(trials=4)
     found = studies.find(opened, "quick")
     assert found is not None
-    assert summaries.summary(opened, found).budget == 3
+    assert summaries.whole(opened, found).budget == 3
 
 
 def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Make, url: str) -> None:
@@ -69,13 +69,13 @@ def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Mak
     study = make_study(trials=3)
     claim = take(opened, study)
     history = opened.history(study.study_id)
-    summaries.summary(opened, study, history)
+    summaries.whole(opened, study, history)
     optuna.delete_study(study_name=study.name, storage=url)
     with pytest.raises(errors.TrialLost):
         claims.report(opened, claim, {1: 0.5}, 1.0, {})
     for call in (
         lambda: take(opened, study),
-        lambda: summaries.summary(opened, study, history),
+        lambda: summaries.whole(opened, study, history),
         lambda: orders.extend(opened, study, add=1),
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):
@@ -115,10 +115,10 @@ def test_an_id_that_is_given_out_again_is_another_study(opened: databases.Databa
         lambda: orders.extend(opened, old, add=1),
         lambda: orders.set_state(opened, old, orders.StudyState.PAUSED),
         lambda: queues.enqueue(opened, old, PARAMS),
-        lambda: summaries.summary(opened, old),
+        lambda: summaries.whole(opened, old),
         lambda: rosters.Entry(old, ME, "cpu", 30.0).show(opened),
     ):
         with pytest.raises(errors.StudyNotFound, match="deleted"):
             use()
-    summary = summaries.summary(opened, new)
+    summary = summaries.whole(opened, new)
     assert (summary.budget, summary.trials) == (3, ())

@@ -173,14 +173,12 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: databases.Data
     assert confirming is not None
     assert confirming.spec.training is not None
     assert (confirming.spec.training.evaluate_on, confirming.spec.pruning.is_on) == ("test", False)
-    best = sorted(evidence.Experiment.of(summaries.summary(opened, searched)).runs, key=lambda runs: -runs.value.mean)[
-        :3
-    ]
+    best = sorted(evidence.Experiment.of(summaries.whole(opened, searched)).runs, key=lambda runs: -runs.value.mean)[:3]
     assert [entry["params"] for entry in found["configurations"]] == [runs.params for runs in best]
     for entry, runs in zip(found["configurations"], best, strict=True):
         assert entry["selected"] == runs.value.mean
         assert entry["optimism"] == pytest.approx(entry["selected"] - sum(entry["test"]) / 2)
-    trials = summaries.summary(opened, confirming).trials
+    trials = summaries.whole(opened, confirming).trials
     assert {trial.user_attrs[records.REPEAT.name] for trial in trials} == {1, 2}
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     seeds = {trial.user_attrs["search:seed"] for trial in trials}
@@ -189,10 +187,10 @@ def test_a_confirmation_uses_fresh_seeds_and_is_made_once(opened: databases.Data
 
     again = processes.run("confirm", "lab", "--top", "3", "--seeds", "2", "--json")
     assert json.loads(again[1].splitlines()[-1]) == found
-    assert len(summaries.summary(opened, confirming).trials) == len(trials) == 6
+    assert len(summaries.whole(opened, confirming).trials) == len(trials) == 6
     code, output = processes.run("confirm", "lab", "--top", "2", "--seeds", "2")
     assert (code, "has confirmed another choice of 'lab' already (--top 3 --seeds 2)" in output) == (2, True)
-    assert len(summaries.summary(opened, confirming).trials) == 6
+    assert len(summaries.whole(opened, confirming).trials) == 6
     code, output = processes.run("confirm", "lab", "--top", "1", "--seeds", "1", "--as", "second")
     assert (code, "confirmed: " in output) == (0, True), output
 
@@ -206,7 +204,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     first = processes.start(*words)
     database = databases.Database(url, patience_seconds=30)
     deadline = time.monotonic() + 100
-    while (study := studies.find(database, "depth")) is None or not summaries.summary(database, study).trials:
+    while (study := studies.find(database, "depth")) is None or not summaries.whole(database, study).trials:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     first.send_signal(signal.SIGINT)
@@ -217,7 +215,7 @@ def test_reproduce_goes_on_where_it_was_interrupted(processes: Processes, url: s
     for name, settings in (("baseline", 1), ("depth", 4), ("batch-size", 3)):
         found = studies.find(database, name)
         assert found is not None
-        summary = summaries.summary(database, found)
+        summary = summaries.whole(database, found)
         assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE] * 2 * settings
         assert evidence.Experiment.of(summary).seeds == 2
     assert "## lab-replay: the search" in (processes.folder / "out" / "report.md").read_text()
@@ -307,7 +305,7 @@ def test_waiting_trials_fill_what_is_missing(opened: databases.Database, tmp_pat
     settings = list(study.spec.space.configurations())
     wanted = [(params, seed) for seed in range(3) for params in settings]
     assert [queues.fill(opened, study, wanted), queues.fill(opened, study, wanted)] == [12, 0]
-    assert summaries.summary(opened, study).budget == 12
+    assert summaries.whole(opened, study).budget == 12
     assert queues.fill(opened, study, wanted[:4]) == 0
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert (summary.budget, summary.count(TrialState.WAITING)) == (12, 12)

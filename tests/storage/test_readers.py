@@ -81,7 +81,7 @@ def test_the_server_refuses_what_is_written(both: str) -> None:
         database.read(lambda connection: connection.execute(schema.orders.delete()))
     with pytest.raises(errors.StorageError, match="read-only transaction"):
         database.call(lambda: database.optuna.set_study_user_attr(study.study_id, "mine", 1))
-    assert summaries.summary(database, study).budget == 10
+    assert summaries.whole(database, study).budget == 10
     database.close()
 
 

@@ -136,7 +136,7 @@ def test_old_failures_count_by_the_new_rules(released: str, reason: str, counts:
         )
     upgrades.upgrade(released)
     database = databases.Database(released)
-    assert summaries.summary(database, studies.load(database, "release")).failures == counts * len(found)
+    assert summaries.whole(database, studies.load(database, "release")).failures == counts * len(found)
     database.close()
 
 
@@ -228,7 +228,7 @@ def test_it_goes_on_where_it_was(released: str, capture: Any, caplog: pytest.Log
     caplog.set_level(logging.INFO, "search")
     network = networks.NetworkObjective(study.spec, pathlib.Path("unused"), engine="reference")
     loops.Worker(database, study, network, threading.Event(), Settings(grace_seconds=1)).run()
-    trials = summaries.summary(database, study).trials
+    trials = summaries.whole(database, study).trials
     database.close()
     assert "trial=5 event=adopted" in caplog.text
     assert "trial=5 event=resumed epoch=2" in caplog.text

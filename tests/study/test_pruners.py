@@ -128,7 +128,7 @@ def test_a_pruner_ends_trials_of_a_study(tmp_path: pathlib.Path) -> None:
     database = databases.Database(f"sqlite:///{tmp_path}/search.db")
     study = studies.create(database, specs.parse(text, "x"))
     loops.Worker(database, study, networks.NetworkObjective(study.spec, tmp_path), threading.Event()).run()
-    pruned = [t for t in summaries.summary(database, study).trials if t.state == TrialState.PRUNED]
+    pruned = [t for t in summaries.whole(database, study).trials if t.state == TrialState.PRUNED]
     by_median = [t for t in pruned if t.user_attrs["search:reason"].startswith("median pruner after epoch ")]
     assert by_median
     assert len(by_median) < len(pruned)

@@ -155,7 +155,7 @@ def searched(*settings: Any, **named: Any) -> tuple[summaries.Summary, list[Froz
     database = databases.Database("sqlite:///own.db")
     study = studies.create(database, specs.parse(text(*settings, **named), "own.toml"))
     loops.Worker(database, study, functions.FunctionObjective(study.spec), threading.Event()).run()
-    summary = summaries.summary(database, study)
+    summary = summaries.whole(database, study)
     database.close()
     return summary, list(summary.trials)
 
@@ -230,7 +230,7 @@ def test_a_repeat_that_fails_keeps_them_too() -> None:
     study = studies.create(database, specs.parse(text("notes", 3, budget="max_failures = 1"), "own.toml"))
     queues.repeat(database, study, {"x": 0.5, "kind": "b"}, 3)
     loops.Worker(database, study, functions.FunctionObjective(study.spec), threading.Event()).run()
-    trials = summaries.summary(database, study).trials
+    trials = summaries.whole(database, study).trials
     database.close()
     assert [t.state for t in trials[:3]] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
     ours = {"search:seconds", "search:worker"}
@@ -298,7 +298,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
 
     def sleeping() -> bool:
         return any(
-            t.intermediate_values for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING
+            t.intermediate_values for t in summaries.whole(database, study).trials if t.state == TrialState.RUNNING
         )
 
     asks = (lambda pid: os.kill(pid, signal.SIGTERM), lambda _: processes.run("stop", "own", "--now"))
@@ -311,7 +311,7 @@ def test_code_that_never_looks_is_interrupted(processes: Processes, tmp_path: pa
         ask(process.pid)
         assert ends([process]) == [0]
         assert time.monotonic() - asked < 10
-        (trial,) = summaries.summary(database, study).trials
+        (trial,) = summaries.whole(database, study).trials
         assert trial.state == TrialState.WAITING
     file.write_text(text("sleeps", budget="max_failures = 0\nepoch_seconds = 1").replace('"own"', '"limited"'))
     assert processes.run("create", str(file))[0] == 0

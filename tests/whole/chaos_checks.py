@@ -40,7 +40,7 @@ class Checks:
 
     def check(self, study: studies.Study, deeds: chaos_tools.Deeds) -> summaries.Summary:
         """Everything that holds of one study; returns it as it is."""
-        summary = summaries.summary(self._database, study)
+        summary = summaries.whole(self._database, study)
         one = _Study(study, summary, deeds, self._faulty)
         one.count(self._database)
         one.added(self._database)

@@ -32,9 +32,7 @@ ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNN
 def in_training(database: databases.Database, study: studies.Study) -> list[presence.Sighting]:
     """Running trials that have their configuration: an owner that is killed now is killed inside its trial."""
     running = database.read(lambda c: adoptions.running(c, study.study_id))
-    begun = {
-        t._trial_id for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING and t.params
-    }
+    begun = {t._trial_id for t in summaries.whole(database, study).trials if t.state == TrialState.RUNNING and t.params}
     return [seen for seen in running if seen.trial_id in begun]
 
 
@@ -44,7 +42,7 @@ def adopted(database: databases.Database, study: studies.Study) -> int:
 
 
 def finished(database: databases.Database, study: studies.Study) -> int:
-    return summaries.summary(database, study).done
+    return summaries.whole(database, study).done
 
 
 def test_eight_workers_with_kills_end_with_exactly_the_budget(
@@ -64,7 +62,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
 
     def watch_and_kill(budget: int, kills: int) -> None:
         while finished(opened, study) < budget:
-            summary = summaries.summary(opened, study)
+            summary = summaries.whole(opened, study)
             assert summary.done + summary.count(TrialState.RUNNING) <= budget
             victims = [seen for seen in in_training(opened, study) if seen.worker.pid not in killed]
             victims = [seen for seen in victims if hit[seen.trial_id] < adoptions.STALL_LIMIT - 1]
@@ -82,7 +80,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     codes = ends(workers)
     assert sorted(set(codes)) == [-signal.SIGKILL, 0]
     assert codes.count(-signal.SIGKILL) == len(killed) == 7
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert [summary.count(state) for state in ENDS] == [40, 0, 0, 0]
     assert adopted(opened, study) >= 5
     keys = [study.spec.space.key(t.params) for t in summary.trials if t.state in counts.COUNTED]
@@ -93,7 +91,7 @@ def test_eight_workers_with_kills_end_with_exactly_the_budget(
     workers = [processes.start("work", study.name) for _ in range(8)]
     watch_and_kill(60, kills=7)
     assert set(ends(workers)) == {0}
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert [summary.count(state) for state in ENDS] == [60, 0, 0, 0]
 
 
@@ -126,7 +124,7 @@ def test_a_worker_stopped_past_the_grace_changes_nothing(
     assert ends([late, other]) == [0, 0]
     assert "event=lost" in (late.stdout.read() if late.stdout else "")
     assert "Traceback" not in (other.stdout.read() if other.stdout else "")
-    (trial,) = summaries.summary(opened, study).trials
+    (trial,) = summaries.whole(opened, study).trials
     assert trial.state == TrialState.COMPLETE
     assert len(trial.intermediate_values) == 400
     assert len(trial.user_attrs["search:avg_losses"]) == 400
@@ -142,15 +140,15 @@ def test_a_worker_asked_to_stop_hands_its_trial_over(
     study = make_study(trials=1, epochs=500, hopeless="false", slow=True)
     first = processes.start("work", study.name)
     until(lambda: in_training(opened, study))
-    params = summaries.summary(opened, study).trials[0].params
+    params = summaries.whole(opened, study).trials[0].params
     asked = time.monotonic()
     os.kill(first.pid, number)
     assert ends([first]) == [code]
     assert time.monotonic() - asked < 5
-    (waiting,) = summaries.summary(opened, study).trials
+    (waiting,) = summaries.whole(opened, study).trials
     assert (waiting.state, waiting.params) == (TrialState.WAITING, params)
     assert processes.run("work", study.name)[0] == 0
-    (trial,) = summaries.summary(opened, study).trials
+    (trial,) = summaries.whole(opened, study).trials
     assert (trial.state, trial.number, trial.params) == (TrialState.COMPLETE, 0, params)
     assert len(trial.intermediate_values) == 500
 
@@ -172,7 +170,7 @@ def test_a_restart_of_postgres_ends_no_worker(postgres: Server, tmp_path: pathli
         assert ends(workers) == [0, 0, 0, 0]
     finally:
         processes.end()
-    summary = summaries.summary(database, study)
+    summary = summaries.whole(database, study)
     assert [summary.count(s) for s in (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)] == [24, 0, 0]
     assert adopted(database, study) == 0
     log = "".join(worker.stdout.read() for worker in workers if worker.stdout)
@@ -203,7 +201,7 @@ def test_run_restarts_a_killed_worker(
     output, _ = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 0
     assert f"event=worker-killed pid={victim} signal=SIGKILL" in output
-    assert summaries.summary(opened, study).count(TrialState.COMPLETE) == 5
+    assert summaries.whole(opened, study).count(TrialState.COMPLETE) == 5
     assert adopted(opened, study) == 1
     pids = set(re.findall(r"worker='?[^\s:]+:(\d+)", output))
     assert len(pids) == workers + 1
@@ -230,11 +228,11 @@ def test_ctrl_c_on_run(opened: databases.Database, processes: Processes, tmp_pat
     assert ends([running]) == [130]
     assert time.monotonic() - asked < 5
     until(lambda: all(worker.is_dead() for worker in workers), 5)
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert summary.count(TrialState.RUNNING if twice else TrialState.WAITING) == 2
     code, output = processes.run("run", file, "--workers", "2")
     assert code == 0, output
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert len(summary.trials) == summary.count(TrialState.COMPLETE) == 4
     assert ("event=adopted" in output) == twice
 
@@ -251,7 +249,7 @@ def test_workers_follow_their_parent(opened: databases.Database, processes: Proc
     worker = in_training(opened, study)[0].worker
     os.kill(running.pid, signal.SIGKILL)
     until(worker.is_dead, 10)
-    assert summaries.summary(opened, study).count(TrialState.WAITING) == 1
+    assert summaries.whole(opened, study).count(TrialState.WAITING) == 1
 
 
 def state_of(processes: Processes, name: str) -> dict[str, Any]:
@@ -278,21 +276,21 @@ def test_verbs_on_a_study_that_eight_workers_run(
     assert "is paused: " in processes.run("pause", study.name)[1]
     asked = ("depth=5", "batch_size=3", "learning_rate=0.1", "width=64", "activation=ReLU")
     until(lambda: not in_training(opened, study))
-    paused = summaries.summary(opened, study)
+    paused = summaries.whole(opened, study)
     assert paused.count(TrialState.WAITING) == 0  # they were finished, not handed over
     code, output = processes.run("enqueue", study.name, *asked)
     assert (code, "it is paused: `search resume quick`" in output) == (0, True)
     time.sleep(3)  # longer than any idle wait
-    assert summaries.summary(opened, study).done == paused.done
+    assert summaries.whole(opened, study).done == paused.done
     assert all(worker.poll() is None for worker in workers)
 
     assert "is active: " in processes.run("resume", study.name)[1]
     until(lambda: finished(opened, study) > paused.done + 3)
-    assert summaries.summary(opened, study).trials[len(paused.trials)].params["batch_size"] == 3
+    assert summaries.whole(opened, study).trials[len(paused.trials)].params["batch_size"] == 3
 
     processes.run("pause", study.name, "--now")
-    until(lambda: summaries.summary(opened, study).count(TrialState.RUNNING) == 0, 10)
-    handed = summaries.summary(opened, study)
+    until(lambda: summaries.whole(opened, study).count(TrialState.RUNNING) == 0, 10)
+    handed = summaries.whole(opened, study)
     assert handed.count(TrialState.WAITING) >= 1
     budget = handed.done + handed.count(TrialState.WAITING) + 8
     code, output = processes.run("extend", study.name, "--to", str(budget))
@@ -306,14 +304,14 @@ def test_verbs_on_a_study_that_eight_workers_run(
     until(lambda: len(in_training(opened, study)) == 8)
     processes.run("stop", study.name, "--now")
     assert ends(workers, 20) == [0] * 8
-    stopped = summaries.summary(opened, study)
+    stopped = summaries.whole(opened, study)
     assert (stopped.count(TrialState.RUNNING), stopped.count(TrialState.FAIL)) == (0, 0)
     assert processes.run("work", study.name, "--stay")[0] == 0  # a stopped study takes no worker
     output = processes.run("extend", study.name, "--to", str(stopped.done + 1))[1]
     assert "it is stopped: `search resume quick` lets it go on" in output
     assert "no worker is alive" in processes.run("resume", study.name)[1]
     assert processes.run("work", study.name)[0] == 0
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert summary.done == stopped.done + 1
     curves = [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE]
     assert curves == [200] * summary.done
@@ -344,7 +342,7 @@ def test_an_epoch_beyond_its_limit_fails_the_trial(
     study = make_study(trials=3, more="epoch_seconds = 1e-6\nmax_failures = 2", hopeless="false")
     code, output = processes.run("work", study.name)
     assert (code, "3 trials failed, more than max_failures = 2 allows" in output) == (1, True)
-    trials = summaries.summary(opened, study).trials
+    trials = summaries.whole(opened, study).trials
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
     reason = "EpochTimeout: epoch 1 took longer than budget.epoch_seconds = 1e-06"
     assert {trial.user_attrs["search:reason"] for trial in trials} == {reason}
@@ -368,5 +366,5 @@ def test_a_worker_gives_up_after_its_patience(tmp_path: pathlib.Path) -> None:
         f"search: storage {url} stayed away for 3 s: database is locked; check that"
     )
     assert "Traceback" not in said
-    assert summaries.summary(database, studies.load(database, "quick")).trials == ()
+    assert summaries.whole(database, studies.load(database, "quick")).trials == ()
     database.close()

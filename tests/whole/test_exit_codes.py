@@ -116,7 +116,7 @@ def trials(url: str) -> int:
         return 0
     return sum(
         trial.state.name == "RUNNING" and bool(trial.intermediate_values)
-        for trial in summaries.summary(database, study).trials
+        for trial in summaries.whole(database, study).trials
     )
 
 

@@ -142,7 +142,7 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
 
     def content() -> Any:
-        summary = summaries.summary(database, study)
+        summary = summaries.whole(database, study)
         return (
             summary.order,
             [(trial.state, trial.params, trial.system_attrs) for trial in summary.trials],
@@ -228,7 +228,7 @@ def test_checkpoint_rows(tmp_path: pathlib.Path) -> None:
     door()
     database.write(lambda connection: connection.execute(schema.checkpoints.update().values(row)))
     assert database.read(lambda connection: checkpoints.find(connection, claim.trial_id)) is not None
-    assert len(summaries.summary(database, study).trials) == 1
+    assert len(summaries.whole(database, study).trials) == 1
     database.close()
 
 

@@ -72,14 +72,14 @@ def test_a_kill_at_any_point_costs_no_trial(
         died = subprocess.run(killer, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert died.returncode == -signal.SIGKILL, (point, died.stderr)
         told = point.endswith("acknowledgement")
-        assert (summaries.summary(opened, study).done == number + 1) == told
+        assert (summaries.whole(opened, study).done == number + 1) == told
         code, log = processes.run(*common)
         assert code == 0, (point, log)
         assert ("event=adopted" in log) != told, (point, log)
         assert "Traceback" not in log
         resumes = {"while writing a checkpoint": 1, "between a report and the next epoch": 2, "before the tell": 4}
         assert (f"event=resumed epoch={resumes.get(point)}" in log) == (point in resumes), (point, log)
-        trials = summaries.summary(opened, study).trials
+        trials = summaries.whole(opened, study).trials
         assert [trial.state for trial in trials] == [TrialState.COMPLETE] * (number + 1)
         assert sorted(trials[number].intermediate_values) == [1, 2, 3, 4]
     elsewhere = {"SEARCH_STORAGE": f"sqlite:///{tmp_path}/undisturbed.db"}
@@ -88,7 +88,7 @@ def test_a_kill_at_any_point_costs_no_trial(
     undisturbed = databases.Database(elsewhere["SEARCH_STORAGE"])
     other = studies.find(undisturbed, "killed")
     assert other is not None
-    pairs = zip(summaries.summary(opened, study).trials, summaries.summary(undisturbed, other).trials, strict=True)
+    pairs = zip(summaries.whole(opened, study).trials, summaries.whole(undisturbed, other).trials, strict=True)
     for one, two in pairs:
         assert (one.number, one.params, one.value) == (two.number, two.params, two.value)
         assert one.intermediate_values == two.intermediate_values

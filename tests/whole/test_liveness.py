@@ -61,7 +61,7 @@ def notes_what_cannot_be(trial):
 
 def ended(url: str) -> summaries.Summary:
     database = databases.Database(url)
-    found = summaries.summary(database, studies.load(database, "own"))
+    found = summaries.whole(database, studies.load(database, "own"))
     database.close()
     return found
 
@@ -147,7 +147,7 @@ def test_optuna_s_own_optimize_works_beside_ours(processes: Processes, url: str,
     until(lambda: database.read(lambda c: adoptions.running(c, study.study_id)))
     code, log = processes.run("work", "own", "--grace", "1")
     _, said = plain.communicate(timeout=60)
-    summary = summaries.summary(database, study)
+    summary = summaries.whole(database, study)
     assert (code, plain.returncode, summary.done) == (0, 0, 4), log + said
     assert [trial.state for trial in summary.trials] == [TrialState.COMPLETE] * 4
     assert "adopted" not in log

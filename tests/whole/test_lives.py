@@ -40,7 +40,7 @@ def test_delete_wants_a_stop_first(opened: databases.Database, make_study: Make,
         code, said = processes.run(*command)
         assert (code, said.count("\n")) == (2, 1), said
         assert re.search(r"while 2 workers are alive, 2 trials in training: `search stop quick --now` ends them", said)
-    assert len(summaries.summary(opened, study).trials) >= 2
+    assert len(summaries.whole(opened, study).trials) >= 2
     assert processes.run("stop", "quick", "--now")[0] == 0
     assert ends(workers) == [0, 0]
     code, said = processes.run("delete", "quick", "--yes")
@@ -52,7 +52,7 @@ def test_deleting_races_with_workers(opened: databases.Database, make_study: Mak
     """While real workers claim, report and tell, the first try deletes; each worker ends with one line."""
     study = make_study(trials=10_000, epochs=2)
     workers = [processes.start("work", "quick", "--stay") for _ in range(3)]
-    until(lambda: summaries.summary(opened, study).done >= 10)
+    until(lambda: summaries.whole(opened, study).done >= 10)
     delete_at_once(opened, row(opened))
     assert studies.all_stored(opened) == []
     assert [worker.wait(60) for worker in workers] == [2, 2, 2]
@@ -70,9 +70,9 @@ def test_a_worker_does_not_go_over_to_the_next_study(
         study = make_study(**more)
         worker = processes.start("work", "quick", "--stay")
         if more["trials"] == 1:
-            until(lambda: summaries.summary(opened, study).done == 1)  # noqa: B023
+            until(lambda: summaries.whole(opened, study).done == 1)  # noqa: B023
         else:
-            until(lambda: summaries.summary(opened, study).trials)  # noqa: B023
+            until(lambda: summaries.whole(opened, study).trials)  # noqa: B023
         delete_at_once(opened, row(opened))
         again = studies.create(opened, specs.parse(quick_text(trials=3), "x"))
         if opened.engine.dialect.name == "sqlite":
@@ -80,7 +80,7 @@ def test_a_worker_does_not_go_over_to_the_next_study(
         assert worker.wait(60) == 2
         said = worker.stdout.read() if worker.stdout else ""
         assert (said.endswith(DELETED), "Traceback" in said) == (True, False), said
-        assert summaries.summary(opened, again).trials == ()
+        assert summaries.whole(opened, again).trials == ()
         assert rosters.read(opened, again.study_id).members == ()
         lives.delete(opened, row(opened))
 
@@ -96,4 +96,4 @@ def test_who_works_goes_on_under_a_new_name(opened: databases.Database, make_stu
     assert ends([worker]) == [0]
     found = studies.find(opened, "monday")
     assert found is not None
-    assert summaries.summary(opened, found).done == 3
+    assert summaries.whole(opened, found).done == 3

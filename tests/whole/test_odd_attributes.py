@@ -78,7 +78,7 @@ def look(database: databases.Database, study: studies.Study, capsys: pytest.Capt
     found = registry.CollectorRegistry()
     found.register(metrics.Collector(database))
     assert f'search_trials{{state="complete",study="{name}"}} 2.0' in exposition.generate_latest(found).decode()
-    for trial in summaries.summary(database, study).trials:
+    for trial in summaries.whole(database, study).trials:
         assert curves._picture(trial.intermediate_values, "t", "m", records.REASON.read(trial, ""))
 
 

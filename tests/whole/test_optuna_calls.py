@@ -35,7 +35,7 @@ class Bench:
 
     @property
     def summary(self) -> summaries.Summary:
-        return summaries.summary(self.database, self.ours)
+        return summaries.whole(self.database, self.ours)
 
     def next(self) -> claims.Claim:
         return begin(self.database, self.ours)
@@ -173,7 +173,7 @@ def copy(bench: Bench) -> None:
         studies.load(bench.database, "theirs")
     row = studies.load_stored(bench.database, "theirs")
     taken_up = copies.copy(bench.database, row, "again")
-    assert summaries.summary(bench.database, taken_up).budget == 5
+    assert summaries.whole(bench.database, taken_up).budget == 5
     assert begin(bench.database, taken_up).number in (1, 2)
 
 

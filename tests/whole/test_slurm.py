@@ -105,7 +105,7 @@ def test_a_job_is_cut_off_requeued_and_killed_without_loss(job: Job, tmp_path: p
 
     def count(state: TrialState) -> int:
         found = studies.find(database, "my-study")
-        return 0 if found is None else summaries.summary(database, found).count(state)
+        return 0 if found is None else summaries.whole(database, found).count(state)
 
     output = tmp_path / "slurm.out"
     for signals in ((signal.SIGUSR1,), (signal.SIGCONT, signal.SIGTERM)):

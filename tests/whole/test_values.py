@@ -149,7 +149,7 @@ def test_what_is_accepted_every_database_holds(opened: databases.Database) -> No
             succeed(opened, begin(opened, study))
         found = studies.load(opened, study.name)
         assert found.spec == spec
-        summary = summaries.summary(opened, found)
+        summary = summaries.whole(opened, found)
         keys = {spec.space.key(trial.params) for trial in summary.trials}
         assert len(keys) == len(summary.trials) == summary.done
         assert not summary.outside
@@ -170,10 +170,10 @@ def test_every_choice_is_tried_once(opened: databases.Database, sampler: str) ->
     study = studies.create(opened, specs.parse(text({"x": MIXED}, sampler, trials=9), "own.toml"))
     for _ in MIXED:
         succeed(opened, begin(opened, study))
-    found = [trial.params["x"] for trial in summaries.summary(opened, study).trials]
+    found = [trial.params["x"] for trial in summaries.whole(opened, study).trials]
     wanted = [None if value == NONE else value for value in MIXED]
     assert sorted(map(repr, found)) == sorted(map(repr, wanted))
-    assert summaries.summary(opened, study).is_exhausted
+    assert summaries.whole(opened, study).is_exhausted
 
 
 def test_a_sampler_learns_which_of_one_and_true_is_better(opened: databases.Database) -> None:

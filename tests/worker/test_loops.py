@@ -46,7 +46,7 @@ def searched(folder: pathlib.Path, text: str, parts: int = 1) -> list[spaces.Par
     for part in range(1, parts + 1):
         orders.extend(database, study, to=budget * part // parts)
         assert loops.Worker(database, study, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
-    found = [trial.params for trial in summaries.summary(database, study).trials]
+    found = [trial.params for trial in summaries.whole(database, study).trials]
     database.close()
     return found
 
@@ -114,7 +114,7 @@ def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: M
         raise ValueError("no such thing")
 
     assert loops.Worker(opened, study, broken, threading.Event()).run() is allocations.NoTrial.FAILURES
-    summary = summaries.summary(opened, study)
+    summary = summaries.whole(opened, study)
     assert [trial.state for trial in summary.trials] == [TrialState.FAIL] * 2
     attrs = summary.trials[0].user_attrs
     assert attrs["search:reason"] == "ValueError: no such thing"
@@ -164,7 +164,7 @@ def test_floats_are_never_tried_twice_nor_failed_for_it(
         return objectives.Result(TrialState.COMPLETE, float(trial.params["x"]), {})
 
     assert loops.Worker(database, study, higher, threading.Event()).run() is ends
-    found = summaries.summary(database, study).trials
+    found = summaries.whole(database, study).trials
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * done
     assert len({trial.params["x"] for trial in found}) == done
     database.close()
@@ -189,11 +189,11 @@ def test_out_of_memory_is_tried_once_more(opened: databases.Database, make_study
 
     assert loops.Worker(opened, study, hungry, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert begun == [*((0, epoch) for epoch in range(1, 7)), (1, 1), (1, 2), (2, 1), (2, 2)]
-    failed, *others = summaries.summary(opened, study).trials
+    failed, *others = summaries.whole(opened, study).trials
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["search:reason"].startswith(type(error).__name__)
     assert failed.user_attrs["search:reason"].endswith("(not the objective's doing; tried 3 times)")
-    assert summaries.summary(opened, study).failures == 0
+    assert summaries.whole(opened, study).failures == 0
     assert "hungry" in failed.user_attrs["search:traceback"]
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2
     assert [sorted(trial.intermediate_values) for trial in others] == [[1, 2]] * 2
@@ -219,7 +219,7 @@ def test_a_connection_cut_at_any_statement_fails_no_trial(postgres: Server, monk
     assert loops.Worker(database, study, formula, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert len(seen) > 15
     assert database.interruptions > 15
-    trials = summaries.summary(database, study).trials
+    trials = summaries.whole(database, study).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 24, [
         t.user_attrs.get("search:reason") for t in trials
     ]
@@ -248,7 +248,7 @@ def test_a_worker_whose_heart_fails_stops_at_once(
     monkeypatch.setattr(rosters.Entry, "show", fails)
     with pytest.raises(errors.WorkFailed, match="the heart of worker .* failed, so it ends: TypeError: Object of type"):
         loops.Worker(opened, study, endless, threading.Event(), Settings(grace_seconds=0.6)).run()
-    (trial,) = summaries.summary(opened, study).trials
+    (trial,) = summaries.whole(opened, study).trials
     assert (trial.state, trial.intermediate_values) == (TrialState.WAITING, {1: 0.5})
 
 
@@ -279,6 +279,6 @@ def test_whatever_is_raised_fails_its_trial_alone(
         return formula(trial)
 
     assert loops.Worker(opened, study, raises, threading.Event()).run() is allocations.NoTrial.FINISHED
-    failed, *others = summaries.summary(opened, study).trials
+    failed, *others = summaries.whole(opened, study).trials
     assert (failed.state, records.REASON.find(failed)) == (TrialState.FAIL, reason)
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2

@@ -103,7 +103,7 @@ def test_sigterm_hands_over(processes: Processes, tmp_path: pathlib.Path) -> Non
     assert study is not None
 
     def states() -> list[TrialState]:
-        return [each.state for each in summaries.summary(database, study).trials if each.intermediate_values]
+        return [each.state for each in summaries.whole(database, study).trials if each.intermediate_values]
 
     keeper = processes.start("work", "own", "--restart")
     until(lambda: states() == [TrialState.RUNNING])
@@ -147,7 +147,7 @@ def test_a_worker_that_took_itself_out_stays_out(processes: Processes, tmp_path:
     found, output = processes.run("work", "own", "--restart")
     assert (found, output.count("event=failed")) == (errors.TookItselfOut.exit_code, 3), output
     assert "this one takes itself out" in output
-    summary = summaries.summary(database, study)
+    summary = summaries.whole(database, study)
     assert (summary.failures, summary.count(TrialState.WAITING)) == (0, 3)
     database.close()
 

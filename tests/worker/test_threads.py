@@ -164,7 +164,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=slots), need=train.need)
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
-        trials = summaries.summary(opened, study).trials
+        trials = summaries.whole(opened, study).trials
         assert all(trial.state in counts.COUNTED for trial in trials)
         keys = ("search:avg_losses", "search:reason", "search:seed", "search:trained")
         found.append([(t.params, t.value, t.intermediate_values, *map(t.user_attrs.get, keys)) for t in trials])
@@ -195,7 +195,7 @@ def test_out_of_memory_goes_on_alone(opened: databases.Database, make_study: Mak
     assert begun == {**dict.fromkeys(range(8), 1), 2: 2}
     assert counting.beside[2] == 1
     assert max(counting.beside.values()) > 1
-    assert [trial.state for trial in summaries.summary(opened, study).trials] == [TrialState.COMPLETE] * 8
+    assert [trial.state for trial in summaries.whole(opened, study).trials] == [TrialState.COMPLETE] * 8
 
 
 def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_study: Make) -> None:
@@ -214,7 +214,7 @@ def test_the_last_try_of_a_trial_is_made_alone(opened: databases.Database, make_
     assert working.run() is allocations.NoTrial.FINISHED
     assert counting.beside[0] == 1
     assert max(counting.beside.values()) > 1
-    assert [trial.state for trial in summaries.summary(opened, study).trials] == [TrialState.COMPLETE] * 6
+    assert [trial.state for trial in summaries.whole(opened, study).trials] == [TrialState.COMPLETE] * 6
 
 
 MEBI = 1 << 20
@@ -247,7 +247,7 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     def running() -> list[int]:
         return [
             trial.number
-            for trial in summaries.summary(database, study).trials
+            for trial in summaries.whole(database, study).trials
             if trial.state == TrialState.RUNNING and trial.intermediate_values
         ]
 
@@ -257,14 +257,14 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
     first.send_signal(how)
     assert first.wait(30) == (0 if how == signal.SIGTERM else -how)
     assert (
-        not [t for t in summaries.summary(database, study).trials if t.state == TrialState.RUNNING]
+        not [t for t in summaries.whole(database, study).trials if t.state == TrialState.RUNNING]
         or how == signal.SIGKILL
     )
     code, output = processes.run("work", "quick", *options)
     assert code == 0, output
     assert output.count("event=adopted" if how == signal.SIGKILL else "event=waiting") >= 3
     assert "event=resumed" in output
-    trials = summaries.summary(database, study).trials
+    trials = summaries.whole(database, study).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     assert [len(trial.intermediate_values) for trial in trials] == [150] * 6
     database.close()

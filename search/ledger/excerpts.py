@@ -1,0 +1,87 @@
+"""Single trials of a study, found by queries: the running, the latest, the best, the one of a number."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection
+
+from search import errors
+from search.ledger import counts, orders, studies
+from search.storage import databases, schema, trials
+from search.training import records
+
+INFINITE_UP, INFINITE_DOWN = trials.ValueKind.INF_POS, trials.ValueKind.INF_NEG
+ENDED = (*counts.COUNTED, TrialState.FAIL)
+LATEST = 10  # ended trials that a summary has whole
+# what is said of a trial in a line
+SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT))
+
+
+def shown(
+    connection: Connection, study: studies.Study, outside: Iterable[int], failed: Iterable[int | None]
+) -> dict[str, Any]:
+    """The trials that a summary has whole, which are read together."""
+    t, study_id = schema.trials.c, study.study_id
+    running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
+    running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
+    busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
+    ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
+    latest = connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all()
+    asked = {
+        "running": [row.trial_id for row in busy],
+        "latest": latest,
+        "best": [_best_id(connection, study, outside)],
+        "last_failure": failed,
+    }
+    ids = {each for several in asked.values() for each in several if each is not None}
+    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, SAID)}
+    found = {
+        name: tuple(of[each] for each in sorted(filter(None, several)) if each in of) for name, several in asked.items()
+    }
+    return {
+        **found,
+        "best": next(iter(found["best"]), None),
+        "last_failure": next(iter(found["last_failure"]), None),
+        "running_seconds": {row.number: row.seconds for row in busy if row.owner},
+    }
+
+
+def _best_id(connection: Connection, study: studies.Study, outside: Iterable[int] = ()) -> int | None:
+    """The trial with the best value among those that are complete, the first of equals.
+
+    Args:
+        outside: numbers of trials that are not to be it.
+    """
+    t, v = schema.trials.c, schema.values.c
+    infinite = sqlalchemy.case((v.value_type == INFINITE_UP, 1), (v.value_type == INFINITE_DOWN, -1), else_=0)
+    query = sqlalchemy.select(t.trial_id).join(schema.values, (v.trial_id == t.trial_id) & (v.objective == 0))
+    query = query.where(t.study_id == study.study_id, t.state == TrialState.COMPLETE)
+    # what is no number: Postgres stores it as one that is above all, SQLite as NULL
+    is_number = v.value != math.nan if connection.dialect.name == "postgresql" else v.value.is_not(None)
+    query = query.where(sqlalchemy.or_(infinite != 0, is_number))
+    if numbers := list(outside):
+        query = query.where(t.number.not_in(numbers))
+    order = [each.desc() if study.spec.study.direction == "maximize" else each for each in (infinite, v.value)]
+    return connection.execute(query.order_by(*order, t.trial_id).limit(1)).scalar()
+
+
+def load(database: databases.Database, study: studies.Study, number: int) -> FrozenTrial:
+    """A trial of a study by its number.
+
+    Raises:
+        errors.StudyNotFound: the study was deleted.
+        errors.InputError: there is no such trial.
+    """
+
+    def transaction(connection: Connection) -> tuple[list[FrozenTrial], int]:
+        orders.read(connection, study)
+        ids = trials.ids_of(connection, study.study_id, schema.trials.c.number == number)
+        return trials.read(connection, study.study_id, ids), counts.read(connection, study.study_id).total
+
+    found, total = database.read(transaction)
+    if not found:
+        raise errors.InputError(f"study {study.name!r} has {total} trials, numbered from 0, got {number}")
+    return found[0]
