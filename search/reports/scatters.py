@@ -94,7 +94,7 @@ def picture(name: str, text: str, found: Progress, marks: Sequence[figures.Mark]
                 panel.plot(each.x, figures.drawable(each.y), markersize=5, label=label, clip_on=False, **style)
         x, best = found.best[0], figures.drawable(found.best[1])
         if x:
-            x, best = _steps(x, best)
+            x, best = _steps(x, best) if found.is_crowded else (x, best)
             colour = figures.INK if found.is_crowded else figures.COLOURS[0]
             panel.step(x, best, where="post", color=colour, linewidth=1.6, label="best so far")
         is_by_number = found.labels[0] == "trial"
