@@ -17,7 +17,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import lines, words
-from search.ledger import adoptions, claims, endings, orders, presence, retries, studies
+from search.ledger import adoptions, claims, counts, endings, orders, presence, retries, studies
 from search.storage import schema
 from search.storage.databases import Database
 from search.training import records
@@ -164,8 +164,8 @@ def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool
     """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
     excused = False
     # what a worker of ours has told; another tool's FAIL says nothing of the objective
-    counts = rows.c.told.is_(True), rows.c.excused.is_(False)
-    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *counts, states=[TrialState.FAIL])
+    told = rows.c.told.is_(True), rows.c.excused.is_(False)
+    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *told, states=[TrialState.FAIL])
     names = [row.worker for row in recent if row.worker]
     for name in {name for name in names if names.count(name) >= LONE_LIMIT}:
         streak = list(_streak(_latest_of(connection, study.study_id, len(recent), name)))
@@ -208,7 +208,7 @@ def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str 
 
     What the queue held does not count: another entry may do.
     """
-    if not _nothing_well(connection, study_id):
+    if counts.has_any(connection, study_id, *WELL):
         return None, ()
     latest = _latest(connection, study_id, EARLY_LIMIT + COMPARED)
     failed = [row for row in latest if not row.excused or _is_fault(row)]
@@ -224,11 +224,6 @@ def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str 
 def _is_fault(row: Any) -> bool:
     """Whether it was tried again in vain; what the queue could not give was not."""
     return bool(row.faults) or row.stalls >= adoptions.STALL_LIMIT
-
-
-def _nothing_well(connection: sqlalchemy.Connection, study_id: int) -> bool:
-    well = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state.in_(WELL))
-    return connection.execute(well.limit(1)).first() is None
 
 
 def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:
