@@ -5,7 +5,7 @@ Nothing is read as markup, nothing is coloured by what it says, and no line is b
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import cells, console, text
@@ -90,6 +90,16 @@ def wrap(line: str, columns: int, indent: str = "  ") -> list[str]:
 def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
     """Shows that something takes a moment, where that can be wiped out again."""
     return err.status(sentence) if is_live(err) else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that goes when it is full, on a terminal; gives what moves it: how many are done, and of how many."""
+    from rich import progress  # a tenth of all that a short command imports
+
+    with progress.Progress(console=err, transient=True, disable=not is_live(err)) as shown:
+        task = shown.add_task(label, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def width(said: str) -> int:

@@ -1,9 +1,10 @@
 """Trials in the states that tests begin from: taken, orphaned, checkpointed, trained."""
 
+import collections
 import pathlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -15,11 +16,13 @@ from search.ledger import (
     allocations,
     claims,
     configurations,
+    orders,
     presence,
     studies,
     summaries,
 )
 from search.storage import databases, schema
+from search.study import specs
 from search.training import networks, objectives, records
 from search.worker import ownership
 
@@ -70,6 +73,36 @@ def trained(database: databases.Database, study: studies.Study, engine: str = "c
     result = networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)(trial)
     trial.tell(result.state, result.value, result.attrs)
     return database.optuna.get_trial(owned.trial_id)
+
+
+def whole(spec: specs.StudySpec, trials: Sequence[FrozenTrial] = (), budget: int | None = None) -> summaries.Whole:
+    """A study of these trials, all of them its own, as it is read from a database."""
+    study = studies.Study(1, spec, "token")
+    states = collections.Counter(trial.state for trial in trials)
+    seconds = sum(records.SECONDS.read(trial, 0.0) for trial in trials)
+    sign = 1 if spec.study.direction == "maximize" else -1
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return summaries.Whole(
+        study=study,
+        order=orders.Order(budget or len(trials)),
+        states=dict(states),
+        done=states[TrialState.COMPLETE] + states[TrialState.PRUNED],
+        failures=states[TrialState.FAIL],
+        seconds=seconds,
+        done_seconds=seconds,
+        running=(),
+        running_seconds={},
+        latest=tuple(trials[-10:]),
+        best=max(complete, key=lambda trial: sign * float(trial.value or 0.0), default=None),
+        put_back={},
+        added=0,
+        ran=frozenset(),
+        outside=frozenset(),
+        is_exhausted=False,
+        is_answered=False,
+        last_failure=None,
+        trials=tuple(trials),
+    )
 
 
 def begin(database: databases.Database, study: studies.Study, worker: presence.Identity = ME) -> claims.Claim:

@@ -25,8 +25,8 @@ def backup(name: str, file: pathlib.Path, as_json: bool, storage: str) -> None:
     """
     database = databases.open_to_read(storage)
     study = studies.load(database, name)
-    with screens.spinner("writing ..."), listings.named(study.name):
-        backups.write(database, study, file)
+    with screens.bar("writing") as on_trials, listings.named(study.name):
+        backups.write(database, study, file, on_trials)
     if as_json:
         jsons.say({"study": study.name, "file": file})
         return
@@ -47,8 +47,8 @@ def restore(file: pathlib.Path, as_json: bool, storage: str) -> None:
       search restore lab-monday.db --storage postgresql://user@host/search
     """
     database = databases.Database(storage, databases.OPEN_SECONDS)
-    with screens.spinner("reading ..."):
-        study = backups.read(database, file)
+    with screens.bar("reading") as on_trials:
+        study = backups.read(database, file, on_trials)
     summary = summaries.summary(database, study)
     if as_json:
         jsons.say(answers.as_json(database, summary))

@@ -89,8 +89,8 @@ def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -
     database = databases.open_existing(storage, foreign=True)
     study = studies.load_stored(database, name)
     other = None if target is None else databases.Database(addresses.check_url(target), databases.OPEN_SECONDS)
-    with screens.spinner("copying ..."):
-        copied = copies.copy(database, study, new, other)
+    with screens.bar("copying") as on_trials:
+        copied = copies.copy(database, study, new, other, on_trials)
     summary = summaries.summary(other or database, copied)
     if as_json:
         jsons.say({"study": study.name, **answers.as_json(other or database, summary)})

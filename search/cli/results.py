@@ -57,7 +57,8 @@ def _print_report(written: "contents.Written", as_json: bool) -> None:
             for each, finding in written.verdicts
         ]
         paths = {"html": str(written.html), "markdown": str(written.markdown)}
-        jsons.say({**paths, "takeaways": found, "left_out": written.left_out})
+        sheets = list(map(str, written.sheets))
+        jsons.say({**paths, "trials": sheets, "takeaways": found, "left_out": written.left_out})
         return
     for each, finding in written.verdicts:
         screens.say(f"{finding.verdict:<14}{each.study}: {each.claim}")

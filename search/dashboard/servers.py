@@ -15,7 +15,7 @@ import prometheus_client
 from prometheus_client import exposition
 
 from search import errors
-from search.dashboard import changes, curves, listeners, metrics, pages, passwords, places
+from search.dashboard import changes, curves, details, listeners, metrics, pages, passwords, places
 from search.dashboard.pages import Application, Environ, StartResponse
 from search.dashboard.passwords import Verdict
 from search.storage import addresses
@@ -80,7 +80,7 @@ class Door:
         gallery = curves.Gallery(database)
         dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
         gallery.is_read_by(dashboard)
-        self._pages, self.sub_path = pages.Pages(dashboard), sub_path
+        self._pages, self.sub_path = details.Details(database, pages.Pages(dashboard)), sub_path
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(metrics.Collector(database))
         self._own: dict[str, Callable[[], Answer]] = {listeners.HEALTH: self._health, "/metrics": self._metrics}

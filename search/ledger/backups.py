@@ -10,7 +10,7 @@ import pathlib
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -18,11 +18,10 @@ from sqlalchemy import exc
 
 from search import errors, files
 from search.ledger import studies
-from search.storage import addresses, copies, outages, schema, upgrades, versions
+from search.storage import addresses, batches, copies, outages, schema, upgrades, versions
 from search.storage.databases import Database
 
-BATCH_ROWS = 500
-# parents before children; each with the columns that name its study or trial
+# beside claims and checkpoints, which are not copied as they are, or one by one
 OF_STUDY = (schema.directions, schema.study_attributes, schema.study_system_attributes)
 OF_TRIAL = (
     schema.params,
@@ -30,16 +29,20 @@ OF_TRIAL = (
     schema.steps,
     schema.attributes,
     schema.system_attributes,
-    schema.claims,
-    schema.checkpoints,
     schema.added,
 )
 NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0, "grace_seconds": 0.0}
 FORMER = "restored"  # the owner of a running trial, which is adopted then; without one it would be another tool's
 
+OnTrials = Callable[[int, int], None]
+SILENT: OnTrials = lambda done, total: None  # noqa: E731
 
-def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
+
+def write(database: Database, study: studies.Study, path: pathlib.Path, on_trials: OnTrials = SILENT) -> None:
     """Writes a study into a new file, as it is at one moment, whole or not at all.
+
+    Args:
+        on_trials: is told how many trials are written, of how many.
 
     Raises:
         errors.InputError: the file is there already, or its folder cannot be written.
@@ -52,7 +55,7 @@ def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
             part = pathlib.Path(folder, "study.db")
             target = Database(addresses.of_file(part))
             try:
-                database.read(lambda source: target.write(lambda to: _snapshot(source, to, study.study_id)))
+                database.read(lambda source: target.write(lambda to: _snapshot(source, to, study.study_id, on_trials)))
             finally:
                 target.close()
             _make_one_file(part)
@@ -63,8 +66,11 @@ def write(database: Database, study: studies.Study, path: pathlib.Path) -> None:
         raise errors.InputError(f"backup {path} cannot be written: {error}") from error
 
 
-def read(database: Database, path: pathlib.Path) -> studies.Study:
+def read(database: Database, path: pathlib.Path, on_trials: OnTrials = SILENT) -> studies.Study:
     """Puts the study of a backup into a storage, whole or not at all.
+
+    Args:
+        on_trials: is told how many trials are read, of how many.
 
     Raises:
         errors.InputError: the file is no backup, or damaged.
@@ -77,7 +83,7 @@ def read(database: Database, path: pathlib.Path) -> studies.Study:
             name, study_id = _content(source, path)
             if studies.find(database, name) is not None:
                 raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored")
-            database.write(lambda target: copy(source, target, study_id))
+            database.write(lambda target: copy(source, target, study_id, on_trials=on_trials))
     except exc.IntegrityError as error:
         raise errors.StudyExists(f"study {name!r} exists already in this storage; nothing was restored") from error
     except (exc.DatabaseError, exc.StatementError, ValueError, LookupError) as error:
@@ -128,9 +134,9 @@ def _content(source: sqlalchemy.Connection, path: pathlib.Path) -> tuple[str, in
     return found[0].study_name, found[0].study_id
 
 
-def _snapshot(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int) -> None:
+def _snapshot(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int, on_trials: OnTrials) -> None:
     see_one_moment(source)
-    copy(source, target, study_id)
+    copy(source, target, study_id, on_trials=on_trials)
 
 
 def see_one_moment(connection: sqlalchemy.Connection) -> None:
@@ -145,12 +151,16 @@ def copy(
     study_id: int,
     name: str | None = None,
     token: str | None = None,
+    owner: str = FORMER,
+    on_trials: OnTrials = SILENT,
 ) -> int:
-    """Copies all rows of a study, in their order, under new ids; returns the study's.
+    """Copies all rows of a study, in their order, under new ids; returns the study's. It holds some trials at a time.
 
     Args:
         name: of the copy; its own where none is given.
         token: of its first order, a new one where none is given: a study's tokens are its alone.
+        owner: of trials that have or had one.
+        on_trials: is told how many trials are copied, of how many.
     """
     if name is None:
         own = sqlalchemy.select(schema.studies.c.study_name).where(schema.studies.c.study_id == study_id)
@@ -158,45 +168,49 @@ def copy(
     row = schema.studies.insert().values(study_name=name).returning(schema.studies.c.study_id)
     new_study = int(target.execute(row).scalar_one())
     for table in OF_STUDY:
-        _insert(target, table, [{**row, "study_id": new_study} for row in _rows(source, table, "study_id", study_id)])
-    _copy_trials(source, target, study_id, new_study)
+        _insert(target, table, [{**row, "study_id": new_study} for row in _rows(source, table, study_id)])
+    done, total = 0, batches.count(source, study_id)
+    for trials in batches.of_trials(source, study_id):
+        _copy_trials(source, target, trials, new_study, owner)
+        done += len(trials)
+        on_trials(done, total)
     # last: a trial that comes into a study with orders counts as added by another tool
-    ordered = _rows(source, schema.orders, "study_id", study_id)
     tokens = itertools.chain([token or uuid.uuid4().hex], iter(lambda: uuid.uuid4().hex, None))
-    given = [{**row, "study_id": new_study, "token": new} for row, new in zip(ordered, tokens, strict=False)]
-    _insert(target, schema.orders, given)
+    ordered = zip(_rows(source, schema.orders, study_id), tokens, strict=False)
+    _insert(target, schema.orders, [{**row, "study_id": new_study, "token": new} for row, new in ordered])
     return new_study
 
 
-def _copy_trials(source: sqlalchemy.Connection, target: sqlalchemy.Connection, study_id: int, new_study: int) -> None:
-    new_ids = {}
-    for row in _rows(source, schema.trials, "study_id", study_id):
-        old = row.pop("trial_id")
-        row = {**row, "study_id": new_study}
-        inserted = target.execute(schema.trials.insert().values(row).returning(schema.trials.c.trial_id))
-        new_ids[old] = inserted.scalar_one()
-    mine = sqlalchemy.select(schema.trials.c.trial_id).where(schema.trials.c.study_id == study_id)
+def _copy_trials(
+    source: sqlalchemy.Connection,
+    target: sqlalchemy.Connection,
+    trials: Sequence[sqlalchemy.Row[Any]],
+    new_study: int,
+    owner: str,
+) -> None:
+    """Copies a few trials with what they have in other tables."""
+    new_ids = batches.add_trials(target, new_study, trials)
+    of_study = {"study_id": sqlalchemy.literal(new_study)}
     for table in OF_TRIAL:
-        renamed: dict[str, Any] = {"study_id": new_study} if "study_id" in table.c else {}
-        query = table.select().where(table.c.trial_id.in_(mine)).order_by(*table.primary_key)
-        rows = [{**row, **renamed, "trial_id": new_ids[row["trial_id"]]} for row in source.execute(query).mappings()]
-        if table is schema.claims:
-            rows = [{**row, **NOBODY, "owner": FORMER if row["owner"] else ""} for row in rows]
-        _insert(target, table, rows)
+        batches.carry(source, target, table, new_ids, of_study)
+    nobody = {name: sqlalchemy.literal(value) for name, value in NOBODY.items()}
+    former = sqlalchemy.case((schema.claims.c.owner == "", ""), else_=owner)
+    batches.carry(source, target, schema.claims, new_ids, {**of_study, **nobody, "owner": former})
+    saved = sqlalchemy.select(schema.checkpoints.c.trial_id).where(schema.checkpoints.c.trial_id.in_(list(new_ids)))
+    for old in source.execute(saved.order_by(schema.checkpoints.c.trial_id)).scalars().all():
+        batches.carry(source, target, schema.checkpoints, {old: new_ids[old]}, {})  # of some megabytes each
 
 
-def _rows(source: sqlalchemy.Connection, table: sqlalchemy.Table, column: str, value: int) -> list[dict[str, Any]]:
-    query = table.select().where(table.c[column] == value).order_by(*table.primary_key)
+def _rows(source: sqlalchemy.Connection, table: sqlalchemy.Table, study_id: int) -> list[dict[str, Any]]:
+    query = table.select().where(table.c.study_id == study_id).order_by(*table.primary_key)
     return [dict(row) for row in source.execute(query).mappings()]
 
 
 def _insert(target: sqlalchemy.Connection, table: sqlalchemy.Table, rows: list[dict[str, Any]]) -> None:
-    """Inserts rows; those with a number of their own get a new one."""
+    """Inserts rows, which get a new number of their own."""
     (key,) = table.primary_key
-    if key.name != "trial_id":
-        rows = [{name: value for name, value in row.items() if name != key.name} for row in rows]
-    for first in range(0, len(rows), BATCH_ROWS):
-        target.execute(table.insert(), rows[first : first + BATCH_ROWS])
+    if rows:
+        target.execute(table.insert(), [{name: row[name] for name in row if name != key.name} for row in rows])
 
 
 def _make_one_file(path: pathlib.Path) -> None:

@@ -20,9 +20,7 @@ LATEST = 10  # ended trials that a summary has whole
 SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT))
 
 
-def shown(
-    connection: Connection, study: studies.Study, outside: Iterable[int], failed: Iterable[int | None]
-) -> dict[str, Any]:
+def shown(connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool) -> dict[str, Any]:
     """The trials that a summary has whole, which are read together."""
     t, study_id = schema.trials.c, study.study_id
     running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
@@ -34,7 +32,7 @@ def shown(
         "running": [row.trial_id for row in busy],
         "latest": latest,
         "best": [_best_id(connection, study, outside)],
-        "last_failure": failed,
+        "last_failure": [_last_failure(connection, study_id) if has_failed else None],
     }
     ids = {each for several in asked.values() for each in several if each is not None}
     of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, SAID)}
@@ -47,6 +45,16 @@ def shown(
         "last_failure": next(iter(found["last_failure"]), None),
         "running_seconds": {row.number: row.seconds for row in busy if row.owner},
     }
+
+
+def _last_failure(connection: Connection, study_id: int) -> int | None:
+    """The trial whose failure was the last that counts against `max_failures`."""
+    t, c = schema.trials.c, schema.claims.c
+    counted = (t.state == TrialState.FAIL, c.told, c.excused.is_(False))
+    query = sqlalchemy.select(t.trial_id).join(schema.claims, c.trial_id == t.trial_id)
+    return connection.execute(
+        query.where(t.study_id == study_id, *counted).order_by(t.trial_id.desc()).limit(1)
+    ).scalar()
 
 
 def _best_id(connection: Connection, study: studies.Study, outside: Iterable[int] = ()) -> int | None:

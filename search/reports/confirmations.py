@@ -33,7 +33,7 @@ class Confirmed:
     @property
     def optimism(self) -> float:
         """By how much the search's value was better than the mean of the fresh ones; negative: worse."""
-        return self.selected - self.runs.value.mean
+        return self.selected - self.runs.mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Confirmation:
     @property
     def best(self) -> Confirmed:
         """The highest mean on the test set."""
-        return max(self.entries, key=lambda entry: entry.runs.value.mean)
+        return max(self.entries, key=lambda entry: entry.runs.mean)
 
     @property
     def optimism(self) -> Interval:
@@ -117,8 +117,14 @@ def known(
     return found
 
 
-def read(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation | None:
-    """What confirms a study, where all of it is complete; None otherwise, or where that study cannot be read."""
+def read(
+    database: databases.Database, study: studies.Study, name: str | None = None, searched: Experiment | None = None
+) -> Confirmation | None:
+    """What confirms a study, where all of it is complete; None otherwise, or where that study cannot be read.
+
+    Args:
+        searched: the study with all its trials, where they were read already.
+    """
     try:
         found = studies.find(database, name or f"{study.name}{SUFFIX}")
     except errors.InputError:
@@ -129,7 +135,8 @@ def read(database: databases.Database, study: studies.Study, name: str | None = 
     if summary.done < summary.budget:
         return None
     tree = study.spec.space
-    selected = {tree.key(runs.params): runs.value.mean for runs in Experiment.of(summaries.whole(database, study)).runs}
+    searched = searched or Experiment.of(summaries.whole(database, study))
+    selected = {tree.key(runs.params): runs.mean for runs in searched.runs}
     runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
     entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
     if not entries:
@@ -161,7 +168,7 @@ def _wanted(
 
 
 def _ranked(experiment: Experiment) -> list[Runs]:
-    return sorted(experiment.runs, key=lambda runs: -runs.value.mean)  # accuracies: the larger, the better
+    return sorted(experiment.runs, key=lambda runs: -runs.mean)  # accuracies: the larger, the better
 
 
 def _spec(study: studies.Study, trials: int, name: str) -> specs.StudySpec:

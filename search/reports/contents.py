@@ -39,12 +39,17 @@ RULES = (
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """A report on disk: the same page twice, its verdicts on the lab's takeaways, and why studies were left out."""
+    """A report on disk: the same page twice, its verdicts on the lab's takeaways, and why studies were left out.
+
+    Attributes:
+        sheets: CSV files of all trials, of each study that has more than its table shows.
+    """
 
     html: pathlib.Path
     markdown: pathlib.Path
     verdicts: list[tuple[verdicts.Takeaway, verdicts.Finding]]
     left_out: Sequence[str] = ()
+    sheets: Sequence[pathlib.Path] = ()
 
 
 def write(
@@ -68,7 +73,8 @@ def write(
         raise found.unread[0]
     more = [*found.chapters, Chapter("Left out", [Bullets(unread)])] if unread else found.chapters
     page = build(found.experiments, heading or title(found.names), more, found.foreign)
-    return Written(*pages.write(page, folder), judged(found.experiments), unread)
+    html, markdown = pages.write(page, folder)
+    return Written(html, markdown, judged(found.experiments), unread, [folder / each.path for each in page.sheets])
 
 
 def title(names: Sequence[str]) -> str:
@@ -103,7 +109,7 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                     continue
                 experiment = Experiment.of(listings.checked(summaries.whole(database, study)))
                 if study.spec.training is not None:
-                    confirmed.append(confirmations.read(database, study))
+                    confirmed.append(confirmations.read(database, study, searched=experiment))
                 found.experiments.append(experiment)
         except errors.StudyNotFound:
             raise

@@ -105,6 +105,11 @@ class Runs:
         return {repeat: float(trial.value or 0.0) for repeat, trial in self.trials.items()}
 
     @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return mean(list(self.values.values()))
+
+    @property
     def value(self) -> Interval:
         """Over the seeds."""
         return interval(list(self.values.values()))
@@ -129,9 +134,8 @@ class Runs:
     @property
     def gaps(self) -> dict[int, float]:
         """By repeat the accuracy on the training images less the evaluated one, after the last epoch."""
-        return {
-            repeat: curve[-1] - self.values[repeat] for repeat, curve in self.curves(records.TRAIN_ACCURACIES).items()
-        }
+        values = self.values
+        return {repeat: curve[-1] - values[repeat] for repeat, curve in self.curves(records.TRAIN_ACCURACIES).items()}
 
     @property
     def gap_curves(self) -> dict[int, list[float]]:
@@ -198,16 +202,18 @@ class Experiment:
     def runs(self) -> tuple[Runs, ...]:
         """The configurations that have a complete trial; those of a factor in the order of its values."""
         tree = self.summary.study.spec.space
-        found: dict[str, Runs] = {}
+        by_key: dict[str, dict[int, FrozenTrial]] = {}
+        params: dict[str, spaces.Params] = {}
         for trial in self.trials:
             if trial.state == TrialState.COMPLETE and trial.value is not None:
-                key, repeat = tree.key(trial.params), records.repeat_of(trial)
-                known = found.get(key, Runs(trial.params, {}))
-                found[key] = Runs(known.params, {**known.trials, repeat: trial})
+                key = tree.key(trial.params)
+                params.setdefault(key, trial.params)
+                by_key.setdefault(key, {})[records.repeat_of(trial)] = trial
+        found = [Runs(params[key], trials) for key, trials in by_key.items()]
         if self.factor is None:
-            return tuple(found.values())
+            return tuple(found)
         order = self.factor.values or ()
-        return tuple(sorted(found.values(), key=lambda runs: scalars.find(order, self.level(runs)) or 0))
+        return tuple(sorted(found, key=lambda runs: scalars.find(order, self.level(runs)) or 0))
 
     def level(self, runs: Runs) -> Any:
         """The value of the factor in a configuration."""

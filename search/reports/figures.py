@@ -20,6 +20,7 @@ INK = "#010101"  # in an SVG it becomes the page's own text colour
 LARGEST = 1e300  # an axis of more would be wider than a float
 RUNNING = 50  # losses in a running mean
 PIXELS_PER_INCH = 120
+PIXELS_OF_POINTS = 240  # per inch, where an SVG holds points as pixels: a phone has as many
 SIZE = (5.6, 3.5)  # inches: a phone shows it at full size
 LETTERS = 9  # points
 NAMES, CLASSES = 2.2, 1.1  # inches: how long a name of a bar, and of a class may be
@@ -92,10 +93,10 @@ def curves(
                 panel.fill_between(epochs, low, high, color=style["color"], alpha=0.2)
             panel.plot(epochs, drawable(mean), markersize=4, linewidth=1.6, label=lettering.shown(line.label), **style)
         panel.set_xlabel("epoch")
-        panel.set_ylabel(_fit(label, PANEL, 2))
+        panel.set_ylabel(fit(label, PANEL, 2))
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
-    return _picture(name, text, draw, marks, legend=len(lines) + len(marks) > 1, heading=heading)
+    return picture(name, text, draw, marks, legend=len(lines) + len(marks) > 1, heading=heading)
 
 
 def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[float]) -> Picture:
@@ -115,47 +116,7 @@ def batch_losses(name: str, text: str, steps: Sequence[float], losses: Sequence[
         panel.set_xlabel("mini-batch of the first epoch")
         panel.set_ylabel("cross-entropy loss, nats")
 
-    return _picture(name, text, draw, (), legend=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Points:
-    """Trials of one kind: where along the x axis, and their values."""
-
-    label: str
-    colour: int
-    x: Sequence[float]
-    y: Sequence[float]
-
-
-def progress(
-    name: str,
-    text: str,
-    points: Sequence[Points],
-    best: tuple[Sequence[float], Sequence[float]],
-    labels: tuple[str, str],
-    marks: Sequence[Mark] = (),
-) -> Picture:
-    """Values of trials and, as a staircase, the best of them so far.
-
-    Args:
-        best: x, and the best value from there on.
-        labels: of the x and the y axis.
-    """
-
-    def draw(panel: axes.Axes) -> None:
-        for each in (some for some in points if some.x):
-            style = look(each.colour) | {"linestyle": "none", "clip_on": False}  # a mark at the edge is whole
-            panel.plot(each.x, drawable(each.y), markersize=5, label=lettering.shown(each.label), **style)
-        if best[0]:
-            panel.step(best[0], drawable(best[1]), where="post", color=COLOURS[0], linewidth=1.6, label="best so far")
-        if labels[0] == "trial":
-            panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        panel.set_xlim(left=min([0, *best[0]]) - (0.5 if labels[0] == "trial" else 0))
-        panel.set_xlabel(labels[0])
-        panel.set_ylabel(_fit(labels[1], PANEL, 2))
-
-    return _picture(name, text, draw, marks, legend=True)
+    return picture(name, text, draw, (), legend=True)
 
 
 def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
@@ -164,14 +125,14 @@ def bars(name: str, text: str, shares: dict[str, float], label: str) -> Picture:
     def draw(panel: axes.Axes) -> None:
         rows = range(len(shares))  # places, not names: two may look alike once they are cut
         panel.barh(rows, list(shares.values()), color=COLOURS[0], height=0.6)
-        panel.set_yticks(rows, [_fit(each, NAMES, 2) for each in shares])
+        panel.set_yticks(rows, [fit(each, NAMES, 2) for each in shares])
         panel.set_ylim(len(shares) - 0.4, -0.6)
         panel.set_xlabel(label)
         panel.set_xlim(0, max([*shares.values(), 0.01]) * 1.18)
         for row, share in enumerate(shares.values()):
             panel.annotate(f"{share:.2f}", (share, row), (4, 0), textcoords="offset points", va="center")
 
-    return _picture(name, text, draw, (), legend=False, height=0.9 + 0.36 * len(shares))
+    return picture(name, text, draw, (), legend=False, height=0.9 + 0.36 * len(shares))
 
 
 def confusion(name: str, text: str, shares: Sequence[Sequence[float]], names: Sequence[str]) -> Picture:
@@ -184,16 +145,16 @@ def confusion(name: str, text: str, shares: Sequence[Sequence[float]], names: Se
                 colour = "white" if share > 0.5 else "#333333"
                 words = f"{100 * share:.0f}" if share >= 0.01 else ""
                 panel.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
-        cut = [_fit(each, CLASSES) for each in names]
+        cut = [fit(each, CLASSES) for each in names]
         panel.set_xticks(range(len(names)), cut, rotation=45, ha="right", rotation_mode="anchor")
         panel.set_yticks(range(len(names)), cut)
         panel.set_xlabel("taken for, % of the class's images")
         panel.set_ylabel("class")
 
-    return _picture(name, text, draw, (), legend=False, height=5.2, grid=False)
+    return picture(name, text, draw, (), legend=False, height=5.2, grid=False)
 
 
-def _picture(
+def picture(
     name: str,
     text: str,
     draw: Callable[[axes.Axes], None],
@@ -203,6 +164,7 @@ def _picture(
     heading: str | None = None,
     grid: bool = True,
 ) -> Picture:
+    """What `draw` puts on a panel, with marks, a grid and a legend, as SVG and as PNG."""
     style: Any = {**STYLE, "font.family": lettering.families(), "svg.hashsalt": name}  # salted: figures share no ids
     with matplotlib.rc_context(style):
         drawing = figure.Figure(figsize=(SIZE[0], height), dpi=PIXELS_PER_INCH, layout="constrained")
@@ -218,7 +180,8 @@ def _picture(
         if legend:
             _legend(drawing, panel, heading)
         vector, pixels = io.StringIO(), io.BytesIO()
-        drawing.savefig(vector, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        plain: dict[str, Any] = {"transparent": True, "metadata": {"Date": None, "Creator": None}}
+        drawing.savefig(vector, format="svg", dpi=PIXELS_OF_POINTS, **plain)
         drawing.savefig(pixels, format="png")
     svg = vector.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
@@ -229,8 +192,8 @@ def _legend(drawing: figure.Figure, panel: axes.Axes, heading: str | None) -> No
     """Above the panel, so that it hides nothing; in as many columns as have room. The figure grows for more rows."""
     lines = [line for line in panel.lines if not str(line.get_label()).startswith("_child")]
     renderer: Any = backend_agg.FigureCanvasAgg(drawing).get_renderer()  # type: ignore[no-untyped-call]
-    title = heading and _fit(heading, LEGEND)
-    labels = lettering.distinct([_fit(str(line.get_label()), LEGEND - 0.3) for line in lines])
+    title = heading and fit(heading, LEGEND)
+    labels = lettering.distinct([fit(str(line.get_label()), LEGEND - 0.3) for line in lines])
     for columns in range(min(COLUMNS, len(lines)), 0, -1):
         above: dict[str, Any] = {"loc": "outside upper center", "ncols": columns, "frameon": False}
         made = drawing.legend(lines, labels, title=title, columnspacing=1.2, handlelength=1.6, **above)
@@ -242,5 +205,6 @@ def _legend(drawing: figure.Figure, panel: axes.Axes, heading: str | None) -> No
     drawing.set_figheight(drawing.get_figheight() + max(0.0, extent.height / PIXELS_PER_INCH - one_row))
 
 
-def _fit(words: str, inches: float, lines: int = 1) -> str:
+def fit(words: str, inches: float, lines: int = 1) -> str:
+    """Words in the letters of a figure, in lines of at most so many inches."""
     return lettering.fit(words, inches, LETTERS, lines)

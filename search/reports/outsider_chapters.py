@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import words
 from search.ledger import outsiders
-from search.reports import figures
+from search.reports import overviews, scatters, sheets
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 
 TABLE_TRIALS = 60
@@ -30,10 +30,14 @@ def chapter(study: outsiders.Outsider, trials: Sequence[FrozenTrial]) -> Chapter
     blocks += [_history(study, trials, place) for place in range(len(study.metrics)) if _points(trials, place)]
     if found := _findings(study, list(trials)):
         blocks.append(Bullets(found))
-    if names := outsiders.parameters(list(trials)):
+    names = outsiders.parameters(list(trials))
+    if len(study.metrics) == 1:
+        higher = study.directions[0] == "maximize"
+        blocks += overviews.blocks(overviews.Studied(study.name, study.metrics[0], higher, trials, study.best), names)
+    if names:
         blocks.append(_parameters(names, trials))
     if shown := _shown(study, trials):
-        blocks.append(_trials(study, names, shown, sum(trial.state.is_finished() for trial in trials)))
+        blocks.append(_trials(study, names, shown, trials))
     return Chapter(f"{study.name}: Optuna's own", blocks)
 
 
@@ -49,13 +53,14 @@ def _history(study: outsiders.Outsider, trials: Sequence[FrozenTrial], place: in
     for state, (colour, word) in STATES.items():
         own = [(trial.number, value) for trial, value in found if trial.state == state]
         if own:
-            points.append(figures.Points(word, colour, *map(list, zip(*own, strict=True))))
+            points.append(scatters.Points(word, colour, *map(list, zip(*own, strict=True))))
     complete = [(trial.number, value) for trial, value in found if trial.state == TrialState.COMPLETE]
     better = max if study.directions[place] == "maximize" else min
     best = [number for number, _ in complete], list(itertools.accumulate((value for _, value in complete), better))
     text = f"{metric} of each trial and the best so far"
     name = f"{study.name}-history" + (f"-{place}" if len(study.metrics) > 1 else "")
-    return Drawing(figures.progress(name, text, points, best, ("trial", metric)), f"Optimisation history: {text}.")
+    progress = scatters.Progress(points, best, ("trial", metric), study.directions[place] == "maximize")
+    return Drawing(scatters.picture(name, text, progress), f"Optimisation history: {text}.{progress.note()}")
 
 
 def _findings(study: outsiders.Outsider, trials: list[FrozenTrial]) -> list[str]:
@@ -120,16 +125,19 @@ def _shown(study: outsiders.Outsider, trials: Sequence[FrozenTrial]) -> list[Fro
     return [trial for trial, _ in ranked[:TABLE_TRIALS]]
 
 
-def _trials(study: outsiders.Outsider, names: Sequence[str], shown: Sequence[FrozenTrial], ended: int) -> Table:
-    rows = []
+def _trials(
+    study: outsiders.Outsider, names: Sequence[str], shown: Sequence[FrozenTrial], trials: Sequence[FrozenTrial]
+) -> Table:
+    rows, ended = [], sum(trial.state.is_finished() for trial in trials)
     for trial in shown:
         values = trial.values or [None] * len(study.metrics)
         row = [str(trial.number), words.STATES[trial.state]]
         row += ["" if value is None else words.metric(value) for value in values]
         row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         rows.append([*row, str(len(trial.intermediate_values))])
-    caption = "All trials that have ended."
+    caption, sheet = "All trials that have ended.", None
     if ended > len(shown):
         which = "best" if len(study.metrics) == 1 else "last"
-        caption = f"The {which} {len(shown)} of {ended} trials; `search status {words.typed(study.name)}` prints all."
-    return Table(["trial", "state", *study.metrics, *names, "steps"], rows, caption)
+        sheet = sheets.of_trials(study.name, study.metrics, names, trials)
+        caption = f"The {which} {len(shown)} of {ended} trials; `{sheet.path}` has all."
+    return Table(["trial", "state", *study.metrics, *names, "steps"], rows, caption, sheet)

@@ -10,7 +10,7 @@ import jinja2
 import markupsafe
 
 from search import errors, escapes, files
-from search.reports import figures
+from search.reports import figures, sheets
 
 TEMPLATES = jinja2.PackageLoader("search.reports", "templates")
 FIGURES = "figures"
@@ -35,11 +35,12 @@ class Bullets:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Cells of text."""
+    """Cells of text; `sheet` is a file with the rows that it leaves out."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str
+    sheet: sheets.Sheet | None = None
     kind = "table"
 
     @property
@@ -92,9 +93,15 @@ class Page:
     facts: Sequence[tuple[str, str]]
     chapters: Sequence[Chapter]
 
+    @property
+    def sheets(self) -> list[sheets.Sheet]:
+        """The files of its tables."""
+        tables = [block for chapter in self.chapters for block in chapter.blocks if isinstance(block, Table)]
+        return [table.sheet for table in tables if table.sheet is not None]
+
 
 def write(page: Page, folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    """Writes `report.html`, `report.md` and `figures/*.png` into a folder, each file whole or not at all.
+    """Writes `report.html`, `report.md`, `figures/*.png` and `trials/*.csv` into a folder, each whole or not at all.
 
     Raises:
         errors.InputError: the folder cannot be made or written.
@@ -102,8 +109,9 @@ def write(page: Page, folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]
     texts = {folder / "report.html": html(page).encode(), folder / "report.md": markdown(page).encode()}
     drawings = [block for chapter in page.chapters for block in chapter.blocks if isinstance(block, Drawing)]
     pictures = {folder / FIGURES / f"{each.picture.name}.png": each.picture.png for each in drawings}
+    beside = {folder / each.path: each.text.encode() for each in page.sheets}
     try:
-        for path, content in {**pictures, **texts}.items():
+        for path, content in {**pictures, **beside, **texts}.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write(path, content)
     except OSError as error:

@@ -2,21 +2,16 @@
 
 import datetime
 import itertools
-import warnings
 from collections.abc import Sequence
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
 from search.ledger import sentences
-from search.reports import factor_chapters, figures, lab, search_tables
+from search.reports import factor_chapters, figures, importances, lab, overviews, scatters, search_tables
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
 from search.training import records
-
-IMPORTANCE_TRIALS = 10  # complete ones: below that it is chance
-TOP_SHARE = 0.25
 
 
 def chapter(experiment: Experiment) -> Chapter:
@@ -60,8 +55,12 @@ def _marks(experiment: Experiment) -> list[figures.Mark]:
     return [factor_chapters.HUMAN, figures.Mark("the lab's best 0.8607", lab.BEST_ACCURACY)]
 
 
+def _is_higher_better(experiment: Experiment) -> bool:
+    return experiment.summary.study.spec.study.direction == "maximize"
+
+
 def _best_so_far(experiment: Experiment, trials: Sequence[FrozenTrial]) -> list[float]:
-    better = max if experiment.summary.study.spec.study.direction == "maximize" else min
+    better = max if _is_higher_better(experiment) else min
     return list(itertools.accumulate((float(trial.value or 0.0) for trial in trials), better))
 
 
@@ -72,14 +71,16 @@ def _history(experiment: Experiment) -> Drawing:
         own = [trial for trial in found if trial.state == state]
         if own:
             where = [trial.number for trial in own], [float(trial.value or 0.0) for trial in own]
-            points.append(figures.Points(word, colour, *where))
+            points.append(scatters.Points(word, colour, *where))
     complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
     best = [trial.number for trial in complete], _best_so_far(experiment, complete)
     metric = experiment.summary.study.spec.study.metric
     text = f"{metric} of each trial and the best so far"
     name = f"{experiment.name}-history"
-    picture = figures.progress(name, text, points, best, ("trial", metric), _marks(experiment))
-    return Drawing(picture, f"Optimisation history: {text}. A pruned trial stands at the value it was pruned at.")
+    progress = scatters.Progress(points, best, ("trial", metric), _is_higher_better(experiment))
+    picture = scatters.picture(name, text, progress, _marks(experiment))
+    caption = f"Optimisation history: {text}. A pruned trial stands at the value it was pruned at.{progress.note()}"
+    return Drawing(picture, caption)
 
 
 def _over_time(experiment: Experiment) -> Drawing:
@@ -96,9 +97,10 @@ def _over_time(experiment: Experiment) -> Drawing:
     best = [minutes for minutes, _ in found], _best_so_far(experiment, [trial for _, trial in found])
     text = f"the best {metric} over the training time spent, all workers together"
     labels = "training time spent, minutes", metric
-    points = [figures.Points("complete", 0, best[0], [float(trial.value or 0.0) for _, trial in found])]
-    picture = figures.progress(f"{experiment.name}-cost", text, points, best, labels, _marks(experiment))
-    return Drawing(picture, f"{text[0].upper()}{text[1:]}.")
+    points = [scatters.Points("complete", 0, best[0], [float(trial.value or 0.0) for _, trial in found])]
+    progress = scatters.Progress(points, best, labels, _is_higher_better(experiment))
+    picture = scatters.picture(f"{experiment.name}-cost", text, progress, _marks(experiment))
+    return Drawing(picture, f"{text[0].upper()}{text[1:]}.{progress.note()}")
 
 
 def _bill(experiment: Experiment) -> list[str]:
@@ -143,34 +145,22 @@ def _seconds_until(experiment: Experiment, number: int) -> float:
 
 
 def _importance(experiment: Experiment) -> list[Block]:
-    """Each parameter's, among the complete trials in which it exists."""
+    """Each parameter's, among the complete trials in which it exists; of many trials their values by parameter too."""
+    spec = experiment.summary.study.spec
     complete = [t for t in experiment.trials if t.state == TrialState.COMPLETE and t.value is not None]
-    if len(complete) < IMPORTANCE_TRIALS:
+    if len(complete) < importances.FEWEST:
         return [Text(f"Importance of the parameters: {len(complete)} complete trials are too few to tell.")]
-    names = [p.name for p in experiment.summary.study.spec.space.parameters]
-    found = {name: share for name in names if (share := _share(experiment, complete, name)) is not None}
-    shares = dict(sorted(found.items(), key=lambda item: -item[1]))
+    names = [p.name for p in spec.space.parameters]
+    shares = importances.shares(complete, names, spec.study.direction)
     few = [name for name in names if name not in shares]
-    text = f"how much each parameter decides whether a trial is among the best {TOP_SHARE:.0%}"
+    text = f"how much each parameter decides whether a trial is among the best {importances.TOP_SHARE:.0%}"
     picture = figures.bars(f"{experiment.name}-importance", text, shares, "importance, PED-ANOVA, 0 to 1")
     caption = (
-        f"Importance: {text}, by Optuna's PED-ANOVA over {len(complete)} complete trials; a parameter of a branch "
+        f"Importance: {text}, by Optuna's PED-ANOVA over {importances.of(complete)}; a parameter of a branch "
         "among those that have it. It does not see pruned trials: what they say stands below."
         + (f" Too few trials have {' and '.join(few)}." if few else "")
     )
-    return [Drawing(picture, caption)]
-
-
-def _share(experiment: Experiment, complete: Sequence[FrozenTrial], name: str) -> float | None:
-    own = [trial for trial in complete if name in trial.params]
-    if len(own) < IMPORTANCE_TRIALS:
-        return None
-    direction = experiment.summary.study.spec.study.direction
-    study = optuna.create_study(direction=direction, storage=optuna.storages.InMemoryStorage())
-    study.add_trials(own)
-    common = [key for key in own[0].params if all(key in trial.params for trial in own)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=common)
-    return float(found.get(name, 0.0))
+    studied = overviews.Studied(
+        experiment.name, spec.study.metric, _is_higher_better(experiment), experiment.trials, experiment.summary.best
+    )
+    return [Drawing(picture, caption), *overviews.blocks(studied, [*shares, *few])]

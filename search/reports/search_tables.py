@@ -3,17 +3,21 @@
 import itertools
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
-from search.reports import lab
+from search.reports import lab, sheets
 from search.reports.evidence import Experiment
 from search.reports.pages import Table
 from search.space import scalars
 from search.training import records
 
 TABLE_TRIALS = 60
+TABLE_REASONS = 20  # an objective's own may be as many as its trials
+TABLE_LEVELS = 12  # of a parameter
+TABLE_NUMBERS = 12
 QUARTERS = 4
 COLOUR_OF_STATE = {TrialState.COMPLETE: (0, "complete"), TrialState.PRUNED: (1, "pruned")}
 
@@ -24,33 +28,46 @@ def pruned(experiment: Experiment) -> Table:
     for trial in experiment.trials:
         if trial.state == TrialState.PRUNED:
             reasons.setdefault(records.cause(trial) or "?", []).append(trial)
-    rows = []
-    for reason, trials in sorted(reasons.items(), key=lambda item: -len(item[1])):
+    rows, ranked = [], sorted(reasons.items(), key=lambda item: -len(item[1]))
+    for reason, trials in ranked[:TABLE_REASONS]:
         epochs = sorted(len(trial.intermediate_values) for trial in trials)
         when = "before training" if epochs[-1] == 0 else f"after {statistics.median(epochs):g} (0 to {epochs[-1]})"
         if epochs[0] > 0:
             when = f"after {statistics.median(epochs):g} ({epochs[0]} to {epochs[-1]})"
-        rows.append([reason, str(len(trials)), when, ", ".join(str(t.number) for t in trials[:12])])
-    return Table(["reason", "trials", "epoch, median and range", "numbers"], rows, "What was pruned, when and why.")
+        numbers = ", ".join(str(t.number) for t in trials[:TABLE_NUMBERS])
+        more = len(trials) - TABLE_NUMBERS
+        rows.append([reason, str(len(trials)), when, f"{numbers} and {more:,} more" if more > 0 else numbers])
+    caption = "What was pruned, when and why."
+    if left := ranked[TABLE_REASONS:]:
+        caption += f" {len(left):,} rarer reasons, of {sum(len(own) for _, own in left):,} trials, are left out."
+    return Table(["reason", "trials", "epoch, median and range", "numbers"], rows, caption)
 
 
 def shares(experiment: Experiment) -> Table:
     """The pruned share per value: what importance does not see."""
-    rows = []
+    rows, left = [], 0
     ended = [t for t in experiment.trials if t.state in COLOUR_OF_STATE]
     for parameter in experiment.summary.study.spec.space.parameters:
         own = [trial for trial in ended if parameter.name in trial.params]
-        for label, group in _levels(own, parameter.name):
+        levels = _levels(own, parameter.name)
+        left += max(0, len(levels) - TABLE_LEVELS)
+        kept = sorted(levels, key=lambda level: -len(level[1]))[:TABLE_LEVELS]
+        for label, group in levels if len(levels) <= TABLE_LEVELS else kept:
             pruned = sum(trial.state == TrialState.PRUNED for trial in group)
             rows.append([parameter.name, label, str(len(group)), str(pruned), f"{pruned / len(group):.0%}"])
     caption = "The share of pruned trials per value; numbers of more than eight values in quarters of the trials."
+    if left:
+        caption += f" Of choices the {TABLE_LEVELS} most frequent; {left:,} are left out."
     return Table(["parameter", "value", "trials", "pruned", "share"], rows, caption)
 
 
 def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[FrozenTrial]]]:
     values = scalars.distinct(trial.params[name] for trial in trials)
     if len(values) <= 2 * QUARTERS or any(not isinstance(value, (int, float)) for value in values):
-        return [(scalars.shown(v), [t for t in trials if scalars.same(t.params[name], v)]) for v in values]
+        by_value: dict[tuple[type, Any], list[FrozenTrial]] = {}
+        for trial in trials:
+            by_value.setdefault((type(trial.params[name]), trial.params[name]), []).append(trial)
+        return [(scalars.shown(value), by_value[type(value), value]) for value in values]
     ranked = sorted(trials, key=lambda trial: trial.params[name])
     cuts = [round(len(ranked) * quarter / QUARTERS) for quarter in range(QUARTERS + 1)]
     groups = [ranked[start:end] for start, end in itertools.pairwise(cuts)]
@@ -63,14 +80,13 @@ def trials(experiment: Experiment) -> Table:
     names = [p.name for p in spec.space.parameters]
     ended = [trial for trial in experiment.trials if trial.state.is_finished()]
     shown = ended
-    caption = "All trials that have ended."
+    caption, sheet = "All trials that have ended.", None
     if len(ended) > TABLE_TRIALS:
         sign = -1 if spec.study.direction == "maximize" else 1
         ranked = sorted((t for t in ended if t.value is not None), key=lambda t: sign * float(t.value or 0.0))
         shown = ranked[:TABLE_TRIALS]
-        caption = (
-            f"The best {TABLE_TRIALS} of {len(ended)} trials; `search status {words.typed(spec.name)}` prints all."
-        )
+        sheet = sheets.of_trials(spec.name, [spec.study.metric], names, experiment.trials)
+        caption = f"The best {len(shown)} of {len(ended)} trials; `{sheet.path}` has all."
     rows = []
     for trial in shown:
         row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else words.metric(trial.value)]
@@ -82,7 +98,7 @@ def trials(experiment: Experiment) -> Table:
         ]
         rows.append([*row, records.cause(trial) or ""])
     headings = ["#", "state", spec.study.metric, *(words.HEADINGS.get(n, n) for n in names)]
-    return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption)
+    return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption, sheet)
 
 
 def published(experiment: Experiment) -> Table | None:
@@ -96,7 +112,7 @@ def published(experiment: Experiment) -> Table | None:
             continue
         ours = next((runs for runs in experiment.runs if runs.params == kept), None)
         if ours is not None:
-            mean, losses = ours.value.mean, list(ours.figures(records.AVG_LOSS).values())
+            mean, losses = ours.mean, list(ours.figures(records.AVG_LOSS).values())
             row = [str(number), words.configuration(kept), f"{theirs.accuracy:.4f}", f"{mean:.4f}"]
             row += [f"{mean - theirs.accuracy:+.4f}", f"{theirs.loss:.4f}"]
             rows.append([*row, f"{statistics.fmean(losses):.4f}" if losses else ""])

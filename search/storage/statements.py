@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import sqlalchemy
@@ -67,13 +67,11 @@ def insert_trial(
     study_id: int,
     state: TrialState,
     start: datetime.datetime | None,
-    number: int | None = None,
 ) -> tuple[int, int]:
-    """Adds a trial, under `lock_study`; returns `(trial_id, number)`. The number is Optuna's: how many came before."""
-    if number is None:
-        number = connection.execute(
-            sqlalchemy.select(sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)
-        ).scalar_one()
+    """Adds a trial, under `lock_study`; returns `(trial_id, number)`, the number after the last one."""
+    last = sqlalchemy.select(sqlalchemy.func.max(schema.trials.c.number)).where(schema.trials.c.study_id == study_id)
+    found = connection.execute(last).scalar()
+    number = 0 if found is None else found + 1
     row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
     trial_id = connection.execute(schema.trials.insert().values(row).returning(schema.trials.c.trial_id)).scalar_one()
     return trial_id, number
@@ -159,12 +157,16 @@ def add_params(
 
 def read_params(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:
     """The stored parameters of a trial, in the order they were stored."""
-    rows = connection.execute(
-        sqlalchemy.select(schema.params.c.param_name, schema.params.c.param_value, schema.params.c.distribution_json)
-        .where(schema.params.c.trial_id == trial_id)
-        .order_by(schema.params.c.param_id)
-    )
-    return {
-        row.param_name: distributions.json_to_distribution(row.distribution_json).to_external_repr(row.param_value)
-        for row in rows
-    }
+    return read_all_params(connection, [trial_id]).get(trial_id, {})
+
+
+def read_all_params(connection: sqlalchemy.Connection, trial_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The same of several trials, by id; those without any are left out."""
+    names = ("trial_id", "param_name", "param_value", "distribution_json")
+    query = sqlalchemy.select(*(schema.params.c[name] for name in names))
+    query = query.where(schema.params.c.trial_id.in_(list(trial_ids))).order_by(schema.params.c.param_id)
+    found: dict[int, dict[str, Any]] = {}
+    for row in connection.execute(query):
+        distribution = distributions.json_to_distribution(row.distribution_json)
+        found.setdefault(row.trial_id, {})[row.param_name] = distribution.to_external_repr(row.param_value)
+    return found

@@ -28,7 +28,7 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
     if settings.device != "cpu" or engine != "auto":
-        from models import engines  # imports torch
+        from models import engines  # imports Numba
 
         engines.load(engine, settings.device)
 
@@ -95,7 +95,7 @@ def objective(
         own = functions.FunctionObjective(spec)
         life.callback(own.close)
         return own, lambda params: 0
-    from search.training import networks  # imports torch
+    from search.training import networks  # imports Numba
 
     found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)
     return found, found.need

@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 import threading
+import time
 
 from search import errors, lines, screens, words
 from search.ledger import news, outcomes, studies, summaries
@@ -12,6 +13,7 @@ from search.worker import processes, progress, signals
 from search.worker.settings import Settings
 
 POLL_SECONDS = 0.5
+LOOKING = 9  # times as long as a look takes, none follows
 STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 # what a worker ended with that says more than 1
@@ -113,10 +115,12 @@ def _work(
         with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
+                began = time.monotonic()
                 summary = summaries.summary(database, study)
                 note = "compiling the CPU engine for this machine: once, half a minute" if workers.are_compiling else ""
                 screen.update(summary, told.read(database), workers.alive, note)
-                stop.wait(POLL_SECONDS)
+                # a large study, or one far away, is not to be kept busy by being looked at
+                stop.wait(max(POLL_SECONDS, LOOKING * (time.monotonic() - began)))
             if stop.is_set():
                 stopping = "stopping: running trials are handed over (Ctrl-C again: at once)"
                 screen.update(summary, (), 0, stopping)

@@ -55,8 +55,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Stu
             dists = {p.name: p.distribution for p in tree.parameters if p.name in params}
             value = values[number % len(values)] if values else 1.0 - 0.1 * float(params["depth"])
             study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=value))
-        history = databases.Database(url).history(study._study_id)
-        return history.study(fresh=True)
+        return databases.Database(url).history(study._study_id).study(fresh=True)
 
     return fill
 

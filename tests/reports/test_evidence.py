@@ -8,8 +8,8 @@ import optuna
 import pytest
 from conftest import ROOT
 from optuna.trial import FrozenTrial, TrialState
+from trials import whole
 
-from search.ledger import orders, studies, summaries
 from search.reports import evidence, takeaways, verdicts
 from search.study import specs
 
@@ -38,8 +38,7 @@ def experiment(
         for repeat, curve in enumerate(seeds):
             more = {key: give(value) for key, give in attrs.items()}
             trials.append(trial(spec, params, curve, repeat, **more))
-    summary = summaries.Summary(studies.Study(1, spec, "token"), orders.Order(len(trials)), tuple(trials), 0.0, {})
-    return evidence.Experiment.of(summary)
+    return evidence.Experiment.of(whole(spec, trials))
 
 
 def test_an_interval_is_students() -> None:
@@ -71,13 +70,10 @@ def test_a_space_says_what_kind_of_experiment_a_study_is() -> None:
     assert [depth.level(runs) for runs in depth.runs] == [0, 1, 7]
     assert depth.at(3) is None
     baseline = specs.load(ROOT / "studies" / "baseline.toml")
-    single = evidence.Experiment.of(
-        summaries.Summary(studies.Study(1, baseline, "token"), orders.Order(1), (), 0.0, {})
-    )
+    single = evidence.Experiment.of(whole(baseline, budget=1))
     assert (single.factor, single.is_single, single.is_search) == (None, True, False)
     spec = specs.load(ROOT / "studies" / "lab.toml")
-    summary = summaries.Summary(studies.Study(1, spec, "token"), orders.Order(10), (), 0.0, {})
-    search = evidence.Experiment.of(summary)
+    search = evidence.Experiment.of(whole(spec, budget=10))
     assert (search.is_search, search.runs, search.seeds) == (True, (), 0)
 
 
@@ -151,11 +147,7 @@ def test_time_decides_what_a_sweet_spot_is() -> None:
 def test_every_takeaway_survives_a_study_that_has_only_begun() -> None:
     """Without the trials that it speaks of a takeaway is not tested, and nothing is raised."""
     empty = {
-        name: evidence.Experiment.of(
-            summaries.Summary(
-                studies.Study(1, specs.load(ROOT / "studies" / f"{name}.toml"), "token"), orders.Order(3), (), 0.0, {}
-            )
-        )
+        name: evidence.Experiment.of(whole(specs.load(ROOT / "studies" / f"{name}.toml"), budget=3))
         for name in {each.study for each in takeaways.TAKEAWAYS}
     }
     for takeaway in takeaways.TAKEAWAYS:

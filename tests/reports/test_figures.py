@@ -13,7 +13,7 @@ from matplotlib.backends import backend_agg
 from playwright import sync_api
 
 from search.dashboard import curves
-from search.reports import figures
+from search.reports import figures, scatters
 
 EDGE = 0.01  # inches: a line is as wide
 CHOICES = [f"{number} " + "choice of sixty letters " * 3 for number in range(20)]
@@ -46,8 +46,8 @@ def search(words: str, values: list[float], axis: str = "trial") -> figures.Pict
     """A search chapter's figure, with as many entries as it ever has."""
     marks = [figures.Mark("human accuracy 0.835", 0.835), figures.Mark("the lab's best 0.8607", 0.8607)]
     places = list(map(float, range(len(values))))
-    points = [figures.Points("complete", 0, places, values), figures.Points("pruned", 1, places, values)]
-    return figures.progress("progress", words, points, (places, values), (axis, words), marks)
+    points = [scatters.Points("complete", 0, places, values), scatters.Points("pruned", 1, places, values)]
+    return scatters.picture("progress", words, scatters.Progress(points, (places, values), (axis, words)), marks)
 
 
 KINDS: dict[str, Callable[[str], figures.Picture]] = {

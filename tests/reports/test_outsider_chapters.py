@@ -78,7 +78,7 @@ def test_many_trials_are_cut_to_the_best(empty_url: str) -> None:
     table = found.blocks[-1]
     assert isinstance(table, pages.Table)
     assert [row[0] for row in table.rows] == [str(number) for number in range(69, 9, -1)]
-    assert table.caption == "The best 60 of 70 trials; `search status 'a b'` prints all."
+    assert table.caption == "The best 60 of 70 trials; `trials/a_b-c8687a08.csv` has all."
 
 
 def test_from_python_it_is_loaded_and_summed_up(empty_url: str) -> None:
