@@ -167,7 +167,8 @@ def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool
     told = rows.c.told.is_(True), rows.c.excused.is_(False)
     recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *told, states=[TrialState.FAIL])
     names = [row.worker for row in recent if row.worker]
-    for name in {name for name in names if names.count(name) >= LONE_LIMIT}:
+    suspects = {name for name in names if names.count(name) >= LONE_LIMIT}
+    for name in _failing(connection, study.study_id, suspects):
         streak = list(_streak(_latest_of(connection, study.study_id, len(recent), name)))
         if len(streak) < LONE_LIMIT:
             continue
@@ -177,6 +178,17 @@ def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool
             retries.put_back(connection, study, [row.number for row in streak], blamed=ALONE)
             excused = True
     return excused
+
+
+def _failing(connection: sqlalchemy.Connection, study_id: int, names: Collection[str]) -> list[str]:
+    """Those of these workers whose last ended trial has failed, by one query."""
+    if not names:
+        return []
+    asked = sqlalchemy.union_all(*(sqlalchemy.select(sqlalchemy.literal(n).label("name")) for n in names)).subquery()
+    last = sqlalchemy.select(trials.c.state).join(rows, rows.c.trial_id == trials.c.trial_id)
+    last = last.where(rows.c.study_id == study_id, rows.c.worker == asked.c.name, trials.c.state.in_(ENDED))
+    state = last.order_by(rows.c.trial_id.desc()).limit(1).correlate(asked).scalar_subquery()
+    return list(connection.execute(sqlalchemy.select(asked.c.name).where(state == TrialState.FAIL)).scalars())
 
 
 def _streak(latest: Iterable[Any]) -> Iterable[Any]:
