@@ -78,7 +78,8 @@ class Mix:
 
     def __init__(self, database: databases.Database, study: studies.Study, seed: int, folder: pathlib.Path) -> None:
         self.database, self.study, self.chance, self.folder = database, study, random.Random(seed), folder
-        self.plain = optuna.load_study(study_name=study.name, storage=optuna.storages.RDBStorage(database.url))
+        storage, sampler = optuna.storages.RDBStorage(database.url), optuna.samplers.RandomSampler(seed)
+        self.plain = optuna.load_study(study_name=study.name, storage=storage, sampler=sampler)
         self.others: list[studies.Study] = []
         self.numbers = itertools.count()
 
@@ -194,7 +195,8 @@ class Mix:
 
     def step(self) -> None:
         often: list[Callable[[], None]] = [self.work] * 6 + [self.sql] * 4 + [self.tell_plain] * 2
-        seldom = [self.copy, self.restore, self.delete_study] if self.chance.random() < 0.15 else [self.fold]
+        studies_too = [self.delete_study] if len(self.others) > 1 else [self.copy, self.restore, self.delete_study]
+        seldom = studies_too * 3 if self.chance.random() < 0.5 else [self.fold]
         each = (self.ask_plain, self.add_plain, self.enqueue_plain, self.optimize_plain, self.enqueue, self.retry)
         self.chance.choice([*often, *each, self.delete_trial, *seldom])()
 
