@@ -6,6 +6,7 @@ import itertools
 import pathlib
 import random
 import re
+import sqlite3
 import uuid
 from collections.abc import Callable
 from concurrent import futures
@@ -212,6 +213,32 @@ def test_the_kept_counts_are_those_of_the_rows(
     for _ in range(60):
         mix.step()
         check(opened)
+
+
+def test_an_id_that_is_given_out_again_begins_with_nothing(tmp_path: pathlib.Path) -> None:
+    """On SQLite, where a tool that heeds no foreign keys has deleted a study before its trials."""
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
+    first = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    take(database, first)
+    with contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as other, other:
+        for table in ("studies", "trials", "study_directions", "study_user_attributes", "study_system_attributes"):
+            other.execute(f"DELETE FROM {table}")
+    second = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    assert second.study_id == first.study_id
+    check(database)
+    assert database.read(lambda connection: counts.read(connection, second.study_id)).total == 0
+    database.close()
+
+
+def test_emptied_tables_are_counted_again(postgres: Server) -> None:
+    """TRUNCATE, which fires no trigger for a row."""
+    database = databases.Database(postgres.new_database(postgres.prepared))
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    take(database, study)
+    database.write(lambda connection: connection.exec_driver_sql("TRUNCATE trials CASCADE"))
+    check(database)
+    assert database.read(lambda connection: counts.read(connection, study.study_id)).total == 0
+    database.close()
 
 
 def plainly(url: str, name: str, count: int) -> None:
