@@ -4,8 +4,9 @@
     python benchmarks/dashboard.py --storage sqlite:///big.db
     python benchmarks/dashboard.py --storage sqlite:///big.db --baseline ../before      # another checkout beside it
 
-The server is a process of its own; the browser is a headless Chromium. Cold: the first page of a new server; warm: the
-poll that an open page makes every ten seconds; CPU is the server's. Times of a busy machine say little: compare.
+The server is a process of its own; the browser is a headless Chromium. Cold: the first page of a new server, which may
+have some of the trials; whole: the next one; poll: what an open page asks for every ten seconds; CPU is the server's.
+Times of a busy machine say little: compare.
 """
 
 import argparse
@@ -48,7 +49,7 @@ def ask(address: str, tag: str = "") -> tuple[float, int, str, int]:
     return time.perf_counter() - started, len(body), tag, status
 
 
-def in_browser(address: str, picture: str | None) -> dict[str, float]:
+def in_browser(address: str, picture: str | None) -> tuple[float, float]:
     """Seconds until the best trial and the plot are there, and MB of the page's objects."""
     from playwright import sync_api
 
@@ -70,7 +71,7 @@ def in_browser(address: str, picture: str | None) -> dict[str, float]:
         if picture:
             page.screenshot(path=picture, full_page=True)
         browser.close()
-    return {"page s": seconds, "page MB": heap}
+    return seconds, heap
 
 
 def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, float]:
@@ -100,10 +101,11 @@ def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, floa
         found["importances s"] = ask(f"{at}/api/studies/{options.study}/param_importances")[0]
         found["peak MB"] = memory(server.pid, "VmHWM")
         if options.browser:
-            server, at = serve()
             picture = None if folder != HERE else options.picture
-            found |= in_browser(f"{at}/dashboard/studies/{options.study}", picture)
+            found["warm page s"], found["warm page MB"] = in_browser(f"{at}/dashboard/studies/{options.study}", picture)
             found["peak with page MB"] = memory(server.pid, "VmHWM")
+            server, at = serve()
+            found["cold page s"], found["cold page MB"] = in_browser(f"{at}/dashboard/studies/{options.study}", None)
     finally:
         for each in started:
             each.terminate()
