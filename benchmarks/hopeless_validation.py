@@ -202,11 +202,13 @@ def pruned_by(name: str, runs: list[dict[str, Any]]) -> list[int | None]:
                 maximize=True,
                 number=len(others),
                 values={number: curve[number - 1] for number in range(1, step + 1)},
-                others=[
-                    pruners.Other(number, state, values[step - 1])
-                    for number, (state, values) in enumerate(others)
-                    if len(values) >= step
-                ],
+                others=pruners.Others.of(
+                    [
+                        pruners.Other(number, state, values[step - 1])
+                        for number, (state, values) in enumerate(others)
+                        if len(values) >= step
+                    ]
+                ),
                 epochs=EPOCHS,
                 settings={},
             )

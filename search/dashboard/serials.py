@@ -23,6 +23,7 @@ LONGEST_KEPT = 200  # characters
 KEPT_SPACES = 1_000
 STATES = {state: json.dumps(state.name.capitalize()) for state in TrialState}
 NO_NOTE = '{"version":0,"body":""}'
+quoted = json.encoder.encode_basestring_ascii
 SPECIAL = re.compile(r"dashboard:(?:artifacts:)?(\d+):")  # what a study stores of one of its trials
 
 
@@ -136,10 +137,10 @@ class Writer:
         if isinstance(value, str):
             told = text
         elif isinstance(value, list | dict):  # as Optuna wrote it
-            told = json.dumps(text[: _serializer.MAX_ATTR_LENGTH])
+            told = quoted(text[: _serializer.MAX_ATTR_LENGTH])
         else:
-            told = _json(_serializer.serialize_attrs({key: value})[0]["value"])
-        written = f'{{"key":{json.dumps(key)},"value":{told}}}'
+            told = quoted(_serializer.serialize_attrs({key: value})[0]["value"] if not is_number else str(value))
+        written = f'{{"key":{quoted(key)},"value":{told}}}'
         return written if len(text) > LONGEST_KEPT else self._keep((key, text), written)
 
     def _artifacts(self, head: rows.Head, special: Mapping[str, Any], system: dict[str, Any], has_steps: bool) -> str:
@@ -168,6 +169,8 @@ def _uploaded(trial_id: int, special: Mapping[str, Any], system: Mapping[str, An
 
 def _number(value: float | None, kind: str) -> str:
     """A number as JSON; what JSON has none for by its name."""
+    if kind == rows.FINITE and type(value) is float and value - value == 0:
+        return repr(value)
     found = rows.number(value, kind)
     if isinstance(found, float) and not math.isfinite(found):
         return '"nan"' if math.isnan(found) else '"inf"' if found > 0 else '"-inf"'

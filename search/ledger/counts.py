@@ -53,11 +53,18 @@ class Counts:
 
 def complete(connection: sqlalchemy.Connection, study_id: int) -> bool:
     """Whether a trial is complete, whoever ran or added it."""
+    return has_any(connection, study_id, TrialState.COMPLETE)
+
+
+def has_any(connection: sqlalchemy.Connection, study_id: int, *states: TrialState) -> bool:
+    """Whether a trial is in one of these states, whoever ran or added it: a look at an index."""
     trials = schema.trials
-    query = sqlalchemy.select(trials.c.trial_id).where(
-        trials.c.study_id == study_id, trials.c.state == TrialState.COMPLETE
-    )
-    return connection.execute(query.limit(1)).first() is not None
+    for state in states:
+        query = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state == state)
+        # in the index's order: else Postgres may walk the table until it meets one
+        if connection.execute(query.order_by(trials.c.trial_id).limit(1)).first() is not None:
+            return True
+    return False
 
 
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:

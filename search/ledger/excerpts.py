@@ -1,7 +1,7 @@
 """Single trials of a study, found by queries: the running, the latest, the best, the one of a number."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -20,14 +20,19 @@ LATEST = 10  # ended trials that a summary has whole
 SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT))
 
 
-def shown(connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool) -> dict[str, Any]:
-    """The trials that a summary has whole, which are read together."""
+def shown(
+    connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool, brief: bool
+) -> dict[str, Any]:
+    """The trials that a summary has whole, which are read together; a brief one has the best alone."""
     t, study_id = schema.trials.c, study.study_id
-    running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
-    running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
-    busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
-    ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
-    latest = connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all()
+    busy: Sequence[Any] = []
+    latest: Sequence[int] = []
+    if not brief:
+        running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
+        running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
+        busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
+        ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
+        latest = connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all()
     asked = {
         "running": [row.trial_id for row in busy],
         "latest": latest,
@@ -35,7 +40,8 @@ def shown(connection: Connection, study: studies.Study, outside: Iterable[int], 
         "last_failure": [_last_failure(connection, study_id) if has_failed else None],
     }
     ids = {each for several in asked.values() for each in several if each is not None}
-    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, SAID)}
+    attributes = SAID if has_failed or not brief else ()
+    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, attributes, steps=not brief)}
     found = {
         name: tuple(of[each] for each in sorted(filter(None, several)) if each in of) for name, several in asked.items()
     }

@@ -17,7 +17,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import lines, words
-from search.ledger import adoptions, claims, endings, orders, presence, retries, studies
+from search.ledger import adoptions, claims, counts, endings, orders, presence, retries, studies
 from search.storage import schema
 from search.storage.databases import Database
 from search.training import records
@@ -164,10 +164,11 @@ def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool
     """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
     excused = False
     # what a worker of ours has told; another tool's FAIL says nothing of the objective
-    counts = rows.c.told.is_(True), rows.c.excused.is_(False)
-    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *counts, states=[TrialState.FAIL])
+    told = rows.c.told.is_(True), rows.c.excused.is_(False)
+    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *told, states=[TrialState.FAIL])
     names = [row.worker for row in recent if row.worker]
-    for name in {name for name in names if names.count(name) >= LONE_LIMIT}:
+    suspects = {name for name in names if names.count(name) >= LONE_LIMIT}
+    for name in _failing(connection, study.study_id, suspects):
         streak = list(_streak(_latest_of(connection, study.study_id, len(recent), name)))
         if len(streak) < LONE_LIMIT:
             continue
@@ -177,6 +178,17 @@ def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool
             retries.put_back(connection, study, [row.number for row in streak], blamed=ALONE)
             excused = True
     return excused
+
+
+def _failing(connection: sqlalchemy.Connection, study_id: int, names: Collection[str]) -> list[str]:
+    """Those of these workers whose last ended trial has failed, by one query."""
+    if not names:
+        return []
+    asked = sqlalchemy.union_all(*(sqlalchemy.select(sqlalchemy.literal(n).label("name")) for n in names)).subquery()
+    last = sqlalchemy.select(trials.c.state).join(rows, rows.c.trial_id == trials.c.trial_id)
+    last = last.where(rows.c.study_id == study_id, rows.c.worker == asked.c.name, trials.c.state.in_(ENDED))
+    state = last.order_by(rows.c.trial_id.desc()).limit(1).correlate(asked).scalar_subquery()
+    return list(connection.execute(sqlalchemy.select(asked.c.name).where(state == TrialState.FAIL)).scalars())
 
 
 def _streak(latest: Iterable[Any]) -> Iterable[Any]:
@@ -208,7 +220,7 @@ def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str 
 
     What the queue held does not count: another entry may do.
     """
-    if not _nothing_well(connection, study_id):
+    if counts.has_any(connection, study_id, *WELL):
         return None, ()
     latest = _latest(connection, study_id, EARLY_LIMIT + COMPARED)
     failed = [row for row in latest if not row.excused or _is_fault(row)]
@@ -224,11 +236,6 @@ def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str 
 def _is_fault(row: Any) -> bool:
     """Whether it was tried again in vain; what the queue could not give was not."""
     return bool(row.faults) or row.stalls >= adoptions.STALL_LIMIT
-
-
-def _nothing_well(connection: sqlalchemy.Connection, study_id: int) -> bool:
-    well = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state.in_(WELL))
-    return connection.execute(well.limit(1)).first() is None
 
 
 def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:

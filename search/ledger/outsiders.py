@@ -14,6 +14,7 @@ from search.storage import schema
 from search.storage import trials as stored
 from search.storage.databases import Database
 
+CONSTRAINTS = "constraints"  # Optuna's system attribute: a trial with one above 0 is none of the best
 OPTUNAS = "optuna"  # its state, where ours are active, paused or stopped
 
 
@@ -107,9 +108,15 @@ def excerpt(database: Database, study: Outsider) -> list[FrozenTrial]:
 def front(study: Outsider, trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """Of several objectives the complete trials that no other is better than in all."""
     found = optuna.create_study(directions=[StudyDirection[each.upper()] for each in study.directions])
-    found.add_trials([trial for trial in trials if trial.state == TrialState.COMPLETE and trial.values])
+    found.add_trials([_bare(trial) for trial in trials if trial.state == TrialState.COMPLETE and trial.values])
     kept = {tuple(trial.values) for trial in found.best_trials}
     return [trial for trial in trials if trial.state == TrialState.COMPLETE and tuple(trial.values or ()) in kept]
+
+
+def _bare(trial: FrozenTrial) -> FrozenTrial:
+    """What decides whether a trial is better: Optuna copies all that there is, twice."""
+    constraints = {key: value for key, value in trial.system_attrs.items() if key == CONSTRAINTS}
+    return optuna.trial.create_trial(values=trial.values, system_attrs=constraints)
 
 
 def parameters(trials: list[FrozenTrial]) -> list[str]:

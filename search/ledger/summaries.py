@@ -129,13 +129,16 @@ def metric_of_trial(database: databases.Database, trial_id: int) -> str:
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(database: databases.Database, study: studies.Study) -> Summary:
+def summary(database: databases.Database, study: studies.Study, brief: bool = False) -> Summary:
     """The study now, by a few queries, however many trials it has.
+
+    Args:
+        brief: without the running and the latest trials, for lists of many studies.
 
     Raises:
         errors.StudyNotFound: it was deleted.
     """
-    return Summary(**database.read(lambda connection: _read(connection, study)))
+    return Summary(**database.read(lambda connection: _read(connection, study, brief)))
 
 
 def whole(database: databases.Database, study: studies.Study) -> Whole:
@@ -151,7 +154,7 @@ def whole(database: databases.Database, study: studies.Study) -> Whole:
     return Whole(**database.read(transaction))
 
 
-def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
+def _read(connection: Connection, study: studies.Study, brief: bool = False) -> dict[str, Any]:
     study_id, order = study.study_id, orders.read(connection, study)
     found, seconds = counts.read(connection, study_id), counts.seconds(connection, study_id)
     has_failure = bool(found.of(TrialState.FAIL))
@@ -167,7 +170,7 @@ def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
         "put_back": _put_back(connection, study) if has_failure else {},
         "added": found.added,
         **{field.name: getattr(covered, field.name) for field in dataclasses.fields(covered)},
-        **excerpts.shown(connection, study, covered.outside, found.failures > order.max_failures),
+        **excerpts.shown(connection, study, covered.outside, found.failures > order.max_failures, brief),
     }
 
 

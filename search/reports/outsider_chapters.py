@@ -73,6 +73,7 @@ def _findings(study: outsiders.Outsider, trials: list[FrozenTrial]) -> list[str]
         )
     if len(study.metrics) > 1 and (front := outsiders.front(study, trials)):
         numbers = ", ".join(str(trial.number) for trial in front[:TABLE_TRIALS])
+        numbers += f" and {len(front) - TABLE_TRIALS:,} more" if len(front) > TABLE_TRIALS else ""
         found.append(f"No trial is better in all objectives than {words.plural(len(front), 'trial')}: {numbers}.")
     started = [trial.datetime_start for trial in trials if trial.datetime_start]
     ended = [trial.datetime_complete for trial in trials if trial.datetime_complete]

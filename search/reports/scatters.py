@@ -77,7 +77,7 @@ class Progress:
         if not self.is_crowded:
             return ""
         beyond = f" The worst {self.outside:,} lie beyond the edge." if self.outside else ""
-        return f" {self.total:,} trials are {self.total:,} points, darker where more of them lie.{beyond}"
+        return f" All {self.total:,} trials are drawn, darker where more of them lie.{beyond}"
 
 
 def picture(name: str, text: str, found: Progress, marks: Sequence[figures.Mark] = ()) -> figures.Picture:

@@ -18,6 +18,7 @@ from search.storage import schema
 from search.storage.databases import Database
 
 Distribution = distributions.BaseDistribution
+LARGEST = 2**31 - 1  # that a column of numbers holds
 FINITE, POSITIVE, NEGATIVE, NAN = "FINITE", "INF_POS", "INF_NEG", "NAN"  # how Optuna stores what a number cannot be
 NUMBERS = {POSITIVE: float("inf"), NEGATIVE: float("-inf"), NAN: float("nan")}
 
@@ -53,11 +54,23 @@ class Batch:
     system_attributes: dict[int, list[tuple[str, str]]]
 
 
-def ids(database: Database, study_id: int, above: int = -1, among: Collection[int] = ()) -> list[int]:
-    """Ids of a study's trials, which grow with their numbers: those above one, and those among some."""
+def ids(
+    database: Database,
+    study_id: int,
+    above: int = -1,
+    among: Collection[int] = (),
+    numbers: Collection[int] | None = None,
+) -> list[int]:
+    """Ids of a study's trials, which grow with their numbers: those above one, and those among some.
+
+    Args:
+        numbers: of trials; no others, where given.
+    """
     trial_id = schema.trials.c.trial_id
     wanted = sqlalchemy.or_(trial_id > above, _within(trial_id, sorted(among)))
     query = sqlalchemy.select(trial_id).where(schema.trials.c.study_id == study_id, wanted)
+    if numbers is not None:
+        query = query.where(schema.trials.c.number.in_([each for each in numbers if each <= LARGEST]))
     return [row[0] for row in _read(database, query.order_by(trial_id))[0]]
 
 
@@ -82,6 +95,18 @@ def read(database: Database, trial_ids: Sequence[int]) -> Batch:
     heads, *others = _read(database, *queries)
     made = [Head(row[0], row[1], TrialState[row[2]], _iso(row[3]), _iso(row[4])) for row in heads]
     return Batch(sorted(made, key=lambda head: head.trial_id), *map(_grouped, others))
+
+
+def names(database: Database, study_id: int, trial_ids: Sequence[int] | None = None) -> tuple[list[str], list[str]]:
+    """The names of all parameters and of all user attributes that trials have: a study's, or these."""
+    within = sqlalchemy.select(schema.trials.c.trial_id).where(schema.trials.c.study_id == study_id)
+    asked = []
+    for column in (schema.params.c.param_name, schema.attributes.c.key):
+        own = column.table.c.trial_id
+        wanted = own.in_(within) if trial_ids is None else _within(own, sorted(trial_ids))
+        asked.append(sqlalchemy.select(column).where(wanted).distinct())
+    params, keys = _read(database, *asked)
+    return sorted(row[0] for row in params), sorted(row[0] for row in keys)
 
 
 def _read(database: Database, *queries: Any) -> list[list[tuple[Any, ...]]]:

@@ -52,6 +52,24 @@ def find_data(spec: specs.StudySpec, settings: Settings) -> str:
     return f"FashionMNIST is in {next(iter(files.values())).parent}"
 
 
+def load(is_training: bool) -> None:
+    """Loads what workers need, before it is known of which study: all but its data and its own functions.
+
+    Args:
+        is_training: whether they train networks.
+    """
+    from search.worker import loops  # noqa: F401
+
+    if not is_training:
+        from search.training import functions  # noqa: F401
+
+        return
+    from models import generators
+    from search.training import networks  # noqa: F401
+
+    generators.Generator(0).permutation(2)  # Numba loads half of itself with the first function that is called
+
+
 def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
     """Where several trials can train in one process.
 

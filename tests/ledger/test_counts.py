@@ -5,18 +5,23 @@ import contextlib
 import itertools
 import pathlib
 import random
+import re
+import uuid
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from conftest import Server, quick_text
 from optuna.trial import TrialState
 from trials import GONE, ME, Make, take
 
 from search import errors
-from search.ledger import backups, claims, counts, failures, orders, queues, retries, studies
+from search.ledger import backups, checks, claims, counts, failures, orders, presence, queues, retries, studies
 from search.storage import databases, recounts, schema, statements
+from search.study import specs
 
 X = {"x": optuna.distributions.FloatDistribution(0, 1)}
 
@@ -142,7 +147,9 @@ class Mix:
                 f"UPDATE search_claims SET excused = NOT excused WHERE trial_id = {chosen}",
                 f"UPDATE search_claims SET told = NOT told, seconds = seconds + 1 WHERE trial_id = {chosen}",
                 f"UPDATE search_added SET ran = NOT ran WHERE trial_id = {chosen}",
-                f"DELETE FROM search_added WHERE trial_id = {chosen}",
+                "DELETE FROM search_added WHERE trial_id = (SELECT max(trial_id) FROM search_added)",
+                f"UPDATE trials SET study_id = (SELECT max(study_id) FROM studies) WHERE trial_id = {chosen}",
+                f"UPDATE search_claims SET study_id = (SELECT max(study_id) FROM studies) WHERE trial_id = {chosen}",
                 f"DELETE FROM search_claims WHERE trial_id = {chosen}",
             ]
         )
@@ -203,3 +210,115 @@ def test_the_kept_counts_are_those_of_the_rows(
     for _ in range(60):
         mix.step()
         check(opened)
+
+
+def plainly(url: str, name: str, count: int) -> None:
+    """A worker of plain Optuna's, with the server's own isolation."""
+    study = optuna.load_study(study_name=name, storage=optuna.storages.RDBStorage(url))
+    for number in range(count):
+        trial = study.ask(X)
+        if number % 5 == 0:
+            study.add_trial(optuna.create_trial(value=0.5))
+        state = TrialState.FAIL if number % 3 == 0 else TrialState.COMPLETE
+        study.tell(trial, None if state == TrialState.FAIL else 0.5, state=state)
+
+
+def ourselves(url: str, name: str, count: int) -> None:
+    """A worker of ours; it makes one of the changes every few trials."""
+    database = databases.Database(url)
+    study = studies.load(database, name)
+    me = presence.Identity(uuid.uuid4().hex, "another-host", 2, 0.0)
+    for number in range(count):
+        claim: Any = take(database, study, me)
+        if not isinstance(claim, claims.Claim):
+            continue
+        claims.beat(database, [(claim, 0.5)])
+        state = TrialState.FAIL if number % 4 == 3 else TrialState.COMPLETE
+        claims.tell(database, claim, state, None if state == TrialState.FAIL else 0.5, {}, 1.25)
+        if number % 5 == 0:
+            database.write(lambda connection: counts.fold(connection, study.study_id))
+        if number % 7 == 0:
+            checks.recount(database, study)
+    database.close()
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_they_stay_so_while_many_write(postgres: Server, isolation: str) -> None:
+    """Plain Optuna's workers and ours at once, while the rows are added up and counted again; nobody fails for it."""
+    url = postgres.new_database(postgres.prepared)
+    name = sqlalchemy.make_url(url).database
+    with sqlalchemy.create_engine(postgres.url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")
+    database = databases.Database(url)
+    study = studies.create(database, specs.parse(quick_text(trials=1000, sampler="random"), "quick.toml"))
+    orders.extend(database, study, failures=1000)
+    work = [plainly] * 3 + [ourselves] * 3
+    with futures.ThreadPoolExecutor(len(work)) as pool:
+        done = [pool.submit(each, url, study.name, 12) for each in work]
+    check(database)
+    found = database.read(lambda connection: counts.read(connection, study.study_id))
+    plain = [each for each in done[:3] if each.exception() is None]
+    assert [each.exception() for each in done[3:]] == [None] * 3
+    assert isolation == "repeatable read" or len(plain) == 3
+    assert found.total >= 36 + 15 * len(plain)
+    database.close()
+
+
+def plans(database: databases.Database, study: studies.Study, worker: presence.Identity) -> list[tuple[str, str]]:
+    """What a claim asks the database, each with how it goes about it."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *rest: object) -> None:
+        asked.append((statement, parameters))
+
+    sqlalchemy.event.listen(database.engine, "before_cursor_execute", note)
+    assert isinstance(take(database, study, worker), claims.Claim)
+    sqlalchemy.event.remove(database.engine, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN " if database.engine.dialect.name == "sqlite" else "EXPLAIN "
+    found = []
+    with database.engine.connect() as connection:
+        for statement, parameters in asked:
+            if statement.split()[0] in ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH"):
+                plan = connection.exec_driver_sql(f"{explain}{statement}", parameters).all()
+                found.append((statement, "\n".join(str(row[-1]) for row in plan)))
+    return found
+
+
+def enlarge(database: databases.Database, study: studies.Study, count: int) -> None:
+    """Trials that ended well, failed, wait and were added, a quarter each, told by two workers."""
+    states = (TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING, TrialState.COMPLETE)
+    trials = [{"study_id": study.study_id, "number": n, "state": states[n % 4]} for n in range(count)]
+
+    def transaction(connection: sqlalchemy.Connection) -> None:
+        if connection.dialect.name == "postgresql":  # without triggers, which takes a tenth of the time
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        inserted = schema.trials.insert().returning(schema.trials.c.trial_id, schema.trials.c.number)
+        made = connection.execute(inserted, trials).all()
+        ours = [(row.trial_id, row.number) for row in made if row.number % 4 != 3]
+        told = [{"trial_id": this, "config": str(number), "told": number % 4 != 2} for this, number in ours]
+        given = schema.claims.insert().values(study_id=study.study_id, worker="other:1", generation=1, seconds=1.0)
+        connection.execute(given, told)
+        others = [{"trial_id": row.trial_id} for row in made if row.number % 4 == 3]
+        connection.execute(schema.added.insert().values(study_id=study.study_id, ran=False, is_known=True), others)
+        recounts.recount(connection)
+
+    database.write(transaction)
+    if database.engine.dialect.name == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
+
+
+def test_a_claim_looks_at_no_whole_table(opened: databases.Database, make_study: Make) -> None:
+    """Each of its statements goes by an index that finds few rows, at 20,000 trials; one that waits, or a new one."""
+    study = make_study(trials=100_000, sampler="random")
+    orders.extend(opened, study, failures=100_000)
+    enlarge(opened, study, 20_000)
+    take(opened, study)  # adds the changes up
+    found = plans(opened, study, ME)
+    rest = schema.trials.c.state == TrialState.WAITING
+    opened.write(lambda c: c.execute(schema.trials.update().where(rest).values(state=TrialState.PRUNED)))
+    take(opened, study)
+    found += plans(opened, study, ME)
+    assert len(found) > 16
+    whole = re.compile(r"(SCAN|Seq Scan on) (trials|search_claims|search_added)|ix_trials_study_id|_study_id_config")
+    assert [each for each in found if whole.search(each[1])] == []
