@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from search.storage.histories import Index
 
-TPE_TRIALS = 1_000
+TPE_TRIALS = 500
 TPE_BELOW = 25  # the most that Optuna's gamma lets be the good ones, from 241 trials on
 GP_TRIALS = 300  # its time grows with their cube
 GP_BEST = 100
@@ -34,33 +34,32 @@ def chosen(index: Index, ended: numpy.ndarray, maximize: bool, limit: int, best:
     """At most `limit` of the numbers in `ended`: the best ones, and others evenly; ascending."""
     if len(ended) <= limit:
         return ended
-    order = ranked(index, ended, maximize)
-    others = numpy.sort(order[best:])
+    first = _best(index, ended, maximize, best)
+    others = ended[~numpy.isin(ended, first)]
     scattered = others.astype(numpy.uint64) * numpy.uint64(SCATTER) % numpy.uint64(2**32)
     sample = others[numpy.argpartition(scattered, limit - best)[: limit - best]]
-    return numpy.sort(numpy.concatenate([order[:best], sample]))
+    return numpy.sort(numpy.concatenate([first, sample]))
 
 
-def ranked(index: Index, ended: numpy.ndarray, maximize: bool) -> numpy.ndarray:
-    """The numbers in `ended`, the best first, as Optuna's TPE ranks them (`_split_trials` in its sampler).
+def _best(index: Index, ended: numpy.ndarray, maximize: bool, count: int) -> numpy.ndarray:
+    """The best of the numbers in `ended`, as Optuna's TPE ranks them (`_split_trials` in its sampler).
 
     Complete ones come first, by value; then pruned ones, the longest first, by their last value, nan the last, and
     after them those that reported nothing. Of equals the first.
     """
-    complete = index.states[ended] == TrialState.COMPLETE.value
+    is_complete = index.states[ended] == TrialState.COMPLETE.value
+    complete, pruned = ended[is_complete], ended[~is_complete]
     sign = -1.0 if maximize else 1.0
-    worst = numpy.where(numpy.isnan(last := sign * index.last_values[ended]), numpy.inf, last)
-    steps = index.last_steps[ended]
-    pruned = numpy.where(steps >= 0, worst, 0.0)
-    return ended[
-        numpy.lexsort(
-            (
-                numpy.where(complete, sign * index.values[ended], pruned),
-                numpy.where(complete, 0, -steps),
-                ~complete,
-            )
-        )
-    ]
+    values = sign * index.values[complete]
+    if len(complete) > count:  # sorting all of them would take longer than the sampler
+        among = values <= numpy.partition(values, count)[count]
+        complete, values = complete[among], values[among]
+    complete = complete[numpy.argsort(values, kind="stable")][:count]
+    if len(complete) == count:
+        return complete
+    steps, last = index.last_steps[pruned], sign * index.last_values[pruned]
+    last = numpy.where(steps >= 0, numpy.where(numpy.isnan(last), numpy.inf, last), 0.0)
+    return numpy.concatenate([complete, pruned[numpy.lexsort((last, -steps))][: count - len(complete)]])
 
 
 def _with_running(index: Index, ended: numpy.ndarray) -> numpy.ndarray:

@@ -4,12 +4,14 @@ import threading
 from collections import Counter
 from typing import Any
 
+import sqlalchemy
 from conftest import quick_text
 from optuna.trial import TrialState
 from trials import PARAMS, Make, state, take
 
 from search.ledger import allocations, claims, configurations, studies, summaries
-from search.storage import databases
+from search.space import candidates, spaces
+from search.storage import databases, schema
 from search.study import specs
 
 
@@ -95,6 +97,37 @@ def test_a_grid_is_walked_by_all_workers_in_order(opened: databases.Database) ->
     walked = [study.spec.space.key(trial.params) for trial in summaries.whole(opened, study).trials]
     assert sorted(walked) == sorted(study.spec.space.key(params) for params in study.spec.space.configurations())
     assert take(opened, study) is allocations.NoTrial.EXHAUSTED
+
+
+def test_a_walk_reads_what_is_ahead_and_finds_what_was_given_back(opened: databases.Database) -> None:
+    """A worker in the middle of a grid asks for a few keys; at its end a point that is free again is not lost."""
+    text = quick_text(trials=500, sampler="grid").replace("low = 1, high = 128", "low = 1, high = 40")
+    study = studies.create(opened, specs.parse(text.replace("low = 0, high = 6", "choices = [0]"), "x"))
+    history, asked = opened.history(study.study_id), []
+    assert study.spec.space.size == 120
+
+    def walk(count: int) -> list[spaces.Params]:
+        found = []
+        for _ in range(count):
+            claim = take(opened, study)
+            found.append(configurations.configure(opened, study, claim, history))
+            claims.tell(opened, claim, TrialState.COMPLETE, 0.5, {})
+        return found
+
+    def note(*details: Any) -> None:
+        if "IN (" in details[2] and "SELECT search_claims.config" in details[2]:
+            asked.append(len(details[3]))
+
+    points = list(study.spec.space.configurations())
+    assert walk(60) == points[:60]
+    sqlalchemy.event.listen(opened.engine, "before_cursor_execute", note)
+    assert walk(10) == points[60:70]
+    sqlalchemy.event.remove(opened.engine, "before_cursor_execute", note)
+    assert 10 <= len(asked) <= 12
+    assert max(asked) <= candidates.PORTION + 1
+    given_back = schema.claims.update().where(schema.claims.c.config == study.spec.space.key(points[3]))
+    opened.write(lambda connection: connection.execute(given_back.values(config=None)))
+    assert walk(51) == [*points[70:], points[3]]
 
 
 def test_one_worker_walks_the_grid_in_the_files_order(opened: databases.Database) -> None:

@@ -61,13 +61,13 @@ def test_the_good_ones_are_those_of_the_whole_history(direction: str, complete: 
 
 def test_a_short_history_is_shown_whole() -> None:
     """Up to the limit everything that TPE uses, running trials too; failed and waiting ones it does not."""
-    trials, index = history(1_000, 0)
+    trials, index = history(views.TPE_TRIALS, 0)
     used = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
     assert list(views.tpe(index, maximize=True)) == [t.number for t in trials if t.state in used]
 
 
 def test_a_view_changes_little_and_is_even() -> None:
-    """From trial to trial a few of a thousand change, whoever asks; and each tenth of a history has its share."""
+    """From trial to trial two at most change, whoever asks; and each tenth of a history has its share."""
     _, index = history(20_000, 1)
     before = set(views.tpe(index.cut(19_000), maximize=False).tolist())
     for length in range(19_001, 19_100):
@@ -77,7 +77,7 @@ def test_a_view_changes_little_and_is_even() -> None:
     ended = [number for number in before if index.states[number] != TrialState.RUNNING.value]
     assert len(ended) == views.TPE_TRIALS
     tenths = numpy.bincount(numpy.array(ended) * 10 // 19_100)
-    assert set(tenths) <= set(range(90, 126))
+    assert set(tenths[1:]) <= set(range(40, 62))  # the 25 best are among the first: of equals the first
 
 
 def test_a_process_is_shown_few() -> None:
