@@ -17,7 +17,7 @@ import rich.progress
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import studies
+from search.ledger import counts, studies
 from search.space import spaces
 from search.storage import databases, schema
 from search.study import specs
@@ -53,6 +53,8 @@ def text(name: str, trials: int, listed: bool = False) -> str:
 def fill(database: databases.Database, study: studies.Study, trials: int, quiet: bool = True) -> None:
     """Adds so many trials to a new study, a thousand in a transaction."""
     _fill(database.write, study.study_id, study.spec.space, trials, quiet)
+    if hasattr(counts, "fold"):  # as workers do now and then; older versions keep no counts
+        database.write(lambda connection: counts.fold(connection, study.study_id))
     _settle(database.engine)
 
 

@@ -18,12 +18,11 @@ import time
 from typing import Any
 
 import numpy
-import torch
 from optuna.trial import TrialState
 from rich import progress
 from scipy import stats
 
-from models import engines, network
+from models import blas, engines, weights
 from models.data import fashion_mnist
 from models.recipes import ACTIVATIONS, Recipe
 from search.study import pruners
@@ -108,7 +107,7 @@ def _from_the_border(rng: numpy.random.Generator) -> Configuration:
 def _start(data_dir: str) -> None:
     global DATA
     os.nice(10)
-    torch.set_num_threads(1)
+    blas.use_one_thread()
     DATA = fashion_mnist(data_dir)
 
 
@@ -118,11 +117,12 @@ def _train(job: tuple[Configuration, str]) -> dict[str, Any]:
     recipe = Recipe(*configuration, epochs=EPOCHS, seed=0)  # type: ignore[arg-type]
     images, labels = (t[: hopeless.PROBE_IMAGES] for t in (DATA.train_images, DATA.train_labels))
     started = time.process_time()
-    net = network.build(recipe)
-    rate = recipe.learning_rate * recipe.steps_per_epoch(len(DATA.train_images)) * hopeless.growth(net, images, labels)
-    spreads, accuracies = [hopeless.spread(net, images)], []
+    start = weights.initial(recipe)
+    gain, _ = hopeless.growth(recipe, start, images, labels)
+    rate = recipe.learning_rate * recipe.steps_per_epoch(len(DATA.train_images)) * gain
+    spreads, accuracies = [hopeless.spread(recipe, start, images)], []
     for epoch in engines.load("auto").train(recipe, DATA):
-        spreads.append(hopeless.spread(network.build(recipe, epoch.state().weights), images))
+        spreads.append(hopeless.spread(recipe, epoch.state().weights, images))
         accuracies.append(epoch.accuracy)
     return {
         "set": name,
@@ -202,11 +202,13 @@ def pruned_by(name: str, runs: list[dict[str, Any]]) -> list[int | None]:
                 maximize=True,
                 number=len(others),
                 values={number: curve[number - 1] for number in range(1, step + 1)},
-                others=[
-                    pruners.Other(number, state, values[step - 1])
-                    for number, (state, values) in enumerate(others)
-                    if len(values) >= step
-                ],
+                others=pruners.Others.of(
+                    [
+                        pruners.Other(number, state, values[step - 1])
+                        for number, (state, values) in enumerate(others)
+                        if len(values) >= step
+                    ]
+                ),
                 epochs=EPOCHS,
                 settings={},
             )

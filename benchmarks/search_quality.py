@@ -20,10 +20,9 @@ import time
 from typing import Any
 
 import optuna
-import torch
 from rich import progress
 
-from models import engines
+from models import blas, engines
 from models.data import fashion_mnist
 from models.recipes import ACTIVATIONS, Recipe
 
@@ -89,7 +88,7 @@ SIDES = {"ours": ours, "plain": plain}
 
 def _run(job: tuple[str, int, int, int, str]) -> dict[str, Any]:
     side, seed, trials, epochs, data_dir = job
-    torch.set_num_threads(1)
+    blas.use_one_thread()
     ends = SIDES[side](seed, trials, epochs, pathlib.Path(data_dir))
     return {
         "side": side,

@@ -10,7 +10,7 @@ import torch
 from safetensors import torch as tensors
 from torch import nn
 
-from models import datasets, errors, network, recipes
+from models import datasets, errors, network, recipes, weights
 
 FORMAT = "optuna-search-service-1"
 
@@ -40,10 +40,10 @@ class Classifier:
 
 
 def build(
-    recipe: recipes.Recipe, weights: network.Weights, classes: tuple[str, ...], about: Mapping[str, str]
+    recipe: recipes.Recipe, trained: weights.Weights, classes: tuple[str, ...], about: Mapping[str, str]
 ) -> Classifier:
-    """A classifier from weights in the order of `network.initial_weights`."""
-    return Classifier(recipe, network.build(recipe, weights).eval(), classes, dict(about))
+    """A classifier from weights in the order of `weights.initial`."""
+    return Classifier(recipe, network.build(recipe, trained).eval(), classes, dict(about))
 
 
 def confusion(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -1,90 +1,96 @@
-"""FashionMNIST, or a small synthetic set, resident as tensors; the hold-out; the order of samples."""
+"""FashionMNIST, or a small synthetic set, resident as arrays; the hold-out; the order of samples."""
 
 import dataclasses
 import pathlib
 
 import numpy
-import torch
 
 from models import sources
 from models.datasets import CLASSES, IMAGE_PIXELS, TRAINING_IMAGES, held_out
+from models.generators import Generator
 
 HOLDOUT_SEED = 0
+# a quarter of a second of a worker's start; `sources.load` checks the files that they follow from
+CHECKSUMS = {"fashion-mnist": "a64cc0dca83e19f4", "fashion-mnist-validation": "25810deb5b9eb38b"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images float32 (n, 784) in [0, 1], labels int64 (n,), all on one device."""
+    """Images (n, 784), labels int64 (n,).
+
+    Images are float32 in [0, 1], or bytes, of which `pixels` makes that: a quarter of the memory.
+    """
 
     name: str
-    train_images: torch.Tensor
-    train_labels: torch.Tensor
-    test_images: torch.Tensor
-    test_labels: torch.Tensor
-
-    def to(self, device: str) -> "Dataset":
-        """The same set on `device`; itself where it is there already."""
-        tensors = {
-            field.name: getattr(self, field.name).to(device)
-            for field in dataclasses.fields(self)
-            if field.name != "name"
-        }
-        return dataclasses.replace(self, **tensors)
+    train_images: numpy.ndarray
+    train_labels: numpy.ndarray
+    test_images: numpy.ndarray
+    test_labels: numpy.ndarray
+    # of the content, where it is known without reading it again: see `provenance.checksum`
+    checksum: str | None = dataclasses.field(default=None, init=False)
 
     def holdout(self) -> "Dataset":
         """Evaluates on training images set apart, so that the test set is kept for the end.
 
         A sixth of the training images (10,000 of 60,000), drawn once with a fixed seed, take the place of the test set.
+        Both are views of one array.
         """
         n = len(self.train_images)
-        shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(HOLDOUT_SEED))
+        shuffled = Generator(HOLDOUT_SEED).permutation(n)
         held = held_out(n)
-        apart, kept = shuffled[:held].sort().values, shuffled[held:].sort().values
-        return Dataset(
-            f"{self.name}-validation",
-            self.train_images[kept],
-            self.train_labels[kept],
-            self.train_images[apart],
-            self.train_labels[apart],
-        )
+        kept = n - held
+        rows = numpy.concatenate([numpy.sort(shuffled[held:]), numpy.sort(shuffled[:held])])
+        images, labels = self.train_images[rows], self.train_labels[rows]
+        found = Dataset(f"{self.name}-validation", images[:kept], labels[:kept], images[kept:], labels[kept:])
+        return found if self.checksum is None else _known(found)
+
+
+def pixels(images: numpy.ndarray) -> numpy.ndarray:
+    """Images as float32 in [0, 1]: bitwise what torchvision's `ToTensor` gives of bytes."""
+    return images if images.dtype == numpy.float32 else images / numpy.float32(255)
 
 
 def fashion_mnist(root: str | pathlib.Path) -> Dataset:
-    """FashionMNIST from `root`, or from the first source that has it (see `sources.find`).
-
-    The images are bitwise what torchvision's `ToTensor` gives: uint8 / 255 in float32.
+    """FashionMNIST from `root`, or from the first source that has it (see `sources.find`); its images are bytes.
 
     Raises:
         errors.DataError: a file is damaged or foreign, or no source has the set.
     """
     files = sources.find(pathlib.Path(root))
-    train_images, train_labels, test_images, test_labels = (
-        torch.from_numpy(sources.load(files[name], name)) for name in sources.NAMES
+    train_images, train_labels, test_images, test_labels = (sources.load(files[name], name) for name in sources.NAMES)
+    return _known(
+        Dataset(
+            "fashion-mnist",
+            train_images.reshape(-1, IMAGE_PIXELS),
+            train_labels.astype(numpy.int64),
+            test_images.reshape(-1, IMAGE_PIXELS),
+            test_labels.astype(numpy.int64),
+        )
     )
-    return Dataset(
-        "fashion-mnist",
-        train_images.reshape(-1, IMAGE_PIXELS).float().div_(255),
-        train_labels.long(),
-        test_images.reshape(-1, IMAGE_PIXELS).float().div_(255),
-        test_labels.long(),
-    )
+
+
+def _known(found: Dataset) -> Dataset:
+    """One whose content was checked when it was read."""
+    object.__setattr__(found, "checksum", CHECKSUMS[found.name])
+    return found
 
 
 def synthetic(train: int = TRAINING_IMAGES["synthetic"], test: int = 200, seed: int = 0) -> Dataset:
     """A small set with FashionMNIST's shapes that a linear model learns in an epoch: ten noisy prototypes."""
-    generator = torch.Generator().manual_seed(seed)
-    prototypes = torch.rand(CLASSES, IMAGE_PIXELS, generator=generator)
+    generator = Generator(seed)
+    half = numpy.float32(0.5)
+    prototypes = half * generator.uniform(CLASSES * IMAGE_PIXELS).reshape(CLASSES, IMAGE_PIXELS)
 
-    def draw(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        labels = torch.randint(CLASSES, (n,), generator=generator)
-        noise = torch.rand(n, IMAGE_PIXELS, generator=generator)
-        return (0.5 * prototypes[labels] + 0.5 * noise), labels
+    def draw(n: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+        labels = generator.integers(CLASSES, n)
+        noise = generator.uniform(n * IMAGE_PIXELS).reshape(n, IMAGE_PIXELS)
+        return prototypes[labels] + half * noise, labels
 
     return Dataset("synthetic", *draw(train), *draw(test))
 
 
-def order(seed: int, epoch: int, n: int) -> torch.Tensor:
-    """The order of samples in an epoch: a fresh shuffle of `range(n)` per (seed, epoch), (n,) int64, on the CPU."""
-    # SeedSequence mixes the pair well; torch's CPU generator uses 32 bits of its seed
+def order(seed: int, epoch: int, n: int) -> numpy.ndarray:
+    """The order of samples in an epoch: a fresh shuffle of `range(n)` per (seed, epoch), (n,) int64."""
+    # SeedSequence mixes the pair well; the generator uses 32 bits of its seed
     mixed = int(numpy.random.SeedSequence((seed, epoch)).generate_state(1)[0])
-    return torch.randperm(n, generator=torch.Generator().manual_seed(mixed))
+    return Generator(mixed).permutation(n)

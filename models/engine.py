@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy
 
-from models import network, recipes
+from models import recipes, weights
 from models.data import Dataset
 
 
@@ -14,13 +14,13 @@ from models.data import Dataset
 class State:
     """A training after a whole epoch, free of any engine: what `train(resume=...)` continues from.
 
-    `weights` are float32 CPU tensors in the order of `network.initial_weights`. Nothing else is needed:
+    `weights` are float32 in the order of `weights.initial`. Nothing else is needed:
     plain SGD has no momentum, and the order of samples follows from (seed, epoch).
     """
 
     recipe: recipes.Recipe
     epoch: int
-    weights: network.Weights
+    weights: weights.Weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,40 +1,18 @@
-"""The MLP, the initial weights that all engines share, and how the lab evaluates it."""
+"""The MLP in PyTorch, and how the lab evaluates it."""
 
 import itertools
-import math
 
+import numpy
 import torch
 from torch import nn
 from torch.nn import functional
 
-from models import recipes
+from models import data, recipes
+from models.weights import Weights, initial
 
 # F.gelu's default is the exact form with erf, which is what the lab's nn.GELU() computes.
 ACTIVATIONS = {"ReLU": nn.ReLU, "Sigmoid": nn.Sigmoid, "GELU": nn.GELU}
 EVALUATION_ROWS = 2_000
-
-Weights = tuple[torch.Tensor, ...]
-
-
-def initial_weights(recipe: recipes.Recipe) -> Weights:
-    """The weights every engine starts from, on the CPU.
-
-    PyTorch's default for `nn.Linear`: weight and bias uniform in +-1/sqrt(fan_in), drawn layer by layer from
-    one CPU generator, which gives the bits of `torch.manual_seed(seed)` followed by building the layers.
-
-    Returns:
-        `W1 (out, in), b1 (out,), W2, b2, ...`, float32, `2 * (depth + 1)` tensors.
-    """
-    generator = torch.Generator().manual_seed(recipe.seed)
-    weights = []
-    sizes = recipe.layer_sizes
-    for fan_in, fan_out in itertools.pairwise(sizes):
-        weight = torch.empty(fan_out, fan_in)
-        nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
-        bound = 1 / math.sqrt(fan_in)
-        bias = torch.empty(fan_out).uniform_(-bound, bound, generator=generator)
-        weights += [weight, bias]
-    return tuple(weights)
 
 
 def build(recipe: recipes.Recipe, weights: Weights | None = None) -> nn.Sequential:
@@ -47,15 +25,20 @@ def build(recipe: recipes.Recipe, weights: Weights | None = None) -> nn.Sequenti
         # skip_init: the default initialisation would draw from the global generator for nothing
         layers.append(nn.utils.skip_init(nn.Linear, fan_in, fan_out))
     network = nn.Sequential(*layers)
-    load(network, initial_weights(recipe) if weights is None else weights)
+    load(network, initial(recipe) if weights is None else weights)
     return network
 
 
 def load(network: nn.Module, weights: Weights) -> None:
-    """Copies `weights` into the network, in the order of `initial_weights`."""
+    """Copies `weights` into the network, in the order of `weights.initial`."""
     with torch.no_grad():
         for parameter, weight in zip(network.parameters(), weights, strict=True):
-            parameter.copy_(weight)
+            parameter.copy_(torch.from_numpy(weight))
+
+
+def tensor(images: numpy.ndarray) -> torch.Tensor:
+    """Images of a dataset as the network takes them: (n, 784) float32 in [0, 1]."""
+    return torch.from_numpy(data.pixels(images))
 
 
 def evaluate(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> tuple[float, float]:

@@ -59,20 +59,21 @@ def load(path: pathlib.Path, name: str) -> numpy.ndarray:
         errors.DataError: the content is not FashionMNIST's `name`.
     """
     try:
-        content = path.read_bytes()
         if path.suffix == ".gz":
-            content = gzip.decompress(content)
+            content = numpy.frombuffer(bytearray(gzip.decompress(path.read_bytes())), numpy.uint8)
+        else:
+            content = numpy.fromfile(path, numpy.uint8)
     except (OSError, EOFError, zlib.error) as error:
         raise errors.DataError(f"{path} cannot be read: {error}; delete it, or take another data folder") from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    found = hashlib.md5(content.data, usedforsecurity=False).hexdigest()
     if found != MD5[name]:
         raise errors.DataError(
             f"{path} is not FashionMNIST's {name}: {len(content)} bytes with MD5 {found}, "
             f"must be {MD5[name]}; it is truncated or foreign: delete it, or take another data folder"
         )
-    dimensions = content[3]
-    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
-    return numpy.frombuffer(content, numpy.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
+    dimensions = int(content[3])
+    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions].tobytes())
+    return content[4 + 4 * dimensions :].reshape(shape)
 
 
 def _in_folder(root: pathlib.Path) -> Files | None:

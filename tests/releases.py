@@ -41,6 +41,13 @@ def content(url: str) -> dict[str, list[Any]]:
     return {**found, "": [repr(shape(url))]}
 
 
+def _index(found: Any) -> str:
+    """An index by what it is; a condition is text, which Python would tell apart by its place in memory."""
+    return repr(
+        {**found, "dialect_options": {key: str(value) for key, value in found.get("dialect_options", {}).items()}}
+    )
+
+
 def shape(url: str) -> dict[str, Any]:
     """Columns, keys, constraints, indexes, triggers of a database; columns by name, whatever their order is."""
     engine = sqlalchemy.create_engine(url)
@@ -56,7 +63,7 @@ def shape(url: str) -> dict[str, Any]:
             "parents": sorted(map(repr, look.get_foreign_keys(table))),
             "unique": sorted(map(repr, look.get_unique_constraints(table))),
             "checks": sorted(map(repr, look.get_check_constraints(table))),
-            "indexes": sorted(map(repr, look.get_indexes(table))),
+            "indexes": sorted(map(_index, look.get_indexes(table))),
         }
     if engine.dialect.name == "sqlite":
         queries = ["SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"]

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 
-import torch
-
 from models import engine, errors
-from models.engines import cpu, reference
+from models.engines import cpu
 
-ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": reference.Reference, "cpu": cpu.Cpu}
+
+def _reference(device: str) -> engine.Engine:
+    from models.engines import reference  # torch: two seconds and 600 MB, which a worker with the cpu's does without
+
+    return reference.Reference(device)
+
+
+ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu}
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
@@ -33,8 +38,12 @@ def check_device(device: str) -> str:
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
         raise errors.DeviceError(f"device must be cpu, cuda or cuda:N, got {device!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if kind == "cpu":
+        return device
+    import torch
+
+    if not torch.cuda.is_available():
         raise errors.DeviceError(f"device {device!r} is not there: torch {torch.__version__} sees no CUDA device")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+    if int(index or 0) >= torch.cuda.device_count():
         raise errors.DeviceError(f"device {device!r} is not there: torch sees {torch.cuda.device_count()} CUDA devices")
     return device

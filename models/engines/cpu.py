@@ -16,7 +16,7 @@ so that whatever a product goes through next lies next in memory:
 
 The last panel of a matrix has 16 columns where that is enough; padding is zero and stays zero. At batch size 1 panels
 of weights are 128 wide, and inputs that are zero are skipped: half of the pixels, and what ReLU has cut off. Images
-stay bytes, a quarter of the memory to go through, where `bytes / 255` gives them back exactly.
+stay bytes where they are bytes: a quarter of the memory to go through.
 """
 
 import dataclasses
@@ -31,9 +31,8 @@ from collections.abc import Callable, Iterator
 
 import filelock
 import numpy
-import torch
 
-from models import datasets, engine, errors, network, recipes
+from models import datasets, engine, errors, recipes, signals, weights
 from models.data import Dataset, order
 from models.engines import loops
 from models.engines.loops import ACTIVITY, ALIGNMENT, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, WEIGHTS, WIDE
@@ -42,7 +41,6 @@ log = logging.getLogger(__name__)
 
 SINGLE_PANEL = 128  # columns: at batch size 1 whole rows are read
 EVALUATION_LANES = 64  # images at once: their activations stay in the L2
-COMPACT_ROWS = 1_000  # images at once: all of them would fill the memory three times over
 ANNOUNCED_SECONDS = 2.0  # the cache answers sooner
 CHUNK_SECONDS = 0.25  # between two looks at whether to stop
 ACTIVATIONS = {"ReLU": loops.RELU, "Sigmoid": loops.SIGMOID, "GELU": loops.GELU, None: loops.NONE}
@@ -75,22 +73,21 @@ class Cpu:
             self.prepare(data)
         assert self._data is not None
         _, images, evaluated = self._data
-        run = _Run(recipe, images, resume.weights if resume else network.initial_weights(recipe))
+        run = _Run(recipe, images, resume.weights if resume else weights.initial(recipe))
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses = run.epoch(number, tick)
-            weights = run.weights()
+            found = run.copied()
             loss, accuracy = run.evaluate(evaluated)
             train_share = run.evaluate(images)[1] if train_accuracy else None
 
-            def state(number: int = number, weights: network.Weights = weights) -> engine.State:
-                return engine.State(recipe, number, weights)
+            def state(number: int = number, found: weights.Weights = found) -> engine.State:
+                return engine.State(recipe, number, found)
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train_share)
 
     def prepare(self, data: Dataset) -> None:
         """See `engine.Engine.prepare`."""
-        train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
-        self._data = data, _Images.of(*train), _Images.of(*test)
+        self._data = data, _images(data.train_images, data.train_labels), _images(data.test_images, data.test_labels)
         for images in self._data[1:]:
             _compile(images.pixels.dtype)
 
@@ -126,9 +123,10 @@ def _compile(kind: numpy.dtype) -> None:
     with filelock.FileLock(pathlib.Path(tempfile.gettempdir(), f"search-cpu-engine-{user}.lock")):
         for batch_size in (1, 2):
             recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
-            run = _Run(recipe, images, network.initial_weights(recipe))
+            run = _Run(recipe, images, weights.initial(recipe))
             run.epoch(1, None)
             run.evaluate(images)
+        signals.flows(recipe, run.copied(), images.pixels, images.labels)
     timer.cancel()
     if said.is_set():
         log.info("event=compiled engine=cpu")
@@ -139,22 +137,22 @@ class _Images:
     pixels: numpy.ndarray
     labels: numpy.ndarray
 
-    @classmethod
-    def of(cls, images: torch.Tensor, labels: torch.Tensor) -> "_Images":
-        return cls(_compact(images), labels.numpy())
+
+def _images(pixels: numpy.ndarray, labels: numpy.ndarray) -> _Images:
+    return _Images(numpy.ascontiguousarray(pixels), numpy.ascontiguousarray(labels))
 
 
 class _Run:
     """The buffers of one training."""
 
-    def __init__(self, recipe: recipes.Recipe, images: _Images, weights: network.Weights) -> None:
+    def __init__(self, recipe: recipes.Recipe, images: _Images, start: weights.Weights) -> None:
         self._recipe, self._images = recipe, images
         # rows of a panel of activations; a single image lies flat
         self._lanes = lanes = 1 if recipe.batch_size == 1 else _padded(min(recipe.batch_size, len(images.labels)))
         self._layers = _table(recipe, lanes)
         last = self._layers[-1]
         self._weights = _buffer(last[BIAS] + last[PADDED])
-        self._fill(weights)
+        self._fill(start)
         widest = int(self._layers[1:, PADDED].max())
         activity = int(last[ACTIVITY] + lanes * last[PADDED])
         self._h, self._slope, self._g = _buffer(activity), _buffer(activity), _buffer(lanes * widest)
@@ -165,7 +163,7 @@ class _Run:
 
     def epoch(self, number: int, tick: Callable[[], None] | None) -> numpy.ndarray:
         """Trains an epoch in chunks; returns the loss of every batch, (steps,) float32."""
-        samples = order(self._recipe.seed, number, len(self._images.labels)).numpy()
+        samples = order(self._recipe.seed, number, len(self._images.labels))
         steps = self._recipe.steps_per_epoch(len(self._images.labels))
         losses = numpy.empty(steps, numpy.float32)
         done, chunk = 0, 1
@@ -211,19 +209,19 @@ class _Run:
         sizes = numpy.minimum(self._recipe.batch_size, len(losses) - numpy.array(starts))
         return float((batches / sizes).mean()), right / len(losses)
 
-    def weights(self) -> network.Weights:
+    def copied(self) -> weights.Weights:
         """A copy of the weights in PyTorch's form and order."""
         found = []
         for layer in self._layers[1:]:
             inputs, outputs = layer[INPUTS], layer[OUTPUTS]
             whole = self._matrix(layer)
             bias = self._weights[layer[BIAS] : layer[BIAS] + outputs]
-            found += [torch.from_numpy(whole[:inputs, :outputs].T.copy()), torch.from_numpy(bias.copy())]
+            found += [whole[:inputs, :outputs].T.copy(), bias.copy()]
         return tuple(found)
 
-    def _fill(self, weights: network.Weights) -> None:
+    def _fill(self, start: weights.Weights) -> None:
         for number, layer in enumerate(self._layers[1:]):
-            matrix, bias = weights[2 * number].numpy(), weights[2 * number + 1].numpy()
+            matrix, bias = start[2 * number], start[2 * number + 1]
             inputs, outputs = layer[INPUTS], layer[OUTPUTS]
             whole = numpy.zeros((_padded(inputs), layer[PADDED]), numpy.float32)
             whole[:inputs, :outputs] = matrix.T
@@ -250,16 +248,6 @@ class _Run:
             wide = min(widest, padded - p)
             start = int(layer[WEIGHTS]) + p * height
             yield self._weights[start : start + height * wide].reshape(height, wide)
-
-
-def _compact(images: torch.Tensor) -> numpy.ndarray:
-    """The images as bytes, a quarter of the memory to go through, where nothing is lost by it; else as they are."""
-    pixels = torch.empty(images.shape, dtype=torch.uint8)
-    for rows, small in zip(images.split(COMPACT_ROWS), pixels.split(COMPACT_ROWS), strict=True):
-        small.copy_(rows.mul(255).round_().clamp_(0, 255))
-        if not torch.equal(small.float().div_(255), rows):
-            return images.contiguous().numpy()
-    return pixels.numpy()
 
 
 def _table(recipe: recipes.Recipe, lanes: int) -> numpy.ndarray:

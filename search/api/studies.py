@@ -50,12 +50,13 @@ def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     spec = _spec(name, storage)
-    requirements.check(spec, chosen)
     if spec.objective is not None:  # its user named the file, and so this function: none that the database may have
         chosen = chosen.model_copy(update={"allow_objectives": spec.objective})
-    database = access.open_any(storage)
-    study = supervision.begin(database, spec)
-    return Worked(database, study, supervision.supervise(database, study, chosen))
+    with supervision.ready(spec, access.url(storage), chosen) as ready:
+        requirements.check(spec, chosen)
+        database = access.open_any(storage)
+        study = supervision.begin(database, spec)
+        return Worked(database, study, supervision.supervise(database, study, chosen, ready=ready))
 
 
 def _spec(name: str, storage: Storage) -> specs.StudySpec:

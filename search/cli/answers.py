@@ -116,7 +116,7 @@ def print_trials(summary: summaries.Summary, *more: str) -> None:
     whole = sentences.reasons(summary, trials, sys.maxsize)
     cut = sum(one != other for one, other in zip(reasons, whole, strict=True))
     said = [f"{words.plural(cut, 'reason')} cut"] if cut else []
-    command = f"search status {words.typed(summary.study.name)} --all"
+    command = f"search status {words.typed(summary.study.name)}" + (" --all" if summary.total > FEW else "")
     print_table(tables.of_trials(summary, trials, columns), *said, whole=command)
     print_rest(summary.total, len(trials), command)
     for line in reasons:

@@ -28,6 +28,10 @@ COMMANDS = {
         "search.cli.benches:bench",
         "Measures a training step of the CPU engine beside plain PyTorch and the lab's notebook loop, on one core.",
     ),
+    "check": (
+        "search.cli.checks:check",
+        "Counts all rows of a study and compares: the counts that claims rest on, owners, configurations, budget.",
+    ),
     "completion": (
         "search.cli.shells:completion",
         "Prints the script that completes commands, options, studies and values in SHELL: bash, zsh or fish.",

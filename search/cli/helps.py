@@ -51,6 +51,7 @@ EXITS_OF = {
         "0": "The same curve, or it is known why not.",
         "1": "Another curve, and nothing that is recorded differs.",
     },
+    "check": {"0": "All holds.", "1": "Something does not; its line says what."},
     "delete": {"0": "Deleted.", "1": "You did not agree: the study is kept."},
 }
 

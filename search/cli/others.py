@@ -23,7 +23,7 @@ def show(database: Database, study: outsiders.Outsider, every: bool = False) -> 
     counts = f"{words.plural(study.total, 'trial')} ({states or 'none yet'})"
     screens.say(f"{study.name}: Optuna's own, {study.goal}; {counts}", "bold")
     columns = screens.room(screens.out)
-    command = f"search status {words.typed(study.name)} --all"
+    command = f"search status {words.typed(study.name)}" + (" --all" if study.total > answers.FEW else "")
     shown = found if every or len(found) <= answers.FEW else found[-excerpts.LATEST :]
     answers.print_table(_table(study, shown, columns), whole=command)
     answers.print_rest(study.total, len(shown), command)

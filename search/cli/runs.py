@@ -14,7 +14,7 @@ from search.cli.options import common, debug_option, json_option, log, study_arg
 from search.ledger import studies, summaries
 from search.storage import addresses, databases
 from search.study import specs
-from search.worker import farewells, platforms, progress, requirements, restarts, signals
+from search.worker import farewells, gates, platforms, progress, requirements, restarts, signals
 from search.worker.settings import Settings
 
 
@@ -134,6 +134,7 @@ def work(
       search work lab --stay --restart --device cuda
       search work lab --slots 4
     """
+    gates.come_through(requirements.load)
     if restart:
         platforms.check("work")
         words = [*settings.arguments(name), *(["--stay"] if stay else []), *(["--json"] if as_json else [])]

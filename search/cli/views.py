@@ -60,7 +60,7 @@ def list_studies(as_json: bool, storage: str) -> None:
       search list --json
     """
     database = databases.open_to_read(storage)
-    found = listings.read(database)
+    found = listings.read(database, brief=not as_json)
     if as_json:
         jsons.say([answers.each_as_json(database, each) for each in found])
     elif found:

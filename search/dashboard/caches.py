@@ -51,6 +51,10 @@ class FaithfulStorage(histories.CachedStorage):
                 if place[0] == study_id:
                     del self._trial_id_to_study_id_and_number[trial_id]
                     self._study_id_and_number_to_trial_id.pop(place, None)
+        self.forget_pages(study_id)
+
+    def forget_pages(self, study_id: int) -> None:
+        """Forgets what optuna-dashboard keeps of a study beside."""
         if self._pages is not None:
             _forget_pages(self._pages, study_id)
 

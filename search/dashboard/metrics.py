@@ -59,7 +59,7 @@ class Collector(registry.Collector):
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a rate
-            found = listings.read(self._database, foreign=False)
+            found = listings.read(self._database, foreign=False, brief=True)
             shown = []
             for summary in (each for each in found if isinstance(each, summaries.Summary)):
                 with contextlib.suppress(errors.InputError), listings.named(summary.study.name):

@@ -15,12 +15,14 @@ from urllib import parse
 
 import optuna_dashboard
 
+from search.dashboard import plots
+
 PAGE, SCRIPT = re.compile(r"/dashboard(/.*)?"), "/static/bundle.js"
 ICON = "/favicon.ico"
 READS = ("GET", "HEAD")
 FILE = pathlib.Path(optuna_dashboard.__file__).parent / "public" / "bundle.js"
 GZIP_LEVEL = 6
-STYLE = "<style>main { min-width: 0 }</style>"  # a long attribute scrolls in its box, and not the whole page
+STYLE = f"<style>main {{ min-width: 0 }}</style>\n{plots.STYLE}"  # a long attribute scrolls in its box, and not the whole page
 CANNOT = "This version of optuna-dashboard works at the root of a host only: give it a host name of its own."
 # What a note may link to; it is stored without what precedes it, which is another one for each way to the dashboard
 PRELUDE = rb"""const searchBase=new URL(document.currentScript.src).pathname.replace(/\/static\/[^\/]*$/,"");
@@ -132,4 +134,4 @@ def rewritten(script: bytes) -> bytes:
         changed, found = re.subn(pattern, words, changed)
         if found != count:
             return PRELUDE + REFUSAL.encode() + script
-    return PRELUDE + changed
+    return PRELUDE + plots.PRELUDE + plots.bounded(changed)

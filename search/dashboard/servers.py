@@ -15,7 +15,7 @@ import prometheus_client
 from prometheus_client import exposition
 
 from search import errors
-from search.dashboard import changes, curves, listeners, metrics, pages, passwords, places
+from search.dashboard import changes, curves, details, listeners, metrics, pages, passwords, places, samples, sheets
 from search.dashboard.pages import Application, Environ, StartResponse
 from search.dashboard.passwords import Verdict
 from search.storage import addresses
@@ -77,10 +77,12 @@ class Door:
         writes = password_hash is not None and not database.only_reads
         self._guard = passwords.Guard(password_hash or "") if writes else None
         self._hosts = {*LOCAL_HOSTS, *(host.lower() for host in hosts)}
-        gallery = curves.Gallery(database)
+        gallery = samples.SampledGallery(database)
         dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
         gallery.is_read_by(dashboard)
-        self._pages, self.sub_path = pages.Pages(dashboard), sub_path
+        behind = samples.Samples(database, gallery, pages.Pages(dashboard))
+        self._pages: Application = details.Details(database, sheets.Sheets(database, behind))
+        self.sub_path = sub_path
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(metrics.Collector(database))
         self._own: dict[str, Callable[[], Answer]] = {listeners.HEALTH: self._health, "/metrics": self._metrics}

@@ -5,10 +5,11 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from optuna.trial import FrozenTrial, TrialState
 from torch.nn import functional
 
-from models import classifier, datasets, onnx_graph
+from models import classifier, datasets, network, onnx_graph
 from search import errors, files, words
 from search.exports import cards
 from search.ledger import studies, summaries
@@ -117,15 +118,15 @@ def export(
     recipe, data = objective.recipe(choice.trial.params, records.repeat_of(choice.trial)), objective.whole
     about = {"study": choice.study.name, "trial": str(choice.trial.number), "dataset": data.name}
     model = classifier.build(recipe, weights, datasets.CLASS_NAMES[data.name], about)
-    logits = model.logits(data.test_images)
+    logits, labels = model.logits(network.tensor(data.test_images)), torch.from_numpy(data.test_labels)
     facts = cards.Facts(
         study=choice.study.name,
         trial=choice.trial.number,
         dataset=data.name,
         chosen=choice.how,
         accuracies=choice.accuracies,
-        matrix=classifier.confusion(logits, data.test_labels),
-        loss=float(functional.cross_entropy(logits, data.test_labels)),
+        matrix=classifier.confusion(logits, labels),
+        loss=float(functional.cross_entropy(logits, labels)),
         replay=replay,
         provenance=objective.provenance,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from models import classifier, pictures
+from models import classifier, network, pictures
 from models.data import fashion_mnist, synthetic
 
 
@@ -68,9 +68,9 @@ def of_test_set(model: pathlib.Path, data_dir: pathlib.Path) -> Tested:
     """
     loaded = classifier.load(model)
     data = synthetic() if loaded.about.get("dataset") == "synthetic" else fashion_mnist(data_dir)
-    logits = loaded.logits(data.test_images)
-    matrix = classifier.confusion(logits, data.test_labels)
+    logits, labels = loaded.logits(network.tensor(data.test_images)), torch.from_numpy(data.test_labels)
+    matrix = classifier.confusion(logits, labels)
     recalls = (matrix.diagonal() / matrix.sum(dim=1).clamp(min=1)).tolist()
-    loss = float(functional.cross_entropy(logits, data.test_labels))
+    loss = float(functional.cross_entropy(logits, labels))
     accuracy = float(matrix.trace() / matrix.sum())
     return Tested(len(data.test_labels), accuracy, loss, dict(zip(loaded.classes, recalls, strict=True)))

@@ -1,8 +1,9 @@
 """Hands out exactly the budget, one live owner per trial.
 
-The budget is a count of Optuna's own rows, made in the transaction that holds the study's row lock (on SQLite: BEGIN
-IMMEDIATE) and takes the trial. All of it may be run twice, since the acknowledgement of a commit can be lost: the owner
-token is made by the caller, once per request.
+The budget is a count of Optuna's own rows, read in the transaction that holds the study's row lock (on SQLite: BEGIN
+IMMEDIATE) and takes the trial; the database keeps it (`counts`), so that no claim takes longer for the trials before
+it. All of it may be run twice, since the acknowledgement of a commit can be lost: the owner token is made by the
+caller, once per request.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import adoptions, claims, counts, failures, foreign, orders, presence, studies, summaries
+from search.ledger import adoptions, claims, counts, failures, foreign, orders, presence, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -94,10 +95,12 @@ class _Asked:
         if self.order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         found, verdict = self._counts(), None
+        if found.rows > counts.FOLDED:
+            counts.fold(self.connection, self.study.study_id)
         if found.of(TrialState.FAIL):
             if failures.excuse_lone(self.connection, self.study):
                 found = self._counts()
-            judged = failures.judge(self.connection, self.study, self.order, self.worker)
+            judged = failures.judge(self.connection, self.study, self.order, self.worker, found.failures)
             verdict = None if judged is None else VERDICTS[judged]
         if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
             return verdict
@@ -114,28 +117,32 @@ class _Asked:
         """A waiting trial or a new one, where the budget has room for it."""
         if found.unknown:
             foreign.reserve(self.connection, self.study)
+            found = self._counts()
         budget, hours, study_id = self.order.trials, self.order.hours, self.study.study_id
         running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
-        if hours is not None and summaries.spent_seconds(self.connection, study_id) >= 3600 * hours:
+        if hours is not None and counts.spent_seconds(self.connection, study_id) >= 3600 * hours:
             return NoTrial.WAIT if running else NoTrial.HOURS
         if waiting and found.done + running < budget and (claim := self._dequeue()) is not None:
             return claim
         if found.done + running + waiting >= budget:
             return NoTrial.WAIT if running else NoTrial.FINISHED
-        if _is_exhausted(self.connection, self.study, found.total):
+        if _is_exhausted(self.connection, self.study, found):
             return NoTrial.WAIT if running else NoTrial.EXHAUSTED
-        return self._create(found.total)
+        return self._create()
 
     def _dequeue(self) -> claims.Claim | None:
-        here = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") == self.worker.machine
-        first = self.connection.execute(
+        elsewhere = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") != self.worker.machine
+        waiting = (
             sqlalchemy.select(schema.trials.c.trial_id)
             .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
             .where(schema.trials.c.study_id == self.study.study_id, schema.trials.c.state == TrialState.WAITING)
-            # what failed on this machine waits for another
-            .order_by(sqlalchemy.case((here, 1), else_=0), schema.trials.c.trial_id)
+            .order_by(schema.trials.c.trial_id)
             .limit(1)
-        ).scalar()
+        )
+        # what failed on this machine waits for another
+        first = self.connection.execute(waiting.where(elsewhere)).scalar()
+        if first is None:
+            first = self.connection.execute(waiting).scalar()
         # a plain Optuna worker may pop it without the study's lock
         moved = self.connection.execute(
             schema.trials.update()
@@ -152,20 +159,20 @@ class _Asked:
         )
         return adoptions.take_up(self.connection, self.study, first, "waiting")
 
-    def _create(self, number: int) -> claims.Claim:
+    def _create(self) -> claims.Claim:
         study_id, now = self.study.study_id, statements.now()
-        trial_id, _ = statements.insert_trial(self.connection, study_id, TrialState.RUNNING, now, number)
+        trial_id, number = statements.insert_trial(self.connection, study_id, TrialState.RUNNING, now)
         row = schema.claims.insert().values(trial_id=trial_id, study_id=study_id, generation=1, **self.sign)
         self.connection.execute(row)
         return claims.Claim(study_id, trial_id, number, self.sign["owner"], 1, {}, {}, 0.0, "created")
 
 
-def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, total: int) -> bool:
+def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> bool:
     size = study.spec.space.size
-    if size is None or total < size:
+    if size is None or found.configs + found.of(TrialState.RUNNING) + found.of(TrialState.WAITING) < size:
         return False
     # one that runs or waits without a configuration yet will take one; a FAIL without one never will
-    reserved = connection.execute(
+    undecided = connection.execute(
         sqlalchemy.select(sqlalchemy.func.count())
         .select_from(
             schema.trials.join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
@@ -173,9 +180,8 @@ def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, total
         .where(
             schema.trials.c.study_id == study.study_id,
             sqlalchemy.func.coalesce(schema.claims.c.repeat, 0) == 0,
-            sqlalchemy.or_(
-                schema.claims.c.config.is_not(None), schema.trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING])
-            ),
+            schema.claims.c.config.is_(None),
+            schema.trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING]),
         )
     ).scalar_one()
-    return bool(reserved >= size)
+    return bool(found.configs + undecided >= size)

@@ -17,7 +17,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors, files
-from search.ledger import studies
+from search.ledger import counts, studies
 from search.storage import addresses, batches, copies, outages, schema, upgrades, versions
 from search.storage.databases import Database
 
@@ -178,6 +178,7 @@ def copy(
     tokens = itertools.chain([token or uuid.uuid4().hex], iter(lambda: uuid.uuid4().hex, None))
     ordered = zip(_rows(source, schema.orders, study_id), tokens, strict=False)
     _insert(target, schema.orders, [{**row, "study_id": new_study, "token": new} for row, new in ordered])
+    counts.fold(target, new_study)  # a row for each trial and claim, which came here at once
     return new_study
 
 
@@ -189,10 +190,7 @@ def _copy_trials(
     owner: str,
 ) -> None:
     """Copies a few trials with what they have in other tables."""
-    rows = [{**row._mapping, "study_id": new_study} for row in trials]
-    insert = schema.trials.insert().returning(schema.trials.c.trial_id, sort_by_parameter_order=True)
-    made = target.execute(insert, [{name: row[name] for name in row if name != "trial_id"} for row in rows]).scalars()
-    new_ids = dict(zip((row["trial_id"] for row in rows), made, strict=True))
+    new_ids = batches.add_trials(target, new_study, trials)
     of_study = {"study_id": sqlalchemy.literal(new_study)}
     for table in OF_TRIAL:
         batches.carry(source, target, table, new_ids, of_study)

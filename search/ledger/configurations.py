@@ -1,7 +1,8 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
 import dataclasses
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 
 import optuna
 import sqlalchemy
@@ -18,6 +19,9 @@ from search.training import records
 
 RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
+
+# a history is one worker's, and of one study
+_MEMORIES: weakref.WeakKeyDictionary[histories.History, proposals.Memory] = weakref.WeakKeyDictionary()
 
 
 def configure(
@@ -38,28 +42,61 @@ def configure(
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
             return _expect(assign(database, study, claim, whole), whole)
+    memory = _MEMORIES.setdefault(history, proposals.Memory())
     if study.spec.sampler.name == samplers.GRID:
-        return _reserve(database, study, claim, fixed, lambda taken: candidates.next_in_grid(tree, fixed, taken))
+        return _reserve(database, study, claim, fixed, lambda: _next_in_grid(database, study, fixed, memory))
+    return _sample(database, study, claim, fixed, history, memory)
+
+
+def _sample(
+    database: Database,
+    study: studies.Study,
+    claim: claims.Claim,
+    fixed: spaces.Params,
+    history: histories.History,
+    memory: proposals.Memory,
+) -> spaces.Params:
+    tree, sampler = study.spec.space, proposals.SAMPLERS[study.spec.sampler.name]
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
-    sampler = study.spec.sampler.name
-    for attempt in range(1 if sampler in proposals.ONE_ATTEMPT else RESAMPLE_LIMIT):
-        known = database.call(lambda: history.study(sampler not in proposals.FROM_NO_TRIALS, tree.holds, tree.exact))
-        ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt=attempt)
-        params = proposals.propose(sampler, ask)
+    view = sampler.view and sampler.view(study.spec.study.direction == "maximize", memory)
+    for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
+        known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
+        ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
+        params = sampler.propose(ask)
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 
-    def free(taken: set[str]) -> spaces.Params | None:
-        near = candidates.unseen_neighbour(tree, params, fixed, taken)
+    def drawn() -> Iterator[candidates.Candidate]:
+        for attempt in range(RESAMPLE_LIMIT, RESAMPLE_LIMIT + RANDOM_LIMIT):
+            params = proposals.propose("random", dataclasses.replace(ask, attempt=attempt))
+            yield tree.key(params), params
+
+    def free() -> spaces.Params | None:
+        taken = _taken(database, study)
+        near = candidates.first_free(candidates.neighbourhood(tree, params, fixed), taken)
         if near is None and tree.size is None:  # a continuous dimension has no next value: chance finds one
-            for attempt in range(RESAMPLE_LIMIT, RESAMPLE_LIMIT + RANDOM_LIMIT):
-                drawn = proposals.propose("random", dataclasses.replace(ask, attempt=attempt))
-                if tree.key(drawn) not in taken:
-                    return drawn
+            return candidates.first_free(drawn(), taken, portion=1)
         return near
 
     return _reserve(database, study, claim, fixed, free, refused=attempt + 1)
+
+
+def _taken(database: Database, study: studies.Study) -> candidates.Taken:
+    return lambda keys: database.read(lambda connection: reservations.taken_of(connection, study.study_id, keys))
+
+
+def _next_in_grid(
+    database: Database, study: studies.Study, fixed: spaces.Params, memory: proposals.Memory
+) -> spaces.Params | None:
+    """The next point of this worker's walk; at its end, and where a part is fixed, the first of the whole grid."""
+    tree = study.spec.space
+    if not fixed:
+        memory.grid = memory.grid or candidates.Walk(tree)
+        if (params := memory.grid.next(_taken(database, study))) is not None:
+            return params
+    everything = database.read(lambda connection: reservations.taken(connection, study.study_id))
+    return candidates.next_in_grid(tree, fixed, everything)
 
 
 def _fixed(tree: spaces.Space, claim: claims.Claim) -> spaces.Params:
@@ -102,14 +139,12 @@ def _reserve(
     study: studies.Study,
     claim: claims.Claim,
     fixed: spaces.Params,
-    choose: Callable[[set[str]], spaces.Params | None],
+    choose: Callable[[], spaces.Params | None],
     refused: int = 0,
 ) -> spaces.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
-        chosen = _expect(
-            choose(database.read(lambda connection: reservations.taken(connection, study.study_id))), fixed
-        )
+        chosen = _expect(choose(), fixed)
         if assign(database, study, claim, chosen, refused) is not None:
             return chosen
 

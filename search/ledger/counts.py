@@ -1,14 +1,19 @@
-"""How many trials a study has: counts of Optuna's own rows, which the budget rests on."""
+"""How many trials a study has, which the budget rests on: counts of Optuna's own rows, kept by the database itself.
 
-import collections
+`storage.tallies` says how; `checks` proves that they are the counts of the rows.
+"""
+
 import dataclasses
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.storage import schema
+from search.storage import schema, tallies
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # what uses up budget
+STATES = {name: TrialState[name.upper()] for name in tallies.STATES}
+FOLDED = 200  # rows that are added up under the lock before they are made one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +23,18 @@ class Counts:
     Attributes:
         states: those that workers, or other tools beside them, have run or will run.
         added: those that another tool added with their result; they use up no budget.
-        unknown: trials of other tools whose configuration is not reserved yet.
+        unknown: whether the configuration of a trial of another tool's is not reserved yet.
+        failures: failed trials that count against `max_failures`: a worker of ours told them, and they are not excused.
+        configs: reserved configurations, those of repeats apart.
+        rows: of how many changes this is the sum.
     """
 
     states: dict[TrialState, int]
     added: int
-    unknown: int
+    unknown: bool
+    failures: int
+    configs: int
+    rows: int
 
     def of(self, state: TrialState) -> int:
         """How many are in a state."""
@@ -36,31 +47,75 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All rows: the next trial's number."""
+        """All rows."""
         return sum(self.states.values()) + self.added
 
 
-def complete(connection: sqlalchemy.Connection, study_id: int) -> int:
-    """How many trials are complete, whoever ran or added them."""
-    query = sqlalchemy.select(sqlalchemy.func.count()).where(
-        schema.trials.c.study_id == study_id, schema.trials.c.state == TrialState.COMPLETE
-    )
-    return int(connection.execute(query).scalar_one())
+def complete(connection: sqlalchemy.Connection, study_id: int) -> bool:
+    """Whether a trial is complete, whoever ran or added it."""
+    return has_any(connection, study_id, TrialState.COMPLETE)
+
+
+def has_any(connection: sqlalchemy.Connection, study_id: int, *states: TrialState) -> bool:
+    """Whether a trial is in one of these states, whoever ran or added it: a look at an index."""
+    trials = schema.trials
+    for state in states:
+        query = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state == state)
+        # in the index's order: else Postgres may walk the table until it meets one
+        if connection.execute(query.order_by(trials.c.trial_id).limit(1)).first() is not None:
+            return True
+    return False
 
 
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
-    """The counts of Optuna's own rows."""
-    trials, added, count = schema.trials, schema.added, sqlalchemy.func.count()
-    kinds = (trials.c.state, added.c.ran, added.c.is_known)  # of ours, the last two are NULL
-    query = sqlalchemy.select(*kinds, count.label("trials")).join(
-        added, added.c.trial_id == trials.c.trial_id, isouter=True
+    """The counts of Optuna's own rows, as one statement sees them."""
+    kept, added = schema.counts, schema.added
+    unknown = sqlalchemy.exists().where(added.c.study_id == study_id, sqlalchemy.text(schema.UNKNOWN))
+    columns = (_sum(kept.c[name]).label(name) for name in (*tallies.OF_TRIAL, "configs"))
+    query = sqlalchemy.select(*columns, sqlalchemy.func.count().label("changes"), unknown.label("unknown"))
+    row = connection.execute(query.where(kept.c.study_id == study_id)).mappings().one()
+    states = {state: int(row[name]) for name, state in STATES.items()}
+    rest = {name: int(row[name]) for name in ("added", "failures", "configs")}
+    return Counts(states, **rest, unknown=bool(row["unknown"]), rows=row["changes"])
+
+
+def fold(connection: sqlalchemy.Connection, study_id: int) -> None:
+    """Makes one row of a study's changes, under its lock; what others add meanwhile stays."""
+    kept = schema.counts
+    mine, sums = kept.c.study_id == study_id, [_sum(kept.c[name]).label(name) for name in tallies.ALL]
+    if connection.dialect.name == "sqlite":  # which nobody else writes to just now
+        row = connection.execute(sqlalchemy.select(*sums).where(mine)).mappings().one()
+        connection.execute(kept.delete().where(mine))
+        connection.execute(kept.insert().values(study_id=study_id, **row))
+        return
+    # one statement: it adds up what it deletes
+    gone = kept.delete().where(mine).returning(*(kept.c[name] for name in tallies.ALL)).cte("gone")
+    added_up = sqlalchemy.select(sqlalchemy.literal(study_id), *(_sum(gone.c[name]) for name in tallies.ALL))
+    connection.execute(kept.insert().from_select(["study_id", *tallies.ALL], added_up))
+
+
+class Seconds(NamedTuple):
+    """Training time over all owners, seconds: of trials that workers of ours have ended, and of the others so far."""
+
+    told: float
+    running: float
+
+
+def spent_seconds(connection: sqlalchemy.Connection, study_id: int) -> float:
+    """Training time over all trials and owners, as of their last beats."""
+    return sum(seconds(connection, study_id))
+
+
+def seconds(connection: sqlalchemy.Connection, study_id: int) -> Seconds:
+    """The same, of trials that have been told apart."""
+    kept, claims = schema.counts, schema.claims
+    told = sqlalchemy.select(_sum(kept.c.microseconds)).where(kept.c.study_id == study_id).scalar_subquery()
+    running = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c.seconds), 0.0)).where(
+        claims.c.study_id == study_id, sqlalchemy.text(schema.OPEN)
     )
-    states: collections.Counter[TrialState] = collections.Counter()
-    extra = unknown = 0
-    for row in connection.execute(query.where(trials.c.study_id == study_id).group_by(*kinds)):
-        unknown += row.trials if row.is_known is False else 0
-        if row.ran is False:
-            extra += row.trials
-        else:
-            states[row.state] += row.trials
-    return Counts(dict(states), extra, unknown)
+    row = connection.execute(sqlalchemy.select(told, running.scalar_subquery())).one()
+    return Seconds(int(row[0]) / 1e6, float(row[1]))
+
+
+def _sum(column: sqlalchemy.ColumnElement[Any]) -> sqlalchemy.ColumnElement[Any]:
+    return sqlalchemy.func.coalesce(sqlalchemy.func.sum(column), 0)

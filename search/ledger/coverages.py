@@ -30,17 +30,17 @@ class Coverage:
     is_answered: bool
 
 
-def read(connection: sqlalchemy.Connection, study: studies.Study, total: int) -> Coverage:
+def read(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> Coverage:
     """What trials have reserved, and what others have been run with or will be.
 
     Args:
-        total: how many trials there are.
+        found: how many trials there are.
     """
     tree, free = study.spec.space, _unreserved(connection, study)
     # of one that runs nothing is decided yet
     outside = {f.number for f in free if f.state in counts.COUNTED and not tree.holds(f.params)}
     exhausted = answered = False
-    if tree.size is not None and total >= tree.size:
+    if tree.size is not None and found.configs + len(free) >= tree.size:
         own = [f for f in free if f.number not in outside and not records.repeat_of(f) and tree.holds(f.params)]
         keys = {tree.key(trial.params) for trial in own}
         exhausted = _covered(connection, study, keys) >= tree.size

@@ -1,7 +1,7 @@
 """Single trials of a study, found by queries: the running, the latest, the best, the one of a number."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -21,23 +21,27 @@ SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG
 
 
 def shown(
-    connection: Connection, study: studies.Study, outside: Iterable[int], failed: Iterable[int | None]
+    connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool, brief: bool
 ) -> dict[str, Any]:
-    """The trials that a summary has whole, which are read together."""
+    """The trials that a summary has whole, which are read together; a brief one has the best alone."""
     t, study_id = schema.trials.c, study.study_id
-    running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
-    running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
-    busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
-    ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
-    latest = connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all()
+    busy: Sequence[Any] = []
+    latest: Sequence[int] = []
+    if not brief:
+        running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
+        running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
+        busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
+        ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
+        latest = connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all()
     asked = {
         "running": [row.trial_id for row in busy],
         "latest": latest,
         "best": [_best_id(connection, study, outside)],
-        "last_failure": failed,
+        "last_failure": [_last_failure(connection, study_id) if has_failed else None],
     }
     ids = {each for several in asked.values() for each in several if each is not None}
-    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, SAID)}
+    attributes = SAID if has_failed or not brief else ()
+    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, attributes, steps=not brief)}
     found = {
         name: tuple(of[each] for each in sorted(filter(None, several)) if each in of) for name, several in asked.items()
     }
@@ -47,6 +51,16 @@ def shown(
         "last_failure": next(iter(found["last_failure"]), None),
         "running_seconds": {row.number: row.seconds for row in busy if row.owner},
     }
+
+
+def _last_failure(connection: Connection, study_id: int) -> int | None:
+    """The trial whose failure was the last that counts against `max_failures`."""
+    t, c = schema.trials.c, schema.claims.c
+    counted = (t.state == TrialState.FAIL, c.told, c.excused.is_(False))
+    query = sqlalchemy.select(t.trial_id).join(schema.claims, c.trial_id == t.trial_id)
+    return connection.execute(
+        query.where(t.study_id == study_id, *counted).order_by(t.trial_id.desc()).limit(1)
+    ).scalar()
 
 
 def _best_id(connection: Connection, study: studies.Study, outside: Iterable[int] = ()) -> int | None:

@@ -10,14 +10,14 @@ import enum
 import json
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
 from search import lines, words
-from search.ledger import adoptions, claims, endings, orders, presence, retries, studies
+from search.ledger import adoptions, claims, counts, endings, orders, presence, retries, studies
 from search.storage import schema
 from search.storage.databases import Database
 from search.training import records
@@ -27,6 +27,7 @@ EARLY_LIMIT = 3  # equal errors in a row, before any trial ended well
 ROW_LIMIT = 10  # failures in a row, none of them the objective's doing
 LONE_LIMIT = 3  # failures in a row of one worker
 COMPARED = 10  # trials of the other workers, the latest
+LOOKED_AT = 100  # ended trials of each state, the latest: older ones say nothing of the present
 ALONE = "alone"  # in place of the machine: a failure of a worker that took itself out
 REASON_CHARACTERS = 300
 WELL = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -95,12 +96,15 @@ def refuse(database: Database, claim: claims.Claim, reason: str, attrs: dict[str
 
 
 def judge(
-    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, worker: presence.Identity
+    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, worker: presence.Identity, failed: int
 ) -> Verdict | None:
-    """What the failures of a study mean for a worker, under the study's lock; None where it may take a trial."""
+    """What the failures of a study mean for a worker, under the study's lock; None where it may take a trial.
+
+    Args:
+        failed: how many count against `max_failures`.
+    """
     if _is_alone(connection, study.study_id, worker.name):
         return Verdict.ALONE
-    failed = counted(connection, study.study_id)
     if failed > order.max_failures:
         return Verdict.WAIT if _runs_elsewhere(connection, study.study_id, ()) else Verdict.TOO_MANY
     reason, blamed = _early_error(connection, study.study_id)
@@ -115,46 +119,76 @@ def judge(
     return Verdict.STOPPED
 
 
-def counted(connection: sqlalchemy.Connection, study_id: int) -> int:
-    """How many failures count against `max_failures`."""
-    both = trials.join(rows, rows.c.trial_id == trials.c.trial_id)
-    count = sqlalchemy.select(sqlalchemy.func.count()).select_from(both)
-    return int(connection.execute(count.where(trials.c.study_id == study_id, *_counts())).scalar_one())
-
-
-def _counts() -> tuple[sqlalchemy.ColumnElement[bool], ...]:
-    """What a worker of ours has told; another tool's FAIL says nothing of the objective."""
-    return trials.c.state == TrialState.FAIL, rows.c.told.is_(True), rows.c.excused.is_(False)
-
-
 def _latest(
-    connection: sqlalchemy.Connection, study_id: int, limit: int, *where: sqlalchemy.ColumnElement[bool]
+    connection: sqlalchemy.Connection,
+    study_id: int,
+    limit: int,
+    *where: sqlalchemy.ColumnElement[bool],
+    states: Collection[TrialState] = ENDED,
 ) -> list[Any]:
-    """The latest ended trials that workers of ours have run, the last first."""
+    """Of the latest ended trials those that workers of ours have run, the last first."""
+    each = (
+        sqlalchemy.select(trials.c.trial_id)
+        .where(trials.c.study_id == study_id, trials.c.state == state)
+        .order_by(trials.c.trial_id.desc())
+        .limit(LOOKED_AT)
+        .subquery()
+        for state in states
+    )
+    latest = sqlalchemy.union_all(*(sqlalchemy.select(found.c.trial_id) for found in each)).subquery()
+    ours = sqlalchemy.select(rows.c.trial_id).join_from(latest, rows, rows.c.trial_id == latest.c.trial_id)
+    return _read(connection, ours.where(*where).order_by(rows.c.trial_id.desc()).limit(limit))
+
+
+def _latest_of(connection: sqlalchemy.Connection, study_id: int, limit: int, worker: str) -> list[Any]:
+    """The latest ended trials of one worker, the last first."""
+    mine = sqlalchemy.select(rows.c.trial_id).join(trials, trials.c.trial_id == rows.c.trial_id)
+    mine = mine.where(rows.c.study_id == study_id, rows.c.worker == worker, trials.c.state.in_(ENDED))
+    return _read(connection, mine.order_by(rows.c.trial_id.desc()).limit(limit))
+
+
+def _read(connection: sqlalchemy.Connection, wanted: sqlalchemy.Select[tuple[int]]) -> list[Any]:
     reason = sqlalchemy.select(schema.attributes.c.value_json).where(
         schema.attributes.c.trial_id == trials.c.trial_id, schema.attributes.c.key == records.REASON.name
     )
     columns = (rows.c[name] for name in ("worker", "excused", "faults", "fault_host", "stalls"))
+    found = wanted.subquery()
     query = sqlalchemy.select(trials.c.number, trials.c.state, *columns, reason.scalar_subquery().label("reason"))
-    query = query.join(rows, rows.c.trial_id == trials.c.trial_id)
-    query = query.where(trials.c.study_id == study_id, trials.c.state.in_(ENDED), *where)
-    return list(connection.execute(query.order_by(trials.c.number.desc()).limit(limit)))
+    query = query.select_from(
+        found.join(rows, rows.c.trial_id == found.c.trial_id).join(trials, trials.c.trial_id == found.c.trial_id)
+    )
+    return list(connection.execute(query.order_by(trials.c.trial_id.desc())))
 
 
 def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool:
     """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
     excused = False
-    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *_counts())
+    # what a worker of ours has told; another tool's FAIL says nothing of the objective
+    told = rows.c.told.is_(True), rows.c.excused.is_(False)
+    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *told, states=[TrialState.FAIL])
     names = [row.worker for row in recent if row.worker]
-    for name in {name for name in names if names.count(name) >= LONE_LIMIT}:
-        own = _latest(connection, study.study_id, len(recent), rows.c.worker == name)
-        streak = list(_streak(own))
+    suspects = {name for name in names if names.count(name) >= LONE_LIMIT}
+    for name in _failing(connection, study.study_id, suspects):
+        streak = list(_streak(_latest_of(connection, study.study_id, len(recent), name)))
+        if len(streak) < LONE_LIMIT:
+            continue
         others = _latest(connection, study.study_id, COMPARED, rows.c.worker != name, rows.c.excused.is_(False))
         well = sum(row.state in WELL for row in others)
-        if len(streak) >= LONE_LIMIT and 2 * well > len(others):
+        if 2 * well > len(others):
             retries.put_back(connection, study, [row.number for row in streak], blamed=ALONE)
             excused = True
     return excused
+
+
+def _failing(connection: sqlalchemy.Connection, study_id: int, names: Collection[str]) -> list[str]:
+    """Those of these workers whose last ended trial has failed, by one query."""
+    if not names:
+        return []
+    asked = sqlalchemy.union_all(*(sqlalchemy.select(sqlalchemy.literal(n).label("name")) for n in names)).subquery()
+    last = sqlalchemy.select(trials.c.state).join(rows, rows.c.trial_id == trials.c.trial_id)
+    last = last.where(rows.c.study_id == study_id, rows.c.worker == asked.c.name, trials.c.state.in_(ENDED))
+    state = last.order_by(rows.c.trial_id.desc()).limit(1).correlate(asked).scalar_subquery()
+    return list(connection.execute(sqlalchemy.select(asked.c.name).where(state == TrialState.FAIL)).scalars())
 
 
 def _streak(latest: Iterable[Any]) -> Iterable[Any]:
@@ -166,7 +200,7 @@ def _streak(latest: Iterable[Any]) -> Iterable[Any]:
 
 
 def _is_alone(connection: sqlalchemy.Connection, study_id: int, worker: str) -> bool:
-    own = _latest(connection, study_id, 1, rows.c.worker == worker)
+    own = _latest_of(connection, study_id, 1, worker)
     return bool(own) and own[0].fault_host == ALONE
 
 
@@ -186,9 +220,11 @@ def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str 
 
     What the queue held does not count: another entry may do.
     """
+    if counts.has_any(connection, study_id, *WELL):
+        return None, ()
     latest = _latest(connection, study_id, EARLY_LIMIT + COMPARED)
     failed = [row for row in latest if not row.excused or _is_fault(row)]
-    if any(row.state in WELL for row in latest) or len(failed) < EARLY_LIMIT or not _nothing_well(connection, study_id):
+    if len(failed) < EARLY_LIMIT:
         return None, ()
     failed = failed[:EARLY_LIMIT]
     if len({re.sub(r"\d+", "0", row.reason or "") for row in failed}) > 1:
@@ -202,11 +238,6 @@ def _is_fault(row: Any) -> bool:
     return bool(row.faults) or row.stalls >= adoptions.STALL_LIMIT
 
 
-def _nothing_well(connection: sqlalchemy.Connection, study_id: int) -> bool:
-    well = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state.in_(WELL))
-    return connection.execute(well.limit(1)).first() is None
-
-
 def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:
     latest = _latest(connection, study_id, ROW_LIMIT)
     if len(latest) < ROW_LIMIT or not all(row.excused and _is_fault(row) for row in latest):
@@ -217,10 +248,3 @@ def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | No
 def _named(row: Any) -> str:
     reason = json.loads(row.reason) if row.reason else "without a reason"
     return f"trial {row.number}, {lines.said(str(reason), REASON_CHARACTERS)}"
-
-
-def last(connection: sqlalchemy.Connection, study_id: int) -> int | None:
-    """The trial whose failure was the last that counts against `max_failures`."""
-    both = trials.join(rows, rows.c.trial_id == trials.c.trial_id)
-    query = sqlalchemy.select(trials.c.trial_id).select_from(both).where(trials.c.study_id == study_id, *_counts())
-    return connection.execute(query.order_by(trials.c.trial_id.desc()).limit(1)).scalar()

@@ -29,7 +29,7 @@ def reserve(connection: sqlalchemy.Connection, study: studies.Study) -> None:
     unknown = (
         sqlalchemy.select(trials.c.trial_id, trials.c.state)
         .join(added, added.c.trial_id == trials.c.trial_id)
-        .where(added.c.study_id == study.study_id, added.c.is_known.is_(False))
+        .where(added.c.study_id == study.study_id, sqlalchemy.text(schema.UNKNOWN))
     )
     for row in connection.execute(unknown).all():
         adoptions.ensure_row(connection, study.study_id, row.trial_id)

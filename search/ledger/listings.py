@@ -35,11 +35,12 @@ Summary = TypeVar("Summary", bound=summaries.Summary)
 Readable = summaries.Summary | outsiders.Outsider
 
 
-def read(database: Database, foreign: bool = True) -> list[Readable | Unreadable]:
+def read(database: Database, foreign: bool = True, brief: bool = False) -> list[Readable | Unreadable]:
     """Every study, in the order they were created: ours, copies that another tool made of one, and its own.
 
     Args:
         foreign: other tools' own too.
+        brief: see `summaries.summary`.
 
     Raises:
         errors.StorageError: the database is away.
@@ -49,7 +50,7 @@ def read(database: Database, foreign: bool = True) -> list[Readable | Unreadable
         if stored.is_foreign and not foreign:
             continue
         try:
-            found.append(one(database, stored))
+            found.append(one(database, stored, brief))
         except errors.StudyNotFound:  # deleted in this moment
             continue
         except errors.InputError as error:
@@ -57,7 +58,7 @@ def read(database: Database, foreign: bool = True) -> list[Readable | Unreadable
     return found
 
 
-def one(database: Database, stored: studies.Stored) -> Readable:
+def one(database: Database, stored: studies.Stored, brief: bool = False) -> Readable:
     """One of them.
 
     Raises:
@@ -69,7 +70,7 @@ def one(database: Database, stored: studies.Stored) -> Readable:
         if stored.is_foreign:
             return outsiders.read(database, stored)
         study = stored.read()
-        return checked(summaries.summary(database, study))
+        return checked(summaries.summary(database, study, brief))
 
 
 @contextlib.contextmanager

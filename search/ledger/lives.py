@@ -7,7 +7,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors, words
-from search.ledger import likenesses, orders, rosters, studies, summaries
+from search.ledger import counts, likenesses, orders, rosters, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import names
@@ -30,7 +30,7 @@ def content(database: Database, study: studies.Stored) -> Content:
 
     def transaction(connection: sqlalchemy.Connection) -> Content:
         trials = sqlalchemy.select(sqlalchemy.func.count()).where(schema.trials.c.study_id == study.study_id)
-        return Content(connection.execute(trials).scalar_one(), summaries.spent_seconds(connection, study.study_id))
+        return Content(connection.execute(trials).scalar_one(), counts.spent_seconds(connection, study.study_id))
 
     return database.read(transaction)
 

@@ -1,7 +1,8 @@
 """Names to samplers: each proposes a whole configuration in memory, from the trials so far and a seed.
 
 A proposal depends on (study seed, trial number, attempt) and on the trials of the study, never on which worker asks:
-samplers are made anew each time, and what state they need is rebuilt from the trials.
+samplers are made anew each time, and what state they need is rebuilt from the trials. Of a long history each is shown
+what it can use (`views`); what a worker keeps between asks (`Memory`) saves time and changes no proposal.
 """
 
 import dataclasses
@@ -14,7 +15,9 @@ import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.space import parameters, scalars, spaces
+from search.ledger import generations, views
+from search.space import candidates, parameters, scalars, spaces
+from search.storage.histories import Index
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
@@ -22,16 +25,25 @@ LARGEST = 1e100  # that the Gaussian process is shown
 STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 
+@dataclasses.dataclass
+class Memory:
+    """What one worker keeps of a study between asks."""
+
+    grid: candidates.Walk | None = None
+    cmaes: generations.Generations | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Ask:
     """What a sampler is asked.
 
     Attributes:
-        study: its storage answers with the finished and running trials.
+        study: its storage answers with the finished and running trials that the sampler's view shows.
         trial: the trial that asks, RUNNING, for its number.
         fixed: values that an enqueued configuration has set.
         seed: the study's.
         attempt: how many proposals of this trial were taken already.
+        memory: the worker's; a fresh one gives the same proposal.
     """
 
     tree: spaces.Space
@@ -40,6 +52,7 @@ class Ask:
     fixed: spaces.Params
     seed: int
     attempt: int = 0
+    memory: Memory = dataclasses.field(default_factory=Memory)
 
     @property
     def mixed_seed(self) -> int:
@@ -53,7 +66,7 @@ class Ask:
 
 def propose(name: str, ask: Ask) -> spaces.Params:
     """A whole configuration from the sampler of that name; nothing is written."""
-    return SAMPLERS[name](ask)
+    return SAMPLERS[name].propose(ask)
 
 
 def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Ask], spaces.Params]:
@@ -102,23 +115,26 @@ def _cma(ask: Ask) -> spaces.Params:
     import cmaes
 
     axes = {p.name: p for p in ask.tree.parameters if not p.distribution.single()}
-    optimizer = cmaes.CMA(
-        mean=numpy.full(len(axes), 0.5),
-        sigma=STEP,
-        bounds=numpy.tile([0.0, 1.0], (len(axes), 1)),
-        seed=ask.mixed_seed,
-    )
     sign = 1 if ask.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
-    told = [
-        (numpy.array([axis.position(trial.params[name]) for name, axis in axes.items()]), sign * float(trial.value))
-        for trial in ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if trial.value is not None and all(name in trial.params for name in axes)
-    ]
-    size = optimizer.population_size
-    for start in range(0, len(told) - size + 1, size):
-        optimizer.tell(told[start : start + size])
+
+    def make() -> cmaes.CMA:
+        bounds = numpy.tile([0.0, 1.0], (len(axes), 1))
+        return cmaes.CMA(mean=numpy.full(len(axes), 0.5), sigma=STEP, bounds=bounds)
+
+    def told(trial: FrozenTrial) -> generations.Told | None:
+        if trial.value is None or not all(name in trial.params for name in axes):
+            return None
+        return numpy.array([axis.position(trial.params[name]) for name, axis in axes.items()]), sign * trial.value
+
+    complete = ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    optimizer = _generations(ask.memory).tell(make, complete, told, ask.mixed_seed)
     point = dict(zip(axes, optimizer.ask(), strict=True))
     return ask.complete(lambda p: p.at(float(point[p.name])) if p.name in point else p.at(0.0))
+
+
+def _generations(memory: Memory) -> generations.Generations:
+    memory.cmaes = memory.cmaes or generations.Generations()
+    return memory.cmaes
 
 
 def _bounded(values: Sequence[float]) -> Callable[[float], float]:
@@ -150,13 +166,28 @@ def _gp(ask: Ask) -> spaces.Params:
     return _optuna(lambda _: samplers.GPSampler(seed=seed))(again)
 
 
-SAMPLERS: dict[str, Callable[[Ask], spaces.Params]] = {
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """How one proposes, and what it is shown.
+
+    Attributes:
+        view: makes of (whether to maximize, memory) what chooses the trials to show; None where it learns of none.
+        asks_again: whether it proposes something else where its proposal is taken.
+    """
+
+    propose: Callable[[Ask], spaces.Params]
+    view: Callable[[bool, Memory], Callable[[Index], numpy.ndarray]] | None = None
+    asks_again: bool = True
+
+
+SAMPLERS = {
     # grouped: with plain TPE, width and activation leave the joint space after the first trial of depth 0
-    "tpe": _optuna(lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed)),
-    "random": _optuna(lambda seed: samplers.RandomSampler(seed=seed)),
-    "qmc": _sobol,
-    "cmaes": _cma,
-    "gp": _gp,
+    "tpe": Sampler(
+        _optuna(lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed)),
+        lambda maximize, _: lambda index: views.tpe(index, maximize),
+    ),
+    "random": Sampler(_optuna(lambda seed: samplers.RandomSampler(seed=seed))),
+    "qmc": Sampler(_sobol, asks_again=False),
+    "cmaes": Sampler(_cma, lambda _, memory: _generations(memory).rest),
+    "gp": Sampler(_gp, lambda maximize, _: lambda index: views.gp(index, maximize), asks_again=False),
 }
-ONE_ATTEMPT = ("qmc", "gp")  # asked again, they say the same
-FROM_NO_TRIALS = ("random", "qmc")

@@ -1,6 +1,7 @@
 """Which configurations of a study are reserved, by which trials; the database refuses the second of two equal keys."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy
@@ -48,3 +49,10 @@ def taken(connection: sqlalchemy.Connection, study_id: int) -> set[str]:
         schema.claims.c.study_id == study_id, schema.claims.c.config.is_not(None)
     )
     return set(connection.execute(keys).scalars())
+
+
+def taken_of(connection: sqlalchemy.Connection, study_id: int, keys: Collection[str]) -> set[str]:
+    """Those of some keys, up to 500, that trials of a study have reserved."""
+    config = schema.claims.c.config
+    mine = sqlalchemy.select(config).where(schema.claims.c.study_id == study_id, config.in_(list(keys)))
+    return set(connection.execute(mine).scalars())

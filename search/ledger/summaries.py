@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection
 
 from search import words
-from search.ledger import counts, coverages, excerpts, failures, orders, retries, studies
+from search.ledger import counts, coverages, excerpts, orders, retries, studies
 from search.storage import databases, schema, statements, trials
 from search.study import pruners
 
@@ -129,13 +129,16 @@ def metric_of_trial(database: databases.Database, trial_id: int) -> str:
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(database: databases.Database, study: studies.Study) -> Summary:
+def summary(database: databases.Database, study: studies.Study, brief: bool = False) -> Summary:
     """The study now, by a few queries, however many trials it has.
+
+    Args:
+        brief: without the running and the latest trials, for lists of many studies.
 
     Raises:
         errors.StudyNotFound: it was deleted.
     """
-    return Summary(**database.read(lambda connection: _read(connection, study)))
+    return Summary(**database.read(lambda connection: _read(connection, study, brief)))
 
 
 def whole(database: databases.Database, study: studies.Study) -> Whole:
@@ -151,29 +154,28 @@ def whole(database: databases.Database, study: studies.Study) -> Whole:
     return Whole(**database.read(transaction))
 
 
-def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
+def _read(connection: Connection, study: studies.Study, brief: bool = False) -> dict[str, Any]:
     study_id, order = study.study_id, orders.read(connection, study)
-    found, failed = counts.read(connection, study_id), failures.counted(connection, study_id)
-    covered = coverages.read(connection, study, found.total)
-    has_failed = failed > order.max_failures
+    found, seconds = counts.read(connection, study_id), counts.seconds(connection, study_id)
+    has_failure = bool(found.of(TrialState.FAIL))
+    covered = coverages.read(connection, study, found)
     return {
         "study": study,
         "order": order,
-        "states": _states(connection, study_id),
+        "states": _states(connection, study_id) if found.added else found.states,
         "done": found.done,
-        "failures": failed,
-        "seconds": spent_seconds(connection, study_id),
-        "done_seconds": _done_seconds(connection, study_id),
-        "put_back": _put_back(connection, study),
+        "failures": found.failures,
+        "seconds": seconds.told + seconds.running,
+        "done_seconds": seconds.told - (_failed_seconds(connection, study_id) if has_failure else 0.0),
+        "put_back": _put_back(connection, study) if has_failure else {},
         "added": found.added,
         **{field.name: getattr(covered, field.name) for field in dataclasses.fields(covered)},
-        **excerpts.shown(
-            connection, study, covered.outside, [failures.last(connection, study_id)] if has_failed else []
-        ),
+        **excerpts.shown(connection, study, covered.outside, found.failures > order.max_failures, brief),
     }
 
 
 def _states(connection: Connection, study_id: int) -> dict[TrialState, int]:
+    """Those that were added, too."""
     state = schema.trials.c.state
     query = sqlalchemy.select(state, sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)
     return {row[0]: int(row[1]) for row in connection.execute(query.group_by(state))}
@@ -183,23 +185,16 @@ def _put_back(connection: Connection, study: studies.Study) -> dict[int, int]:
     again = retries.successors(connection, study)
     if not again:
         return {}
-    failed = sqlalchemy.select(schema.trials.c.number).where(
-        schema.trials.c.study_id == study.study_id, schema.trials.c.state == TrialState.FAIL
-    )
+    t = schema.trials.c
+    failed = sqlalchemy.select(t.number).where(t.study_id == study.study_id, t.state == TrialState.FAIL)
     return {number: again[number] for number in connection.execute(failed).scalars() if number in again}
 
 
-def _done_seconds(connection: Connection, study_id: int) -> float:
+def _failed_seconds(connection: Connection, study_id: int) -> float:
     t, c = schema.trials.c, schema.claims.c
     query = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(c.seconds), 0.0))
     query = query.join(schema.trials, t.trial_id == c.trial_id)
-    return float(connection.execute(query.where(t.study_id == study_id, t.state.in_(counts.COUNTED))).scalar_one())
-
-
-def spent_seconds(connection: Connection, study_id: int) -> float:
-    """Training time over all trials and owners, as of their last beats."""
-    spent = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(schema.claims.c.seconds), 0.0))
-    return float(connection.execute(spent.where(schema.claims.c.study_id == study_id)).scalar_one())
+    return float(connection.execute(query.where(t.study_id == study_id, t.state == TrialState.FAIL)).scalar_one())
 
 
 def others(connection: Connection, study_id: int, trial_id: int, step: int) -> list[pruners.Other]:

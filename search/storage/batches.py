@@ -21,6 +21,23 @@ def of_trials(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Sequ
         yield rows
 
 
+def add_trials(connection: sqlalchemy.Connection, study_id: int, rows: Sequence[sqlalchemy.Row[Any]]) -> dict[int, int]:
+    """Adds trials like these to a study; returns their ids by the old ones. On SQLite it holds the write lock."""
+    table, old = schema.trials, [row.trial_id for row in rows]
+    columns = [c for c in table.c if c.name not in ("trial_id", "study_id")]
+    values = [(study_id, *(row._mapping[c.name] for c in columns)) for row in rows]
+    columns.insert(0, table.c.study_id)
+    if connection.dialect.name == "sqlite":  # where SQLAlchemy would take a statement for each
+        last = connection.execute(sqlalchemy.select(sqlalchemy.func.max(table.c.trial_id))).scalar() or 0
+        new = range(last + 1, last + 1 + len(rows))
+        insert(connection, table, [table.c.trial_id, *columns], [(k, *v) for k, v in zip(new, values, strict=True)])
+        return dict(zip(old, new, strict=True))
+    made = table.insert().returning(table.c.trial_id, sort_by_parameter_order=True)
+    names = [c.name for c in columns]
+    ids = connection.execute(made, [dict(zip(names, each, strict=True)) for each in values]).scalars()
+    return dict(zip(old, ids, strict=True))
+
+
 def count(connection: sqlalchemy.Connection, study_id: int) -> int:
     """How many trials a study has."""
     query = sqlalchemy.select(sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)

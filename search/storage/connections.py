@@ -143,6 +143,8 @@ def _prepare(storage: storages.Storage, probe: sqlalchemy.Engine) -> None:
         with probe.connect().execution_options(begin_immediate=True) as connection, connection.begin():
             if versions.find(connection) is None:
                 schema.ours.create_all(connection)
+                for statement in schema.INDEXES:
+                    connection.exec_driver_sql(statement)
                 triggers.create(connection)
                 connection.execute(schema.version.insert().values(version_num=schema.HEAD))
 

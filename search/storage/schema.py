@@ -1,8 +1,9 @@
-"""Five tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Six tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result. All vanish with the study, whichever tool deletes it.
+trials another tool added with their result, `search_counts` how many there are of each kind. All vanish with the study,
+whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -70,7 +71,12 @@ claims = sqlalchemy.Table(
     # the owner's own: silence after which it counts as gone
     sqlalchemy.Column("grace_seconds", sqlalchemy.Float, nullable=False, default=30.0),
     sqlalchemy.UniqueConstraint("study_id", "config"),
+    sqlalchemy.Index("search_claims_worker", "study_id", "worker", "trial_id"),
 )
+# Claims whose time may still grow; `seconds` of the others is in the kept counts. A beat changes none of these columns.
+OPEN = "NOT told AND generation > 0"
+open_claims = sqlalchemy.text(OPEN)
+sqlalchemy.Index("search_claims_open", claims.c.study_id, sqlite_where=open_claims, postgresql_where=open_claims)
 
 # A ledger: the latest row is in force, `token` makes a repeated request the same request.
 orders = sqlalchemy.Table(
@@ -134,9 +140,39 @@ added = sqlalchemy.Table(
     sqlalchemy.Column("ran", sqlalchemy.Boolean, nullable=False, default=False),
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),
 )
+UNKNOWN = "NOT is_known"
+unknown_added = sqlalchemy.text(UNKNOWN)
+sqlalchemy.Index("search_added_unknown", added.c.study_id, sqlite_where=unknown_added, postgresql_where=unknown_added)
+
+
+def _kept(name: str, kind: type[sqlalchemy.Integer] = sqlalchemy.Integer) -> sqlalchemy.Column[int]:
+    return sqlalchemy.Column(name, kind, nullable=False, server_default=sqlalchemy.text("0"))
+
+
+# What changed in the counts of a study, added up from time to time; triggers write it, see `storage.tallies`. Without a
+# foreign key: its check would lock the study's row, for which a claim holds up every other tool.
+counts = sqlalchemy.Table(
+    "search_counts",
+    ours,
+    sqlalchemy.Column("count_id", sqlalchemy.Integer, primary_key=True),
+    sqlalchemy.Column("study_id", sqlalchemy.Integer, nullable=False, index=True),
+    # trials that were not added with their result, by state; all that were
+    *map(_kept, ("running", "waiting", "complete", "pruned", "fail", "added")),
+    # FAIL trials that count against max_failures
+    _kept("failures"),
+    # reserved configurations with the study's own training seed
+    _kept("configs"),
+    # training time of trials that were told
+    _kept("microseconds", sqlalchemy.BigInteger),
+)
+# On Optuna's table: whoever holds the study's lock looks at a few rows, however many trials there are.
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS search_trials_state ON trials (study_id, state, trial_id)",
+    "CREATE INDEX IF NOT EXISTS search_trials_number ON trials (study_id, number)",
+)
 
 # The version of these tables, of alembic's kind.
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0002"
+HEAD = "0003"

@@ -67,13 +67,11 @@ def insert_trial(
     study_id: int,
     state: TrialState,
     start: datetime.datetime | None,
-    number: int | None = None,
 ) -> tuple[int, int]:
-    """Adds a trial, under `lock_study`; returns `(trial_id, number)`. The number is Optuna's: how many came before."""
-    if number is None:
-        number = connection.execute(
-            sqlalchemy.select(sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)
-        ).scalar_one()
+    """Adds a trial, under `lock_study`; returns `(trial_id, number)`, the number after the last one."""
+    last = sqlalchemy.select(sqlalchemy.func.max(schema.trials.c.number)).where(schema.trials.c.study_id == study_id)
+    found = connection.execute(last).scalar()
+    number = 0 if found is None else found + 1
     row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
     trial_id = connection.execute(schema.trials.insert().values(row).returning(schema.trials.c.trial_id)).scalar_one()
     return trial_id, number

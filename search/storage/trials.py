@@ -90,9 +90,8 @@ def _read_portion(
     values = rows(schema.values, "objective", "value", "value_type")
     params = rows(schema.params, "param_id", "param_name", "param_value", "distribution_json")
     keys = schema.attributes.c.key
-    user = rows(
-        schema.attributes, "key", "value_json", where=[] if attributes is None else [keys.in_(list(attributes))]
-    )
+    chosen = [] if attributes is None else [keys.in_(list(attributes))]
+    user = rows(schema.attributes, "key", "value_json", where=chosen) if attributes is None or attributes else {}
     system = rows(schema.system_attributes, "key", "value_json") if attributes is None else {}
     reported = rows(schema.steps, "step", "intermediate_value", "intermediate_value_type") if steps else {}
     for head in known:

@@ -2,7 +2,7 @@
 
 import sqlalchemy
 
-from search.storage import schema
+from search.storage import recounts, schema, tallies
 
 # names of tables and columns are no input
 # ruff: noqa: S608
@@ -48,8 +48,57 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# by `trigger NAME` or `function NAME`, what is kept of it
+FOUND = {
+    "sqlite": ("SELECT 'trigger ' || name, sql FROM sqlite_master WHERE type = 'trigger'",),
+    "postgresql": (
+        "SELECT 'function ' || proname, prosrc FROM pg_proc WHERE pg_function_is_visible(oid) "
+        "AND prorettype = 'trigger'::regtype",
+        "SELECT 'trigger ' || tgname, '' FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+        "WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)",
+    ),
+}
+
 
 def create(connection: sqlalchemy.Connection) -> None:
-    """Makes those that are missing; on Postgres, replaces those of an older version."""
-    for statement in TRIGGERS[connection.dialect.name]:
+    """Makes them anew, in place of those of an older version; then the counts that they keep are right, and stay so.
+
+    On Postgres the table of trials is locked first: who writes to it waits until the transaction ends.
+    """
+    for name in names(connection):
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    for statement in statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
+    recounts.recount(connection)
+
+
+def statements(dialect: str) -> tuple[str, ...]:
+    """What makes them all."""
+    return (*TRIGGERS[dialect], *tallies.STATEMENTS[dialect], *recounts.STATEMENTS[dialect])
+
+
+def wrong(connection: sqlalchemy.Connection) -> list[str]:
+    """The names of those that are missing, switched off, or of another version, in alphabetical order."""
+    there: dict[str, str] = {}
+    for query in FOUND[connection.dialect.name]:
+        there |= {name: _body(text) for name, text in connection.exec_driver_sql(query)}
+    wanted = {}
+    for statement in statements(connection.dialect.name):
+        words = statement.replace("IF NOT EXISTS ", "").replace("OR REPLACE ", "").split()
+        wanted[f"{words[1].lower()} {words[2]}".replace("()", "")] = _body(statement)
+    return sorted({name.split()[1] for name, body in wanted.items() if there.get(name) != body})
+
+
+def _body(statement: str) -> str:
+    """What a database keeps of it as it was written: of a function what it does, of Postgres' triggers nothing."""
+    if statement.startswith("CREATE OR REPLACE TRIGGER"):
+        return ""
+    return statement.split("$$")[1] if "$$" in statement else statement.replace("IF NOT EXISTS ", "")
+
+
+def names(connection: sqlalchemy.Connection) -> list[str]:
+    """Those of ours that are there and cannot be replaced: SQLite's."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'search!_%' ESCAPE '!' ORDER BY name"
+    return [row[0] for row in connection.exec_driver_sql(found)]

@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors
-from search.storage import addresses, connections, outages, places, schema, statements, storages, versions
+from search.storage import addresses, connections, outages, places, schema, statements, storages, triggers, versions
 
 MIGRATIONS = pathlib.Path(__file__).with_name("migrations")
 
@@ -94,6 +94,9 @@ def _upgrade(
     if is_optuna_old:
         storage.upgrade()
         storage.engine.dispose()
+        if ours == schema.HEAD:  # on SQLite a table that is made anew has lost its triggers
+            with _transaction(storage.engine) as connection:
+                triggers.create(connection)
     if is_old:
         try:
             with _transaction(storage.engine) as connection:
@@ -118,6 +121,7 @@ def migrate(connection: sqlalchemy.Connection) -> None:
     settings = config.Config(attributes={"connection": connection})
     settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     command.upgrade(settings, schema.HEAD)
+    triggers.create(connection)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """Names to Optuna's population pruners, decided from what the other trials had at one step.
 
-Optuna's own read every trial of the study at each report. Here one step's values are read, in one query; the decisions
+Optuna's own read every trial of the study at each report. Here one step's values are read, each once; the decisions
 are Optuna's (optuna.pruners.PercentilePruner, SuccessiveHalvingPruner, HyperbandPruner), and tests hold them together.
 """
 
 import binascii
 import dataclasses
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy
 from optuna.trial import TrialState
@@ -25,6 +26,42 @@ class Other:
 
 
 @dataclasses.dataclass(frozen=True)
+class Others:
+    """The other trials at the step in question, an array of each property.
+
+    Attributes:
+        numbers: int64.
+        complete: whether a trial is, bool; the others run, were pruned or have failed.
+        values: float64.
+    """
+
+    numbers: numpy.ndarray
+    complete: numpy.ndarray
+    values: numpy.ndarray
+
+    @classmethod
+    def of(cls, others: Sequence[Other]) -> "Others":
+        """One by one."""
+        return cls(
+            numpy.array([other.number for other in others], numpy.int64),
+            numpy.array([other.state == TrialState.COMPLETE for other in others], bool),
+            numpy.array([other.value for other in others], float),
+        )
+
+    def only(self, chosen: numpy.ndarray) -> "Others":
+        """Some of them, (n,) bool."""
+        return Others(self.numbers[chosen], self.complete[chosen], self.values[chosen])
+
+    def and_also(self, more: "Others") -> "Others":
+        """These and others."""
+        return Others(
+            numpy.concatenate([self.numbers, more.numbers]),
+            numpy.concatenate([self.complete, more.complete]),
+            numpy.concatenate([self.values, more.values]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Standing:
     """A trial that has just reported.
 
@@ -39,7 +76,7 @@ class Standing:
     maximize: bool
     number: int
     values: Mapping[int, float]
-    others: list[Other]
+    others: Others
     epochs: int | None
     settings: Mapping[str, float]
 
@@ -59,16 +96,16 @@ def reason(name: str, standing: Standing) -> str | None:
 
 
 def _percentile(standing: Standing, top: float, word: str) -> str | None:
-    complete = [o.value for o in standing.others if o.state == TrialState.COMPLETE]
-    if not complete or len(complete) < standing.option("startup_trials"):
+    complete = standing.others.values[standing.others.complete]
+    if not len(complete) or len(complete) < standing.option("startup_trials"):
         return None
     if standing.step < standing.option("warmup_epochs"):
         return None
     own = numpy.array(list(standing.values.values()))
     if numpy.isnan(own).all():
         return f"{word} pruner after epoch {standing.step}: every value so far is nan"
-    ranked = [value for value in complete if not math.isnan(value)]
-    if not ranked:
+    ranked = complete[~numpy.isnan(complete)]
+    if not len(ranked):
         return None
     best = float(numpy.nanmax(own) if standing.maximize else numpy.nanmin(own))
     with numpy.errstate(all="ignore"):  # between infinite neighbours lies no bound: nan, and nobody is pruned
@@ -82,8 +119,14 @@ def _percentile(standing: Standing, top: float, word: str) -> str | None:
     )
 
 
-def _halving(standing: Standing, factor: int, rate: int, competing: list[float]) -> str | None:
-    """Rungs at steps factor^rate, factor^(rate + 1), ...: the best 1/factor at a rung go on."""
+def _halving(
+    standing: Standing, factor: int, rate: int, competing: Callable[[], numpy.ndarray] | None = None
+) -> str | None:
+    """Rungs at steps factor^rate, factor^(rate + 1), ...: the best 1/factor at a rung go on.
+
+    Args:
+        competing: whether each of the others competes; None for all of them.
+    """
     rung = factor**rate
     while rung < standing.step:
         rung *= factor
@@ -92,9 +135,12 @@ def _halving(standing: Standing, factor: int, rate: int, competing: list[float])
     value = standing.values[rung]
     if math.isnan(value):
         return f"halving after epoch {rung}: the value is nan"
-    ranked = sorted([value, *(v for v in competing if not math.isnan(v))], reverse=standing.maximize)
+    others = standing.others.values if competing is None else standing.others.values[competing()]
+    ranked = numpy.append(others[~numpy.isnan(others)], value)
     # with fewer than `factor` at the rung, only the best goes on
-    bound = ranked[max(len(ranked) // factor - 1, 0)]
+    place = max(len(ranked) // factor - 1, 0)
+    place = len(ranked) - 1 - place if standing.maximize else place
+    bound = float(numpy.partition(ranked, place)[place])
     if value >= bound if standing.maximize else value <= bound:
         return None
     return f"halving after epoch {rung}: {words.metric(value)} is not among the best 1/{factor} of {len(ranked)} trials"
@@ -103,17 +149,30 @@ def _halving(standing: Standing, factor: int, rate: int, competing: list[float])
 def _hyperband(standing: Standing) -> str | None:
     factor = int(standing.settings.get("reduction_factor", 3))
     brackets = math.floor(math.log(standing.epochs or 1, factor)) + 1
-    shares = [math.ceil(brackets * factor ** (brackets - 1 - b) / (brackets - b)) for b in range(brackets)]
+    shares = tuple(math.ceil(brackets * factor ** (brackets - 1 - b) / (brackets - b)) for b in range(brackets))
+    known = _brackets(standing.study_name, shares)
+    mine = int(known.of(numpy.array([standing.number]))[0])
+    return _halving(standing, factor, mine, lambda: known.of(standing.others.numbers) == mine)
 
-    def bracket(number: int) -> int:
-        left = binascii.crc32(f"{standing.study_name}_{number}".encode()) % sum(shares)
-        for index, share in enumerate(shares):
-            if (left := left - share) < 0:
-                return index
-        raise AssertionError("the shares cover every remainder")
 
-    mine = bracket(standing.number)
-    return _halving(standing, factor, mine, [o.value for o in standing.others if bracket(o.number) == mine])
+class _Brackets:
+    """Which of hyperband's brackets each trial is in, by its number; each is computed once."""
+
+    def __init__(self, study_name: str, shares: tuple[int, ...]) -> None:
+        self._name, self._ends = study_name, numpy.cumsum(shares)
+        self._known = numpy.empty(0, numpy.int64)
+
+    def of(self, numbers: numpy.ndarray) -> numpy.ndarray:
+        """The brackets of some trials."""
+        known = self._known  # another thread may put a longer one in its place
+        if len(numbers) and (last := int(numbers.max())) >= len(known):
+            more = range(len(known), last + 1 + len(known) // 8)
+            left = [binascii.crc32(f"{self._name}_{number}".encode()) % int(self._ends[-1]) for number in more]
+            self._known = known = numpy.concatenate([known, numpy.searchsorted(self._ends, left, "right")])
+        return numpy.asarray(known[numbers])
+
+
+_brackets = functools.lru_cache(_Brackets)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +190,6 @@ PRUNERS = {
         lambda q: _percentile(q, q.option("percentile"), "percentile"),
         ("startup_trials", "warmup_epochs", "percentile"),
     ),
-    "successive-halving": Pruner(
-        lambda q: _halving(q, int(q.option("reduction_factor")), 0, [o.value for o in q.others]), ("reduction_factor",)
-    ),
+    "successive-halving": Pruner(lambda q: _halving(q, int(q.option("reduction_factor")), 0), ("reduction_factor",)),
     "hyperband": Pruner(_hyperband, ("reduction_factor",)),
 }

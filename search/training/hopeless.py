@@ -7,11 +7,9 @@ grown by orders of magnitude; docs/decisions/0007-hopeless-growth.md derives the
 import math
 from typing import Any
 
-import torch
-from torch import nn
-from torch.nn import functional
+import numpy
 
-from models import engine, network, recipes
+from models import engine, recipes, signals, weights
 from models.data import Dataset
 
 PROBE_IMAGES = 2_048
@@ -48,10 +46,8 @@ class Hopeless:
 
     def before(self) -> str | None:
         """The reason to prune before any training, or None."""
-        net = network.build(self._recipe).to(self._images.device)
-        rate = self._recipe.learning_rate * self._steps * growth(net, self._images, self._labels)
-        self._spread = spread(net, self._images)[0]
-        return reason_before(rate, self._recipe.epochs)
+        gain, self._spread = growth(self._recipe, weights.initial(self._recipe), self._images, self._labels)
+        return reason_before(self._recipe.learning_rate * self._steps * gain, self._recipe.epochs)
 
     def after(self, epoch: engine.Epoch) -> str | None:
         """The reason to prune after an epoch, or None."""
@@ -59,8 +55,7 @@ class Hopeless:
             return f"diverged: avg loss is {epoch.loss} after epoch {epoch.number}"
         if self._alive or 2 * epoch.number > self._recipe.epochs:
             return None
-        net = network.build(self._recipe, epoch.state().weights).to(self._images.device)
-        before, (self._spread, classes) = self._spread, spread(net, self._images)
+        before, (self._spread, classes) = self._spread, spread(self._recipe, epoch.state().weights, self._images)
         if classes > 1:  # it tells images apart: never judged again
             self._alive = True
             return None
@@ -102,35 +97,28 @@ def log_growth(before: float, after: float) -> float:
     return math.log(max(after, TINY) / max(before, TINY))
 
 
-def growth(net: nn.Sequential, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """Bound on the log-growth of the spread per unit of learning rate x steps, at the present weights.
+def growth(
+    recipe: recipes.Recipe, at: weights.Weights, images: numpy.ndarray, labels: numpy.ndarray
+) -> tuple[float, float]:
+    """Bound on the log-growth of the spread per unit of learning rate x steps, at these weights; and the spread.
 
     The sum over layers of |G| / (|W x| / |x|): how fast the layer's gain for the signal x could grow if the gradient
     were aligned with it. Both are centred over the images: what they have in common the biases learn at once.
     """
-    net, signal = net.double(), images.double()  # six sigmoid layers leave 1e-5 of the signal
-    inputs, outputs = [], []
-    for layer in net:
-        if isinstance(layer, nn.Linear):
-            inputs.append(signal.detach())
-            signal = layer(signal)
-            signal.retain_grad()
-            outputs.append(signal)
-        else:
-            signal = layer(signal)
-    functional.cross_entropy(signal, labels).backward()
     total = 0.0
-    for x, y in zip(inputs, outputs, strict=True):
-        if y.grad is None:
-            continue
-        x, y, slope = (t - t.mean(dim=0) for t in (x, y.detach(), y.grad))
-        size, gained = float(x.norm()), float(y.norm())
-        total += float((slope.T @ x).norm()) * size / gained if gained > 0 else 0.0
-    return total
+    flows = signals.flows(recipe, at, images, labels)
+    for flow in flows:
+        x, y, slope = (each - each.mean(axis=0) for each in flow)
+        size, gained = float(numpy.linalg.norm(x)), float(numpy.linalg.norm(y))
+        total += float(numpy.linalg.norm(slope.T @ x)) * size / gained if gained > 0 else 0.0
+    return total, _spread(flows[-1][1])
 
 
-def spread(net: nn.Module, images: torch.Tensor) -> tuple[float, int]:
+def spread(recipe: recipes.Recipe, at: weights.Weights, images: numpy.ndarray) -> tuple[float, int]:
     """Standard deviation of the logits across images, averaged over the classes; and how many classes are predicted."""
-    with torch.inference_mode():
-        logits = net.double()(images.double())
-    return float(logits.std(dim=0).mean()), len(logits.argmax(dim=1).unique())
+    logits = signals.logits(recipe, at, images)
+    return _spread(logits), len(numpy.unique(logits.argmax(axis=1)))
+
+
+def _spread(logits: numpy.ndarray) -> float:
+    return float(logits.std(axis=0, ddof=1).mean())

@@ -1,13 +1,13 @@
 """Trains one trial and reports its epochs."""
 
+import functools
 import pathlib
 
 import numpy
-import torch
 from optuna.trial import TrialState
 
-from models import engines, provenance, recipes
-from models.data import fashion_mnist, synthetic
+from models import blas, engines, provenance, recipes
+from models.data import Dataset, fashion_mnist, synthetic
 from models.engine import State
 from search.space import spaces
 from search.study import specs
@@ -19,7 +19,6 @@ class NetworkObjective:
 
     Attributes:
         provenance: what the last bits of its trainings depend on.
-        whole: the dataset with its test set, on the CPU, whatever trials are evaluated on.
 
     Raises:
         models.errors.ModelError: the dataset, engine or device is not to be had.
@@ -30,15 +29,13 @@ class NetworkObjective:
     ) -> None:
         if spec.training is None:
             raise ValueError(f"study {spec.name!r} has no [training]")
-        torch.set_num_threads(1)  # the same numbers everywhere, and one worker per core
+        blas.use_one_thread()  # one worker per core
         self._spec, self._training = spec, spec.training
         self._engine = engines.load(engine or self._training.engine, device)
-        data = fashion_mnist(data_dir) if self._training.dataset == "fashion-mnist" else synthetic()
-        whole = data
+        self._data_dir = data_dir
+        self._data = self._load()
         if self._training.evaluate_on == "validation":
-            data = data.holdout()
-        self._data = data.to(self._engine.device)
-        self.whole = whole
+            self._data = self._data.holdout()
         self._engine.prepare(self._data)  # now: no epoch of a trial must wait for it
         self.provenance = provenance.of(self._engine, self._data)
 
@@ -48,7 +45,7 @@ class NetworkObjective:
         record, resume = records.Record(), None
         if saved:
             record = records.Record.after(saved.values, saved.history)
-            resume = State(recipe, saved.epoch, tuple(torch.from_numpy(each) for each in saved.weights))
+            resume = State(recipe, saved.epoch, saved.weights)
         judge = hopeless.Hopeless(recipe, self._data, record.memory) if self._spec.pruning.hopeless else None
         # what an earlier owner found, or would have looked for, before it ended
         record.reason = (record.reason or trial.should_prune()) if saved else judge.before() if judge else None
@@ -59,8 +56,7 @@ class NetworkObjective:
             record.add(epoch, self.provenance, "batch_losses" in asked_for)
             record.reason = judge.after(epoch) if judge else None
             record.memory = judge.memory if judge else None
-            weights = tuple(weight.numpy() for weight in epoch.state().weights)
-            after = objectives.Checkpoint(epoch.number, weights, list(record.values), record.history())
+            after = objectives.Checkpoint(epoch.number, epoch.state().weights, list(record.values), record.history())
             trial.report(epoch.number, epoch.accuracy, record.epoch_attrs(), after)
             record.reason = record.reason or trial.should_prune()
         attrs = {
@@ -70,6 +66,14 @@ class NetworkObjective:
         }
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
         return objectives.Result(state, record.values[-1] if record.values else None, attrs)
+
+    @functools.cached_property
+    def whole(self) -> Dataset:
+        """The dataset with its test set, whatever trials are evaluated on."""
+        return self._load() if self._training.evaluate_on == "validation" else self._data
+
+    def _load(self) -> Dataset:
+        return fashion_mnist(self._data_dir) if self._training.dataset == "fashion-mnist" else synthetic()
 
     def need(self, params: spaces.Params) -> int:
         """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from search.space.spaces import Params
 
 if TYPE_CHECKING:
-    from models import engine  # imports torch
+    from models import engine
 
 T = TypeVar("T")
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from models import network
+from models.weights import Weights
 from search import errors, words
 from search.training import networks, objectives, records
 
@@ -80,7 +79,7 @@ def replay(
 
 def retrain(
     trial: FrozenTrial, objective: networks.NetworkObjective, on_epoch: Callable[[int], None] = lambda epoch: None
-) -> tuple[Replay, network.Weights]:
+) -> tuple[Replay, Weights]:
     """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
         reason = records.REASON.read(trial, f"it is {trial.state.name}")
@@ -88,7 +87,7 @@ def retrain(
     again = ReplayedTrial(trial, on_epoch)
     objective(again)
     found = Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, objective.provenance))
-    return found, tuple(map(torch.from_numpy, again.weights))
+    return found, again.weights
 
 
 class ReplayedTrial:

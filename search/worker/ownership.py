@@ -8,7 +8,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, failures, presence, studies, summaries
+from search.ledger import claims, failures, presence, rivals, studies
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
@@ -164,7 +164,8 @@ class OwnedTrial:
         if spec.pruning.pruner is None or not self._values:
             return None
         step = max(self._values)
-        found = self._database.read(lambda c: summaries.others(c, claim.study_id, claim.trial_id, step))
+        known = rivals.of(self._database, self._study)
+        found = self._database.read(lambda c: known.others(c, claim.trial_id, step))
         standing = pruners.Standing(
             study_name=spec.name,
             maximize=spec.study.direction == "maximize",

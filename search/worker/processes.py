@@ -7,18 +7,16 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
+import threading
 import time
-from typing import Any
 
 from search import errors
-from search.worker import farewells
+from search.worker import farewells, gates, starts
 
 log = logging.getLogger("search")
 
-# by its path, and without the working folder among those that modules come from
-BEGIN = (sys.executable, "-P", str(pathlib.Path(__file__).resolve().parents[2] / "optuna_search_service.py"))
 RESTART_SECONDS = 1.0
+LOOK_SECONDS = 0.05  # between two looks whether a worker has ended
 QUICK_SECONDS = 10.0
 QUICK_LIMIT = 5
 UNSAID_CODES = (errors.InputError.exit_code, errors.Interrupted.exit_code)  # also of an end before the work begins
@@ -74,6 +72,7 @@ class Processes:
         log_file: where their log goes; None leaves it on this process's stderr.
         after_errors: start also those again that ended by an error, but for one that another start cannot mend.
         quick_seconds: a worker that ends so soon after its start `QUICK_LIMIT` times in a row is given up.
+        ready: started before; they come first.
     """
 
     def __init__(
@@ -84,9 +83,9 @@ class Processes:
         *,
         after_errors: bool = False,
         quick_seconds: float = QUICK_SECONDS,
+        ready: gates.Ready | None = None,
     ) -> None:
-        self._command = [*BEGIN, "work", *arguments, "--parent", str(os.getpid())]
-        self._environment = {**os.environ, **environment}
+        self._arguments, self._environment, self._ready = arguments, environment, ready
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file and log_file.exists() else 0
         self._slots: list[_Process] = []
@@ -106,6 +105,17 @@ class Processes:
     def exit_code(self) -> int:
         """The worst exit code of the workers that ended by themselves."""
         return max((slot.process.returncode or 0 for slot in self._slots), default=0)
+
+    def rest(self, seconds: float, stop: threading.Event) -> None:
+        """Until one more worker has ended, `stop` is set, or the time is over."""
+        until, ended = time.monotonic() + seconds, self._ended
+        while not stop.wait(min(LOOK_SECONDS, max(0.0, until - time.monotonic()))):
+            if time.monotonic() >= until or self._ended > ended:
+                return
+
+    @property
+    def _ended(self) -> int:
+        return sum(slot.end() is not None for slot in self._slots)
 
     def look(self) -> None:
         """Starts workers again, after a moment.
@@ -191,13 +201,5 @@ class Processes:
                 slot.process.send_signal(number)
 
     def _start(self) -> tuple[subprocess.Popen[bytes], farewells.Ear]:
-        ear = farewells.Ear.open()
-        how: dict[str, Any] = {"env": {**self._environment, **ear.environment}, "pass_fds": (ear.mouth,)}
-        try:
-            if self._log_file is None:
-                return subprocess.Popen(self._command, start_new_session=True, **how), ear
-            with self._log_file.open("ab") as stream:
-                more = {**how, "stdout": stream, "stderr": stream}
-                return subprocess.Popen(self._command, start_new_session=True, **more), ear
-        finally:
-            ear.started()
+        taken = self._ready.take(self._arguments, self._environment, self._log_file) if self._ready else None
+        return taken or starts.start(self._arguments, self._environment, self._log_file)

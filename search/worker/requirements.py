@@ -28,7 +28,7 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
     if settings.device != "cpu" or engine != "auto":
-        from models import engines  # imports torch
+        from models import engines  # imports Numba
 
         engines.load(engine, settings.device)
 
@@ -50,6 +50,24 @@ def find_data(spec: specs.StudySpec, settings: Settings) -> str:
         for name, path in files.items():
             sources.load(path, name)
     return f"FashionMNIST is in {next(iter(files.values())).parent}"
+
+
+def load(is_training: bool) -> None:
+    """Loads what workers need, before it is known of which study: all but its data and its own functions.
+
+    Args:
+        is_training: whether they train networks.
+    """
+    from search.worker import loops  # noqa: F401
+
+    if not is_training:
+        from search.training import functions  # noqa: F401
+
+        return
+    from models import generators
+    from search.training import networks  # noqa: F401
+
+    generators.Generator(0).permutation(2)  # Numba loads half of itself with the first function that is called
 
 
 def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
@@ -95,7 +113,7 @@ def objective(
         own = functions.FunctionObjective(spec)
         life.callback(own.close)
         return own, lambda params: 0
-    from search.training import networks  # imports torch
+    from search.training import networks  # imports Numba
 
     found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)
     return found, found.need

@@ -10,7 +10,7 @@ import threading
 from typing import NoReturn
 
 from search import errors
-from search.worker import processes, signals
+from search.worker import processes, signals, starts
 
 log = logging.getLogger("search")
 
@@ -28,7 +28,7 @@ def become(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [*processes.BEGIN, "--keep", *arguments], {**os.environ, **environment})  # noqa: S606
+    os.execve(sys.executable, [*starts.BEGIN, "--keep", *arguments], {**os.environ, **environment})  # noqa: S606
 
 
 def keep(worker: processes.Processes, stop: threading.Event) -> int:

@@ -3,15 +3,17 @@
 import dataclasses
 import signal
 import threading
+import time
 
 from search import errors, lines, screens, words
 from search.ledger import news, outcomes, studies, summaries
 from search.storage import databases
 from search.study import specs
-from search.worker import processes, progress, signals
+from search.worker import gates, processes, progress, signals
 from search.worker.settings import Settings
 
 POLL_SECONDS = 0.5
+LOOKING = 9  # times as long as a look takes, none follows
 STOP_SECONDS = 15.0
 LAST_LOOK_SECONDS = 10.0
 # what a worker ended with that says more than 1
@@ -73,11 +75,30 @@ def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
     return found
 
 
-def supervise(database: databases.Database, study: studies.Study, settings: Settings, label: str = "") -> End:
+def ready(spec: specs.StudySpec, url: str, settings: Settings) -> gates.Ready:
+    """Workers of a study that is yet to be made or found, for `supervise`: they load what they need meanwhile."""
+    found = gates.Ready(*_words(spec.name, url, settings), spec.training is not None)
+    found.start(settings.count)
+    return found
+
+
+def _words(name: str, url: str, settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """What a worker is told: arguments, and what is added to its environment."""
+    return [*settings.arguments(name), "--judged"], {"SEARCH_STORAGE": url}
+
+
+def supervise(
+    database: databases.Database,
+    study: studies.Study,
+    settings: Settings,
+    label: str = "",
+    ready: gates.Ready | None = None,
+) -> End:
     """Runs local workers until the study is finished; returns how that ended.
 
     Args:
         label: shown behind the study's name.
+        ready: workers that were started before.
     """
     stop = threading.Event()
     database = database.patient(settings.patience_seconds, stop)
@@ -85,8 +106,7 @@ def supervise(database: databases.Database, study: studies.Study, settings: Sett
     if summary.done >= summary.budget and summary.is_at_rest:
         return End(summary)
     view, log_file = progress.screen(study, label)
-    arguments = [*settings.arguments(study.name), "--judged"]
-    workers = processes.Processes(arguments, {"SEARCH_STORAGE": database.url}, log_file)
+    workers = processes.Processes(*_words(study.name, database.url, settings), log_file, ready=ready)
     with signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop)
     end = End(summary, interrupted.number if stop.is_set() else None, workers.exit_code)
@@ -113,10 +133,12 @@ def _work(
         with view as screen:
             while workers.alive and not stop.is_set():
                 workers.look()
+                began = time.monotonic()
                 summary = summaries.summary(database, study)
                 note = "compiling the CPU engine for this machine: once, half a minute" if workers.are_compiling else ""
                 screen.update(summary, told.read(database), workers.alive, note)
-                stop.wait(POLL_SECONDS)
+                # a large study, or one far away, is not to be kept busy by being looked at
+                workers.rest(max(POLL_SECONDS, LOOKING * (time.monotonic() - began)), stop)
             if stop.is_set():
                 stopping = "stopping: running trials are handed over (Ctrl-C again: at once)"
                 screen.update(summary, (), 0, stopping)

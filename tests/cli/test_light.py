@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import mine
 import pytest
 from conftest import ROOT, quick_text
 
@@ -35,13 +36,18 @@ sys.exit(code)
         ("enqueue quick depth=0", TRAINING),
         ("work --help", TRAINING),
         ("report --help", TRAINING),
+        # the compiled engine does without PyTorch: two seconds and 600 MB a worker
+        ("work quick", TRAINING - {"numba", "scipy"}),
+        ("work own", TRAINING - {"scipy"}),
     ],
 )
 def test_a_light_command_loads_nothing_heavy(tmp_path: pathlib.Path, words: str, heavy: set[str]) -> None:
     """Help needs no database, and who looks at a study needs nothing that trains one."""
     url = f"sqlite:///{tmp_path}/search.db"
     database = databases.Database(url)
-    studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    studies.create(database, specs.parse(quick_text(trials=1), "quick.toml"))
+    mine.write(tmp_path, "def objective(trial):\n    return 0.5\n", trials=1)
+    studies.create(database, specs.load(tmp_path / "own.toml"))
     database.close()
     command = [sys.executable, "-c", SHOWN, *words.split()]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "SEARCH_STORAGE": url}

@@ -25,8 +25,8 @@ def database(tmp_path: pathlib.Path) -> databases.Database:
     return databases.Database(f"sqlite:///{tmp_path}/search.db")
 
 
-def of_trials(summary: summaries.Summary, room: int | None) -> tuple[list[str], list[str]]:
-    found = tables.of_trials(summary, room)
+def of_trials(summary: summaries.Whole, room: int | None) -> tuple[list[str], list[str]]:
+    found = tables.of_trials(summary, summary.trials, room)
     return [row.plain for row in found.rows], found.left_out
 
 

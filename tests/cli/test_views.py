@@ -7,9 +7,14 @@ import re
 import pytest
 import terminals
 from conftest import quick_text
+from optuna.trial import TrialState
+from trials import begin
 
 from search import cli, lines, screens
+from search.ledger import claims, studies
 from search.storage import databases
+from search.study import specs
+from search.training import records
 
 ECHO = re.compile(r"click\.echo\((?!json\.dumps)")
 
@@ -138,3 +143,24 @@ def test_a_run_on_a_terminal(tmp_path: pathlib.Path, environment: dict[str, str]
     assert ("\x1b" in terminal.raw) == ("TERM" not in environment)
     assert bool(re.search(r"\x1b\[[\d;]*m", terminal.raw)) == (not environment)
     assert "quick: 2 of 2 trials done" in terminal.raw
+
+
+def test_a_large_study_fills_a_screen(odd: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 60 trials the best, the last ten and the running stand there, and --all shows every one."""
+    database = databases.Database(odd)
+    study = studies.create(database, specs.parse(quick_text(name="large", trials=90), "quick.toml"))
+    for number in range(60):
+        claim = begin(database, study)
+        if number not in (20, 40):
+            value = 0.9 if number == 7 else 0.5
+            claims.tell(database, claim, TrialState.COMPLETE, value, {records.REASON.name: "enough: so"})
+    database.close()
+    code, out, _ = search(capsys, "status", "large")
+    numbers = [int(row.split()[0]) for row in out.splitlines()[3:16]]
+    assert (code, numbers) == (0, [7, 20, 40, *range(50, 60)])
+    assert "the best, the last and the running of 60 trials; `search status large --all` shows every one" in out
+    assert out.count("enough: so") == 11  # of those that are shown
+    assert "58 complete, enough" in out
+    code, out, _ = search(capsys, "status", "large", "--all")
+    assert [int(row.split()[0]) for row in out.splitlines()[3:63]] == list(range(60))
+    assert "--all" not in out

@@ -18,7 +18,7 @@ from torch import nn
 from trials import trained
 
 import search
-from models import classifier, datasets, network, onnx_graph, pictures, recipes
+from models import classifier, datasets, onnx_graph, pictures, recipes, weights
 from models import errors as model_errors
 from models.data import synthetic
 from search import errors
@@ -35,7 +35,7 @@ PROTOTYPES = datasets.CLASS_NAMES["synthetic"]
 
 def small(activation: str = "ReLU", depth: int = 2) -> classifier.Classifier:
     recipe = recipes.Recipe(0.1, 8, depth, 16, activation, epochs=2, seed=3)
-    return classifier.build(recipe, network.initial_weights(recipe), PROTOTYPES, {"dataset": "synthetic"})
+    return classifier.build(recipe, weights.initial(recipe), PROTOTYPES, {"dataset": "synthetic"})
 
 
 def test_a_card_holds_no_markup_of_others() -> None:
@@ -63,7 +63,7 @@ def model_file(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_a_file_gives_the_same_network_back(tmp_path: pathlib.Path, activation: str, depth: int) -> None:
     """Logits to the last bit, the recipe, the class names; and the graph of ONNX agrees in float32."""
-    model, images = small(activation, depth), synthetic().test_images
+    model, images = small(activation, depth), torch.from_numpy(synthetic().test_images)
     path = tmp_path / "model.safetensors"
     path.write_bytes(classifier.dump(model))
     again = classifier.load(path)
@@ -188,7 +188,7 @@ def test_an_exported_model_is_the_stored_trial(
     assert "this figure may be optimistic: `search confirm quick`" in card
     assert "trained again: the same curve, to the last bit" in card
     assert (tmp_path / "model-confusion.png").read_bytes().startswith(b"\x89PNG")
-    images = synthetic().test_images
+    images = torch.from_numpy(synthetic().test_images)
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert code is not None
     names: dict[str, object] = {"images": images, "nn": nn}
@@ -226,7 +226,7 @@ def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
     code, output = processes.run("export", "quick", "--trial", "99", "--to", "x.safetensors")
     assert (code, "has 8 trials, numbered from 0, got 99" in output) == (2, True)
 
-    images = synthetic().test_images
+    images = torch.from_numpy(synthetic().test_images)
     for number in range(2):
         grey = (images[number].reshape(28, 28) * 255).round().numpy().astype(numpy.uint8)
         saved(folder / f"{number}.png", Image.fromarray(grey))

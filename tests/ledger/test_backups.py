@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+import growth
 import optuna
 import pytest
 import releases
@@ -25,13 +27,14 @@ from search.ledger import (
     backups,
     claims,
     configurations,
+    copies,
     orders,
     presence,
     queues,
     studies,
     summaries,
 )
-from search.storage import databases, schema
+from search.storage import batches, databases, schema
 from search.training import objectives
 
 Make = Callable[..., studies.Study]
@@ -102,6 +105,49 @@ def test_a_study_survives_from_any_database_to_any(
     assert [each.name for each in file.parent.iterdir()] == ["study.db"]  # reading it left nothing beside it
     storage = f"sqlite:///{file}"
     assert len(optuna.load_study(study_name=full.name, storage=storage).trials) == 7
+
+
+def peak(call: Callable[[], Any]) -> int:
+    """Bytes that a call holds at most."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_and_statements_do_not_grow_with_the_trials(
+    opened: databases.Database, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times the trials are written, restored and copied in the same memory, by statements of many rows."""
+    monkeypatch.setattr(batches, "BATCH_TRIALS", 50)
+    target = databases.Database(f"sqlite:///{tmp_path}/new.db")
+    peaks: dict[str, list[int]] = {}
+    statements, before = itertools.count(), 0
+    for engine in (opened.engine, target.engine):
+        sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *_: next(statements))
+    for trials in (50, 100, 400):  # the first fills caches
+        name = f"growth-{trials}"
+        study = growth.create(opened, name, trials)
+        growth.fill(opened, study, trials)
+        stored = studies.stored(opened, name)
+        assert stored is not None
+        file, told = tmp_path / f"{name}.db", list[tuple[int, int]]()
+        calls: dict[str, Callable[[], Any]] = {
+            "write": lambda: backups.write(opened, study, file, lambda *each: told.append(each)),  # noqa: B023
+            "read": lambda: backups.read(target, file),  # noqa: B023
+            "copy": lambda: copies.copy(opened, stored, f"{name}-again"),  # noqa: B023
+        }
+        for word, call in calls.items():
+            before = next(statements)
+            peaks.setdefault(word, []).append(peak(call))
+            made = next(statements) - before
+            assert made < max(trials, 150), word
+        assert told[-1] == (trials, trials)
+        assert len(told) == -(-trials // 50)
+    assert {word: found[2] < 1.7 * found[1] for word, found in peaks.items()} == dict.fromkeys(peaks, True), peaks
+    target.close()
 
 
 def test_a_restored_study_goes_on(opened: databases.Database, full: studies.Study, tmp_path: pathlib.Path) -> None:

@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from trials import SAVED, WEIGHTS, Make
 from trials import claim as take
 
-from models import data, engines, network
+from models import data, engines
+from models.weights import initial
 from search import errors
 from search.ledger import checkpoints, claims, configurations, studies
 from search.storage import databases, schema
@@ -171,7 +172,7 @@ def test_a_trial_whose_owner_died_before_the_tell_is_not_trained_again(
     for reason, state in ((None, TrialState.COMPLETE), ("hopeless after epoch 2: told", TrialState.PRUNED)):
         claim = take(opened, study)
         params = configurations.configure(opened, study, claim, opened.history(study.study_id))
-        weights = tuple(each.numpy() for each in network.initial_weights(train.recipe(params)))
+        weights = initial(train.recipe(params))
         history: dict[str, Any] = {"losses": [2.0, 1.0], "reason": reason, "memory": None}
         report_two(opened, claim, objectives.Checkpoint(2, weights, [0.25, 0.5], history))
         claims.hand_over(opened, claim)

@@ -13,7 +13,7 @@ from trials import GONE, SAVED, Make, take
 
 from search import errors
 from search.ledger import claims, configurations, copies, orders, queues, studies, summaries
-from search.storage import databases, schema, statements
+from search.storage import batches, databases, schema, statements
 from search.training import objectives
 
 
@@ -84,21 +84,30 @@ def test_a_copy_has_it_all(
     target.close()
 
 
-def test_another_tool_s_copy_becomes_workable(opened: databases.Database, make_study: Make, url: str) -> None:
+@pytest.mark.parametrize("at_once", [1, 200])
+def test_another_tool_s_copy_becomes_workable(
+    opened: databases.Database, make_study: Make, url: str, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     """It gets its file's budget; what it holds counts and is not trained again; what ran there waits."""
+    monkeypatch.setattr(batches, "BATCH_TRIALS", at_once)
     study = make_study(trials=9)
     full(opened, study)
+    twice = optuna.load_study(study_name=study.name, storage=opened.optuna)
+    first = twice.trials[0]
+    twice.add_trial(optuna.trial.create_trial(value=0.1, params=first.params, distributions=first.distributions))
     optuna.copy_study(from_study_name="quick", from_storage=url, to_storage=url, to_study_name="a copy")
     with pytest.raises(errors.InputError, match=r"`search copy 'a copy' NEW` makes one that workers take up"):
         studies.find(opened, "a copy")
     found = copies.copy(opened, row(opened, "a copy"), "new")
     summary = summaries.whole(opened, found)
     assert (summary.order, summary.seconds) == (orders.Order(9), 0.0)
-    assert [trial.state.name for trial in summary.trials] == ["COMPLETE", "WAITING", "WAITING", "COMPLETE"]
+    assert [trial.state.name for trial in summary.trials] == ["COMPLETE", "WAITING", "WAITING", "COMPLETE", "COMPLETE"]
+    reserved = column(opened, found, schema.claims, "config")
+    assert [config is not None for config in reserved] == [True, True, False, False, False]  # one configuration, once
     for trial in summary.trials[:2]:
         with pytest.raises(errors.DuplicateConfiguration):
             queues.enqueue(opened, found, trial.params)
-    assert [take(opened, found).number for _ in range(3)] == [1, 2, 4]
+    assert [take(opened, found).number for _ in range(3)] == [1, 2, 5]
 
 
 def test_nothing_is_replaced_or_half_copied(opened: databases.Database, make_study: Make) -> None:

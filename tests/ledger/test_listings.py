@@ -1,6 +1,7 @@
 """All studies at once, the bad ones among them."""
 
 import optuna
+import pytest
 import sqlalchemy
 from trials import Make, take
 
@@ -37,16 +38,22 @@ def test_a_bad_study_hides_no_other(opened: databases.Database, make_study: Make
     assert studies.names(opened) == names
 
 
-def test_a_study_deleted_meanwhile_is_left_out(opened: databases.Database, make_study: Make) -> None:
+def test_a_study_deleted_meanwhile_is_left_out(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that goes between the list and its summary is no unreadable one."""
     study, other = make_study(), make_study(name="other")
 
-    def history(of: studies.Study) -> object:
-        if of.name == "quick":
-            opened.optuna.delete_study(study.study_id)
-        return opened.history(of.study_id)
+    read = studies.Stored.read
 
-    found = listings.read(opened, history)  # type: ignore[arg-type]
+    def deleted(stored: studies.Stored) -> studies.Study:
+        """Between the list and the summary."""
+        if stored.name == "quick":
+            opened.optuna.delete_study(study.study_id)
+        return read(stored)
+
+    monkeypatch.setattr(studies.Stored, "read", deleted)
+    found = listings.read(opened)
     assert [each.study for each in found if isinstance(each, summaries.Summary)] == [other]
     assert len(found) == 1
     assert opened.read(lambda c: c.execute(sqlalchemy.select(schema.studies.c.study_name)).scalars().all()) == ["other"]

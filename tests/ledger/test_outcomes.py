@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 from trials import Make, begin, fail, succeed, take
 
-from search.ledger import allocations, claims, orders, outcomes, retries, sentences, studies, summaries
+from search.ledger import allocations, causes, claims, orders, outcomes, retries, sentences, studies, summaries
 from search.storage import databases, schema
 from search.training import records
 
@@ -108,11 +108,11 @@ def test_a_failure_that_was_put_back_is_said_to_be(opened: databases.Database, m
     retries.retry(opened, study, [0])
     summary = summaries.whole(opened, study)
     assert sentences.state_counts(summary) == "1 failed, 1 waiting, 1 put back"
-    assert sentences.reasons(summary) == [
+    assert sentences.reasons(summary, summary.trials) == [
         "trial 0 failed: RuntimeError: no; put back as trial 2",
         "trial 1 failed: RuntimeError: no",
     ]
-    assert sentences.reason_counts(summary) == {"failed and put back, RuntimeError": 1, "failed, RuntimeError": 1}
+    assert causes.count(opened, summary) == {"failed and put back, RuntimeError": 1, "failed, RuntimeError": 1}
     assert (summary.as_json()["put_back"], summary.as_json()["trials"]["failed"]) == (1, 2)
 
 

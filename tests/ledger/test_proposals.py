@@ -55,9 +55,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., optuna.Stu
             dists = {p.name: p.distribution for p in tree.parameters if p.name in params}
             value = values[number % len(values)] if values else 1.0 - 0.1 * float(params["depth"])
             study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=value))
-        history = databases.Database(url).history(study._study_id)
-        history.refresh()
-        return history.study(fresh=False)
+        return databases.Database(url).history(study._study_id).study(fresh=True)
 
     return fill
 
@@ -81,7 +79,7 @@ def test_a_trial_is_sampled_the_same_by_any_worker(name: str, filled: Callable[.
     others = [propose(name, study, n) for n in range(21, 24)]
     assert propose(name, study, 20) == one
     if name != "gp":  # its best point is one point, whatever the seed
-        again = [propose(name, study, 20, attempt=n) for n in range(1, 4) if name not in proposals.ONE_ATTEMPT]
+        again = [propose(name, study, 20, attempt=n) for n in range(1, 4) if proposals.SAMPLERS[name].asks_again]
         assert len({LAB.key(p) for p in [one, *others, *again]}) > 3
         assert propose(name, study, 20, seed=1) != one
 
@@ -178,9 +176,14 @@ def test_unseen_neighbour_finds_the_last_one() -> None:
     everything |= {small.key({"a": a, "b": b}) for a in range(5, 10) for b in "xy"}
     assert len(everything) == small.size
     last = {"a": 9, "b": "y"}
-    assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything - {small.key(last)}) == last
-    assert candidates.unseen_neighbour(small, {"a": 0}, {}, everything) is None
-    assert candidates.unseen_neighbour(small, {"a": 0}, {"a": 0}, {small.key({"a": 0})}) is None
+
+    def unseen(params: spaces.Params, fixed: spaces.Params, taken: set[str]) -> spaces.Params | None:
+        around = candidates.neighbourhood(small, params, fixed)
+        return candidates.first_free(around, lambda keys: taken & set(keys), portion=2)
+
+    assert unseen({"a": 0}, {}, everything - {small.key(last)}) == last
+    assert unseen({"a": 0}, {}, everything) is None
+    assert unseen({"a": 0}, {"a": 0}, {small.key({"a": 0})}) is None
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])

@@ -68,14 +68,13 @@ def test_a_deleted_study_is_one_line(opened: databases.Database, make_study: Mak
     """Deleted in a dashboard under running workers, a study ends them with an error that says so."""
     study = make_study(trials=3)
     claim = take(opened, study)
-    history = opened.history(study.study_id)
-    summaries.whole(opened, study, history)
     optuna.delete_study(study_name=study.name, storage=url)
     with pytest.raises(errors.TrialLost):
         claims.report(opened, claim, {1: 0.5}, 1.0, {})
     for call in (
         lambda: take(opened, study),
-        lambda: summaries.whole(opened, study, history),
+        lambda: summaries.summary(opened, study),
+        lambda: summaries.whole(opened, study),
         lambda: orders.extend(opened, study, add=1),
     ):
         with pytest.raises(errors.StudyNotFound, match="was deleted"):

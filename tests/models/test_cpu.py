@@ -21,7 +21,7 @@ from models.recipes import Recipe
 
 GUARDED = '''
 import ctypes, mmap, sys
-import numpy, torch
+import numpy
 from models import data, engines
 from models.engines import cpu
 from models.recipes import Recipe
@@ -46,15 +46,13 @@ if sys.argv[2:] == ["overrun"]:
     print(guarded(16)[0])
     ctypes.memset(guarded(16).ctypes.data + (64 if sys.argv[1] == "end" else -1), 0, 1)
 cpu._buffer = guarded
-compact = cpu._compact
-def guarded_images(images):
-    plain = compact(images)
-    copy = guarded(plain.size, plain.dtype).reshape(plain.shape)
-    copy[:] = plain
-    return copy
-cpu._compact = guarded_images
+def guarded_images(pixels, labels):
+    copy = guarded(pixels.size, pixels.dtype).reshape(pixels.shape)
+    copy[:] = pixels
+    return cpu._Images(copy, labels)
+cpu._images = guarded_images
 plain = data.synthetic(train=101, test=20)
-bytes_ = plain.train_images.mul(255).round().div(255)
+bytes_ = (plain.train_images * 255).round().astype(numpy.uint8)
 for images in (plain.train_images, bytes_):
     small = data.Dataset("s", images, plain.train_labels, plain.test_images, plain.test_labels)
     shapes = ((0, None, None), (1, 1, "ReLU"), (2, 17, "Sigmoid"), (3, 129, "GELU"), (1, 272, "ReLU"))
@@ -84,7 +82,7 @@ def test_no_byte_outside_its_buffers_is_touched(tmp_path: pathlib.Path, side: st
 
 OTHER_TARGET = """
 import re, sys
-import numpy, torch
+import numpy
 from llvmlite import binding
 from models import data, engines
 from models.engines import kernels, loops
@@ -97,7 +95,7 @@ for batch_size in (1, 3, 41):
     ours, theirs = (next(iter(engines.load(name).train(recipe, small))) for name in ("cpu", "reference"))
     numpy.testing.assert_allclose(ours.batch_losses, theirs.batch_losses, rtol=1e-5)
     for got, wanted in zip(ours.state().weights, theirs.state().weights, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+        numpy.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
 if sys.argv[1:] == ["arm64"]:
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import data, network
+from models import data, network, weights
 from models.recipes import Recipe
 
 
@@ -17,10 +17,10 @@ def test_initial_weights_are_pytorchs_default(depth: int) -> None:
     sizes = recipe.layer_sizes
     layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
     expected = [p for layer in layers for p in layer.parameters()]
-    weights = network.initial_weights(recipe)
-    assert len(weights) == 2 * (depth + 1)
-    for ours, theirs in zip(weights, expected, strict=True):
-        assert torch.equal(ours, theirs.detach())
+    found = weights.initial(recipe)
+    assert len(found) == 2 * (depth + 1)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.tobytes() == theirs.detach().numpy().tobytes()
 
 
 def test_building_leaves_the_global_generator_alone() -> None:
@@ -42,14 +42,15 @@ def test_layers_follow_the_lab() -> None:
 def test_evaluation_is_the_labs(batch_size: int) -> None:
     """Loss is the plain mean over batches, a short last one weighing as much as the others; accuracy over images."""
     small = data.synthetic(test=150)
+    images, targets = network.tensor(small.test_images), torch.from_numpy(small.test_labels)
     net = network.build(Recipe(0.1, 64, 1, 16, "ReLU"))
     losses, correct = [], 0
     with torch.no_grad():
         for start in range(0, 150, batch_size):
-            rows, labels = small.test_images[start : start + batch_size], small.test_labels[start : start + batch_size]
+            rows, labels = images[start : start + batch_size], targets[start : start + batch_size]
             logits = net(rows)
             losses.append(functional.cross_entropy(logits, labels).item())
             correct += (logits.argmax(1) == labels).sum().item()
-    loss, accuracy = network.evaluate(net, small.test_images, small.test_labels, batch_size)
+    loss, accuracy = network.evaluate(net, images, targets, batch_size)
     assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-6)
     assert accuracy == correct / 150

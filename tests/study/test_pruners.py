@@ -5,17 +5,15 @@ import math
 import pathlib
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy
 import optuna
 import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
-from trials import take
 
 from search import errors
-from search.ledger import claims, studies, summaries
+from search.ledger import studies, summaries
 from search.storage import databases
 from search.study import pruners, specs
 
@@ -57,11 +55,13 @@ def test_the_same_trials_are_pruned_as_by_optuna(name: str, direction: str) -> N
                     maximize=direction == "maximize",
                     number=trial.number,
                     values=trials[trial.number].intermediate_values,
-                    others=[
-                        pruners.Other(t.number, t.state, t.intermediate_values[step])
-                        for t in trials
-                        if t.number != trial.number and step in t.intermediate_values
-                    ],
+                    others=pruners.Others.of(
+                        [
+                            pruners.Other(t.number, t.state, t.intermediate_values[step])
+                            for t in trials
+                            if t.number != trial.number and step in t.intermediate_values
+                        ]
+                    ),
                     epochs=EPOCHS,
                     settings=SETTINGS[name],
                 )
@@ -76,28 +76,6 @@ def test_the_same_trials_are_pruned_as_by_optuna(name: str, direction: str) -> N
             if trial is not None:
                 optuna_study.tell(trial, float(rng.normal()))
     assert 0.02 < numpy.mean(decisions) < 0.8
-
-
-def test_one_steps_values_are_read(opened: databases.Database, make_study: Make) -> None:
-    """Of the others, whatever their state, exactly the values at that step, nan and infinity included."""
-    study = make_study(trials=9)
-    told = {0: math.nan, 1: math.inf, 2: 0.5, 3: 0.75}
-    taken: dict[int, Any] = {number: take(opened, study) for number in range(6)}
-    for number, value in told.items():
-        claims.report(opened, taken[number], {1: 0.1}, 1.0, {})
-        claims.report(opened, taken[number], {2: value}, 1.0, {})
-    claims.report(opened, taken[4], {1: 0.2}, 1.0, {})
-    claims.report(opened, taken[5], {2: 0.9}, 1.0, {})
-    claims.tell(opened, taken[0], TrialState.PRUNED, None, {})
-    claims.tell(opened, taken[1], TrialState.COMPLETE, 1.0, {})
-    claims.hand_over(opened, taken[3])
-    found = opened.read(lambda c: summaries.others(c, study.study_id, taken[5].trial_id, 2))
-    by_number = {other.number: (other.state, other.value) for other in found}
-    assert sorted(by_number) == [0, 1, 2]
-    assert by_number[0][0] == TrialState.PRUNED
-    assert math.isnan(by_number[0][1])
-    assert by_number[1] == (TrialState.COMPLETE, math.inf)
-    assert by_number[2] == (TrialState.RUNNING, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +122,9 @@ def test_any_number_is_judged_in_a_short_reason(name: str, maximize: bool) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for own, first, second in itertools.product(odd, repeat=3):
-            others = [pruners.Other(9, TrialState.COMPLETE, value) for value in (first, second, first, 0.5)]
+            others = pruners.Others.of(
+                [pruners.Other(9, TrialState.COMPLETE, value) for value in (first, second, first, 0.5)]
+            )
             settings = {key: 1 if key == "startup_trials" else 2 for key in pruners.PRUNERS[name].options}
             standing = pruners.Standing("s", maximize, 9, {1: own, last: own}, others, EPOCHS, settings)
             reasons.add(pruners.reason(name, standing) or "")

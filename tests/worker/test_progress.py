@@ -35,7 +35,7 @@ def shown(database: databases.Database, study: studies.Study, columns: int, heig
     """The part of the live display that stays, after the trials that have ended."""
     out = rich.console.Console(file=io.StringIO(), width=columns, height=height, _environ={})
     live = progress.Live(out)
-    live.update(summaries.whole(database, study), 2, note)
+    live.update(summaries.summary(database, study), (), 2, note)
     out.print(live._render())
     return out.file.getvalue().rstrip("\n").split("\n")  # type: ignore[attr-defined]
 

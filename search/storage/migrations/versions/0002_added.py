@@ -7,8 +7,6 @@ from typing import Any
 import sqlalchemy
 from alembic import op
 
-from search.storage import triggers
-
 revision = "0002"
 down_revision = "0001"
 
@@ -39,7 +37,7 @@ DIED = """
 
 
 def upgrade() -> None:
-    """Changes the tables, then what is in them, then makes the triggers anew."""
+    """Changes the tables, then what is in them; the triggers are made when all steps are done."""
     connection = op.get_bind()
     files = _study_files(connection)
     if connection.dialect.name == "sqlite":  # a table cannot be replaced that a trigger names
@@ -53,7 +51,6 @@ def upgrade() -> None:
             _rename_of_own(connection, study_id)
         elif file:
             _rename(connection, study_id, TRAINING_NAMES, "SELECT trial_id FROM trials WHERE study_id = :study")
-    triggers.create(connection)
 
 
 def _study_files(connection: sqlalchemy.Connection) -> dict[int, dict[str, Any]]:
