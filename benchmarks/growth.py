@@ -73,7 +73,11 @@ class Side:
         with tempfile.TemporaryFile() as out:
             started = time.perf_counter()
             process = subprocess.Popen(
-                [sys.executable, *command], env=self.environment, stdout=out, stderr=subprocess.STDOUT
+                [sys.executable, *command],
+                cwd=self.checkout,  # where `python -m` looks first
+                env=self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
             )
             _, status, used = os.wait4(process.pid, 0)
             wall = time.perf_counter() - started
@@ -145,7 +149,10 @@ def sizes_of(kind: str, options: argparse.Namespace, tell: Any) -> Iterator[dict
     """All figures on a kind of database: `{"storage", "trials", "side", "round", "what", "values"}` each."""
     checkouts = {"ours": HERE.parent, **({"before": options.baseline.resolve()} if options.baseline else {})}
     for trials in options.sizes:
-        with tempfile.TemporaryDirectory(dir=options.scratch) as name, storages(kind, pathlib.Path(name)) as made:
+        with (
+            tempfile.TemporaryDirectory(dir=options.scratch and options.scratch.resolve()) as name,
+            storages(kind, pathlib.Path(name)) as made,
+        ):
             sides = []
             for word, checkout in {**checkouts, "plain Optuna": HERE.parent}.items():
                 tell(f"{kind}, {trials} trials: filling {word}")
