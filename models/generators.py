@@ -9,6 +9,7 @@ import numpy
 
 from models import caches
 
+BLOCK = 1 << 16  # numbers at once: what they are made of takes six times their memory
 FLOAT_BITS = 24  # of the 32, that a float32 in [0, 1) is made of
 
 
@@ -22,10 +23,13 @@ class Generator:
 
     def uniform(self, n: int, low: float = 0.0, high: float = 1.0) -> numpy.ndarray:
         """`torch.empty(n).uniform_(low, high)`: (n,) float32."""
-        unit = (self._raw(n) & (2**FLOAT_BITS - 1)) * 2.0**-FLOAT_BITS
         least, size = float(numpy.float32(low)), float(numpy.float32(numpy.float32(high) - numpy.float32(low)))
-        # float64 holds product and sum whole, so they are rounded once, as PyTorch's fused multiply-add does
-        drawn: numpy.ndarray = (unit * size + least).astype(numpy.float32)
+        drawn = numpy.empty(n, numpy.float32)
+        for first in range(0, n, BLOCK):
+            part = drawn[first : first + BLOCK]
+            unit = (self._raw(len(part)) & (2**FLOAT_BITS - 1)) * 2.0**-FLOAT_BITS
+            # float64 holds product and sum whole, so they are rounded once, as PyTorch's fused multiply-add does
+            part[:] = unit * size + least
         return drawn
 
     def integers(self, high: int, n: int) -> numpy.ndarray:

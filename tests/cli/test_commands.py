@@ -222,7 +222,7 @@ def test_failing_trials_end_the_study_with_its_reason(processes: Processes, quic
     study = optuna.load_study(study_name="quick", storage=processes.url)
     failed = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.FAIL]
     assert len(failed) == 3
-    assert all("RuntimeError" in trial.user_attrs["search:reason"] for trial in failed)
+    assert all("Unable to allocate" in trial.user_attrs["search:reason"] for trial in failed)
     assert all("Traceback" in trial.user_attrs["search:traceback"] for trial in failed)
 
 

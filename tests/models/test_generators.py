@@ -13,7 +13,7 @@ SEEDS = [0, 1, 7, 2**31, 2**32 - 1]
 def test_the_numbers_are_pytorchs(seed: int) -> None:
     """One after the other from one generator, to the last bit: floats, whole numbers and shuffles of any length."""
     ours, theirs = Generator(seed), torch.Generator().manual_seed(seed)
-    for n in (0, 1, 2, 13, 1_000, 60_000):
+    for n in (0, 1, 2, 13, 1_000, 60_000, 2**16 + 1):
         for low, high in ((0.0, 1.0), (-1 / 28, 1 / 28), (-0.1767766952966369, 0.1767766952966369)):
             wanted = torch.empty(n).uniform_(low, high, generator=theirs).numpy()
             assert ours.uniform(n, low, high).tobytes() == wanted.tobytes()
