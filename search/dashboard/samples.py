@@ -70,7 +70,8 @@ class Samples:
             return self._dashboard(environ, start_response)
         try:
             with self._lock:
-                status, headers, body = self._answer({**environ, "REQUEST_METHOD": "GET"}, int(asked[1]))
+                plain = {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": asked[0]}
+                status, headers, body = self._answer(plain, int(asked[1]))
         except errors.StorageError as error:
             return details.fail(environ, start_response, "503 Service Unavailable", error)
         start_response(status, headers)
