@@ -60,9 +60,9 @@ class Details:
         except errors.StudyNotFound:
             found = None
         except errors.InputError as error:
-            return _fail(environ, start_response, "500 Internal Server Error", error)
+            return fail(environ, start_response, "500 Internal Server Error", error)
         except errors.StorageError as error:
-            return _fail(environ, start_response, "503 Service Unavailable", error)
+            return fail(environ, start_response, "503 Service Unavailable", error)
         return self._dashboard(environ, start_response) if found is None else _send(environ, start_response, found)
 
     def _answer(self, study_id: int, identity: identities.Identity, after: int) -> list[packs.Pack] | None:
@@ -162,7 +162,8 @@ def _send(environ: Environ, start_response: StartResponse, found: list[packs.Pac
     return [] if environ["REQUEST_METHOD"] == "HEAD" else pieces
 
 
-def _fail(environ: Environ, start_response: StartResponse, status: str, error: Exception) -> Iterable[bytes]:
+def fail(environ: Environ, start_response: StartResponse, status: str, error: Exception) -> Iterable[bytes]:
+    """Tells the page why there is nothing to show."""
     body = json.dumps({"reason": str(error)}).encode()
     start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -11,8 +11,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.dashboard import curves
-from search.dashboard.pages import Application, Environ, StartResponse
+from search import errors
+from search.dashboard import curves, details
+from search.dashboard.pages import READS, Application, Environ, StartResponse
 from search.ledger import identities
 from search.storage import rows
 from search.storage.databases import Database
@@ -64,13 +65,17 @@ class Samples:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answers a request."""
-        asked = PATH.fullmatch(environ["PATH_INFO"])
-        if environ["REQUEST_METHOD"] != "GET" or asked is None:
+        asked = PATH.fullmatch(environ["PATH_INFO"].rstrip("/"))
+        if environ["REQUEST_METHOD"] not in READS or asked is None:
             return self._dashboard(environ, start_response)
-        with self._lock:
-            status, headers, body = self._answer(environ, int(asked[1]))
+        try:
+            with self._lock:
+                plain = {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": asked[0]}
+                status, headers, body = self._answer(plain, int(asked[1]))
+        except errors.StorageError as error:
+            return details.fail(environ, start_response, "503 Service Unavailable", error)
         start_response(status, headers)
-        return body
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
     def _answer(self, environ: Environ, study_id: int) -> Answer:
         identity = identities.of_studies(self._database, [study_id]).get(study_id)

@@ -87,14 +87,7 @@ class Writer:
             ",".join([f'{{"step":{step},"value":{_number(value, kind)}}}' for step, value, kind in steps]),
             "]",
         ]
-        if values := batch.values.get(trial_id):
-            ordered = sorted(values, key=lambda row: row[0])
-            parts.append(f',"values":[{",".join([_number(value, kind) for _, value, kind in ordered])}]')
-        if head.start is not None:
-            parts.append(f',"datetime_start":"{head.start}"')
-        if head.complete is not None:
-            parts.append(f',"datetime_complete":"{head.complete}"')
-        return "".join(parts) + "}"
+        return "".join(parts) + _end(batch, head)
 
     def _add_space(self, space: tuple[tuple[str, str], ...]) -> None:
         if space in self._spaces:
@@ -148,6 +141,18 @@ class Writer:
         if has_steps and head.state.is_finished():
             found.append(_json(curve(head.trial_id, head.number)))
         return ",".join(found)
+
+
+def _end(batch: rows.Batch, head: rows.Head) -> str:
+    """What only some trials have."""
+    text = ""
+    if values := batch.values.get(head.trial_id):
+        ordered = sorted(values, key=lambda row: row[0])
+        text = f',"values":[{",".join([_number(value, kind) for _, value, kind in ordered])}]'
+    for name, moment in (("datetime_start", head.start), ("datetime_complete", head.complete)):
+        if moment is not None:
+            text += f',"{name}":{quoted(moment)}'
+    return text + "}"
 
 
 def curve(trial_id: int, number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 
 from search import errors
 from search.dashboard import samples
-from search.dashboard.pages import Application, Environ, StartResponse
+from search.dashboard.pages import READS, Application, Environ, StartResponse
 from search.ledger import identities, listings
 from search.storage import rows
 from search.storage.databases import Database
@@ -31,7 +31,7 @@ class Sheets:
         """Answers a request."""
         asked = PATH.fullmatch(environ["PATH_INFO"].rstrip("/"))
         wanted = parse.parse_qs(environ.get("QUERY_STRING", "")).get("trial_ids", [""])[-1]
-        if environ["REQUEST_METHOD"] != "GET" or asked is None or (wanted and not NUMBERS.fullmatch(wanted)):
+        if environ["REQUEST_METHOD"] not in READS or asked is None or (wanted and not NUMBERS.fullmatch(wanted)):
             return self._dashboard(environ, start_response)
         study_id = int(asked[1])
         numbers = [int(each) for each in wanted.split(",")] if wanted else None
@@ -52,7 +52,7 @@ class Sheets:
         name = "-".join(re.sub(r'[\\/:*?"<>|]+', "", identity[0]).split(" "))
         place = f"attachment; filename=study-{study_id}.csv; filename*=UTF-8''{parse.quote(name, safe='')}.csv"
         start_response("200 OK", [("Content-Type", "text/csv; charset=utf-8"), ("Content-Disposition", place)])
-        return _chained(first, pieces)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else _chained(first, pieces)
 
     def _head(self, study_id: int, trial_ids: list[int] | None) -> tuple[list[str], list[str], list[str]]:
         """Names of the values, the parameters and the user attributes."""

@@ -24,6 +24,7 @@ def test_its_cells_are_optuna_dashboard_s(url: str, directions: list[str], monke
         expected = asked(application, path)[2].decode()
         assert (status, "odd.csv" in headers["Content-Disposition"]) == (200, True)
         assert [*csv.reader(io.StringIO(found.decode()))] == [*csv.reader(io.StringIO(expected))]
+    assert asked(door, path, "HEAD")[::2] == (200, b"")
     assert b"all specified trial_ids is not found" in asked(door, f"/csv/{study._study_id}?trial_ids=99")[2]
     assert ask(door, "/csv/999")[0] == 404
     assert ask(door, f"/csv/{study._study_id}?trial_ids=x")[0] == 400
