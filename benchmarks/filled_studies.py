@@ -209,7 +209,8 @@ def run(options: argparse.Namespace) -> int:
     """What `growth.py fill` does."""
     started, quiet = time.perf_counter(), not sys.stderr.isatty()
     if options.listed and options.trials > MOST_LISTED:
-        raise SystemExit(f"--trials must be at most {MOST_LISTED} with --listed, got {options.trials}")
+        print(f"--trials must be at most {MOST_LISTED} with --listed, got {options.trials}", file=sys.stderr)
+        return 2
     if options.plain:
         fill_plain(options.storage, options.name, options.trials, quiet)
     else:

@@ -71,3 +71,16 @@ def test_a_configuration_has_room_or_says_how_much_has_not() -> None:
     assert screens.configuration({"learning_rate": 0.1, "activation": "ReLU"}, 80, short=True) == "lr 0.1, ReLU"
     assert screens.configuration({"x": "z" * 3_000}, None).endswith("z... (3,000 characters)")
     assert screens.configuration({"\x1b[31m": "[/]\n"}, 80) == "\\x1b[31m '[/]\\n'"
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """There it says what is done, and how much of it; into a pipe it writes nothing."""
+    monkeypatch.setenv("TERM", "xterm")
+    with screens.bar("writing") as move:
+        move(1, 2)
+    assert capfd.readouterr() == ("", "")
+    with terminals.opened(80) as (terminal, slave), os.fdopen(slave, "w") as stream:
+        monkeypatch.setattr(screens, "err", screens.Console(file=stream))
+        with screens.bar("writing") as move:
+            move(1, 2)
+    assert any("writing" in line and "50%" in line for line in terminal.lines)

@@ -115,12 +115,17 @@ class Archive:
                 found = {place // IN_A_PACK: self._packs[place // IN_A_PACK].texts()}
         return [found[place // IN_A_PACK][place % IN_A_PACK].decode() for place in places]
 
+    def written(self, trial_ids: Sequence[int]) -> list[str]:
+        """The JSON of trials that may be unread."""
+        batch = rows.read(self._database, trial_ids)
+        return [self.writer.write(batch, head, self._special.get(head.trial_id, {})) for head in batch.heads]
+
     def best(self, directions: Sequence[StudyDirection]) -> list[int]:
         """Places of the best trials: the first of one objective, of several all that no other is better than."""
-        if not self._values:
-            return []
         signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
-        places = sorted(self._values)
+        places = sorted(place for place, values in self._values.items() if len(values) == len(signs))
+        if not places:
+            return []
         losses = numpy.array([self._values[place] for place in places]) * signs
         if len(signs) == 1:
             return [places[int(losses[:, 0].argmin())]]

@@ -5,6 +5,7 @@ sent again where the browser names it.
 """
 
 import collections
+import contextlib
 import hashlib
 import json
 import re
@@ -16,8 +17,8 @@ from urllib import parse
 
 from optuna.study._frozen import FrozenStudy
 from optuna_dashboard import _serializer
-from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
-from optuna_dashboard.preferential import _study as preferential
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects  # type: ignore[import-untyped]
+from optuna_dashboard.preferential import _study as preferential  # type: ignore[import-untyped]
 
 from search import errors
 from search.dashboard import archives, packs, serials
@@ -75,7 +76,19 @@ class Details:
             unread = archive.refresh(special, time.monotonic() + COLD_SECONDS)
             if unread:
                 threading.Thread(target=self._go_on, args=(archive, special), daemon=True).start()
-            return list(_detail(study, archive, after, unread))
+            best = self._best(study, archive) if unread else archive.texts(archive.best(study.directions))
+            return list(_detail(study, archive, after, unread, best))
+
+    def _best(self, study: FrozenStudy, archive: archives.Archive) -> list[str]:
+        """The best of all trials while some are unread; where there are several objectives, of those that are read."""
+        if len(study.directions) > 1:
+            return archive.texts(archive.best(study.directions))
+        ask = self._database.optuna
+        try:
+            found = self._database.call(lambda: ask._get_best_trial_id(study._study_id, study.directions[0]))
+        except ValueError:  # none is complete
+            return []
+        return archive.written([found])
 
     def _study(self, study_id: int, name: str) -> FrozenStudy:
         ask = self._database.optuna
@@ -98,14 +111,13 @@ class Details:
 
     def _go_on(self, archive: archives.Archive, special: dict[int, dict[str, Any]]) -> None:
         """Reads the rest, so that the next request finds it; what fails now fails there again, and is told there."""
-        try:
-            with archive.lock:
-                archive.refresh(special)
-        except Exception:
-            return
+        with contextlib.suppress(Exception), archive.lock:
+            archive.refresh(special)
 
 
-def _detail(study: FrozenStudy, archive: archives.Archive, after: int, unread: int) -> Iterator[packs.Pack]:
+def _detail(
+    study: FrozenStudy, archive: archives.Archive, after: int, unread: int, best: list[str]
+) -> Iterator[packs.Pack]:
     """What optuna-dashboard tells of a study without trials, with the trials put in."""
     extra, keys = archive.writer.extra, sorted(archive.writer.keys.items())
     told = _serializer.serialize_study_detail(
@@ -121,11 +133,12 @@ def _detail(study: FrozenStudy, archive: archives.Archive, after: int, unread: i
     )
     if unread:
         told["search_unread"] = unread
-    best = ",".join(archive.texts(archive.best(study.directions)))
-    rest = "".join(f",{json.dumps(key)}:{json.dumps(told[key])}" for key in told if key not in ("trials", "best_trials"))
+    rest = "".join(
+        f",{json.dumps(key)}:{json.dumps(told[key])}" for key in told if key not in ("trials", "best_trials")
+    )
     yield packs.pack(b'{"trials":[')
     yield from archive.after(after)
-    yield packs.pack(f'],"best_trials":[{best}]{rest}}}'.encode())
+    yield packs.pack(f'],"best_trials":[{",".join(best)}]{rest}}}'.encode())
 
 
 def _send(environ: Environ, start_response: StartResponse, found: list[packs.Pack]) -> Iterable[bytes]:

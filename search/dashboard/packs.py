@@ -68,7 +68,6 @@ def of_trials(texts: Sequence[bytes]) -> Trials:
     return Trials(pack(b",".join(texts)), ends)
 
 
-
 def gzipped(packs: Iterable[Pack]) -> list[bytes]:
     """Pieces of one gzip file."""
     pieces, checksum, size = [BEGIN], 0, 0
@@ -91,7 +90,7 @@ def _times(one: int, other: int) -> int:
 
 
 def _shift(size: int) -> int:
-    """x to the power of as many bits as so many bytes have."""
+    """The polynomial x to the power of as many bits as so many bytes have."""
     shift, power = 1 << 31, 1 << 23  # 1, and x to the 8
     while size:
         if size & 1:

@@ -22,7 +22,8 @@ ICON = "/favicon.ico"
 READS = ("GET", "HEAD")
 FILE = pathlib.Path(optuna_dashboard.__file__).parent / "public" / "bundle.js"
 GZIP_LEVEL = 6
-STYLE = f"<style>main {{ min-width: 0 }}</style>\n{plots.STYLE}"  # a long attribute scrolls in its box, and not the whole page
+# a long attribute scrolls in its box, and not the whole page
+STYLE = f"<style>main {{ min-width: 0 }}</style>\n{plots.STYLE}"
 CANNOT = "This version of optuna-dashboard works at the root of a host only: give it a host name of its own."
 # What a note may link to; it is stored without what precedes it, which is another one for each way to the dashboard
 PRELUDE = rb"""const searchBase=new URL(document.currentScript.src).pathname.replace(/\/static\/[^\/]*$/,"");

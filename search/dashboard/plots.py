@@ -11,24 +11,34 @@ TRIAL = rb"[A-Za-z_$][\w$]*"
 # All improvements, so that the best are among them, the latest, and of the others every so many-th
 PRELUDE = b"""let searchUnread=0,searchDrawn;
 const searchTold=d=>{searchUnread=d.search_unread||0;return d};
-const searchSay=(id,shown,all,what)=>{setTimeout(()=>{const at=document.getElementById(id);if(!at)return;
-const n=x=>x.toLocaleString("en"),more=searchUnread?`${n(searchUnread)} more trials are being read, for the next update. `:"";
-let note=at.previousElementSibling;if(!note||note.className!=="search-bounded"){if(!more&&shown===all)return;
-note=document.createElement("div");note.className="search-bounded";at.before(note)}
-note.textContent=more+(shown<all?`${n(shown)} of ${n(all)} trials: ${what}; the table and the list have all.`:"")})};
-const searchPick=(trials,limit,last)=>{const step=trials.length/(limit-last),kept=new Set();
-for(let i=0;i<limit-last;i++)kept.add(Math.floor(i*step));
-for(let i=trials.length-last;i<trials.length;i++)kept.add(i);return kept};
-const searchDots=(trials,value)=>{if(trials.length<=%(dots)d){searchSay("plot-history",trials.length,trials.length,"");return trials}
-const kept=searchPick(trials,%(dots)d,500);let low=Infinity,high=-Infinity;
-trials.forEach((t,i)=>{const v=value(t);if(t.state==="Complete"&&(v<low||v>high)){kept.add(i);low=Math.min(low,v);high=Math.max(high,v)}});
-const found=trials.filter((t,i)=>kept.has(i));
-searchSay("plot-history",found.length,trials.length,"every improvement, the latest, and a spread of the others; the line is of all");return found};
-const searchCurves=trials=>{const drawn=trials.filter(t=>t.intermediate_values.length);if(drawn.length<=%(curves)d)return drawn;
-const kept=searchPick(drawn,%(curves)d,100),found=drawn.filter((t,i)=>kept.has(i));
-searchSay("graph-intermediate-values",found.length,drawn.length,"the latest 100 and a spread of the others");return found};
-const searchBars=trials=>{const found=trials.slice(-%(bars)d);
-if(found.length<trials.length)searchSay("graph-timeline",found.length,trials.length,"the latest");return found};
+const searchSay=(id,shown,all,what)=>{setTimeout(()=>{
+  const at=document.getElementById(id),n=x=>x.toLocaleString("en");if(!at)return;
+  const unread=searchUnread?`${n(searchUnread)} more trials are being read, for the next update. `:"";
+  const few=shown<all?`${n(shown)} of ${n(all)} trials: ${what}; the table and the list have all.`:"";
+  let note=at.previousElementSibling;
+  if(!note||note.className!=="search-bounded"){
+    if(!unread&&!few)return;
+    note=document.createElement("div");note.className="search-bounded";at.before(note)}
+  note.textContent=unread+few})};
+const searchPick=(trials,limit,last)=>{
+  const step=trials.length/(limit-last),kept=new Set();
+  for(let i=0;i<limit-last;i++)kept.add(Math.floor(i*step));
+  for(let i=trials.length-last;i<trials.length;i++)kept.add(i);return kept};
+const searchDots=(trials,value)=>{
+  if(trials.length<=%(dots)d){searchSay("plot-history",trials.length,trials.length,"");return trials}
+  const kept=searchPick(trials,%(dots)d,500);let low=Infinity,high=-Infinity;
+  trials.forEach((t,i)=>{const v=value(t);
+    if(t.state==="Complete"&&(v<low||v>high)){kept.add(i);low=Math.min(low,v);high=Math.max(high,v)}});
+  const found=trials.filter((t,i)=>kept.has(i)),what="every improvement, the latest, and a spread of the others";
+  searchSay("plot-history",found.length,trials.length,what);return found};
+const searchCurves=trials=>{
+  const drawn=trials.filter(t=>t.intermediate_values.length);if(drawn.length<=%(curves)d)return drawn;
+  const kept=searchPick(drawn,%(curves)d,100),found=drawn.filter((t,i)=>kept.has(i));
+  searchSay("graph-intermediate-values",found.length,drawn.length,"the latest 100 and a spread of the others");
+  return found};
+const searchBars=trials=>{
+  const found=trials.slice(-%(bars)d);
+  if(found.length<trials.length)searchSay("graph-timeline",found.length,trials.length,"the latest");return found};
 """ % {b"dots": DOTS, b"curves": CURVES, b"bars": BARS}
 STYLE = "<style>.search-bounded { font: 13px sans-serif; opacity: 0.7; padding: 4px 8px }</style>"
 # What is there, once, and what takes its place

@@ -35,11 +35,11 @@ class SampledGallery(curves.Gallery):
     @contextlib.contextmanager
     def sampled(self, trial_ids: list[int]) -> Iterator[None]:
         """While this thread is in it, these are all trials of any study."""
-        self._asking.trial_ids = trial_ids
+        self._asking.trial_ids, self._asking.found = trial_ids, None
         try:
             yield
         finally:
-            self._asking.trial_ids = None
+            self._asking.trial_ids = self._asking.found = None
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -48,9 +48,10 @@ class SampledGallery(curves.Gallery):
         trial_ids = getattr(self._asking, "trial_ids", None)
         if trial_ids is None:
             return super().get_all_trials(study_id, deepcopy, states)
-        with self._told(study_id):
-            found = list(frozen(self._database, trial_ids, attributes=len(trial_ids) < LARGEST))
-        return [trial for trial in found if states is None or trial.state in states]
+        if self._asking.found is None:  # a plot asks several times
+            with self._told(study_id):
+                self._asking.found = list(frozen(self._database, trial_ids, attributes=len(trial_ids) < LARGEST))
+        return [trial for trial in self._asking.found if states is None or trial.state in states]
 
 
 class Samples:

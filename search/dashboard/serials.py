@@ -14,7 +14,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 from optuna_dashboard import _inmemory_cache, _note, _serializer
-from optuna_dashboard.artifact import _backend as artifacts
+from optuna_dashboard.artifact import _backend as artifacts  # type: ignore[import-untyped]
 
 from search.storage import rows
 

@@ -109,9 +109,16 @@ def names(database: Database, study_id: int, trial_ids: Sequence[int] | None = N
     return sorted(row[0] for row in params), sorted(row[0] for row in keys)
 
 
-def _read(database: Database, *queries: Any) -> list[list[tuple[Any, ...]]]:
+def _read(database: Database, *queries: Any) -> list[list[Any]]:
     # the driver's own tuples: SQLAlchemy's rows take as long again
-    return database.read(lambda connection: [connection.execute(query).cursor.fetchall() for query in queries])
+    def ask(connection: sqlalchemy.Connection) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        for query in queries:
+            result: Any = connection.execute(query)
+            found.append(result.cursor.fetchall())
+        return found
+
+    return database.read(ask)
 
 
 def _within(column: sqlalchemy.ColumnElement[int], wanted: Sequence[int]) -> sqlalchemy.ColumnElement[bool]:

@@ -140,6 +140,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("confirm", "quick", "--top", "2", "--seeds", "2", "--workers", "1")
     say("export", "quick", "--to", "quick.safetensors")
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
+    assert say("check", "quick", "--recount")["holds"]
     say("backup", "quick", "quick.db")
     say("copy", "quick", "other")
     say("rename", "other", "another")

@@ -6,6 +6,7 @@ import itertools
 import pathlib
 import random
 import re
+import sqlite3
 import uuid
 from collections.abc import Callable
 from concurrent import futures
@@ -78,7 +79,8 @@ class Mix:
 
     def __init__(self, database: databases.Database, study: studies.Study, seed: int, folder: pathlib.Path) -> None:
         self.database, self.study, self.chance, self.folder = database, study, random.Random(seed), folder
-        self.plain = optuna.load_study(study_name=study.name, storage=optuna.storages.RDBStorage(database.url))
+        storage, sampler = optuna.storages.RDBStorage(database.url), optuna.samplers.RandomSampler(seed)
+        self.plain = optuna.load_study(study_name=study.name, storage=storage, sampler=sampler)
         self.others: list[studies.Study] = []
         self.numbers = itertools.count()
 
@@ -194,7 +196,8 @@ class Mix:
 
     def step(self) -> None:
         often: list[Callable[[], None]] = [self.work] * 6 + [self.sql] * 4 + [self.tell_plain] * 2
-        seldom = [self.copy, self.restore, self.delete_study] if self.chance.random() < 0.15 else [self.fold]
+        studies_too = [self.delete_study] if len(self.others) > 1 else [self.copy, self.restore, self.delete_study]
+        seldom = studies_too * 3 if self.chance.random() < 0.5 else [self.fold]
         each = (self.ask_plain, self.add_plain, self.enqueue_plain, self.optimize_plain, self.enqueue, self.retry)
         self.chance.choice([*often, *each, self.delete_trial, *seldom])()
 
@@ -210,6 +213,32 @@ def test_the_kept_counts_are_those_of_the_rows(
     for _ in range(60):
         mix.step()
         check(opened)
+
+
+def test_an_id_that_is_given_out_again_begins_with_nothing(tmp_path: pathlib.Path) -> None:
+    """On SQLite, where a tool that heeds no foreign keys has deleted a study before its trials."""
+    database = databases.Database(f"sqlite:///{tmp_path}/search.db")
+    first = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    take(database, first)
+    with contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as other, other:
+        for table in ("studies", "trials", "study_directions", "study_user_attributes", "study_system_attributes"):
+            other.execute(f"DELETE FROM {table}")
+    second = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    assert second.study_id == first.study_id
+    check(database)
+    assert database.read(lambda connection: counts.read(connection, second.study_id)).total == 0
+    database.close()
+
+
+def test_emptied_tables_are_counted_again(postgres: Server) -> None:
+    """TRUNCATE, which fires no trigger for a row."""
+    database = databases.Database(postgres.new_database(postgres.prepared))
+    study = studies.create(database, specs.parse(quick_text(), "quick.toml"))
+    take(database, study)
+    database.write(lambda connection: connection.exec_driver_sql("TRUNCATE trials CASCADE"))
+    check(database)
+    assert database.read(lambda connection: counts.read(connection, study.study_id)).total == 0
+    database.close()
 
 
 def plainly(url: str, name: str, count: int) -> None:

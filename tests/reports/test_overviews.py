@@ -34,7 +34,7 @@ trials = 3000
 
 
 def made(spec: specs.StudySpec, count: int) -> list[FrozenTrial]:
-    """Trials of a formula with noise: of ten six are complete, three pruned, one failed; one in two hundred runs away."""
+    """Trials of a formula with noise: of ten six complete, three pruned, one failed; one in 200 runs away."""
     chance, found = random.Random(1), []
     for number in range(count):
         params = {"rate": 10 ** chance.uniform(-5, 0), "layers": chance.randint(1, 40), "kind": chance.choice("abc")}

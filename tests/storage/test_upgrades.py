@@ -19,7 +19,7 @@ from conftest import ROOT, Server
 from optuna.trial import TrialState
 
 from search import cli, errors
-from search.ledger import orders, studies, summaries
+from search.ledger import backups, checks, orders, studies, summaries
 from search.storage import connections, databases, schema, storages, upgrades, versions
 from search.training import networks
 from search.worker import loops
@@ -108,6 +108,26 @@ def test_an_upgraded_database_is_like_a_fresh_one(released: str, fresh: str) -> 
     assert releases.shape(released) == releases.shape(fresh)
     assert not upgrades.upgrade(released).is_change
     databases.Database(released).close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_counts_of_an_upgraded_database_are_those_of_its_rows(
+    kind: str, request: pytest.FixtureRequest, tmp_path: pathlib.Path
+) -> None:
+    """From version 0002, whose trials nobody had counted: what its studies promise holds, and a backup's too."""
+    server = None if kind == "sqlite" else request.getfixturevalue("postgres")
+    url = releases.postgres(server, "0002") if server else releases.sqlite(tmp_path / "search.db", "0002")
+    empty = server.new_database() if server else f"sqlite:///{tmp_path}/fresh.db"
+    done = upgrades.upgrade(url)
+    assert (done.before, done.after) == ("0002", schema.HEAD)
+    fresh = databases.Database(empty)
+    releases.sqlite(tmp_path / "backup.db", "0002", "backup")
+    backups.read(fresh, tmp_path / "backup.db")
+    assert releases.shape(url) == releases.shape(empty)
+    upgraded = databases.Database(url)
+    for database, name in ((upgraded, "release"), (upgraded, "own"), (fresh, "release")):
+        assert [each for each in checks.look(database, studies.load(database, name)) if not each.holds] == []
+        database.close()
 
 
 @pytest.mark.parametrize(
