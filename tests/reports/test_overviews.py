@@ -81,6 +81,7 @@ def test_the_page_is_small(page: pages.Page, tmp_path: pathlib.Path) -> None:
     """Points are pixels, curves are bands, tables are cut: a page and its pictures have a few hundred kilobytes."""
     html, markdown = pages.write(page, tmp_path / "out")
     assert html.stat().st_size < 1_000_000
+    assert html.read_text().count("<use ") < 1_000  # marks: not one for each trial
     assert markdown.stat().st_size < 30_000
     pictures = list((tmp_path / "out" / "figures").iterdir())
     assert len(pictures) == 3 + 1 + 4  # history, cost, importance; curves; one for each parameter
