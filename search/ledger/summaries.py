@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from search import words
 from search.ledger import counts, coverages, excerpts, orders, retries, studies
-from search.storage import databases, schema, statements, trials
-from search.study import pruners
+from search.storage import databases, schema, trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,26 +194,6 @@ def _failed_seconds(connection: Connection, study_id: int) -> float:
     query = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(c.seconds), 0.0))
     query = query.join(schema.trials, t.trial_id == c.trial_id)
     return float(connection.execute(query.where(t.study_id == study_id, t.state == TrialState.FAIL)).scalar_one())
-
-
-def others(connection: Connection, study_id: int, trial_id: int, step: int) -> list[pruners.Other]:
-    """What the other trials of a study have stored at a step; a waiting trial's will be trained again."""
-    rows = connection.execute(
-        sqlalchemy.select(
-            schema.trials.c.number,
-            schema.trials.c.state,
-            schema.steps.c.intermediate_value,
-            schema.steps.c.intermediate_value_type,
-        )
-        .join(schema.steps, schema.steps.c.trial_id == schema.trials.c.trial_id)
-        .where(
-            schema.trials.c.study_id == study_id,
-            schema.trials.c.trial_id != trial_id,
-            schema.trials.c.state != TrialState.WAITING,
-            schema.steps.c.step == step,
-        )
-    )
-    return [pruners.Other(row[0], row[1], statements.stored_step_value(row[2], row[3])) for row in rows]
 
 
 @dataclasses.dataclass(frozen=True)

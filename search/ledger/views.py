@@ -59,7 +59,8 @@ def _best(index: Index, ended: numpy.ndarray, maximize: bool, count: int) -> num
         return complete
     steps, last = index.last_steps[pruned], sign * index.last_values[pruned]
     last = numpy.where(steps >= 0, numpy.where(numpy.isnan(last), numpy.inf, last), 0.0)
-    return numpy.concatenate([complete, pruned[numpy.lexsort((last, -steps))][: count - len(complete)]])
+    longest: numpy.ndarray = pruned[numpy.lexsort((last, -steps))][: count - len(complete)]
+    return numpy.concatenate([complete, longest])
 
 
 def _with_running(index: Index, ended: numpy.ndarray) -> numpy.ndarray:

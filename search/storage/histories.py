@@ -84,6 +84,7 @@ class History(CachedStorage):
         self._index, self._length, self._after = Index.empty(), 0, -1
         self._unfinished: set[int] = set()
         self._trials: dict[int, FrozenTrial] = {}
+        self._held: set[int] = set()  # ended trials of the space, which need no second look
         self._shown: list[FrozenTrial] = []
 
     @property
@@ -177,16 +178,21 @@ class History(CachedStorage):
             self._load([number for number in numbers if number not in self._trials], index, exact)
             if holds is None:
                 break
-            outside = [number for number in numbers if not _is_kept(self._trials.get(number), holds)]
+            # a look costs as much as TPE spends on a trial
+            unsure = [number for number in numbers if number not in self._held]
+            outside = [number for number in unsure if not _is_kept(self._trials.get(number), holds)]
             if not outside:
+                self._held.update(n for n in unsure if index.states[n] not in UNFINISHED)
                 break
             self._index.states[outside] = UNKNOWN
         shown = [self._trials[number] for number in numbers if number in self._trials]
         if len(self._trials) > KEPT * max(len(shown), SPARE):
             self._trials = {trial.number: trial for trial in shown}
-        for trial in shown:  # what is not finished is read again when it is asked for again
-            if not trial.state.is_finished():
-                del self._trials[trial.number]
+        # read again when it is asked for again: what is not finished, and what has ended since the index was read,
+        # of which it does not know the last step
+        for number in numbers:
+            if index.states[number] in UNFINISHED:
+                self._trials.pop(number, None)
         return shown
 
     def _load(self, numbers: Sequence[int], index: Index, exact: Mapping[str, BaseDistribution]) -> None:
