@@ -34,5 +34,5 @@ def check(name: str, recount: bool, as_json: bool, storage: str) -> int:
         jsons.say({"name": study.name, "holds": holds, "recounted": recount, "checks": listed})
         return 0 if holds else 1
     for each in found:
-        screens.say(f"{'holds' if each.holds else 'WRONG'}  {each.name}: {each.said}", None if each.holds else "bold")
+        screens.say(f"{'holds' if each.holds else 'WRONG'}  {each.name}: {each.said}", "" if each.holds else "bold")
     return 0 if holds else 1

@@ -48,7 +48,8 @@ def _best(index: Index, ended: numpy.ndarray, maximize: bool, count: int) -> num
     after them those that reported nothing. Of equals the first.
     """
     is_complete = index.states[ended] == TrialState.COMPLETE.value
-    complete, pruned = ended[is_complete], ended[~is_complete]
+    complete: numpy.ndarray = ended[is_complete]
+    pruned = ended[~is_complete]
     sign = -1.0 if maximize else 1.0
     values = sign * index.values[complete]
     if len(complete) > count:  # sorting all of them would take longer than the sampler

@@ -89,7 +89,7 @@ def _add(columns: tuple[str, ...], row: str, values: list[str], rest: str = "") 
 
 def _known(row: str) -> str:
     both = f"{IS_ADDED.format(row=row)} AS is_added, {IS_BLAMED.format(row=row)} AS is_blamed"
-    return f" FROM (SELECT {both}) AS known"
+    return f" FROM (SELECT {both} LIMIT 1) AS known"  # a limit: each is looked up once, not for each column
 
 
 def _trial(row: str) -> list[str]:
