@@ -38,10 +38,10 @@ class Checks:
         self.faults: list[str] = []
         self.replayed = self.real_failures = self.adoptions = 0
 
-    def check(self, study: studies.Study, deeds: chaos_tools.Deeds) -> summaries.Summary:
+    def check(self, study: studies.Study, deeds: chaos_tools.Deeds) -> summaries.Whole:
         """Everything that holds of one study; returns it as it is."""
         summary = summaries.whole(self._database, study)
-        one = _Study(study, summary, deeds, self._faulty)
+        one = _Study(study, summary, deeds, self._excused(study), self._faulty)
         one.count(self._database)
         one.added(self._database)
         one.configurations()
@@ -57,7 +57,16 @@ class Checks:
         self._adopted(study, summary)
         return summary
 
-    def leftovers(self, summaries_: list[summaries.Summary]) -> None:
+    def _excused(self, study: studies.Study) -> frozenset[int]:
+        """Numbers of failed trials that count against no limit."""
+        trials, rows = schema.trials, schema.claims
+        joined = trials.join(rows, rows.c.trial_id == trials.c.trial_id, isouter=True)
+        query = sqlalchemy.select(trials.c.number).select_from(joined)
+        no_fault = sqlalchemy.or_(rows.c.told.is_not(True), rows.c.excused)
+        query = query.where(trials.c.study_id == study.study_id, trials.c.state == TrialState.FAIL, no_fault)
+        return frozenset(self._database.read(lambda connection: connection.execute(query).scalars().all()))
+
+    def leftovers(self, summaries_: list[summaries.Whole]) -> None:
         """Rows that nobody needs any more, in the whole database."""
         trials, kept = schema.trials, schema.checkpoints
         ended = sqlalchemy.select(trials.c.trial_id).where(trials.c.state.in_((*counts.COUNTED, TrialState.FAIL)))
@@ -83,7 +92,7 @@ class Checks:
             found.setdefault(row.trial_id, []).append(row)
         return found
 
-    def _adopted(self, study: studies.Study, summary: summaries.Summary) -> None:
+    def _adopted(self, study: studies.Study, summary: summaries.Whole) -> None:
         """A trial changes hands without being handed over only where its owner was killed."""
         for trial in summary.trials:
             for before, after in itertools.pairwise(self._owners.get(trial._trial_id, [])):
@@ -112,8 +121,15 @@ class Checks:
 class _Study:
     """One study, beside what the other tool did to it."""
 
-    def __init__(self, study: studies.Study, summary: summaries.Summary, deeds: chaos_tools.Deeds, faulty: Any) -> None:
-        self.name, self._study, self._summary, self._deeds = study.name, study, summary, deeds
+    def __init__(
+        self,
+        study: studies.Study,
+        summary: summaries.Whole,
+        deeds: chaos_tools.Deeds,
+        excused: frozenset[int],
+        faulty: Any,
+    ) -> None:
+        self.name, self._study, self._summary, self._deeds, self._excused = study.name, study, summary, deeds, excused
         self._faulty = lambda kept, fault: faulty(kept, f"{study.name}: {fault}")
         foreign = deeds.added.keys() | deeds.ran | deeds.foreign
         self._foreign = foreign
@@ -174,7 +190,7 @@ class _Study:
         others = (other for other in self._summary.trials if other.number != trial.number)
         taken = {space.key(other.params) for other in others if _is_whole(self._study, other)}
         params = params or trial.system_attrs.get(records.FIXED_PARAMS, {})
-        is_ours = trial.number in self._queued and trial.number in self._summary.excused
+        is_ours = trial.number in self._queued and trial.number in self._excused
         return is_ours and (not can_be or space.key(params) in taken)
 
     def trial(self, trial: FrozenTrial, again: tuple[TrialState, float | None, Curve, str | None] | None) -> None:
