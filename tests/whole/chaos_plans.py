@@ -58,6 +58,7 @@ class Plan:
     tools: int = 60
     stops: int = 8
     grace: int = 4
+    epochs: int = 5  # of a network's training
     seed: int = 0
 
     def budget(self, name: str) -> int:
@@ -67,6 +68,7 @@ class Plan:
     def text(self, name: str) -> str:
         """A study's file."""
         head, tables, _ = STUDIES[name]
+        tables = tables.replace("epochs = 5", f"epochs = {self.epochs}")
         budget = f"\n[budget]\ntrials = {self.budget(name)}\nmax_failures = {MAX_FAILURES}\n"
         return f'{head}[study]\nname = "{name}"\nseed = {self.seed}\n{tables}{budget}'
 

@@ -10,7 +10,18 @@ from chaos import Chaos, Report
 from conftest import Server
 
 SHORT = chaos_plans.Plan(
-    trials=16, workers=5, kills=7, last_tries=1, outages=3, longest=0, clocks=2, tools=7, stops=1, grace=2, seed=1
+    trials=16,
+    workers=5,
+    kills=7,
+    last_tries=1,
+    outages=3,
+    longest=0,
+    clocks=2,
+    tools=7,
+    stops=1,
+    grace=2,
+    epochs=3,
+    seed=1,
 )
 
 
