@@ -19,7 +19,7 @@ import torchvision
 from torch.nn import functional
 
 from models import engine, engines, network, sources
-from models.data import Dataset, fashion_mnist
+from models.data import Dataset, fashion_mnist_bytes
 from models.engines import kernels, reference
 from models.recipes import Recipe
 
@@ -131,7 +131,7 @@ def measure(data_dir: pathlib.Path, rounds: int, on_round: Callable[[], None]) -
     """
     torch.set_num_threads(1)
     reference.keep_freed_memory()
-    data = fashion_mnist(data_dir)
+    data = fashion_mnist_bytes(data_dir)
     with torchvision_layout(data_dir) as folder:
         notebook = Notebook(folder)
         for shape in SHAPES:

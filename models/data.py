@@ -51,7 +51,18 @@ def pixels(images: numpy.ndarray) -> numpy.ndarray:
 
 
 def fashion_mnist(root: str | pathlib.Path) -> Dataset:
-    """FashionMNIST from `root`, or from the first source that has it (see `sources.find`); its images are bytes.
+    """FashionMNIST from `root`, or from the first source that has it (see `sources.find`).
+
+    Raises:
+        errors.DataError: a file is damaged or foreign, or no source has the set.
+    """
+    found = fashion_mnist_bytes(root)
+    images = {name: pixels(getattr(found, name)) for name in ("train_images", "test_images")}
+    return _known(dataclasses.replace(found, **images))
+
+
+def fashion_mnist_bytes(root: str | pathlib.Path) -> Dataset:
+    """The same with images of bytes, which the engines train on to the same bits.
 
     Raises:
         errors.DataError: a file is damaged or foreign, or no source has the set.

@@ -106,7 +106,7 @@ COMMANDS = {
     "run": ("search.cli.runs:run", "Creates or resumes a study and works on it here until it is finished."),
     "status": (
         "search.cli.views:status",
-        "Shows a study's trials, workers, cost and best one; without a name, every study's.",
+        "Shows a study's workers, cost, best and last trials; without a name, every study's.",
     ),
     "stop": (
         "search.cli.orders:stop",

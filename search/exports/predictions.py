@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from models import classifier, network, pictures
-from models.data import fashion_mnist, synthetic
+from models.data import fashion_mnist_bytes, synthetic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def of_test_set(model: pathlib.Path, data_dir: pathlib.Path) -> Tested:
         models.errors.DataError: the dataset is not to be had.
     """
     loaded = classifier.load(model)
-    data = synthetic() if loaded.about.get("dataset") == "synthetic" else fashion_mnist(data_dir)
+    data = synthetic() if loaded.about.get("dataset") == "synthetic" else fashion_mnist_bytes(data_dir)
     logits, labels = loaded.logits(network.tensor(data.test_images)), torch.from_numpy(data.test_labels)
     matrix = classifier.confusion(logits, labels)
     recalls = (matrix.diagonal() / matrix.sum(dim=1).clamp(min=1)).tolist()

@@ -27,11 +27,11 @@ def test_tensors_are_bitwise_totensor(data_dir: pathlib.Path, tmp_path: pathlib.
     ):
         theirs = torchvision.datasets.FashionMNIST(tmp_path, train=train, transform=torchvision.transforms.ToTensor())
         assert images.shape == (len(theirs), 784)
-        assert images.dtype == numpy.uint8
+        assert images.dtype == numpy.float32
         assert labels.dtype == numpy.int64
         for index in range(0, len(theirs), 997):
             image, label = theirs[index]
-            assert image.flatten().numpy().tobytes() == data.pixels(images[index]).tobytes()
+            assert image.flatten().numpy().tobytes() == images[index].tobytes()
             assert label == labels[index]
         assert numpy.array_equal(labels, theirs.targets)
 
@@ -133,8 +133,9 @@ def test_an_unwritable_folder_is_one_line(tmp_path: pathlib.Path, monkeypatch: p
 
 
 def test_all_images_are_there_once(data_dir: pathlib.Path) -> None:
-    """FashionMNIST stays bytes, and what a hold-out trains on and evaluates are views of one array."""
-    whole = data.fashion_mnist(data_dir)
+    """What workers load stays bytes, and what a hold-out trains on and evaluates are views of one array."""
+    whole = data.fashion_mnist_bytes(data_dir)
+    assert data.pixels(whole.test_images).tobytes() == data.fashion_mnist(data_dir).test_images.tobytes()
     assert whole.train_images.nbytes == 60_000 * 784
     apart = whole.holdout()
     assert apart.train_images.base is not None
