@@ -57,8 +57,8 @@ def fashion_mnist(root: str | pathlib.Path) -> Dataset:
         errors.DataError: a file is damaged or foreign, or no source has the set.
     """
     found = fashion_mnist_bytes(root)
-    images = {name: pixels(getattr(found, name)) for name in ("train_images", "test_images")}
-    return _known(dataclasses.replace(found, **images))
+    train, test = pixels(found.train_images), pixels(found.test_images)
+    return _known(dataclasses.replace(found, train_images=train, test_images=test))
 
 
 def fashion_mnist_bytes(root: str | pathlib.Path) -> Dataset:

@@ -4,10 +4,10 @@ The importance of parameters and the plots that a server draws take every trial 
 """
 
 import contextlib
+import functools
 import re
 import threading
 from collections.abc import Container, Iterable, Iterator
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -15,7 +15,7 @@ from search import errors
 from search.dashboard import curves, details
 from search.dashboard.pages import READS, Application, Environ, StartResponse
 from search.ledger import identities
-from search.storage import rows
+from search.storage import rows, trials
 from search.storage.databases import Database
 
 PATH = re.compile(r"/api/studies/(\d{1,9})/(param_importances|plot/.*)")
@@ -51,7 +51,9 @@ class SampledGallery(curves.Gallery):
             return super().get_all_trials(study_id, deepcopy, states)
         if self._asking.found is None:  # a plot asks several times
             with self._told(study_id):
-                self._asking.found = list(frozen(self._database, trial_ids, attributes=len(trial_ids) < LARGEST))
+                self._asking.found = list(
+                    frozen(self._database, study_id, trial_ids, attributes=len(trial_ids) < LARGEST)
+                )
         return [trial for trial in self._asking.found if states is None or trial.state in states]
 
 
@@ -111,10 +113,14 @@ def spread(trial_ids: list[int]) -> list[int]:
     return [trial_ids[round(index * step)] for index in range(LARGEST)]
 
 
-def frozen(database: Database, trial_ids: list[int], attributes: bool = True) -> Iterator[FrozenTrial]:
-    """Optuna's trials, made as they are asked for."""
-    freezer: Any = rows.Freezer()
+def frozen(database: Database, study_id: int, trial_ids: list[int], attributes: bool = True) -> Iterator[FrozenTrial]:
+    """Optuna's trials, made as they are asked for.
+
+    Args:
+        attributes: attributes and steps too, without which they are small.
+    """
+    wanted: tuple[()] | None = None if attributes else ()
     for begin in range(0, len(trial_ids), AT_ONCE):
-        batch = rows.read(database, trial_ids[begin : begin + AT_ONCE])
-        for head in batch.heads:
-            yield freezer.trial(batch, head, attributes)
+        some = trial_ids[begin : begin + AT_ONCE]
+        read = functools.partial(trials.read, study_id=study_id, ids=some, attributes=wanted, steps=attributes)
+        yield from database.read(read)

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from optuna_dashboard import _inmemory_cache, _note, _serializer
 from optuna_dashboard.artifact import _backend as artifacts  # type: ignore[import-untyped]
 
-from search.storage import rows
+from search.storage import rows, trials
 
 KEPT = 20_000  # fragments that several trials may share
 LONGEST_KEPT = 200  # characters
@@ -46,7 +46,6 @@ class Writer:
 
     def __init__(self, study_id: int) -> None:
         self._study_id = study_id
-        self._freezer = rows.Freezer()
         self._kept: dict[tuple[Any, ...], str] = {}
         self._spaces: set[tuple[tuple[str, str], ...]] = set()
         self.extra: Any = _inmemory_cache._CachedExtraStudyProperty()
@@ -95,7 +94,7 @@ class Writer:
         if len(self._spaces) >= KEPT_SPACES:
             self._spaces.clear()
         self._spaces.add(space)
-        found = {name: self._freezer.distribution(text) for name, text in space}
+        found = {name: trials.distribution(text) for name, text in space}
         self.extra._update_search_space(types.SimpleNamespace(distributions=found))
 
     def _keep(self, key: tuple[Any, ...], text: str) -> str:
@@ -108,7 +107,7 @@ class Writer:
         key = (name, internal, distribution)
         if (known := self._kept.get(key)) is not None:
             return known
-        space = self._freezer.distribution(distribution)
+        space = trials.distribution(distribution)
         external = space.to_external_repr(internal)
         text = _json(
             {

@@ -42,7 +42,7 @@ class Sheets:
                 return self._dashboard(environ, start_response)
             with listings.named(identity[0]):
                 head = self._head(study_id, trial_ids if numbers is not None else None)
-                pieces = self._pieces(head, trial_ids)
+                pieces = self._pieces(study_id, head, trial_ids)
                 first = next(pieces)
         except errors.SearchError as error:
             body = f"{error}\n".encode()
@@ -63,11 +63,13 @@ class Sheets:
         known = metrics if metrics is not None else [f"Objective {each}" for each in range(count)]
         return ["Value"] if metrics is None and count == 1 else list(known), params, keys
 
-    def _pieces(self, head: tuple[list[str], list[str], list[str]], trial_ids: list[int]) -> Iterator[bytes]:
+    def _pieces(
+        self, study_id: int, head: tuple[list[str], list[str], list[str]], trial_ids: list[int]
+    ) -> Iterator[bytes]:
         values, params, keys = head
         columns = ["Number", "State", *values]
         found = [[*columns, *(f"Param {each}" for each in params), *(f"UserAttribute {each}" for each in keys)]]
-        for trial in samples.frozen(self._database, trial_ids):
+        for trial in samples.frozen(self._database, study_id, trial_ids):
             told: list[Any] = [trial.number, trial.state.name, *(trial.values or [None] * len(values))]
             told += [trial.params.get(name) for name in params]
             found.append(told + [trial.user_attrs.get(name) for name in keys])

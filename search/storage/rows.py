@@ -5,14 +5,12 @@ Nothing is made of the rows but tuples, grouped by trial: who reads a million of
 
 import collections
 import dataclasses
-import datetime
-import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy
 from optuna import distributions
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search.storage import schema
 from search.storage.databases import Database
@@ -151,47 +149,6 @@ def _iso(moment: Any) -> str | None:
     if isinstance(moment, str):
         return moment.replace(" ", "T").removesuffix(".000000")
     return None if moment is None else str(moment.isoformat())
-
-
-class Freezer:
-    """Makes Optuna's trials of rows; equal distributions are one object, which many trials share."""
-
-    def __init__(self) -> None:
-        self._distributions: dict[str, Distribution] = {}
-
-    def distribution(self, text: str) -> Distribution:
-        """What is stored as this JSON."""
-        if text not in self._distributions:
-            if len(self._distributions) >= 1_000:
-                self._distributions.clear()
-            self._distributions[text] = distributions.json_to_distribution(text)
-        return self._distributions[text]
-
-    def trial(self, batch: Batch, head: Head, attributes: bool = True) -> FrozenTrial:
-        """A trial of a batch; without its attributes and steps it is small."""
-        params = {row[0]: row for row in batch.params[head.trial_id]}
-        spaces = {name: self.distribution(row[2]) for name, row in params.items()}
-        values = sorted(batch.values[head.trial_id])
-        return FrozenTrial(
-            number=head.number,
-            state=head.state,
-            value=None,
-            values=[number(value, kind) for _, value, kind in values] or None,
-            datetime_start=None if head.start is None else datetime.datetime.fromisoformat(head.start),
-            datetime_complete=None if head.complete is None else datetime.datetime.fromisoformat(head.complete),
-            params={name: spaces[name].to_external_repr(row[1]) for name, row in params.items()},
-            distributions=spaces,
-            user_attrs=_loaded(batch.attributes[head.trial_id]) if attributes else {},
-            system_attrs=_loaded(batch.system_attributes[head.trial_id]),
-            intermediate_values={
-                step: number(value, kind) for step, value, kind in batch.steps[head.trial_id] if attributes
-            },
-            trial_id=head.trial_id,
-        )
-
-
-def _loaded(found: list[tuple[str, str]]) -> dict[str, Any]:
-    return {key: json.loads(text) for key, text in found}
 
 
 def number(value: float | None, kind: str) -> float:

@@ -22,7 +22,7 @@ def test_it_is_computed_from_a_spread(
     monkeypatch.setattr(samples, "LARGEST", 10)
     made: list[int] = []
     freeze = samples.frozen
-    monkeypatch.setattr(samples, "frozen", lambda *args, **more: made.append(len(args[1])) or freeze(*args, **more))
+    monkeypatch.setattr(samples, "frozen", lambda *args, **more: made.append(len(args[2])) or freeze(*args, **more))
     study = make_study(trials=300)
     for number in range(25):
         finish(opened, study, [0.01 * number], TrialState.COMPLETE)
