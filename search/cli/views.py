@@ -5,7 +5,7 @@ import pathlib
 
 import click
 
-from search import files, lines, screens
+from search import errors, files, lines, screens
 from search.cli import answers, completions, jsons, others, tables
 from search.cli.options import common, json_option, log
 from search.ledger import causes, listings, outsiders, rosters, sentences, studies
@@ -39,13 +39,27 @@ def status(name: str | None, every: bool, as_json: bool, storage: str) -> None:
         if isinstance(each, listings.Unreadable):
             screens.say(lines.cut(each.reason))
             continue
-        if isinstance(each, outsiders.Outsider):
-            others.show(database, each, every)
-            continue
-        summary = answers.as_far_as_shown(database, each, every)
-        screens.say(f"{each.study.name}: {answers.counts(summary)}", "bold")
-        crew, ended = rosters.read(database, each.study.study_id), causes.count(database, summary)
-        answers.print_trials(summary, *sentences.situation(summary, crew, ended))
+        try:
+            _show(database, each, every)
+        except errors.InputError as error:
+            if named is not None:
+                raise
+            screens.say(lines.cut(str(error)))
+
+
+def _show(database: databases.Database, found: listings.Readable, every: bool) -> None:
+    """A study's trials and what is to be known of it.
+
+    Raises:
+        errors.InputError: a trial cannot be read.
+    """
+    if isinstance(found, outsiders.Outsider):
+        others.show(database, found, every)
+        return
+    summary = answers.as_far_as_shown(database, found, every)
+    screens.say(f"{summary.study.name}: {answers.counts(summary)}", "bold")
+    crew, ended = rosters.read(database, summary.study.study_id), causes.count(database, summary)
+    answers.print_trials(summary, *sentences.situation(summary, crew, ended))
 
 
 @click.command(name="list")

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from optuna.trial import FrozenTrial
 
 from search import errors
-from search.ledger import outsiders, studies, summaries
-from search.storage import outages
+from search.ledger import excerpts, outsiders, studies, summaries
+from search.storage import oddities, outages
 from search.storage.databases import Database
 
 UNREADABLE = "unreadable"  # its state, where others are active, paused or stopped
@@ -70,6 +70,8 @@ def one(database: Database, stored: studies.Stored, brief: bool = False) -> Read
         if stored.is_foreign:
             return outsiders.read(database, stored)
         study = stored.read()
+        if odd := database.read(lambda connection: oddities.find(connection, study.study_id, excerpts.LATEST)):
+            raise ValueError(f"{odd} of a trial is none")
         return checked(summaries.summary(database, study, brief))
 
 
