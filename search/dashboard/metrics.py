@@ -60,10 +60,13 @@ class Collector(registry.Collector):
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a rate
             found = listings.read(self._database, foreign=False, brief=True)
+            work, crews = summaries.work_done(self._database), rosters.all_of(self._database)
             shown = []
             for summary in (each for each in found if isinstance(each, summaries.Summary)):
                 with contextlib.suppress(errors.InputError), listings.named(summary.study.name):
-                    self._add(summary, families, trials)
+                    study_id = summary.study.study_id
+                    done, crew = work.get(study_id, summaries.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
+                    self._add(summary, done, crew, families, trials)
                     shown.append(summary)
             self._keep({_key(summary.study) for summary in shown})
         unreadable.add_metric([], len(found) - len(shown))
@@ -74,10 +77,15 @@ class Collector(registry.Collector):
         for key in self._rates.keys() - keys:
             del self._rates[key]
 
-    def _add(self, summary: summaries.Summary, families: Families, trials: core.GaugeMetricFamily) -> None:
+    def _add(
+        self,
+        summary: summaries.Summary,
+        work: summaries.Work,
+        crew: rosters.Roster,
+        families: Families,
+        trials: core.GaugeMetricFamily,
+    ) -> None:
         study = summary.study
-        work = summaries.work_done(self._database, study.study_id)
-        crew = rosters.read(self._database, study.study_id)
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
         found = {

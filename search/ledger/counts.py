@@ -36,6 +36,11 @@ class Counts:
     configs: int
     rows: int
 
+    @classmethod
+    def empty(cls) -> "Counts":
+        """Of a study without trials."""
+        return cls({}, added=0, unknown=False, failures=0, configs=0, rows=0)
+
     def of(self, state: TrialState) -> int:
         """How many are in a state."""
         return self.states.get(state, 0)
@@ -69,11 +74,26 @@ def has_any(connection: sqlalchemy.Connection, study_id: int, *states: TrialStat
 
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
     """The counts of Optuna's own rows, as one statement sees them."""
-    kept, added = schema.counts, schema.added
+    added = schema.added
     unknown = sqlalchemy.exists().where(added.c.study_id == study_id, sqlalchemy.text(schema.UNKNOWN))
-    columns = (_sum(kept.c[name]).label(name) for name in (*tallies.OF_TRIAL, "configs"))
-    query = sqlalchemy.select(*columns, sqlalchemy.func.count().label("changes"), unknown.label("unknown"))
-    row = connection.execute(query.where(kept.c.study_id == study_id)).mappings().one()
+    query = sqlalchemy.select(*_sums(), unknown.label("unknown")).where(schema.counts.c.study_id == study_id)
+    return _made(connection.execute(query).mappings().one())
+
+
+def all_of(connection: sqlalchemy.Connection) -> dict[int, Counts]:
+    """The same of every study; whether a configuration is unknown is not asked for."""
+    study_id = schema.counts.c.study_id
+    query = sqlalchemy.select(study_id, *_sums(), sqlalchemy.false().label("unknown")).group_by(study_id)
+    return {row["study_id"]: _made(row) for row in connection.execute(query).mappings()}
+
+
+def _sums() -> list[sqlalchemy.ColumnElement[Any]]:
+    kept = schema.counts
+    columns = [_sum(kept.c[name]).label(name) for name in (*tallies.OF_TRIAL, "configs")]
+    return [*columns, sqlalchemy.func.count().label("changes")]
+
+
+def _made(row: sqlalchemy.RowMapping) -> Counts:
     states = {state: int(row[name]) for name, state in STATES.items()}
     rest = {name: int(row[name]) for name in ("added", "failures", "configs")}
     return Counts(states, **rest, unknown=bool(row["unknown"]), rows=row["changes"])
@@ -115,6 +135,16 @@ def seconds(connection: sqlalchemy.Connection, study_id: int) -> Seconds:
     )
     row = connection.execute(sqlalchemy.select(told, running.scalar_subquery())).one()
     return Seconds(int(row[0]) / 1e6, float(row[1]))
+
+
+def all_seconds(connection: sqlalchemy.Connection) -> dict[int, Seconds]:
+    """The same of every study."""
+    kept, claims = schema.counts, schema.claims
+    told = sqlalchemy.select(kept.c.study_id, _sum(kept.c.microseconds)).group_by(kept.c.study_id)
+    query = sqlalchemy.select(claims.c.study_id, sqlalchemy.func.sum(claims.c.seconds))
+    query = query.where(sqlalchemy.text(schema.OPEN)).group_by(claims.c.study_id)
+    running = {row[0]: float(row[1]) for row in connection.execute(query)}
+    return {row[0]: Seconds(int(row[1]) / 1e6, running.get(row[0], 0.0)) for row in connection.execute(told)}
 
 
 def _sum(column: sqlalchemy.ColumnElement[Any]) -> sqlalchemy.ColumnElement[Any]:

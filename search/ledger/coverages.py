@@ -1,7 +1,7 @@
 """How much of a study's space its trials have covered, those of other tools that lie in it among them."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
@@ -37,8 +37,7 @@ def read(connection: sqlalchemy.Connection, study: studies.Study, found: counts.
         found: how many trials there are.
     """
     tree, free = study.spec.space, _unreserved(connection, study)
-    # of one that runs nothing is decided yet
-    outside = {f.number for f in free if f.state in counts.COUNTED and not tree.holds(f.params)}
+    outside = _outside(study, free)
     exhausted = answered = False
     if tree.size is not None and found.configs + len(free) >= tree.size:
         own = [f for f in free if f.number not in outside and not records.repeat_of(f) and tree.holds(f.params)]
@@ -47,7 +46,18 @@ def read(connection: sqlalchemy.Connection, study: studies.Study, found: counts.
         ended = {tree.key(trial.params) for trial in own if trial.state in counts.COUNTED}
         answered = exhausted and _covered(connection, study, ended, t.state.in_(counts.COUNTED)) >= tree.size
     ran = frozenset(trial.number for trial in free if trial.state == TrialState.RUNNING)
-    return Coverage(ran, frozenset(outside), exhausted, answered)
+    return Coverage(ran, outside, exhausted, answered)
+
+
+def outside(connection: sqlalchemy.Connection, study: studies.Study) -> frozenset[int]:
+    """What of a coverage decides which trial is the best."""
+    return _outside(study, _unreserved(connection, study))
+
+
+def _outside(study: studies.Study, free: Iterable[FrozenTrial]) -> frozenset[int]:
+    # of one that runs nothing is decided yet
+    ended = (f for f in free if f.state in counts.COUNTED)
+    return frozenset(f.number for f in ended if not study.spec.space.holds(f.params))
 
 
 def _unreserved(connection: sqlalchemy.Connection, study: studies.Study) -> list[FrozenTrial]:

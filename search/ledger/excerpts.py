@@ -1,7 +1,7 @@
 """Single trials of a study, found by queries: the running, the latest, the best, the one of a number."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy
@@ -20,28 +20,21 @@ LATEST = 10  # ended trials that a summary has whole
 SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT))
 
 
-def shown(
-    connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool, brief: bool
-) -> dict[str, Any]:
-    """The trials that a summary has whole, which are read together; a brief one has the best alone."""
+def shown(connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool) -> dict[str, Any]:
+    """The trials that a summary has whole, which are read together."""
     t, study_id = schema.trials.c, study.study_id
-    busy: Sequence[Any] = []
-    latest: Sequence[int] = []
-    if not brief:
-        running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
-        running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
-        busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
-        ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
-        latest = connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all()
+    running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
+    running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
+    busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
+    ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
     asked = {
         "running": [row.trial_id for row in busy],
-        "latest": latest,
-        "best": [_best_id(connection, study, outside)],
+        "latest": connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all(),
+        "best": [best_id(connection, study, outside)],
         "last_failure": [_last_failure(connection, study_id) if has_failed else None],
     }
     ids = {each for several in asked.values() for each in several if each is not None}
-    attributes = SAID if has_failed or not brief else ()
-    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, attributes, steps=not brief)}
+    of = {trial._trial_id: trial for trial in trials.read(connection, study_id, ids, SAID)}
     found = {
         name: tuple(of[each] for each in sorted(filter(None, several)) if each in of) for name, several in asked.items()
     }
@@ -63,7 +56,7 @@ def _last_failure(connection: Connection, study_id: int) -> int | None:
     ).scalar()
 
 
-def _best_id(connection: Connection, study: studies.Study, outside: Iterable[int] = ()) -> int | None:
+def best_id(connection: Connection, study: studies.Study, outside: Iterable[int] = ()) -> int | None:
     """The trial with the best value among those that are complete, the first of equals.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from optuna.trial import FrozenTrial
 
 from search import errors
-from search.ledger import excerpts, outsiders, studies, summaries
+from search.ledger import digests, excerpts, outsiders, studies, summaries
 from search.storage import oddities, outages
 from search.storage.databases import Database
 
@@ -40,17 +40,17 @@ def read(database: Database, foreign: bool = True, brief: bool = False) -> list[
 
     Args:
         foreign: other tools' own too.
-        brief: see `summaries.summary`.
+        brief: of ours what `digests` has.
 
     Raises:
         errors.StorageError: the database is away.
     """
     found: list[Readable | Unreadable] = []
-    for stored in studies.all_stored(database):
-        if stored.is_foreign and not foreign:
-            continue
+    rows = [stored for stored in studies.all_stored(database) if foreign or not stored.is_foreign]
+    known = _digests(database, rows) if brief else {}
+    for stored in rows:
         try:
-            found.append(one(database, stored, brief))
+            found.append(one(database, stored, known.get(stored.study_id)))
         except errors.StudyNotFound:  # deleted in this moment
             continue
         except errors.InputError as error:
@@ -58,8 +58,22 @@ def read(database: Database, foreign: bool = True, brief: bool = False) -> list[
     return found
 
 
-def one(database: Database, stored: studies.Stored, brief: bool = False) -> Readable:
+def _digests(database: Database, rows: Iterable[studies.Stored]) -> dict[int, summaries.Summary]:
+    """What can be read at once; nothing where one study keeps the others from it."""
+    readable = []
+    for stored in rows:
+        with contextlib.suppress(errors.InputError), named(stored.name):
+            readable.append(stored.read())
+    with contextlib.suppress(errors.InputError), named(""):
+        return database.read(lambda connection: digests.read(connection, readable))
+    return {}
+
+
+def one(database: Database, stored: studies.Stored, known: summaries.Summary | None = None) -> Readable:
     """One of them.
+
+    Args:
+        known: a digest that was read before.
 
     Raises:
         errors.StudyNotFound: it was deleted in this moment.
@@ -72,7 +86,7 @@ def one(database: Database, stored: studies.Stored, brief: bool = False) -> Read
         study = stored.read()
         if odd := database.read(lambda connection: oddities.find(connection, study.study_id, excerpts.LATEST)):
             raise ValueError(f"{odd} of a trial is none")
-        return checked(summaries.summary(database, study, brief))
+        return checked(known or summaries.summary(database, study))
 
 
 @contextlib.contextmanager

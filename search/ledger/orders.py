@@ -72,6 +72,17 @@ def latest(connection: sqlalchemy.Connection, study_id: int, *where: sqlalchemy.
     return _order(row)
 
 
+def all_latest(connection: sqlalchemy.Connection) -> dict[int, Order]:
+    """The order in force of each study.
+
+    Raises:
+        errors.InputError: one is of a newer version.
+    """
+    last = sqlalchemy.select(sqlalchemy.func.max(orders.c.order_id)).group_by(orders.c.study_id)
+    rows = connection.execute(sqlalchemy.select(orders).where(orders.c.order_id.in_(last)))
+    return {row.study_id: _order(row) for row in rows}
+
+
 def write(connection: sqlalchemy.Connection, study_id: int, order: Order, token: str) -> None:
     """Adds an order to the ledger; `token` is the request's."""
     connection.execute(

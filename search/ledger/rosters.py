@@ -3,8 +3,10 @@
 Nothing is decided by it: who may adopt a trial is found by observation (presence.Watch). Times are the database's own.
 """
 
+import collections
 import dataclasses
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy
@@ -15,6 +17,7 @@ from search.storage import schema, statements
 from search.storage.databases import Database
 
 FORGET_SECONDS = 86_400.0  # rows of workers that were killed
+IDENTITY = ("worker", "host", "pid", "pid_started")
 
 workers, claims, trials = schema.workers, schema.claims, schema.trials
 
@@ -84,23 +87,44 @@ class Roster:
         return {"workers": [dataclasses.asdict(member) for member in self.members], "orphans": list(self.orphans)}
 
 
+NOBODY = Roster((), {})
+
+
 def read(database: Database, study_id: int) -> Roster:
     """Who is there."""
     return database.read(lambda connection: look(connection, study_id))
 
 
+def all_of(database: Database) -> dict[int, Roster]:
+    """Who is at each study; one with nobody and no running trial is left out."""
+    return database.read(_look)
+
+
 def look(connection: sqlalchemy.Connection, study_id: int) -> Roster:
     """Who is there, as a transaction sees it."""
+    return _look(connection, study_id).get(study_id, NOBODY)
+
+
+def _look(connection: sqlalchemy.Connection, study_id: int | None = None) -> dict[int, Roster]:
     age = (statements.clock(connection) - workers.c.seen_at).label("age")
-    present = connection.execute(
-        sqlalchemy.select(workers, age).where(workers.c.study_id == study_id).order_by(workers.c.name)
-    ).all()
-    running = connection.execute(
-        sqlalchemy.select(trials.c.number, *(claims.c[name] for name in ("worker", "host", "pid", "pid_started")))
+    present = sqlalchemy.select(workers, age).order_by(workers.c.name)
+    running = (
+        sqlalchemy.select(trials.c.study_id, trials.c.number, *(claims.c[name] for name in IDENTITY))
         .join(claims, claims.c.trial_id == trials.c.trial_id)
-        .where(trials.c.study_id == study_id, trials.c.state == TrialState.RUNNING)
+        .where(trials.c.state == TrialState.RUNNING)
         .order_by(trials.c.number)
-    ).all()
+    )
+    if study_id is not None:
+        present = present.where(workers.c.study_id == study_id)
+        running = running.where(trials.c.study_id == study_id)
+    found: dict[int, tuple[list[Any], list[Any]]] = collections.defaultdict(lambda: ([], []))
+    for place, query in enumerate((present, running)):
+        for row in connection.execute(query):
+            found[row.study_id][place].append(row)
+    return {each: _roster(*rows) for each, rows in found.items()}
+
+
+def _roster(present: Iterable[Any], running: Iterable[Any]) -> Roster:
     alive = {}
     for row in present:
         worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)

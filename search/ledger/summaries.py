@@ -110,6 +110,13 @@ class Summary:
         }
 
 
+# what a digest leaves out
+NOTHING: dict[str, Any] = {
+    **{"done_seconds": 0.0, "running": (), "running_seconds": {}, "latest": (), "put_back": {}, "ran": frozenset()},
+    **{"is_exhausted": False, "is_answered": False, "last_failure": None},
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Whole(Summary):
     """The same with all trials, by number, and all that is stored of each."""
@@ -128,16 +135,13 @@ def metric_of_trial(database: databases.Database, trial_id: int) -> str:
     return str(json.loads(found)[0]) if found else "value"
 
 
-def summary(database: databases.Database, study: studies.Study, brief: bool = False) -> Summary:
+def summary(database: databases.Database, study: studies.Study) -> Summary:
     """The study now, by a few queries, however many trials it has.
-
-    Args:
-        brief: without the running and the latest trials, for lists of many studies.
 
     Raises:
         errors.StudyNotFound: it was deleted.
     """
-    return Summary(**database.read(lambda connection: _read(connection, study, brief)))
+    return Summary(**database.read(lambda connection: _read(connection, study)))
 
 
 def whole(database: databases.Database, study: studies.Study) -> Whole:
@@ -153,7 +157,7 @@ def whole(database: databases.Database, study: studies.Study) -> Whole:
     return Whole(**database.read(transaction))
 
 
-def _read(connection: Connection, study: studies.Study, brief: bool = False) -> dict[str, Any]:
+def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
     study_id, order = study.study_id, orders.read(connection, study)
     found, seconds = counts.read(connection, study_id), counts.seconds(connection, study_id)
     has_failure = bool(found.of(TrialState.FAIL))
@@ -161,7 +165,7 @@ def _read(connection: Connection, study: studies.Study, brief: bool = False) -> 
     return {
         "study": study,
         "order": order,
-        "states": _states(connection, study_id) if found.added else found.states,
+        "states": states(connection, study_id) if found.added else found.states,
         "done": found.done,
         "failures": found.failures,
         "seconds": seconds.told + seconds.running,
@@ -169,12 +173,12 @@ def _read(connection: Connection, study: studies.Study, brief: bool = False) -> 
         "put_back": _put_back(connection, study) if has_failure else {},
         "added": found.added,
         **{field.name: getattr(covered, field.name) for field in dataclasses.fields(covered)},
-        **excerpts.shown(connection, study, covered.outside, found.failures > order.max_failures, brief),
+        **excerpts.shown(connection, study, covered.outside, found.failures > order.max_failures),
     }
 
 
-def _states(connection: Connection, study_id: int) -> dict[TrialState, int]:
-    """Those that were added, too."""
+def states(connection: Connection, study_id: int) -> dict[TrialState, int]:
+    """How many trials are in a state, those that were added too: a count of the rows."""
     state = schema.trials.c.state
     query = sqlalchemy.select(state, sqlalchemy.func.count()).where(schema.trials.c.study_id == study_id)
     return {row[0]: int(row[1]) for row in connection.execute(query.group_by(state))}
@@ -204,11 +208,10 @@ class Work:
     adoptions: int
 
 
-def work_done(database: databases.Database, study_id: int) -> Work:
-    """Over all trials and owners."""
+def work_done(database: databases.Database) -> dict[int, Work]:
+    """Over all trials and owners of each study, by its id."""
     claims = schema.claims
     sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
-    row = database.read(
-        lambda connection: connection.execute(sqlalchemy.select(*sums).where(claims.c.study_id == study_id)).one()
-    )
-    return Work(*map(int, row))
+    query = sqlalchemy.select(claims.c.study_id, *sums).group_by(claims.c.study_id)
+    rows = database.read(lambda connection: connection.execute(query).all())
+    return {row[0]: Work(int(row[1]), int(row[2])) for row in rows}

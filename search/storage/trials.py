@@ -38,7 +38,7 @@ class _Head(NamedTuple):
 
 def read(
     connection: sqlalchemy.Connection,
-    study_id: int,
+    study_id: int | None,
     ids: Collection[int] | None = None,
     attributes: Sequence[str] | None = None,
     steps: bool = True,
@@ -46,17 +46,19 @@ def read(
     """Trials of a study, by number.
 
     Args:
+        study_id: None for the trials of `ids`, of whichever studies.
         ids: of the trials to read; None for all of them.
         attributes: user attributes to read; None for all, system attributes too.
         steps: read intermediate values.
     """
-    if ids is not None and len(ids) < WHOLE_FROM:
+    is_whole = ids is None or (study_id is not None and len(ids) >= WHOLE_FROM)
+    if ids is not None and not is_whole:
         chosen = sorted(ids)
         portions: Iterator[Collection[int] | None] = (chosen[at : at + BATCH] for at in range(0, len(chosen), BATCH))
     else:
         portions = iter([None])
     found = [trial for portion in portions for trial in _read_portion(connection, study_id, portion, attributes, steps)]
-    if ids is not None and len(ids) >= WHOLE_FROM:
+    if ids is not None and is_whole:
         wanted = frozenset(ids)
         found = [trial for trial in found if trial._trial_id in wanted]
     return sorted(found, key=lambda trial: trial.number)
@@ -64,7 +66,7 @@ def read(
 
 def _read_portion(
     connection: sqlalchemy.Connection,
-    study_id: int,
+    study_id: int | None,
     ids: Collection[int] | None,
     attributes: Sequence[str] | None,
     steps: bool,
@@ -85,7 +87,8 @@ def _read_portion(
         return groups
 
     heads = sqlalchemy.select(t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete)
-    heads = heads.where(t.study_id == study_id, *([] if ids is None else [t.trial_id.in_(ids)]))
+    mine = [] if study_id is None else [t.study_id == study_id]
+    heads = heads.where(*mine, *([] if ids is None else [t.trial_id.in_(ids)]))
     known = [_Head(*row) for row in connection.execute(heads)]
     values = rows(schema.values, "objective", "value", "value_type")
     params = rows(schema.params, "param_id", "param_name", "param_value", "distribution_json")

@@ -1,6 +1,7 @@
 """Reads a study's TOML into a frozen `StudySpec`, or says which key is wrong."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 
@@ -93,6 +94,7 @@ def parse(text: str, name: str) -> StudySpec:
     return spec
 
 
+@functools.lru_cache(256)  # whoever looks at studies looks again
 def parse_stored(text: str, name: str) -> StudySpec:
     """The same of a study that there is: what an earlier version took is read, whatever is refused by now.
 
