@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import sqlalchemy
@@ -39,7 +40,7 @@ class Counts:
     @classmethod
     def empty(cls) -> "Counts":
         """Of a study without trials."""
-        return cls({}, added=0, unknown=False, failures=0, configs=0, rows=0)
+        return cls(dict.fromkeys(STATES.values(), 0), added=0, unknown=False, failures=0, configs=0, rows=0)
 
     def of(self, state: TrialState) -> int:
         """How many are in a state."""
@@ -74,10 +75,15 @@ def has_any(connection: sqlalchemy.Connection, study_id: int, *states: TrialStat
 
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
     """The counts of Optuna's own rows, as one statement sees them."""
-    added = schema.added
-    unknown = sqlalchemy.exists().where(added.c.study_id == study_id, sqlalchemy.text(schema.UNKNOWN))
-    query = sqlalchemy.select(*_sums(), unknown.label("unknown")).where(schema.counts.c.study_id == study_id)
-    return _made(connection.execute(query).mappings().one())
+    return _made(connection.execute(_one(), {"study": study_id}).mappings().one())
+
+
+@functools.cache
+def _one() -> sqlalchemy.Select[Any]:
+    """The query of a study's counts, made once: to make it takes longer than to run it, under a study's lock."""
+    study = sqlalchemy.bindparam("study", type_=sqlalchemy.Integer)
+    unknown = sqlalchemy.exists().where(schema.added.c.study_id == study, sqlalchemy.text(schema.UNKNOWN))
+    return sqlalchemy.select(*_sums(), unknown.label("unknown")).where(schema.counts.c.study_id == study)
 
 
 def all_of(connection: sqlalchemy.Connection) -> dict[int, Counts]:

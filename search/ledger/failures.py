@@ -10,28 +10,25 @@ import enum
 import json
 import re
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
 from search import lines, words
-from search.ledger import adoptions, claims, counts, endings, orders, presence, retries, studies
+from search.ledger import adoptions, claims, counts, endings, latest, orders, presence, retries, studies
 from search.storage import schema
 from search.storage.databases import Database
-from search.training import records
 
 FAULT_LIMIT = 3  # tries of a trial that fail for reasons of their own
 EARLY_LIMIT = 3  # equal errors in a row, before any trial ended well
 ROW_LIMIT = 10  # failures in a row, none of them the objective's doing
 LONE_LIMIT = 3  # failures in a row of one worker
 COMPARED = 10  # trials of the other workers, the latest
-LOOKED_AT = 100  # ended trials of each state, the latest: older ones say nothing of the present
 ALONE = "alone"  # in place of the machine: a failure of a worker that took itself out
 REASON_CHARACTERS = 300
 WELL = (TrialState.COMPLETE, TrialState.PRUNED)
-ENDED = (*WELL, TrialState.FAIL)
 
 trials, rows = schema.trials, schema.claims
 
@@ -119,60 +116,17 @@ def judge(
     return Verdict.STOPPED
 
 
-def _latest(
-    connection: sqlalchemy.Connection,
-    study_id: int,
-    limit: int,
-    *where: sqlalchemy.ColumnElement[bool],
-    states: Collection[TrialState] = ENDED,
-) -> list[Any]:
-    """Of the latest ended trials those that workers of ours have run, the last first."""
-    each = (
-        sqlalchemy.select(trials.c.trial_id)
-        .where(trials.c.study_id == study_id, trials.c.state == state)
-        .order_by(trials.c.trial_id.desc())
-        .limit(LOOKED_AT)
-        .subquery()
-        for state in states
-    )
-    latest = sqlalchemy.union_all(*(sqlalchemy.select(found.c.trial_id) for found in each)).subquery()
-    ours = sqlalchemy.select(rows.c.trial_id).join_from(latest, rows, rows.c.trial_id == latest.c.trial_id)
-    return _read(connection, ours.where(*where).order_by(rows.c.trial_id.desc()).limit(limit))
-
-
-def _latest_of(connection: sqlalchemy.Connection, study_id: int, limit: int, worker: str) -> list[Any]:
-    """The latest ended trials of one worker, the last first."""
-    mine = sqlalchemy.select(rows.c.trial_id).join(trials, trials.c.trial_id == rows.c.trial_id)
-    mine = mine.where(rows.c.study_id == study_id, rows.c.worker == worker, trials.c.state.in_(ENDED))
-    return _read(connection, mine.order_by(rows.c.trial_id.desc()).limit(limit))
-
-
-def _read(connection: sqlalchemy.Connection, wanted: sqlalchemy.Select[tuple[int]]) -> list[Any]:
-    reason = sqlalchemy.select(schema.attributes.c.value_json).where(
-        schema.attributes.c.trial_id == trials.c.trial_id, schema.attributes.c.key == records.REASON.name
-    )
-    columns = (rows.c[name] for name in ("worker", "excused", "faults", "fault_host", "stalls"))
-    found = wanted.subquery()
-    query = sqlalchemy.select(trials.c.number, trials.c.state, *columns, reason.scalar_subquery().label("reason"))
-    query = query.select_from(
-        found.join(rows, rows.c.trial_id == found.c.trial_id).join(trials, trials.c.trial_id == found.c.trial_id)
-    )
-    return list(connection.execute(query.order_by(trials.c.trial_id.desc())))
-
-
 def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool:
     """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
     excused = False
-    # what a worker of ours has told; another tool's FAIL says nothing of the objective
-    told = rows.c.told.is_(True), rows.c.excused.is_(False)
-    recent = _latest(connection, study.study_id, COMPARED * LONE_LIMIT, *told, states=[TrialState.FAIL])
+    recent = latest.blamed(connection, study.study_id, COMPARED * LONE_LIMIT)
     names = [row.worker for row in recent if row.worker]
     suspects = {name for name in names if names.count(name) >= LONE_LIMIT}
-    for name in _failing(connection, study.study_id, suspects):
-        streak = list(_streak(_latest_of(connection, study.study_id, len(recent), name)))
+    for name in latest.failing(connection, study.study_id, suspects):
+        streak = list(_streak(latest.own(connection, study.study_id, len(recent), name)))
         if len(streak) < LONE_LIMIT:
             continue
-        others = _latest(connection, study.study_id, COMPARED, rows.c.worker != name, rows.c.excused.is_(False))
+        others = latest.others(connection, study.study_id, COMPARED, name)
         well = sum(row.state in WELL for row in others)
         if 2 * well > len(others):
             retries.put_back(connection, study, [row.number for row in streak], blamed=ALONE)
@@ -180,27 +134,16 @@ def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool
     return excused
 
 
-def _failing(connection: sqlalchemy.Connection, study_id: int, names: Collection[str]) -> list[str]:
-    """Those of these workers whose last ended trial has failed, by one query."""
-    if not names:
-        return []
-    asked = sqlalchemy.union_all(*(sqlalchemy.select(sqlalchemy.literal(n).label("name")) for n in names)).subquery()
-    last = sqlalchemy.select(trials.c.state).join(rows, rows.c.trial_id == trials.c.trial_id)
-    last = last.where(rows.c.study_id == study_id, rows.c.worker == asked.c.name, trials.c.state.in_(ENDED))
-    state = last.order_by(rows.c.trial_id.desc()).limit(1).correlate(asked).scalar_subquery()
-    return list(connection.execute(sqlalchemy.select(asked.c.name).where(state == TrialState.FAIL)).scalars())
-
-
-def _streak(latest: Iterable[Any]) -> Iterable[Any]:
+def _streak(ended: Iterable[Any]) -> Iterable[Any]:
     """The failures in a row at the end."""
-    for row in latest:
+    for row in ended:
         if row.state != TrialState.FAIL or row.excused:
             return
         yield row
 
 
 def _is_alone(connection: sqlalchemy.Connection, study_id: int, worker: str) -> bool:
-    own = _latest_of(connection, study_id, 1, worker)
+    own = latest.own(connection, study_id, 1, worker)
     return bool(own) and own[0].fault_host == ALONE
 
 
@@ -222,8 +165,8 @@ def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str 
     """
     if counts.has_any(connection, study_id, *WELL):
         return None, ()
-    latest = _latest(connection, study_id, EARLY_LIMIT + COMPARED)
-    failed = [row for row in latest if not row.excused or _is_fault(row)]
+    ended = latest.ended(connection, study_id, EARLY_LIMIT + COMPARED)
+    failed = [row for row in ended if not row.excused or _is_fault(row)]
     if len(failed) < EARLY_LIMIT:
         return None, ()
     failed = failed[:EARLY_LIMIT]
@@ -239,10 +182,10 @@ def _is_fault(row: Any) -> bool:
 
 
 def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:
-    latest = _latest(connection, study_id, ROW_LIMIT)
-    if len(latest) < ROW_LIMIT or not all(row.excused and _is_fault(row) for row in latest):
+    ended = latest.ended(connection, study_id, ROW_LIMIT)
+    if len(ended) < ROW_LIMIT or not all(row.excused and _is_fault(row) for row in ended):
         return None
-    return f"its last {ROW_LIMIT} trials failed, none by what the objective did: {_named(latest[0])}"
+    return f"its last {ROW_LIMIT} trials failed, none by what the objective did: {_named(ended[0])}"
 
 
 def _named(row: Any) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy
-from test_summaries import mixed
+from mixtures import mixed
 from trials import Make
 
 from search.ledger import digests, studies, summaries

@@ -2,53 +2,17 @@
 
 import dataclasses
 import math
-import random
 from typing import Any
 
-import optuna
 import pytest
 import sqlalchemy
-from conftest import quick_text
+from mixtures import mixed
 from optuna.trial import FrozenTrial, TrialState
-from trials import GONE, ME, Make, begin, fail, succeed
+from trials import ME, Make, begin, fail, succeed
 
-from search.ledger import causes, claims, excerpts, news, queues, retries, studies, summaries
+from search.ledger import causes, claims, excerpts, news, queues, summaries
 from search.storage import databases
-from search.study import specs
 from search.training import records
-
-
-def mixed(database: databases.Database, url: str, seed: int, number_of: int = 40) -> studies.Study:
-    """Trials of ours and of plain Optuna, ended in every way, some put back, some added."""
-    drawn = random.Random(seed)
-    text = quick_text(name=f"of-{number_of}", trials=60, hopeless="false")
-    study = studies.create(database, specs.parse(text, "quick.toml"))
-    plain = optuna.load_study(study_name=study.name, storage=url)
-    kinds = {p.name: p.distribution for p in study.spec.space.parameters if not p.when}
-    for number in range(number_of):
-        if number % 8 == 5:
-            trial = plain.ask({**kinds, "depth": optuna.distributions.IntDistribution(0, 0)})
-            if drawn.random() < 0.7:
-                plain.tell(trial, drawn.random())
-            continue
-        if number % 8 == 6:
-            odd = optuna.distributions.FloatDistribution(0, 9)
-            plain.add_trial(optuna.trial.create_trial(params={"x": 1.0}, distributions={"x": odd}, value=1e9))
-            continue
-        claim = begin(database, study, drawn.choice([ME, GONE]))
-        claims.report(database, claim, {1: drawn.random()}, drawn.uniform(1, 9), {})
-        act = drawn.choice(["complete", "complete", "pruned", "fail", "hand over", "leave"])
-        if act == "complete":
-            claims.tell(database, claim, TrialState.COMPLETE, round(drawn.random(), 1), {records.SECONDS.name: 2.0})
-        elif act == "pruned":
-            claims.tell(database, claim, TrialState.PRUNED, None, {records.REASON.name: f"slow: {number}"})
-        elif act == "fail":
-            fail(database, claim, f"ValueError: {number}")
-            if drawn.random() < 0.8:
-                retries.retry(database, study, [claim.number])
-        elif act == "hand over":
-            claims.hand_over(database, claim, 3.0)
-    return study
 
 
 def values(trials: list[FrozenTrial]) -> list[float]:
