@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy
 
+from models import caches
 from models.engines import kernels
 
 # Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
@@ -47,7 +48,13 @@ FEW = 10  # rows of a batch up to which products of rows beat those with the bat
 AHEAD = 6  # images asked for before they are needed: their order is random
 RELU, SIGMOID, GELU, NONE = range(4)
 # no `fast`: diverging runs must give inf and nan where they are due
-compiled = numba.njit(nogil=True, cache=_has_cache(), fastmath={"contract"}, error_model="numpy")
+_njit = numba.njit(nogil=True, cache=_has_cache(), fastmath={"contract"}, error_model="numpy")
+
+
+def compiled(function: Any) -> Any:
+    """The function, compiled when it is first called, or taken from Numba's cache."""
+    return caches.mended(_njit(function))
+
 
 # A layer in the table that the compiled code gets: sizes, and offsets in elements into the flat vectors. WIDE is the
 # width of the weights' panels, a row for each input; 0 for a top layer with a row for each class instead.
