@@ -59,20 +59,20 @@ def _claim(
     )
 
 
+def _running() -> sqlalchemy.Select[Any]:
+    t, c = schema.trials.c, schema.claims.c
+    names = ("owner", "generation", "beat", "worker", "host", "pid", "pid_started", "grace_seconds")
+    query = sqlalchemy.select(t.trial_id, *(c[name] for name in names))
+    query = query.join(schema.claims, c.trial_id == t.trial_id, isouter=True)
+    return query.where(t.study_id == statements.STUDY, t.state == TrialState.RUNNING).order_by(t.trial_id)
+
+
+RUNNING = _running()
+
+
 def running(connection: sqlalchemy.Connection, study_id: int, own: Collection[str] = ()) -> list[presence.Sighting]:
     """The running trials of a study but for those of `own` owners, as an observer sees them."""
-    rows = connection.execute(
-        sqlalchemy.select(
-            schema.trials.c.trial_id,
-            *(
-                schema.claims.c[name]
-                for name in ("owner", "generation", "beat", "worker", "host", "pid", "pid_started", "grace_seconds")
-            ),
-        )
-        .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
-        .where(schema.trials.c.study_id == study_id, schema.trials.c.state == TrialState.RUNNING)
-        .order_by(schema.trials.c.trial_id)
-    )
+    rows = connection.execute(RUNNING, {"study": study_id})
     return [
         presence.Sighting(
             row.trial_id,

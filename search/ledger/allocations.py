@@ -162,8 +162,8 @@ class _Asked:
     def _create(self) -> claims.Claim:
         study_id, now = self.study.study_id, statements.now()
         trial_id, number = statements.insert_trial(self.connection, study_id, TrialState.RUNNING, now)
-        row = schema.claims.insert().values(trial_id=trial_id, study_id=study_id, generation=1, **self.sign)
-        self.connection.execute(row)
+        row = {"trial_id": trial_id, "study_id": study_id, "generation": 1, **self.sign}
+        self.connection.execute(schema.claims.insert(), row)
         return claims.Claim(study_id, trial_id, number, self.sign["owner"], 1, {}, {}, 0.0, "created")
 
 

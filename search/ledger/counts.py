@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.storage import schema, tallies
+from search.storage import schema, statements, tallies
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # what uses up budget
 STATES = {name: TrialState[name.upper()] for name in tallies.STATES}
@@ -64,13 +64,14 @@ def complete(connection: sqlalchemy.Connection, study_id: int) -> bool:
 
 def has_any(connection: sqlalchemy.Connection, study_id: int, *states: TrialState) -> bool:
     """Whether a trial is in one of these states, whoever ran or added it: a look at an index."""
-    trials = schema.trials
-    for state in states:
-        query = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == study_id, trials.c.state == state)
-        # in the index's order: else Postgres may walk the table until it meets one
-        if connection.execute(query.order_by(trials.c.trial_id).limit(1)).first() is not None:
-            return True
-    return False
+    return any(connection.execute(_any(state), {"study": study_id}).first() is not None for state in states)
+
+
+@functools.cache
+def _any(state: TrialState) -> sqlalchemy.Select[tuple[int]]:
+    t, study = schema.trials.c, statements.STUDY
+    # in the index's order: else Postgres may walk the table until it meets one
+    return sqlalchemy.select(t.trial_id).where(t.study_id == study, t.state == state).order_by(t.trial_id).limit(1)
 
 
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
@@ -81,7 +82,7 @@ def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
 @functools.cache
 def _one() -> sqlalchemy.Select[Any]:
     """The query of a study's counts, made once: to make it takes longer than to run it, under a study's lock."""
-    study = sqlalchemy.bindparam("study", type_=sqlalchemy.Integer)
+    study = statements.STUDY
     unknown = sqlalchemy.exists().where(schema.added.c.study_id == study, sqlalchemy.text(schema.UNKNOWN))
     return sqlalchemy.select(*_sums(), unknown.label("unknown")).where(schema.counts.c.study_id == study)
 

@@ -119,11 +119,10 @@ def judge(
 def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool:
     """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
     excused = False
-    recent = latest.blamed(connection, study.study_id, COMPARED * LONE_LIMIT)
-    names = [row.worker for row in recent if row.worker]
-    suspects = {name for name in names if names.count(name) >= LONE_LIMIT}
+    names = latest.blamed(connection, study.study_id, COMPARED * LONE_LIMIT)
+    suspects = {name for name in names if name and names.count(name) >= LONE_LIMIT}
     for name in latest.failing(connection, study.study_id, suspects):
-        streak = list(_streak(latest.own(connection, study.study_id, len(recent), name)))
+        streak = list(_streak(latest.own(connection, study.study_id, len(names), name)))
         if len(streak) < LONE_LIMIT:
             continue
         others = latest.others(connection, study.study_id, COMPARED, name)
@@ -143,8 +142,7 @@ def _streak(ended: Iterable[Any]) -> Iterable[Any]:
 
 
 def _is_alone(connection: sqlalchemy.Connection, study_id: int, worker: str) -> bool:
-    own = latest.own(connection, study_id, 1, worker)
-    return bool(own) and own[0].fault_host == ALONE
+    return latest.fault(connection, study_id, worker) == ALONE
 
 
 def _runs_elsewhere(connection: sqlalchemy.Connection, study_id: int, blamed: Iterable[str]) -> bool:
@@ -182,6 +180,8 @@ def _is_fault(row: Any) -> bool:
 
 
 def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:
+    if not latest.have_failed(connection, study_id, ROW_LIMIT):
+        return None
     ended = latest.ended(connection, study_id, ROW_LIMIT)
     if len(ended) < ROW_LIMIT or not all(row.excused and _is_fault(row) for row in ended):
         return None

@@ -30,15 +30,28 @@ class Study(Protocol):
         """Which no other study has or will have."""
 
 
+def _lock() -> sqlalchemy.Select[tuple[int]]:
+    token = sqlalchemy.bindparam("first", type_=sqlalchemy.String)
+    begun = sqlalchemy.exists().where(schema.orders.c.study_id == STUDY, schema.orders.c.token == token)
+    return (
+        sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == STUDY, begun).with_for_update()
+    )
+
+
+# what every claim runs under the study's lock is made once: to make a statement takes longer than to run it
+STUDY = sqlalchemy.bindparam("study", type_=sqlalchemy.Integer)
+LOCK = _lock()
+LAST_NUMBER = sqlalchemy.select(sqlalchemy.func.max(schema.trials.c.number)).where(schema.trials.c.study_id == STUDY)
+ADD_TRIAL = schema.trials.insert().returning(schema.trials.c.trial_id)
+
+
 def lock_study(connection: sqlalchemy.Connection, study: Study) -> None:
     """Waits for the study's row, for the rest of the transaction. On SQLite the transaction is the lock.
 
     Raises:
         errors.StudyNotFound: the study was deleted; another may have its row by now.
     """
-    begun = sqlalchemy.exists().where(schema.orders.c.study_id == study.study_id, schema.orders.c.token == study.token)
-    row = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == study.study_id, begun)
-    if connection.execute(row.with_for_update()).first() is None:
+    if connection.execute(LOCK, {"study": study.study_id, "first": study.token}).first() is None:
         raise errors.StudyNotFound(DELETED)
 
 
@@ -69,11 +82,10 @@ def insert_trial(
     start: datetime.datetime | None,
 ) -> tuple[int, int]:
     """Adds a trial, under `lock_study`; returns `(trial_id, number)`, the number after the last one."""
-    last = sqlalchemy.select(sqlalchemy.func.max(schema.trials.c.number)).where(schema.trials.c.study_id == study_id)
-    found = connection.execute(last).scalar()
+    found = connection.execute(LAST_NUMBER, {"study": study_id}).scalar()
     number = 0 if found is None else found + 1
     row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
-    trial_id = connection.execute(schema.trials.insert().values(row).returning(schema.trials.c.trial_id)).scalar_one()
+    trial_id = connection.execute(ADD_TRIAL, row).scalar_one()
     return trial_id, number
 
 
