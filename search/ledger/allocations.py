@@ -172,7 +172,7 @@ def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found
     if size is None or found.configs + found.of(TrialState.RUNNING) + found.of(TrialState.WAITING) < size:
         return False
     # one that runs or waits without a configuration yet will take one; a FAIL without one never will
-    undecided = connection.execute(
+    undecided = (
         sqlalchemy.select(sqlalchemy.func.count())
         .select_from(
             schema.trials.join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
@@ -183,5 +183,11 @@ def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found
             schema.claims.c.config.is_(None),
             schema.trials.c.state.in_([TrialState.RUNNING, TrialState.WAITING]),
         )
-    ).scalar_one()
-    return bool(found.configs + undecided >= size)
+        .scalar_subquery()
+    )
+    # in one statement: a trial is given its configuration without the study's lock, and would be in neither count
+    decided = sqlalchemy.select(sqlalchemy.func.sum(schema.counts.c.configs)).where(
+        schema.counts.c.study_id == study.study_id
+    )
+    row = connection.execute(sqlalchemy.select(undecided, decided.scalar_subquery())).one()
+    return int(row[0]) + int(row[1] or 0) >= size
