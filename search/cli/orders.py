@@ -211,11 +211,11 @@ def _params_of(database: databases.Database, study: studies.Study, number: int) 
     Raises:
         errors.InputError: there is no such trial, or it has none yet.
     """
-    # a waiting one has what was enqueued
-    params: spaces.Params = records.wanted(excerpts.load(database, study, number))
+    trial, total = excerpts.find(database, study, number)
+    params: spaces.Params = {} if trial is None else records.wanted(trial)  # a waiting one has what was enqueued
     if not study.spec.space.is_complete(params):
         raise errors.InputError(
-            f"--trial must name a trial of study {study.name!r} with a configuration, got {number}, which has none yet"
+            f"--trial must name a trial of study {study.name!r} with a configuration (it has {total}), got {number}"
         )
     return params
 

@@ -4,15 +4,12 @@ import collections
 import json
 
 import sqlalchemy
-from optuna.trial import TrialState
 
 from search import words
 from search.ledger import counts, summaries
 from search.storage import schema
 from search.storage.databases import Database
 from search.training import records
-
-ENDED = (*counts.COUNTED, TrialState.FAIL)
 
 
 def count(database: Database, summary: summaries.Summary) -> dict[str, int]:
@@ -22,7 +19,7 @@ def count(database: Database, summary: summaries.Summary) -> dict[str, int]:
     """
     t, a = schema.trials.c, schema.attributes.c
     query = sqlalchemy.select(t.number, t.state, a.value_json).join(schema.attributes, a.trial_id == t.trial_id)
-    query = query.where(t.study_id == summary.study.study_id, t.state.in_(ENDED), a.key == records.REASON.name)
+    query = query.where(t.study_id == summary.study.study_id, t.state.in_(counts.ENDED), a.key == records.REASON.name)
     found: collections.Counter[str] = collections.Counter()
     for number, state, text in database.read(lambda connection: connection.execute(query.order_by(t.trial_id)).all()):
         reason = json.loads(text)

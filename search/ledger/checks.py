@@ -12,7 +12,6 @@ from search.storage import recounts, schema, statements, triggers
 from search.storage.databases import Database
 
 trials, claims, checkpoints = schema.trials, schema.claims, schema.checkpoints
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 SHOWN = 5  # numbers of trials in a line
 
 
@@ -91,7 +90,9 @@ def _rows(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Check]:
     many = len(connection.execute(twice.having(count > 1)).all())
     yield Check("owners", not many, f"{many} own several trials" if many else "no token owns two running trials")
     kept = sqlalchemy.select(trials.c.number).join(checkpoints, checkpoints.c.trial_id == trials.c.trial_id)
-    left = connection.execute(kept.where(mine, trials.c.state.in_(ENDED)).order_by(trials.c.number)).scalars().all()
+    left = (
+        connection.execute(kept.where(mine, trials.c.state.in_(counts.ENDED)).order_by(trials.c.number)).scalars().all()
+    )
     shown = ", ".join(map(str, left[:SHOWN])) + (", ..." if len(left) > SHOWN else "")
     yield Check("checkpoints", not left, f"of ended trials: {shown}" if left else "none of an ended trial")
     same = sqlalchemy.select(claims.c.config).where(claims.c.study_id == study_id, claims.c.config.is_not(None))

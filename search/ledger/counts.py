@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from search.storage import schema, statements, tallies
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # what uses up budget
+ENDED = (*COUNTED, TrialState.FAIL)
 STATES = {name: TrialState[name.upper()] for name in tallies.STATES}
 FOLDED = 200  # rows that are added up under the lock before they are made one
 

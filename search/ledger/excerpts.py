@@ -14,7 +14,6 @@ from search.storage import databases, schema, trials
 from search.training import records
 
 INFINITE_UP, INFINITE_DOWN = trials.ValueKind.INF_POS, trials.ValueKind.INF_NEG
-ENDED = (*counts.COUNTED, TrialState.FAIL)
 LATEST = 10  # ended trials that a summary has whole
 # what is said of a trial in a line
 SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT))
@@ -26,7 +25,7 @@ def shown(connection: Connection, study: studies.Study, outside: Iterable[int], 
     running = sqlalchemy.select(t.trial_id, t.number, schema.claims.c.seconds, schema.claims.c.owner)
     running = running.join_from(schema.trials, schema.claims, schema.claims.c.trial_id == t.trial_id, isouter=True)
     busy = connection.execute(running.where(t.study_id == study_id, t.state == TrialState.RUNNING)).all()
-    ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(ENDED))
+    ended = sqlalchemy.select(t.trial_id).where(t.study_id == study_id, t.state.in_(counts.ENDED))
     asked = {
         "running": [row.trial_id for row in busy],
         "latest": connection.execute(ended.order_by(t.trial_id.desc()).limit(LATEST)).scalars().all(),
@@ -75,20 +74,30 @@ def best_id(connection: Connection, study: studies.Study, outside: Iterable[int]
     return connection.execute(query.order_by(*order, t.trial_id).limit(1)).scalar()
 
 
+def find(database: databases.Database, study: studies.Study, number: int) -> tuple[FrozenTrial | None, int]:
+    """A trial of a study by its number, or None, and how many trials there are.
+
+    Raises:
+        errors.StudyNotFound: the study was deleted.
+    """
+
+    def transaction(connection: Connection) -> tuple[FrozenTrial | None, int]:
+        orders.read(connection, study)
+        ids = trials.ids_of(connection, study.study_id, schema.trials.c.number == number)
+        found = trials.read(connection, study.study_id, ids)
+        return next(iter(found), None), counts.read(connection, study.study_id).total
+
+    return database.read(transaction)
+
+
 def load(database: databases.Database, study: studies.Study, number: int) -> FrozenTrial:
-    """A trial of a study by its number.
+    """The same.
 
     Raises:
         errors.StudyNotFound: the study was deleted.
         errors.InputError: there is no such trial.
     """
-
-    def transaction(connection: Connection) -> tuple[list[FrozenTrial], int]:
-        orders.read(connection, study)
-        ids = trials.ids_of(connection, study.study_id, schema.trials.c.number == number)
-        return trials.read(connection, study.study_id, ids), counts.read(connection, study.study_id).total
-
-    found, total = database.read(transaction)
-    if not found:
+    found, total = find(database, study, number)
+    if found is None:
         raise errors.InputError(f"study {study.name!r} has {total} trials, numbered from 0, got {number}")
-    return found[0]
+    return found

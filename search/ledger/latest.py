@@ -15,7 +15,6 @@ from search.ledger import counts
 from search.storage import schema, statements
 from search.training import records
 
-ENDED = (*counts.COUNTED, TrialState.FAIL)
 MOST_FAILING = 10  # workers that are looked at together
 LOOKED_AT = 100  # of each state, which is further back than any rule looks
 
@@ -54,7 +53,9 @@ def _of(states: Collection[TrialState], *where: sqlalchemy.ColumnElement[bool]) 
 
 def _of_worker() -> sqlalchemy.Select[Any]:
     mine = sqlalchemy.select(rows.c.trial_id).join(trials, trials.c.trial_id == rows.c.trial_id)
-    return _whole(mine.where(rows.c.study_id == statements.STUDY, rows.c.worker == WORKER, trials.c.state.in_(ENDED)))
+    return _whole(
+        mine.where(rows.c.study_id == statements.STUDY, rows.c.worker == WORKER, trials.c.state.in_(counts.ENDED))
+    )
 
 
 def _blamed() -> sqlalchemy.Select[tuple[str]]:
@@ -70,7 +71,7 @@ def _blamed() -> sqlalchemy.Select[tuple[str]]:
 
 def _fault() -> sqlalchemy.Select[tuple[str]]:
     query = sqlalchemy.select(rows.c.fault_host).join(trials, trials.c.trial_id == rows.c.trial_id)
-    query = query.where(rows.c.study_id == statements.STUDY, rows.c.worker == WORKER, trials.c.state.in_(ENDED))
+    query = query.where(rows.c.study_id == statements.STUDY, rows.c.worker == WORKER, trials.c.state.in_(counts.ENDED))
     return query.order_by(rows.c.trial_id.desc()).limit(1)
 
 
@@ -88,14 +89,16 @@ def _failing() -> sqlalchemy.Select[tuple[str]]:
     names = (sqlalchemy.bindparam(f"name_{place}", type_=sqlalchemy.String) for place in range(MOST_FAILING))
     asked = sqlalchemy.union_all(*(sqlalchemy.select(name.label("name")) for name in names)).subquery()
     last = sqlalchemy.select(trials.c.state).join(rows, rows.c.trial_id == trials.c.trial_id)
-    last = last.where(rows.c.study_id == statements.STUDY, rows.c.worker == asked.c.name, trials.c.state.in_(ENDED))
+    last = last.where(
+        rows.c.study_id == statements.STUDY, rows.c.worker == asked.c.name, trials.c.state.in_(counts.ENDED)
+    )
     state = last.order_by(rows.c.trial_id.desc()).limit(1).correlate(asked).scalar_subquery()
     return sqlalchemy.select(asked.c.name).where(state == TrialState.FAIL)
 
 
-ALL = _of(ENDED)
+ALL = _of(counts.ENDED)
 BLAMED, FAULT, ROW, FAILING = _blamed(), _fault(), _row(), _failing()
-OTHERS = _of(ENDED, rows.c.worker != WORKER, rows.c.excused.is_(False))
+OTHERS = _of(counts.ENDED, rows.c.worker != WORKER, rows.c.excused.is_(False))
 OWN = _of_worker()
 
 

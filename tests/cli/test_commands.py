@@ -264,7 +264,10 @@ def test_repeats_of_a_trial(capsys: pytest.CaptureFixture[str], quick: str) -> N
     assert len({t.user_attrs["search:avg_loss"] for t in trials[:3]}) == 3  # other seeds, other numbers
     assert re.search(r"#\s*state\s.* rep ", search(capsys, "status", "quick")[1])
     code, _, err = search(capsys, "enqueue", "quick", "--trial", "9", "--repeats", "2")
-    assert (code, "study 'quick' has 4 trials, numbered from 0, got 9" in err) == (2, True)
+    assert (code, "--trial must name a trial of study 'quick' with a configuration (it has 4), got 9" in err) == (
+        2,
+        True,
+    )
 
 
 def test_an_exhausted_space_and_used_up_hours_are_said(
