@@ -1,12 +1,9 @@
 """A study as commands print it, in text or JSON, and whether anybody is there to work on it."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from rich import progress
 
 from search import lines, screens, words
 from search.cli import layouts, tables
@@ -15,14 +12,6 @@ from search.storage import databases
 
 FEW = 30  # trials that are shown, every one
 REASON_PREFIX = len("trial 12345 complete: ")
-
-
-@contextlib.contextmanager
-def epochs(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar over the epochs of a training, on a terminal; gives what moves it: epochs done, and of how many."""
-    with progress.Progress(console=screens.err, transient=True, disable=not screens.is_live(screens.err)) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def counts(summary: summaries.Summary) -> str:

@@ -52,7 +52,7 @@ def export(
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
     """
-    with answers.epochs("training") as on_epoch:
+    with screens.bar("training") as on_epoch:
         found = api.export(
             name, path, trial, onnx=onnx, force=force, storage=storage, on_epoch=on_epoch, **dict(settings)
         )

@@ -147,7 +147,7 @@ def replay(name: str, number: int, settings: Settings, as_json: bool, storage: s
       search replay lab 7
       search replay lab 7 --engine reference
     """
-    with answers.epochs(f"trial {number}") as on_epoch:
+    with screens.bar(f"trial {number}") as on_epoch:
         found = api.replay(name, number, storage=storage, on_epoch=on_epoch, **dict(settings))
     if as_json:
         jsons.say(found.as_json())
