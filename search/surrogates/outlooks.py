@@ -13,6 +13,7 @@ from search.surrogates.trainings import Stage, Training
 SMOOTHED = 3  # steps at the end whose mean is the value: half the noise of the last alone
 BEND = 0.15  # how far under the best a gain counts half, in ranges of the values seen
 LOWEST = 0.1  # quantile of values from which that range counts
+FLOOR = 0.0
 BELIEVED = 0.3  # noise of a value that is only expected, in deviations
 
 
@@ -27,7 +28,7 @@ class Outlook:
     def __init__(
         self, encoding: encodings.Encoding, trainings: Sequence[Training], maximize: bool, steps: int | None
     ) -> None:
-        self._encoding, self._sign, self._steps = encoding, 1.0 if maximize else -1.0, steps
+        self._encoding, self._sign, self.steps = encoding, 1.0 if maximize else -1.0, steps
         known = [each for each in trainings if len(each.values) or each.value is not None or each.stage is Stage.ENDED]
         expected = [each for each in trainings if each.stage is Stage.RUNNING and not len(each.values)]
         self._bend(known)
@@ -50,6 +51,8 @@ class Outlook:
         finite = numpy.array([v for v in seen if math.isfinite(v)] or [0.0])
         self._top, self._low = float(finite.max()), float(finite.min())
         reach = self._top - float(numpy.quantile(finite, LOWEST))
+        if FLOOR:
+            self._low = max(self._low, self._top - FLOOR * (self._top - float(numpy.median(finite))) - 1e-9)
         self._soft = max(BEND * reach, 1e-9 * max(abs(self._top), 1.0))
 
     def bent(self, value: float) -> float:
@@ -90,6 +93,11 @@ class Outlook:
         if training.value is not None:
             return self.bent(training.value)
         return self.bent(float(steps[-1])) if len(steps) else self.bent(self._sign * self._low)
+
+    @property
+    def scale_log(self) -> float:
+        """Log of the deviation of the values that were seen."""
+        return math.log(self.process.scale)
 
     def seconds(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
         """Of an epoch of each, (n,)."""

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import numpy
 from scipy import linalg, optimize
 
-SCALE, SCALE_SPREAD = math.log(0.7), 1.5  # log of a length scale: its expectation and deviation before any trial
+SCALE, SCALE_SPREAD = math.log(0.7), 0.7  # log of a length scale: its expectation and deviation before any trial
 NOISE, NOISE_SPREAD = math.log(0.03), 1.5  # log of the variance that repeats of one configuration have
 SCALE_BOUNDS, NOISE_BOUNDS = (math.log(0.1), math.log(8.0)), (math.log(1e-3), math.log(0.5))
 LEAST_VARIANCE = 1e-4  # of a prediction
 JITTER = 1e-8
 ITERATIONS = 15
+OPTIMISM = -1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Process:
         like: "Process | None" = None,
     ) -> None:
         self._groups, self._at, self._values, self._noise = groups, at, values, noise
-        self.mean, self.scale = (like.mean, like.scale) if like else (float(values.mean()), float(values.std()) or 1.0)
+        self.mean, self.scale = (like.mean, like.scale) if like else (float(numpy.quantile(values, OPTIMISM)) if OPTIMISM >= 0 else float(values.mean()), float(values.std()) or 1.0)
         scaled, variance = (values - self.mean) / self.scale, (noise / self.scale) ** 2
         squares = distances(groups, at, at)
         self.hyperparameters = (
