@@ -320,9 +320,8 @@ def test_samplers_see_them_as_pruned_there(opened: databases.Database) -> None:
     assert seen()[1] == (TrialState.PRUNED, {1: 0.4})
     orders.extend(opened, study, add=3)
     assert seen()[1] == (TrialState.PRUNED, {1: 0.4})
-    assert not reach(opened, study, begin(opened, study), 1, 0.1)
-    assert not reach(opened, study, begin(opened, study), 1, 0.1)
-    begin(opened, study)
+    for _ in range(3):
+        assert not reach(opened, study, begin(opened, study), 1, 0.1)
     assert begin(opened, study).number == 1
     assert seen()[1] == (TrialState.RUNNING, {})
 
@@ -350,7 +349,7 @@ def test_only_the_best_keep_their_checkpoints(opened: databases.Database) -> Non
     """As many as the file says: the furthest first, of these the best; through the end, for whoever is woken."""
     study = create(opened, trials=5, more="checkpoints = 2\n")
     for value in (0.1, 0.3, 0.2, 0.05):
-        claim = begin(opened, study)
+        claim = begin(opened, study, wish=pauses.Wish())
         saved = dataclasses.replace(SAVED, epoch=1)
         pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
         assert not pauses.settle(opened, study, claim, claims.Progress(saved=saved), 1, value, goes_on=False)
@@ -364,7 +363,7 @@ def test_only_the_best_keep_their_checkpoints(opened: databases.Database) -> Non
     best = begin(opened, study)
     assert (best.number, best.saved is not None) == (1, True)
     complete(opened, best, 0.5)
-    complete(opened, begin(opened, study), 0.4)
+    complete(opened, begin(opened, study), 0.4)  # a new one, which reported no rung
     assert take(opened, study) is allocations.NoTrial.FINISHED
     assert numbers() == [2]
     orders.extend(opened, study, add=1)
