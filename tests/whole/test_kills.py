@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, Processes, quick_text
 from optuna.trial import TrialState
 
-from search.ledger import orders, studies, summaries
+from search.ledger import checks, orders, studies, summaries
 from search.storage import databases
 
 pytestmark = pytest.mark.slow
@@ -123,27 +123,26 @@ sys.exit(cli.main(sys.argv[2:]))
 """
 
 
-def test_a_kill_around_a_pause_costs_nothing(processes: Processes, tmp_path: pathlib.Path) -> None:
+def test_a_kill_around_a_pause_costs_nothing(processes: Processes, tmp_path: pathlib.Path, url: str) -> None:
     """A study of trials that pause goes on as an undisturbed one would, and ends with the same trials."""
     text = quick_text(name="pausing", trials=8, epochs=4).replace(
         "hopeless = true", 'hopeless = false\npruner = "asha"\nreduction_factor = 2'
     )
     (tmp_path / "pausing.toml").write_text(text)
     found = []
-    for name in ("disturbed", "undisturbed"):
-        url = f"sqlite:///{tmp_path}/{name}.db"
-        assert processes.run("create", "pausing.toml", SEARCH_STORAGE=url)[0] == 0
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": url}
+    for storage in (url, f"sqlite:///{tmp_path}/undisturbed.db"):
+        assert processes.run("create", "pausing.toml", SEARCH_STORAGE=storage)[0] == 0
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": storage}
         points = [line.split('"')[1] for line in PAUSING.splitlines() if line.startswith('    "')]
         assert len(points) == 4
-        for point in points if name == "disturbed" else ():
+        for point in points if storage == url else ():
             killer = [sys.executable, "-c", PAUSING, point, "work", "pausing"]
             died = subprocess.run(killer, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
             assert died.returncode == -signal.SIGKILL, (point, died.stderr)
-        code, log = processes.run("work", "pausing", SEARCH_STORAGE=url)
+        code, log = processes.run("work", "pausing", SEARCH_STORAGE=storage)
         assert (code, "Traceback" in log) == (0, False), log
-        assert processes.run("check", "pausing", SEARCH_STORAGE=url)[0] == 0
-        database = databases.Database(url)
+        database = databases.Database(storage)
+        assert all(each.holds for each in checks.look(database, studies.load(database, "pausing")))
         found.append(summaries.whole(database, studies.load(database, "pausing")).trials)
         database.close()
     for one, two in zip(*found, strict=True):
