@@ -20,6 +20,7 @@ Families = dict[str, core.GaugeMetricFamily | core.CounterMetricFamily]
 Key = tuple[int, str]
 
 GAUGES = {
+    "search_paused_trials": "Trials that have paused at a rung, of those that wait",
     "search_best_value": "Best value of a complete trial",
     "search_budget_trials": "Trials that may finish",
     "search_budget_hours": "Training time after which no trial begins, hours; absent without a limit",
@@ -88,7 +89,8 @@ class Collector(registry.Collector):
         study = summary.study
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
-        found = {
+        found: dict[str, float | None] = {
+            "search_paused_trials": summary.paused,
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
             "search_budget_hours": summary.order.hours,

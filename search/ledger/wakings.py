@@ -1,5 +1,7 @@
 """Trials that were told PRUNED while they paused, woken by an extension of their study."""
 
+from typing import Any
+
 import sqlalchemy
 from optuna.trial import TrialState
 
@@ -9,6 +11,13 @@ from search.training import records
 t, c = schema.trials.c, schema.claims.c
 IS_PAUSED = sqlalchemy.text(schema.PAUSED)
 TOLD = (records.REASON.name, records.SECONDS.name, records.WORKER.name)  # attributes of a trial that ended so
+
+
+def count(study_id: Any) -> sqlalchemy.ScalarSelect[Any]:
+    """How often some of a study were woken: whoever remembers ended trials forgets them when it changes."""
+    orders = schema.orders
+    last = sqlalchemy.select(orders.c.wakings).where(orders.c.study_id == study_id)
+    return last.order_by(orders.c.order_id.desc()).limit(1).scalar_subquery()
 
 
 def wake(connection: sqlalchemy.Connection, study_id: int) -> int:

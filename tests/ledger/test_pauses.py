@@ -2,31 +2,45 @@
 
 import collections
 import dataclasses
+import pathlib
 import random
+import threading
 from typing import Any
 
+import optuna
 import pytest
+import sqlalchemy
 from conftest import quick_text
 from forgetful import Forgetful
 from optuna.trial import TrialState
-from trials import ME, state, take
+from trials import ME, SAVED, Clock, state, take
 
 from search import errors
+from search.cli import tables
 from search.ledger import (
     allocations,
+    amendments,
+    backups,
     checks,
     claims,
     configurations,
+    copies,
     counts,
+    digests,
+    identities,
     orders,
     pauses,
     presence,
+    rivals,
+    rungs,
+    sentences,
     studies,
     summaries,
 )
-from search.storage import databases
+from search.storage import databases, schema
 from search.study import specs
 from search.training import records
+from search.worker import ownership
 
 ASHA = '[pruning]\nhopeless = false\npruner = "asha"\n'
 
@@ -288,3 +302,193 @@ def test_lost_acknowledgements_pause_nothing_twice(url: str) -> None:
     exact(database, study)
     with pytest.raises(errors.TrialLost):
         pauses.settle(database, study, again, claims.NOTHING, 3, 0.5)
+
+
+def test_samplers_see_them_as_pruned_there(opened: databases.Database) -> None:
+    """With their last value, as Optuna's pruned trials; running again while they run; and pruned or woken later."""
+    study = create(opened, trials=3)
+    history = opened.history(study.study_id)
+
+    def seen() -> dict[int, tuple[TrialState, dict[int, float]]]:
+        shown = history.study(fresh=True).get_trials(deepcopy=False)
+        return {trial.number: (trial.state, trial.intermediate_values) for trial in shown}
+
+    first = begin(opened, study)
+    assert seen() == {0: (TrialState.RUNNING, {})}
+    assert not reach(opened, study, first, 1, 0.5)
+    assert seen() == {0: (TrialState.PRUNED, {1: 0.5})}
+    for _ in range(2):
+        assert not reach(opened, study, begin(opened, study), 1, 0.4)
+    again = begin(opened, study)
+    assert again.number == 0
+    assert seen()[0] == (TrialState.RUNNING, {})
+    complete(opened, again, 0.9)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert seen()[1] == (TrialState.PRUNED, {1: 0.4})
+    orders.extend(opened, study, add=3)
+    assert seen()[1] == (TrialState.PRUNED, {1: 0.4})
+    for _ in range(3):
+        assert not reach(opened, study, begin(opened, study), 1, 0.1)
+    assert begin(opened, study).number == 1
+    assert seen()[1] == (TrialState.RUNNING, {})
+
+
+def test_a_plain_worker_may_take_one(opened: databases.Database) -> None:
+    """Optuna pops a paused trial as any that waits: it pauses no more, and nothing is counted twice."""
+    study = create(opened, trials=2)
+    assert not reach(opened, study, begin(opened, study), 1, 0.5)
+    plain = optuna.load_study(study_name=study.name, storage=optuna.storages.RDBStorage(opened.url))
+    popped = plain.ask()
+    assert (popped.number, waiting(opened, study)) == (0, {})
+    exact(opened, study)
+    claim = begin(opened, study)
+    assert claim.number == 1
+    popped.report(0.5, 1)
+    popped.report(0.6, 2)
+    plain.tell(popped, 0.7)
+    assert reach(opened, study, claim, 1, 0.4) is False
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert summaries.summary(opened, study).done == 2
+    exact(opened, study)
+
+
+def test_only_the_best_keep_their_checkpoints(opened: databases.Database) -> None:
+    """As many as the file says: the furthest first, of these the best; through the end, for whoever is woken."""
+    study = create(opened, trials=5, more="checkpoints = 2\n")
+    for value in (0.1, 0.3, 0.2, 0.05):
+        claim = begin(opened, study, wish=pauses.Wish())
+        saved = dataclasses.replace(SAVED, epoch=1)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.Progress(saved=saved), 1, value, goes_on=False)
+    kept = sqlalchemy.select(schema.checkpoints.c.trial_id).order_by(schema.checkpoints.c.trial_id)
+
+    def numbers() -> list[int]:
+        ids = opened.read(lambda connection: connection.execute(kept).scalars().all())
+        return [trial.number for trial in summaries.whole(opened, study).trials if trial._trial_id in ids]
+
+    assert numbers() == [1, 2]
+    best = begin(opened, study)
+    assert (best.number, best.saved is not None) == (1, True)
+    complete(opened, best, 0.5)
+    complete(opened, begin(opened, study), 0.4)  # a new one, which reported no rung
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert numbers() == [2]
+    orders.extend(opened, study, add=1)
+    assert (numbers(), waiting(opened, study)) == ([2], {0: 1, 2: 1, 3: 1})
+    exact(opened, study)
+
+
+def test_a_promoted_trial_is_adopted_like_any_other(opened: databases.Database) -> None:
+    """What it reported up to its rung stands, though no checkpoint is left; it is not judged there again."""
+    study = create(opened, trials=3)
+    for value in (0.1, 0.2, 0.3):
+        claim = begin(opened, study)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    promoted = begin(opened, study)
+    claims.report(opened, promoted, {2: 0.5}, 2.0, {})
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
+    assert (adopted.number, adopted.how, adopted.saved, adopted.passed, adopted.stands) == (2, "adopted", None, 1, 1)
+    assert state(opened, study, 2).intermediate_values == {1: 0.3}
+
+
+def test_what_is_stored_stands(opened: databases.Database) -> None:
+    """A trial that is trained again reports its first values again: they are not written twice, nor changed."""
+    study = create(opened, trials=3)
+    for value in (0.1, 0.2, 0.3):
+        claim = begin(opened, study)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    trial = ownership.OwnedTrial(opened, study, begin(opened, study), threading.Event())
+    trial.begin(state(opened, study, 2).params)
+    trial.report(1, 0.7, {})
+    assert trial.should_prune() is None
+    trial.report(2, 0.8, {})
+    trial.report(3, 0.9, {})
+    with pytest.raises(errors.Paused):
+        trial.should_prune()
+    assert state(opened, study, 2).intermediate_values == {1: 0.3, 2: 0.8, 3: 0.9}
+    assert waiting(opened, study) == {0: 1, 1: 1, 2: 3}
+
+
+@pytest.mark.parametrize("way", ["backup", "copy"])
+def test_a_study_comes_back_with_its_pauses(opened: databases.Database, tmp_path: pathlib.Path, way: str) -> None:
+    """A backup and a copy hold what trials had at their rungs, and go on as the study would."""
+    study = create(opened, trials=4)
+    for value in (0.1, 0.3, 0.2):
+        claim = begin(opened, study)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    if way == "backup":
+        backups.write(opened, study, tmp_path / "study.db")
+        database = databases.Database(f"sqlite:///{tmp_path}/other.db")
+        again = backups.read(database, tmp_path / "study.db")
+    else:
+        database, again = opened, copies.copy(opened, studies.load_stored(opened, study.name), "again")
+    assert waiting(database, again) == {0: 1, 1: 1, 2: 1}
+    promoted = begin(database, again)
+    assert (promoted.number, promoted.passed) == (1, 1)
+    assert not reach(database, again, begin(database, again), 1, 0.25)
+    exact(database, again)
+
+
+def test_memories_of_ended_trials_go_with_a_waking(opened: databases.Database) -> None:
+    """A pruner's, and an identity's, under which the dashboard keeps its own: a woken trial is no ended one."""
+    study = create(opened, trials=3)
+    first = [begin(opened, study) for _ in range(3)]
+    for claim, value in zip(first, (0.1, 0.2, 0.3), strict=True):
+        assert reach(opened, study, claim, 1, value) == (claim.number == 2)
+    complete(opened, first[2], 0.5)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    known = rivals.of(opened, study)
+
+    def seen() -> set[int]:
+        return set(opened.read(lambda connection: known.others(connection, -1, 1)).numbers.tolist())
+
+    assert seen() == {0, 1, 2}
+    before = identities.of_studies(opened, [study.study_id])
+    orders.extend(opened, study, add=1)
+    assert seen() == {2}
+    after = identities.of_studies(opened, [study.study_id])
+    assert before[study.study_id] == (*after[study.study_id][:3], 0)
+    assert after[study.study_id][3] == 1
+
+
+def test_what_is_said_of_them(opened: databases.Database) -> None:
+    """Counts, JSON, a sentence, a forecast that does not take them for trials to come; with all trials, the epoch."""
+    study = create(opened, trials=9)
+    for value in (0.1, 0.2, 0.3):
+        reach(opened, study, begin(opened, study), 1, value)
+    summary = summaries.whole(opened, study)
+    assert (summary.paused, summary.pauses, summary.paused_after) == (2, {1: 2}, {0: 1, 1: 1})
+    assert sentences.state_counts(summary) == "1 running, 2 waiting (2 paused)"
+    assert sentences.paused(summary).startswith("paused: 2 after epoch 1; ")
+    assert summary.as_json()["paused"] == 2
+    assert summary.as_json()["trials"]["waiting"] == 2
+    assert tables.states(summary.trials, summary.paused_after).cells == ["paused after 1", "paused after 1", "running"]
+    (digest,) = opened.read(lambda connection: digests.read(connection, [study])).values()
+    assert digest.paused == 2
+
+
+def test_an_amended_study_knows_its_new_rungs(opened: databases.Database) -> None:
+    """What trials have stored at steps that are rungs now counts there; one that paused at another goes on by it."""
+    study = studies.create(opened, specs.parse(quick_text(trials=9, epochs=10, hopeless="false"), "x"))
+    for value in (0.1, 0.2, 0.3, 0.4):
+        claim = begin(opened, study)
+        claims.tell(opened, claim, TrialState.COMPLETE, value, {}, steps={1: value, 2: value, 3: value})
+    amended = specs.parse(text(trials=9), "x")
+    amendments.amend(opened, study, amended)
+    study = studies.load(opened, study.name)
+    claim = begin(opened, study)
+    assert not reach(opened, study, claim, 1, 0.25)
+    assert opened.read(lambda c: [rungs.count(c, study.study_id, rung) for rung in (1, 2, 3)]) == [5, 0, 4]
+    amendments.amend(opened, study, specs.parse(text(trials=9, more="reduction_factor = 2\nmin_resource = 2\n"), "x"))
+    study = studies.load(opened, study.name)
+    assert opened.read(lambda c: [rungs.count(c, study.study_id, rung) for rung in (1, 2, 3, 4)]) == [5, 4, 4, 0]
+    assert begin(opened, study).number == 5  # of five at epoch 1 the third
+    assert reach(opened, study, begin(opened, study), 2, 0.5)
+    plain = specs.parse(quick_text(trials=9, epochs=10, hopeless="false"), "x")
+    amendments.amend(opened, study, plain)
+    study = studies.load(opened, study.name)
+    assert begin(opened, study).number == 4  # where nothing pauses it goes on
+    exact(opened, study)
