@@ -64,11 +64,9 @@ def _sample(
     tree, sampler = study.spec.space, proposals.SAMPLERS[study.spec.sampler.name]
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
     trial.number = claim.number
-    view = sampler.view and sampler.view(study.spec.study.direction == "maximize", memory)
     for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
         with memory.lock:
-            known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
-            ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
+            ask = asked(database, study, history, trial, fixed, attempt)
             params = sampler.propose(ask)
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
@@ -86,6 +84,24 @@ def _sample(
         return near
 
     return _reserve(database, study, claim, fixed, free, refused=attempt + 1)
+
+
+def asked(
+    database: Database,
+    study: studies.Study,
+    history: histories.History,
+    trial: optuna.trial.FrozenTrial,
+    fixed: spaces.Params,
+    attempt: int = 0,
+) -> proposals.Ask:
+    """A question to the study's sampler, with what it learns from; under the lock of the worker's memory."""
+    spec, memory = study.spec, memory_of(history)
+    sampler, tree = proposals.SAMPLERS[spec.sampler.name], spec.space
+    view = sampler.view and sampler.view(spec.study.direction == "maximize", memory)
+    shown = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
+    known = database.read(lambda connection: memory.trainings.read(connection, study)) if sampler.has_model else None
+    steps = spec.training.epochs if spec.training else spec.pruning.max_resource
+    return proposals.Ask(tree, shown, trial, fixed, spec.study.seed, attempt, memory, known, steps)
 
 
 def _taken(database: Database, study: studies.Study) -> candidates.Taken:

@@ -10,15 +10,19 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy
 import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import generations, pauses, views
+from search.ledger import generations, pauses, trainings, views
 from search.space import candidates, parameters, scalars, spaces
 from search.storage.histories import Index
+
+if TYPE_CHECKING:
+    from search.ledger import promises
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
@@ -32,6 +36,8 @@ class Memory:
 
     grid: candidates.Walk | None = None
     cmaes: generations.Generations | None = None
+    trainings: trainings.Trainings = dataclasses.field(default_factory=trainings.Trainings)
+    model: "promises.Model | None" = None
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock, compare=False)
 
 
@@ -46,6 +52,8 @@ class Ask:
         seed: the study's.
         attempt: how many proposals of this trial were taken already.
         memory: the worker's; a fresh one gives the same proposal.
+        known: the trials as a model is shown them, for a sampler that has one.
+        steps: of a whole training; None where it is not known.
     """
 
     tree: spaces.Space
@@ -55,6 +63,8 @@ class Ask:
     seed: int
     attempt: int = 0
     memory: Memory = dataclasses.field(default_factory=Memory)
+    known: trainings.Known | None = None
+    steps: int | None = None
 
     @property
     def mixed_seed(self) -> int:
@@ -168,6 +178,25 @@ def _gp(ask: Ask) -> spaces.Params:
     return _optuna(lambda _: samplers.GPSampler(seed=seed))(again)
 
 
+def _model(ask: Ask) -> "promises.Model":
+    from search.ledger import promises  # scipy's optimizers, which a worker with another sampler need not wait for
+
+    maximize = ask.study.direction == optuna.study.StudyDirection.MAXIMIZE
+    ask.memory.model = ask.memory.model or promises.Model(ask.tree, maximize, ask.steps)
+    return ask.memory.model
+
+
+def _gp_cost(ask: Ask) -> spaces.Params:
+    """Expected improvement per second; see `promises`."""
+    assert ask.known is not None
+    return _model(ask).propose(ask.known, ask.fixed, ask.mixed_seed)
+
+
+def _gp_cost_wish(ask: Ask, paused: Sequence[pauses.Paused]) -> pauses.Wish:
+    assert ask.known is not None
+    return _model(ask).wish(ask.known, paused, ask.mixed_seed)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sampler:
     """How one proposes, and what it is shown.
@@ -175,6 +204,7 @@ class Sampler:
     Attributes:
         view: makes of (whether to maximize, memory) what chooses the trials to show; None where it learns of none.
         asks_again: whether it proposes something else where its proposal is taken.
+        has_model: whether it asks for `Ask.known`.
         wish: which of the paused trials it would go on with; None where successive halving decides. It is asked before
             each claim, and by a running trial at a rung, which is among the paused then and goes on at once where it
             comes first. The trial of the ask is the one at the rung, or one with the number after the last.
@@ -184,6 +214,7 @@ class Sampler:
     view: Callable[[bool, Memory], Callable[[Index], numpy.ndarray]] | None = None
     asks_again: bool = True
     wish: Callable[[Ask, Sequence[pauses.Paused]], pauses.Wish] | None = None
+    has_model: bool = False
 
 
 SAMPLERS = {
@@ -196,4 +227,5 @@ SAMPLERS = {
     "qmc": Sampler(_sobol, asks_again=False),
     "cmaes": Sampler(_cma, lambda _, memory: _generations(memory).rest),
     "gp": Sampler(_gp, lambda maximize, _: lambda index: views.gp(index, maximize), asks_again=False),
+    "gp-cost": Sampler(_gp_cost, wish=_gp_cost_wish, has_model=True),
 }

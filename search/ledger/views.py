@@ -36,9 +36,13 @@ def chosen(index: Index, ended: numpy.ndarray, maximize: bool, limit: int, best:
         return ended
     first = _best(index, ended, maximize, best)
     others = ended[~numpy.isin(ended, first)]
-    scattered = others.astype(numpy.uint64) * numpy.uint64(SCATTER) % numpy.uint64(2**32)
-    sample = others[numpy.argpartition(scattered, limit - best)[: limit - best]]
+    sample = others[numpy.argpartition(scattered(others), limit - best)[: limit - best]]
     return numpy.sort(numpy.concatenate([first, sample]))
+
+
+def scattered(numbers: numpy.ndarray) -> numpy.ndarray:
+    """A place for each number of a trial, evenly over all that there are, whatever comes later."""
+    return numpy.asarray(numbers).astype(numpy.uint64) * numpy.uint64(SCATTER) % numpy.uint64(2**32)
 
 
 def _best(index: Index, ended: numpy.ndarray, maximize: bool, count: int) -> numpy.ndarray:

@@ -45,12 +45,10 @@ class Wishes:
         wish, spec = self._sampler.wish, self._study.spec
         if wish is None:
             raise ValueError(f"sampler {spec.sampler.name!r} has no wishes")
-        tree, view = spec.space, self._sampler.view
-        shown = view and view(spec.study.direction == "maximize", self._memory)
-        known = self._database.call(lambda: self._history.study(view is not None, tree.holds, tree.exact, shown))
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
-        trial.number = len(self._history.index) if number is None else number
-        return wish(proposals.Ask(tree, known, trial, {}, spec.study.seed, memory=self._memory), found)
+        ask = configurations.asked(self._database, self._study, self._history, trial, {})
+        trial.number = number if number is not None else ask.known.count if ask.known else len(self._history.index)
+        return wish(ask, found)
 
 
 def of(database: Database, study: studies.Study, history: histories.History) -> Wishes | None:

@@ -3,8 +3,7 @@
 from search.space import spaces
 
 GRID = "grid"
-NAMES = ("tpe", "random", "qmc", "cmaes", "gp", GRID)
-FROM_COMPLETE_TRIALS = ("gp", "cmaes")
+NAMES = ("tpe", "random", "qmc", "cmaes", "gp", "gp-cost", GRID)
 
 
 def refusal(name: str, tree: spaces.Space, prunes: bool) -> str | None:
@@ -12,7 +11,7 @@ def refusal(name: str, tree: spaces.Space, prunes: bool) -> str | None:
     endless = ", ".join(p.name for p in tree.parameters if p.values is None)
     if name == GRID and endless:
         return f"since {endless} is continuous; list its values as choices"
-    if name in FROM_COMPLETE_TRIALS and prunes:
+    if name == "cmaes" and prunes:
         return "while [pruning] is on: it learns from complete trials only and would propose what was pruned again"
     if name == "cmaes":
         chosen = [p.name for p in tree.parameters if not p.is_numeric and not p.distribution.single()]

@@ -8,10 +8,10 @@ import numpy
 
 from search.space import spaces
 from search.surrogates import looks, outlooks
-from search.surrogates.trainings import Stage, Training
+from search.surrogates.trainings import Training
 
 OVERHEAD = 0.2  # seconds that a trial takes beside its epochs
-WORTH = math.log(0.02)  # of the deviation of all values: a paused trial that promises less is not worth its end
+WORTH = math.log(0.002)  # of the deviation of all values: a paused trial that promises less is not worth its end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +58,12 @@ def choose(
     order = sorted(range(len(fresh), len(every)), key=lambda place: -scores[place])
     highest = int(numpy.argmax(scores[: len(fresh)])) if fresh else None
     ahead = [place for place in order if highest is None or scores[place] >= scores[highest]]
-    worth = outlook.scale_log + WORTH
-    later = [place for place in order if place not in ahead and promises[place] >= worth]
+    later = [place for place in order if place not in ahead and promises[place] >= WORTH]
     if highest is None:
-        ahead, later = [], [place for place in order if promises[place] >= worth]
+        ahead, later = [], [place for place in order if promises[place] >= WORTH]
     numbers = [each.number for each in paused]
     return Choice(
         None if highest is None else fresh[highest],
         tuple(numbers[place - len(fresh)] for place in ahead),
-        tuple(numbers[place - len(fresh)] for place in (*ahead, *later) if promises[place] >= worth),
+        tuple(numbers[place - len(fresh)] for place in (*ahead, *later) if promises[place] >= WORTH),
     )

@@ -17,8 +17,8 @@ ABSENT = 0.5  # a number that does not exist lies in the middle
 class Encoding:
     """The points of one space's configurations.
 
-    A range, and choices that are all numbers, are a column from 0 to 1 (see `lines`); other choices are a column each. A condition is a column that tells whether what hangs on it
-    exists.
+    A range, and choices that are all numbers, are a column from 0 to 1 (see `lines`); other choices are a column each.
+    A condition is a column that tells whether what hangs on it exists.
 
     Attributes:
         groups: the columns of each parameter and condition, which share a length scale.

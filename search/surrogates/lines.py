@@ -17,33 +17,29 @@ class Line:
 
     Attributes:
         by_ratio: whether equal ratios are equal distances.
-        choices: the numbers that there are, ascending; None where all between are.
-        is_whole: whether they are integers.
+        choices: the numbers that there are, ascending; None of a range.
     """
 
     low: float
     high: float
     by_ratio: bool
     choices: Sequence[float] | None
-    is_whole: bool
 
     @classmethod
     def find(cls, parameter: parameters.Parameter) -> "Line | None":
         """Of a range, or of choices that are all numbers; None of others."""
-        distribution, log, choices = parameter.distribution, False, None
-        if isinstance(distribution, distributions.CategoricalDistribution):
-            choices = [value for value in distribution.choices if type(value) in (int, float) and math.isfinite(value)]
-            if len(choices) < len(distribution.choices):
-                return None
-            choices.sort()
-            low, high = choices[0], choices[-1]
-        else:
-            low, high = distribution.low, distribution.high  # type: ignore[attr-defined]  # a range has them
-            log = bool(distribution.log)  # type: ignore[attr-defined]
+        choices: Sequence[float] | None = None
+        match parameter.distribution:
+            case distributions.CategoricalDistribution() as choice:
+                numbers = sorted(v for v in choice.choices if isinstance(v, (int, float)) and not isinstance(v, bool))
+                if len(numbers) < max(len(choice.choices), 2):
+                    return None
+                low, high, log, choices = numbers[0], numbers[-1], False, tuple(numbers)
+            case distributions.IntDistribution() | distributions.FloatDistribution() as span:
+                low, high, log = span.low, span.high, span.log
         if not 0 < high - low < math.inf:
             return None
-        is_whole = isinstance(distribution, distributions.IntDistribution)
-        return cls(low, high, log or (low > 0 and high / low >= LOG_SPAN), choices, is_whole)
+        return cls(low, high, log or (low > 0 and high / low >= LOG_SPAN), choices)
 
     def place(self, value: float) -> float:
         """Where a number lies, 0 to 1."""
@@ -56,8 +52,9 @@ class Line:
         place = min(max(place, 0.0), 1.0)
         if self.choices is not None:
             return min(self.choices, key=lambda each: abs(self.place(each) - place))
-        found = self.low * (self.high / self.low) ** place if self.by_ratio else self.low + place * (self.high - self.low)
-        found = min(max(found, self.low), self.high)
+        low, high = self.low, self.high
+        found = low * (high / low) ** place if self.by_ratio else low + place * (high - low)
+        found = min(max(found, low), high)
         values = parameter.values
         if values is None:
             return found

@@ -1,6 +1,6 @@
 """Configurations worth a look: from all over the space, and around the best that are known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -32,6 +32,15 @@ class Looks:
 
         return self._complete(choose, fixed)
 
+    def middle(self, fixed: spaces.Params) -> spaces.Params:
+        """Of each line the middle, of other choices the first: what a file lists is around what its author believes."""
+
+        def choose(parameter: parameters.Parameter) -> scalars.Value:
+            line = self._lines[parameter.name]
+            return line.value(parameter, 0.5) if line is not None else parameter.at(0.0)
+
+        return self._complete(choose, fixed)
+
     def near(self, params: spaces.Params, generator: numpy.random.Generator, fixed: spaces.Params) -> spaces.Params:
         """One that differs from a configuration in a parameter or two."""
         names = [p.name for p in self._open if p.name not in fixed]
@@ -56,11 +65,11 @@ class Looks:
         found = line.value(parameter, place)
         if values is None or found != value:
             return found
-        ladder = sorted(values) if line.choices is not None else values
+        ladder: Sequence[scalars.Value] = values if line.choices is None else line.choices
         at = scalars.find(ladder, value) or 0
         return ladder[min(max(at + (1 if place > line.place(value) else -1), 0), len(ladder) - 1)]
 
-    def _complete(self, choose: Any, fixed: spaces.Params) -> spaces.Params:
+    def _complete(self, choose: Callable[[parameters.Parameter], scalars.Value], fixed: spaces.Params) -> spaces.Params:
         return self._tree.complete(lambda p, _: fixed[p.name] if p.name in fixed else p.snap(choose(p), 0.5))
 
     def candidates(

@@ -1,6 +1,7 @@
 """What the trials of a study say about any configuration: its value at the end, and what an epoch of it costs."""
 
 import collections
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +14,37 @@ from search.surrogates.trainings import Stage, Training
 SMOOTHED = 3  # steps at the end whose mean is the value: half the noise of the last alone
 BEND = 0.15  # how far under the best a gain counts half, in ranges of the values seen
 LOWEST = 0.1  # quantile of values from which that range counts
-FLOOR = 0.0
+UNKNOWN_SPREAD = 0.5  # deviation of values at the end while there are none
 BELIEVED = 0.3  # noise of a value that is only expected, in deviations
+
+
+class Scale:
+    """Values as a model sees them: more is better, and the nearer to the best the more a difference counts.
+
+    Args:
+        seen: values as reported; those that are not finite count as the worst.
+        sign: 1 where they are maximized, else -1.
+    """
+
+    def __init__(self, seen: Sequence[float], sign: float) -> None:
+        finite = numpy.array([sign * value for value in seen if math.isfinite(value)] or [0.0])
+        self._sign, self._top, self._low = sign, float(finite.max()), float(finite.min())
+        reach = self._top - float(numpy.quantile(finite, LOWEST))
+        self._soft = max(BEND * reach, 1e-9 * max(abs(self._top), 1.0))
+
+    def __call__(self, value: float) -> float:
+        """A value on the scale: 0 for the best, negative for others."""
+        value = self._low if math.isnan(value) else min(max(self._sign * value, self._low), self._top)
+        return -math.log1p((self._top - value) / self._soft)
+
+    @property
+    def worst(self) -> float:
+        """Of a trial without a value."""
+        return self(self._sign * self._low)
+
+    def difference(self, bent: float) -> float:
+        """What a small difference near the best is in the metric's unit."""
+        return bent * self._soft
 
 
 class Outlook:
@@ -28,82 +58,64 @@ class Outlook:
     def __init__(
         self, encoding: encodings.Encoding, trainings: Sequence[Training], maximize: bool, steps: int | None
     ) -> None:
-        self._encoding, self._sign, self.steps = encoding, 1.0 if maximize else -1.0, steps
-        known = [each for each in trainings if len(each.values) or each.value is not None or each.stage is Stage.ENDED]
-        expected = [each for each in trainings if each.stage is Stage.RUNNING and not len(each.values)]
-        self._bend(known)
-        values, noise = self._values(known)
-        at, blind = encoding([each.params for each in known]), encoding([each.params for each in expected])
+        self._encoding, self.steps = encoding, steps
+        known = [each for each in trainings if each.has_value or each.stage is Stage.ENDED]
+        at = encoding([each.params for each in known])
+        self.scale = Scale([each.last for each in known if each.has_value], 1.0 if maximize else -1.0)
+        values, noise = _ends(known, self.scale)
         self.process = processes.Process(encoding.groups, at, values, noise)
-        if expected:  # as the process believes, so that workers spread out
-            mean, _ = self.process.predict(blind)
-            self.process = self.process.and_also(blind, mean, numpy.full(len(mean), BELIEVED * values.std()))
-        timed = [(row, each.seconds / len(each.values)) for row, each in zip(at, known, strict=True) if len(each.values) and each.seconds > 0]
-        self._costs = costs.Costs(numpy.array([row for row, _ in timed]).reshape(len(timed), at.shape[1]), numpy.array([seconds for _, seconds in timed]))
-        complete = [place for place, each in enumerate(known) if each.stage is Stage.COMPLETE]
+        self._believe([each for each in trainings if each.stage is Stage.RUNNING and not each.has_value])
+        timed = [n for n, each in enumerate(known) if len(each.values) and each.seconds > 0]
+        self._costs = costs.Costs(at[timed], numpy.array([known[n].seconds / len(known[n].values) for n in timed]))
         means = self.process.predict(at)[0]
+        complete = [n for n, each in enumerate(known) if each.stage is Stage.COMPLETE]
         self.best = float(means[complete].max()) if complete else float(means.max())
         self.ranked = [known[place] for place in numpy.argsort(-means, kind="stable")]
 
-    def _bend(self, known: Sequence[Training]) -> None:
-        """Where the scale is stretched: towards the best value, where differences are small and count."""
-        seen = [self._sign * v for each in known for v in (*each.values[-1:], *([each.value] if each.value is not None else []))]
-        finite = numpy.array([v for v in seen if math.isfinite(v)] or [0.0])
-        self._top, self._low = float(finite.max()), float(finite.min())
-        reach = self._top - float(numpy.quantile(finite, LOWEST))
-        if FLOOR:
-            self._low = max(self._low, self._top - FLOOR * (self._top - float(numpy.median(finite))) - 1e-9)
-        self._soft = max(BEND * reach, 1e-9 * max(abs(self._top), 1.0))
-
-    def bent(self, value: float) -> float:
-        """A value on the scale of the process, where more is better."""
-        value = self._sign * value
-        value = min(max(value, self._low), self._top) if not math.isnan(value) else self._low
-        return -math.log((self._top - value) / self._soft + 1)
-
-    def _values(self, known: Sequence[Training]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """On the scale of the process, (n,): what each comes to at its end, and how uncertain that is."""
-        ended = {n: self._last(each) for n, each in enumerate(known) if each.stage in (Stage.COMPLETE, Stage.ENDED)}
-        spread = float(numpy.std(list(ended.values()))) if len(ended) > 1 else 0.0
-        pairs: dict[int, list[tuple[float, float]]] = collections.defaultdict(list)
-        open_ = {len(each.values) for n, each in enumerate(known) if n not in ended}
-        for n, each in enumerate(known):
-            if each.stage is Stage.COMPLETE:
-                for step in open_:
-                    if step < len(each.values):
-                        pairs[step].append((self.bent(float(each.values[step - 1])), ended[n]))
-        lines = {}
-        for step in open_:
-            early, last = numpy.array(pairs[step]).reshape(-1, 2).T
-            lines[step] = projections.Projection(early, last, spread or 0.5)
-        values, noise = numpy.empty(len(known)), numpy.zeros(len(known))
-        for n, each in enumerate(known):
-            if n in ended:
-                values[n] = ended[n]
-            else:
-                line = lines[len(each.values)]
-                values[n], noise[n] = line(self.bent(float(each.values[-1]))), line.deviation
-        return values, noise
-
-    def _last(self, training: Training) -> float:
-        steps = training.values
-        if training.stage is Stage.COMPLETE and len(steps) and steps[-1] == training.value:
-            smooth = float(numpy.mean(steps[-min(SMOOTHED, 1 + len(steps) // SMOOTHED) :]))
-            return self.bent(smooth)
-        if training.value is not None:
-            return self.bent(training.value)
-        return self.bent(float(steps[-1])) if len(steps) else self.bent(self._sign * self._low)
-
-    @property
-    def scale_log(self) -> float:
-        """Log of the deviation of the values that were seen."""
-        return math.log(self.process.scale)
+    def _believe(self, running: Sequence[Training]) -> None:
+        """They count with what is expected of them, so that workers spread out."""
+        if running:
+            at = self._encoding([each.params for each in running])
+            mean, _ = self.process.predict(at)
+            self.process = self.process.and_also(at, mean, numpy.full(len(mean), BELIEVED * self.process.scale))
 
     def seconds(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
         """Of an epoch of each, (n,)."""
         return self._costs.predict(self._encoding(configurations))
 
     def promises(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
-        """Log of the expected improvement of each at its end, (n,)."""
+        """Log of the expected improvement of each at its end, in deviations of the values that were seen, (n,)."""
         mean, deviation = self.process.predict(self._encoding(configurations))
-        return acquisitions.log_expected_improvement(mean, deviation, self.best)
+        found = acquisitions.log_expected_improvement(mean, deviation, self.best)
+        return found - math.log(self.process.scale)
+
+
+def _ends(known: Sequence[Training], scale: Scale) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """On the scale, (n,): what each comes to at its end, and the deviation of what that is guessed from."""
+    values, noise = numpy.empty(len(known)), numpy.zeros(len(known))
+    bent = [functools.cache(lambda place, curve=each.values: scale(float(curve[place]))) for each in known]
+    ended = [n for n, each in enumerate(known) if each.stage in (Stage.COMPLETE, Stage.ENDED)]
+    for n in ended:
+        values[n] = _end(known[n], scale)
+    spread = float(values[ended].std()) if len(ended) > 1 else 0.0
+    others: dict[int, list[int]] = collections.defaultdict(list)
+    for n, each in enumerate(known):
+        if each.stage not in (Stage.COMPLETE, Stage.ENDED):
+            others[len(each.values)].append(n)
+    for count, places in others.items():
+        whole = [n for n in ended if known[n].stage is Stage.COMPLETE and len(known[n].values) > count]
+        early = numpy.array([bent[n](count - 1) for n in whole])
+        line = projections.Projection(early, values[whole], spread or UNKNOWN_SPREAD)
+        for n in places:
+            values[n], noise[n] = line(bent[n](count - 1)), line.deviation
+    return values, noise
+
+
+def _end(training: Training, scale: Scale) -> float:
+    """Of one that has ended: smoother than its last value, where it was told with that."""
+    steps = training.values
+    if not training.has_value:
+        return scale.worst
+    if training.stage is Stage.COMPLETE and len(steps) and steps[-1] == training.value:
+        return scale(float(numpy.mean(steps[-min(SMOOTHED, 1 + len(steps) // SMOOTHED) :])))
+    return scale(training.last)

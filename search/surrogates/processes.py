@@ -16,7 +16,7 @@ SCALE_BOUNDS, NOISE_BOUNDS = (math.log(0.1), math.log(8.0)), (math.log(1e-3), ma
 LEAST_VARIANCE = 1e-4  # of a prediction
 JITTER = 1e-8
 ITERATIONS = 15
-OPTIMISM = -1.0
+FITTED = 100  # observations that hyperparameters are fitted to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +72,12 @@ def fit(
         inverse = linalg.cho_solve(factor, numpy.eye(len(values)), check_finite=False)
         weights = inverse @ values
         prior = numpy.append((scales - SCALE) / SCALE_SPREAD, (level - NOISE) / NOISE_SPREAD)
-        found = 0.5 * float(values @ weights) + float(numpy.log(numpy.diag(factor[0])).sum()) + 0.5 * float(prior @ prior)
+        fits = 0.5 * float(values @ weights) + float(numpy.log(numpy.diag(factor[0])).sum())
         pull = inverse - numpy.outer(weights, weights)
         by_scale = 0.5 * numpy.tensordot(squares, pull * slope, axes=2) * numpy.exp(-2 * scales)
         by_noise = 0.5 * math.exp(level) * float(numpy.trace(pull))
         spreads = numpy.append(numpy.full(groups, SCALE_SPREAD), NOISE_SPREAD)
-        return found, numpy.append(by_scale, by_noise) + prior / spreads
+        return fits + 0.5 * float(prior @ prior), numpy.append(by_scale, by_noise) + prior / spreads
 
     best = optimize.minimize(
         loss,
@@ -107,14 +107,16 @@ class Process:
         at: numpy.ndarray,
         values: numpy.ndarray,
         noise: numpy.ndarray,
-        fitted: int = 100,
+        *,
+        fitted: int = FITTED,
         like: "Process | None" = None,
     ) -> None:
         self._groups, self._at, self._values, self._noise = groups, at, values, noise
-        self.mean, self.scale = (like.mean, like.scale) if like else (float(numpy.quantile(values, OPTIMISM)) if OPTIMISM >= 0 else float(values.mean()), float(values.std()) or 1.0)
+        self.mean: float = like.mean if like else float(values.mean())
+        self.scale: float = like.scale if like else float(values.std()) or 1.0
         scaled, variance = (values - self.mean) / self.scale, (noise / self.scale) ** 2
         squares = distances(groups, at, at)
-        self.hyperparameters = (
+        self.hyperparameters: Hyperparameters = (
             like.hyperparameters if like else fit(squares[:, :fitted, :fitted], scaled[:fitted], variance[:fitted])
         )
         kernel, _ = _kernel(squares, self.hyperparameters.scales)
@@ -124,8 +126,9 @@ class Process:
 
     def and_also(self, at: numpy.ndarray, values: numpy.ndarray, noise: numpy.ndarray) -> "Process":
         """The same process after some more observations."""
-        joined = [numpy.concatenate(pair) for pair in ((self._at, at), (self._values, values), (self._noise, noise))]
-        return Process(self._groups, *joined, like=self)
+        pairs = ((self._at, at), (self._values, values), (self._noise, noise))
+        joined = [numpy.concatenate(pair) for pair in pairs]
+        return Process(self._groups, joined[0], joined[1], joined[2], like=self)
 
     def predict(self, at: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Mean and standard deviation of the values at (m, columns), without the noise of repeats: (m,) each."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,3 +34,15 @@ class Training:
     values: numpy.ndarray
     value: float | None = None
     seconds: float = 0.0
+
+    @property
+    def has_value(self) -> bool:
+        """Whether anything was reported or told."""
+        return self.value is not None or len(self.values) > 0
+
+    @property
+    def last(self) -> float:
+        """What it was told with, or has reported last; nan without either."""
+        if self.value is not None:
+            return self.value
+        return float(self.values[-1]) if len(self.values) else math.nan

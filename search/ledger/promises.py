@@ -1,0 +1,71 @@
+"""The sampler `gp-cost`: what promises the largest improvement per second, a new configuration or a paused one."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy
+
+from search.ledger import pauses, trainings
+from search.space import spaces
+from search.surrogates import choices, encodings, looks, outlooks
+from search.surrogates.trainings import Stage, Training
+
+STARTUP = 3  # trainings with a value before there is a model
+DRAWS = 100  # for a configuration that is free
+
+
+@dataclasses.dataclass
+class Model:
+    """Of one study, as one worker keeps it; made of the trials alone, whoever makes it."""
+
+    tree: spaces.Space
+    maximize: bool
+    steps: int | None
+
+    def __post_init__(self) -> None:
+        self._encoding, self._looks = encodings.Encoding(self.tree), looks.Looks(self.tree)
+        self._last: tuple[object, outlooks.Outlook] | None = None
+
+    def propose(self, known: trainings.Known, fixed: spaces.Params, seed: int) -> spaces.Params:
+        """A configuration that no trial has, as far as one is found."""
+        generator = numpy.random.default_rng(seed)
+        if not self._is_ready(known):
+            return self._begin(known, fixed, generator)
+        chosen = choices.choose(self._outlook(known), self._looks, [], generator, fixed, known.taken, 1 - known.used)
+        return chosen.new if chosen.new is not None else self._looks.draw(generator, fixed)
+
+    def wish(self, known: trainings.Known, paused: Sequence[pauses.Paused], seed: int) -> pauses.Wish:
+        """Which of the paused trials that a model is shown go on; none while there is no model."""
+        asked = {each.number: each for each in paused}
+        shown = [_training(asked[each.number]) if each.number in asked else each for each in known.trainings]
+        candidates = [each for each in shown if each.number in asked]
+        known = dataclasses.replace(known, trainings=shown)
+        if not self._is_ready(known):
+            return pauses.Wish()
+        outlook, generator = self._outlook(known), numpy.random.default_rng(seed)
+        chosen = choices.choose(outlook, self._looks, candidates, generator, {}, known.taken, 1 - known.used)
+        return pauses.Wish(chosen.first, chosen.rest)
+
+    def _is_ready(self, known: trainings.Known) -> bool:
+        return sum(bool(len(each.values)) or each.value is not None for each in known.trainings) >= STARTUP
+
+    def _begin(self, known: trainings.Known, fixed: spaces.Params, generator: numpy.random.Generator) -> spaces.Params:
+        """The middle of the space, and then by chance."""
+        found = self._looks.middle(fixed)
+        for _ in range(DRAWS):
+            if self.tree.key(found) not in known.taken:
+                break
+            found = self.tree.complete(
+                lambda p, _: fixed[p.name] if p.name in fixed else p.snap(p.at(float(generator.random())), 0.5)
+            )
+        return found
+
+    def _outlook(self, known: trainings.Known) -> outlooks.Outlook:
+        if self._last is None or self._last[0] != known.state:
+            self._last = known.state, outlooks.Outlook(self._encoding, known.trainings, self.maximize, self.steps)
+        return self._last[1]
+
+
+def _training(paused: pauses.Paused) -> Training:
+    curve = numpy.array([paused.values[step] for step in sorted(paused.values)])
+    return Training(paused.number, paused.params, Stage.PAUSED, curve, None, paused.seconds)
