@@ -99,7 +99,7 @@ def asked(
     sampler, tree = proposals.SAMPLERS[spec.sampler.name], spec.space
     view = sampler.view and sampler.view(spec.study.direction == "maximize", memory)
     shown = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
-    known = database.read(lambda connection: memory.trainings.read(connection, study)) if sampler.has_model else None
+    known = database.read(lambda connection: memory.seen.read(connection, study)) if sampler.has_model else None
     steps = spec.training.epochs if spec.training else spec.pruning.max_resource
     return proposals.Ask(tree, shown, trial, fixed, spec.study.seed, attempt, memory, known, steps)
 

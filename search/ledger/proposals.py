@@ -36,7 +36,7 @@ class Memory:
 
     grid: candidates.Walk | None = None
     cmaes: generations.Generations | None = None
-    trainings: trainings.Trainings = dataclasses.field(default_factory=trainings.Trainings)
+    seen: trainings.Trainings = dataclasses.field(default_factory=trainings.Trainings)
     model: "promises.Model | None" = None
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock, compare=False)
 
