@@ -1,6 +1,7 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
 import dataclasses
+import time
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -42,10 +43,15 @@ def configure(
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
             return _expect(assign(database, study, claim, whole), whole)
-    memory = _MEMORIES.setdefault(history, proposals.Memory())
+    memory = memory_of(history)
     if study.spec.sampler.name == samplers.GRID:
         return _reserve(database, study, claim, fixed, lambda: _next_in_grid(database, study, fixed, memory))
     return _sample(database, study, claim, fixed, history, memory)
+
+
+def memory_of(history: histories.History) -> proposals.Memory:
+    """What the worker of a history keeps of its study between asks."""
+    return _MEMORIES.setdefault(history, proposals.Memory())
 
 
 def _sample(
@@ -63,7 +69,9 @@ def _sample(
     for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
         known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
         ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
+        started = time.thread_time()
         params = sampler.propose(ask)
+        memory.seconds += time.thread_time() - started
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 

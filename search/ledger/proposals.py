@@ -27,10 +27,15 @@ STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 @dataclasses.dataclass
 class Memory:
-    """What one worker keeps of a study between asks."""
+    """What one worker keeps of a study between asks.
+
+    Attributes:
+        seconds: CPU time that its proposals have taken.
+    """
 
     grid: candidates.Walk | None = None
     cmaes: generations.Generations | None = None
+    seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
