@@ -50,7 +50,7 @@ def configure(
 
 
 def memory_of(history: histories.History) -> proposals.Memory:
-    """What the worker of a history keeps of its study between asks."""
+    """What the worker of a history keeps between asks."""
     return _MEMORIES.setdefault(history, proposals.Memory())
 
 
@@ -67,11 +67,12 @@ def _sample(
     trial.number = claim.number
     view = sampler.view and sampler.view(study.spec.study.direction == "maximize", memory)
     for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
-        known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
-        ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
-        started = time.thread_time()
-        params = sampler.propose(ask)
-        memory.seconds += time.thread_time() - started
+        with memory.lock:
+            known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
+            ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
+            started = time.thread_time()
+            params = sampler.propose(ask)
+            memory.seconds += time.thread_time() - started
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 

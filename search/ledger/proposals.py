@@ -7,6 +7,7 @@ what it can use (`views`); what a worker keeps between asks (`Memory`) saves tim
 
 import dataclasses
 import math
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -15,7 +16,7 @@ import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import generations, views
+from search.ledger import generations, pauses, views
 from search.space import candidates, parameters, scalars, spaces
 from search.storage.histories import Index
 
@@ -27,7 +28,7 @@ STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 @dataclasses.dataclass
 class Memory:
-    """What one worker keeps of a study between asks.
+    """What one worker keeps of a study between asks; its threads take the lock to ask.
 
     Attributes:
         seconds: CPU time that its proposals have taken.
@@ -36,6 +37,7 @@ class Memory:
     grid: candidates.Walk | None = None
     cmaes: generations.Generations | None = None
     seconds: float = 0.0
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +180,15 @@ class Sampler:
     Attributes:
         view: makes of (whether to maximize, memory) what chooses the trials to show; None where it learns of none.
         asks_again: whether it proposes something else where its proposal is taken.
+        wish: which of the paused trials it would go on with; None where successive halving decides. It is asked before
+            each claim, and by a running trial at a rung, which is among the paused then and goes on at once where it
+            comes first. The trial of the ask is the one at the rung, or one with the number after the last.
     """
 
     propose: Callable[[Ask], spaces.Params]
     view: Callable[[bool, Memory], Callable[[Index], numpy.ndarray]] | None = None
     asks_again: bool = True
+    wish: Callable[[Ask, Sequence[pauses.Paused]], pauses.Wish] | None = None
 
 
 SAMPLERS = {

@@ -97,6 +97,7 @@ class Record:
     """A run as it is kept.
 
     Attributes:
+        trials: how many were begun.
         wall: simulated seconds that it took, `spent` CPU seconds of all workers, `asks` those of the sampler.
         poor: share of the trainings' time that went into poor configurations.
         cpu: seconds that the simulation itself took.
@@ -105,6 +106,7 @@ class Record:
     method: str
     seed: int
     ends: list[End]
+    trials: int
     wall: float
     spent: float
     asks: float
@@ -135,7 +137,7 @@ def run(ground: Ground, surface: surfaces.Surface, setting: Setting, method: met
 def _record(name: str, seed: int, done: Run, clock: Clock, surface: surfaces.Surface, cpu: float) -> Record:
     best = float(surface.population().expected.max())
     poor = done.share_below(best - POOR, surface.sign)
-    return Record(name, seed, done.ends, clock.now, clock.spent, done.asks, poor, cpu)
+    return Record(name, seed, done.ends, len(done.begun), clock.now, clock.spent, done.asks, poor, cpu)
 
 
 _AT: dict[str, Any] = {}
@@ -213,7 +215,7 @@ def _key(ground: Ground, setting: Setting) -> dict[str, Any]:
 
 
 def _as_json(record: Record) -> dict[str, Any]:
-    found = {key: getattr(record, key) for key in ("method", "seed", "wall", "spent", "asks", "poor", "cpu")}
+    found = {key: getattr(record, key) for key in ("method", "seed", "trials", "wall", "spent", "asks", "poor", "cpu")}
     found = {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
     return {**found, "ends": [end.as_row() for end in record.ends]}
 

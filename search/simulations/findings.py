@@ -175,7 +175,7 @@ def _finding(
         times=times,
         best=tuple(last(each.regrets, target.best) for each in traces),
         expected=tuple(last(each.expected, target.expected) for each in traces),
-        trials=tuple(len(each.ends) for each in mine),
+        trials=tuple(each.trials for each in mine),
         seconds=tuple(each.spent for each in mine),
         asks=tuple(each.asks for each in mine),
         poor=tuple(each.poor for each in mine),

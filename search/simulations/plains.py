@@ -84,6 +84,7 @@ class Plain:
             started = time.thread_time()
             trial = self._study.ask(self._flat)
             taken = time.thread_time() - started
+            self.run.begun.add(trial.number)
             self.run.asks += taken
             if self._counts_asks:
                 yield taken

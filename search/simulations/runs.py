@@ -38,12 +38,14 @@ class Run:
 
     Attributes:
         ends: in their order.
+        begun: numbers of the trials that were begun.
         asks: CPU seconds of the sampler.
         seconds: CPU seconds of trainings by the key of the configuration.
         expected: their last values without the luck of one training, by the key.
     """
 
     ends: list[End] = dataclasses.field(default_factory=list)
+    begun: set[int] = dataclasses.field(default_factory=set)
     asks: float = 0.0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     expected: dict[str, float] = dataclasses.field(default_factory=dict)

@@ -3,6 +3,7 @@
 Only training is another: what an epoch came to, and how long it took, is read from a surface.
 """
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Generator
@@ -10,7 +11,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search.ledger import allocations, claims, configurations, presence, studies
+from search import errors
+from search.ledger import allocations, claims, configurations, presence, studies, wishes
 from search.simulations.clocks import Clock, Life
 from search.simulations.runs import End, Run
 from search.space import surfaces
@@ -43,6 +45,7 @@ class Service:
         self._database, self._surface, self._clock = database, surface, clock
         self._study = studies.create(database, dataclasses.replace(spec, space=surface.searched))
         self._history = database.history(self._study.study_id)
+        self._wished = wishes.of(database, self._study, self._history)
         self._limit_seconds, self._counts_asks = limit_seconds, counts_asks
         self._stop = threading.Event()
         self.run = Run()
@@ -52,9 +55,12 @@ class Service:
         me = presence.Identity(f"simulated:{number}", "simulated", 0, 0.0)
         watch = presence.Watch(GRACE_SECONDS)
         while self._clock.spent < self._limit_seconds:
-            claim = allocations.take(self._database, self._study, me, watch)
+            wish = None if self._wished is None else self._wished.ask()
+            claim = allocations.take(self._database, self._study, me, watch, wish=wish)
             if isinstance(claim, claims.Claim):
-                yield from self._go_through(claim, me)
+                self.run.begun.add(claim.number)
+                with contextlib.suppress(errors.Paused):
+                    yield from self._go_through(claim, me)
             elif claim in WAITS:
                 yield None
             else:
@@ -62,14 +68,10 @@ class Service:
 
     def _go_through(self, claim: claims.Claim, me: presence.Identity) -> Life:
         trial = ownership.OwnedTrial(
-            self._database, self._study, claim, self._stop, objectives.SAVE_SECONDS, self._clock
+            self._database, self._study, claim, self._stop, wished=self._wished, clock=self._clock
         )
-        memory = configurations.memory_of(self._history)
-        before = memory.seconds
         params = configurations.configure(self._database, self._study, claim, self._history)
-        self.run.asks += memory.seconds - before
-        if self._counts_asks:
-            yield memory.seconds - before
+        yield from self._ask()
         trial.begin(params)
         training = self._surface.training(params)
         state, values, attrs = yield from self._train(trial, training)
@@ -78,6 +80,13 @@ class Service:
         trial.tell(state, value, attrs)
         clock = self._clock
         self.run.ends.append(End(clock.now, clock.spent, len(values), state.name.lower(), value, training.expected))
+
+    def _ask(self) -> Life:
+        """The CPU time that the sampler has taken since this was asked last."""
+        taken = configurations.memory_of(self._history).seconds - self.run.asks
+        self.run.asks += taken
+        if taken and self._counts_asks:
+            yield taken
 
     def _train(
         self, trial: ownership.OwnedTrial, training: surfaces.Training
@@ -98,6 +107,7 @@ class Service:
             after = objectives.Checkpoint(len(values), (), list(values), {})
             trial.report(len(values), values[-1], {}, after)
             reason = reason or trial.should_prune()
+            yield from self._ask()
         return (
             TrialState.PRUNED if reason else TrialState.COMPLETE,
             values,
