@@ -65,6 +65,7 @@ class Ground:
         Raises:
             errors.InputError: the table is wrong, or of another study.
         """
+        blas.use_one_thread()  # as each process of several: the last bits depend on it
         spec, table = self.spec, tables.load(self.table)
         if spec.training is not None:
             table = table.cut(spec.training.epochs)
@@ -216,8 +217,7 @@ def _key(ground: Ground, setting: Setting) -> dict[str, Any]:
 
 def _as_json(record: Record) -> dict[str, Any]:
     found = {key: getattr(record, key) for key in ("method", "seed", "trials", "wall", "spent", "asks", "poor", "cpu")}
-    found = {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
-    return {**found, "ends": [end.as_row() for end in record.ends]}
+    return {**found, "ends": [dataclasses.astuple(end) for end in record.ends]}
 
 
 def read(path: pathlib.Path, key: dict[str, Any]) -> Iterator[Record]:

@@ -1,11 +1,8 @@
 """What one simulated search did: when each trial ended, with what, and what the time went into."""
 
 import dataclasses
-from typing import Any
 
 from search.space import surfaces
-
-DIGITS = 6  # of seconds and values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +23,6 @@ class End:
     state: str
     value: float | None
     expected: float
-
-    def as_row(self) -> list[Any]:
-        """As JSON keeps it."""
-        return [round(each, DIGITS) if isinstance(each, float) else each for each in dataclasses.astuple(self)]
 
 
 @dataclasses.dataclass

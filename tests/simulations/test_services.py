@@ -143,3 +143,21 @@ def test_asks_take_their_time(surface):
     trained = sum(service.run.seconds.values())
     assert 0 < service.run.asks < time.thread_time() - started
     assert clock.spent == pytest.approx(trained + service.run.asks)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_trials_that_pause_go_on_from_their_epoch(surface, workers):
+    """With a pruner that pauses, any worker takes a trial up: no epoch is trained twice, and the best are complete."""
+    with scratches.database() as database:
+        service, clock = simulate(
+            database, surface, pruner="asha:max_resource=4,reduction_factor=2", trials=40, workers=workers
+        )
+        found = database.optuna.get_all_trials(1)
+    epochs = {len(trial.intermediate_values) for trial in found}
+    assert len(found) == len(service.run.begun) == 40
+    assert epochs == {1, 2, 4}
+    assert {trial.state for trial in found} == {TrialState.COMPLETE, TrialState.PRUNED}
+    trained = sum(sum(surface.training(trial.params).seconds[: len(trial.intermediate_values)]) for trial in found)
+    assert clock.spent == pytest.approx(trained)
+    complete = [trial.value for trial in found if trial.state == TrialState.COMPLETE]
+    assert min(complete) == min(surface.training(trial.params).values[-1] for trial in found)
