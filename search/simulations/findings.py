@@ -113,6 +113,7 @@ class Times:
             "share": self.share,
             **{name: self.quantile(share) for name, share in quantiles.items()},
             "seconds": list(self.seconds),
+            "now": list(self.now),
             "p": self.p,
         }
 
