@@ -75,6 +75,7 @@ def simulate(
     seconds: float | None = None,
     training_seed: int = 0,
     whole: bool = False,
+    only: Sequence[str] = (),
     counts_asks: bool = True,
     within: Sequence[float] = BARS,
     output: pathlib.Path | str | None = None,
@@ -94,11 +95,15 @@ def simulate(
     Raises:
         errors.InputError: a name, the study file or the table is wrong.
     """
-    from search.simulations import experiments, findings, methods
+    from search.simulations import experiments, findings, grounds, methods
 
     path = specs.path_of(study)
-    ground = experiments.Ground.of(
-        path, None if table is None else pathlib.Path(table), training_seed=training_seed, whole=whole
+    ground = grounds.Ground.of(
+        path,
+        None if table is None else pathlib.Path(table),
+        training_seed=training_seed,
+        whole=whole,
+        only=tuple(only),
     )
     chosen = methods.every(samplers, pruners, plain)
     if trials is None and seconds is None:

@@ -69,6 +69,12 @@ def _grounds(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option("--table", type=path, metavar="FILE", help="Recorded trainings.  [default: beside STUDY]"),
             click.option("--training-seed", type=click.IntRange(0), default=0, show_default=True, help="Of the table."),
+            click.option(
+                "--only",
+                multiple=True,
+                metavar="PARAMETER=VALUE,...",
+                help="Trainings of these values alone, as if the table had no others.",
+            ),
             click.option("--whole", is_flag=True, help="Search all values of a number, each for its nearest level."),
             click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Simulated ones."),
             click.option("--seeds", type=Seeds(), default="10", show_default=True, help="Study seeds, as 30 or 0-29."),

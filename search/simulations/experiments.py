@@ -1,7 +1,6 @@
 """Searches over study seeds, each once: what was run already is read, the rest runs, in several processes if asked."""
 
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import pathlib
@@ -16,67 +15,12 @@ from models import blas
 from search import errors
 from search.simulations import methods, plains, services
 from search.simulations.clocks import Clock
+from search.simulations.grounds import Ground
 from search.simulations.runs import End, Run
-from search.space import surfaces, tables
+from search.space import surfaces
 from search.storage import scratches
-from search.study import specs
 
 POOR = 0.02  # under the best, from which a configuration is poor
-
-
-@dataclasses.dataclass(frozen=True)
-class Ground:
-    """What is searched.
-
-    Attributes:
-        text: of the study file, and `place`, the file.
-        table: its path.
-        training_seed: of the trainings in the table.
-        whole: see `surfaces.Surface`.
-    """
-
-    text: str
-    place: str
-    table: pathlib.Path
-    training_seed: int = 0
-    whole: bool = False
-
-    @classmethod
-    def of(cls, path: pathlib.Path, table: pathlib.Path | None = None, **more: Any) -> "Ground":
-        """A study file, with the table beside it where no other is named.
-
-        Raises:
-            errors.InputError: the study file is wrong, or there is no table.
-        """
-        spec = specs.load(path)
-        table = table or tables.beside(path)
-        if table is None:
-            raise errors.InputError(f"--table must name a table: there is no {path.stem}{tables.ENDING} beside {path}")
-        return cls(spec.text, str(path), table, **more)
-
-    @property
-    def spec(self) -> specs.StudySpec:
-        """The study as its file has it."""
-        return specs.parse(self.text, self.place)
-
-    def surface(self) -> surfaces.Surface:
-        """What trainings come to.
-
-        Raises:
-            errors.InputError: the table is wrong, or of another study.
-        """
-        blas.use_one_thread()  # as each process of several: the last bits depend on it
-        spec, table = self.spec, tables.load(self.table)
-        if spec.training is not None:
-            table = table.cut(spec.training.epochs)
-        maximize = spec.study.direction == "maximize"
-        return surfaces.Surface(spec.space, table, maximize, self.training_seed, self.whole)
-
-    @property
-    def checksum(self) -> str:
-        """Of the table and the space, with which runs can be pooled."""
-        content = self.table.read_bytes() + json.dumps([self.training_seed, self.whole]).encode()
-        return hashlib.sha256(content + repr(self.spec.space).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,11 @@ import json
 import math
 import pathlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from search import errors, lines
+from search.space import scalars
 from search.space.spaces import Params
 
 ENDING = ".table.jsonl.gz"  # of the table beside a study file
@@ -61,6 +62,21 @@ class Table:
     def seeds(self) -> list[int]:
         """Of the trainings, ascending."""
         return sorted({row.seed for row in self.rows})
+
+    def only(self, name: str, values: Collection[scalars.Value]) -> "Table":
+        """The trainings that have one of some values of a parameter, or do not have it.
+
+        Raises:
+            errors.InputError: none has one of them.
+        """
+        for value in values:
+            if not any(scalars.equal(row.params.get(name), value) for row in self.rows):
+                raise errors.InputError(f"--only must name values of {name} that {self.place} has, got {value!r}")
+
+        def fits(row: Row) -> bool:
+            return name not in row.params or any(scalars.equal(row.params[name], value) for value in values)
+
+        return dataclasses.replace(self, rows=tuple(filter(fits, self.rows)))
 
     def cut(self, steps: int) -> "Table":
         """The same trainings after so many epochs.

@@ -2,14 +2,14 @@ import pytest
 import tabled
 
 from search import errors
-from search.simulations import experiments, methods
+from search.simulations import experiments, grounds, methods
 
 
 @pytest.fixture
 def ground(tmp_path):
     file = tmp_path / "made.toml"
     file.write_text(tabled.TEXT, encoding="utf-8")
-    return experiments.Ground.of(file, tabled.write(tmp_path / "t.jsonl", tabled.rows()))
+    return grounds.Ground.of(file, tabled.write(tmp_path / "t.jsonl", tabled.rows()))
 
 
 def setting(trials=6, **more):
@@ -82,7 +82,7 @@ def test_a_study_without_a_table_is_said(tmp_path):
     with pytest.raises(
         errors.InputError, match=r"--table must name a table: there is no made\.table\.jsonl\.gz beside"
     ):
-        experiments.Ground.of(file)
+        grounds.Ground.of(file)
 
 
 def test_names_of_methods_say_all_that_differs():

@@ -82,3 +82,22 @@ def test_what_is_no_table_is_said(tmp_path, content, said):
     assert str(caught.value).startswith(f"{path}: {said}")
     with pytest.raises(errors.InputError, match="must be a table"):
         tables.load(tmp_path / "t.jsonl.gz")
+
+
+def test_some_values_of_a_parameter_are_taken_alone(tmp_path):
+    """Trainings of these values, and those that do not have the parameter; a value that none has is said."""
+    rows = [{**ROW, "params": params} for params in ({"rate": 1}, {"rate": 2}, {"size": 3})]
+    table = tables.load(tabled.write(tmp_path / "t.jsonl", rows))
+    assert [row.params for row in table.only("rate", [1.0]).rows] == [{"rate": 1}, {"size": 3}]
+    with pytest.raises(errors.InputError, match=r"--only must name values of rate that .* has, got 3"):
+        table.only("rate", [1, 3])
+
+
+def test_a_table_is_cut_to_the_epochs_of_a_study(tmp_path):
+    """Later epochs are as if they had not been, and a stop in them is none; more epochs than there are is refused."""
+    row = {**ROW, "values": [1, 2, 3], "seconds": [1, 1, 1]}
+    rows = [{**row, "stop": stop, "seed": stop} for stop in (1, 3)]
+    table = tables.load(tabled.write(tmp_path / "t.jsonl", rows)).cut(2)
+    assert [(row.values, row.stop) for row in table.rows] == [((1, 2), 1), ((1, 2), None)]
+    with pytest.raises(errors.InputError, match="steps must be at least the study's 3 epochs, got 2"):
+        table.cut(3)
