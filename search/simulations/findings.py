@@ -198,7 +198,7 @@ def compare(times: Sequence[float], others: Sequence[float]) -> float | None:
 
 def regrets(records: Sequence[Record], target: Target, is_expected: bool) -> tuple[Array, dict[str, Array]]:
     """Regret over CPU seconds: marks, and for each method an array of (seeds, marks)."""
-    ends = [end.spent for each in records for end in each.ends]
+    ends = [end.spent for each in records for end in each.ends if end.state == "complete"]
     first, last = max(min(ends, default=1.0), 1e-3), max([each.spent for each in records], default=1.0)
     marks = numpy.geomspace(first, max(last, 2 * first), MARKS)
     blank = (target.expected if is_expected else target.best) - target.worst

@@ -6,8 +6,12 @@ import pytest
 import tabled
 
 from search import errors
-from search.simulations import clocks, plains
-from search.space import expectations
+from search.simulations import clocks, grounds, plains
+from search.space import expectations, tables
+from search.study import specs
+
+STUDY = specs.OURS / "lab.toml"
+LAB = tables.beside(STUDY)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,25 @@ def test_random_search_agrees_with_its_closed_form(surface):
     assert expected == pytest.approx(numpy.mean(bests, axis=0), abs=4 * numpy.std(bests) / seeds**0.5)
     time = expectations.seconds_to(population.values, population.costs, population.weights, bar)
     assert time == pytest.approx(numpy.mean(times), abs=4 * numpy.std(times) / seeds**0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(LAB is None, reason="a clone without the lab's table")
+def test_random_search_of_the_lab_agrees_with_its_closed_form():
+    """The share of searches that have come near the best of the lab's own table is what is expected."""
+    ground, seeds, seconds = grounds.Ground.of(STUDY), 150, 500.0
+    surface = ground.surface()
+    population = surface.population()
+    bar = float(population.values.max()) - 0.005
+    reached = []
+    for seed in range(seeds):
+        run, _ = simulate(surface, "random", seed, trials=10**6, seconds=seconds)
+        reached.append(any(end.value >= bar for end in run.ends if end.spent <= seconds))
+    chances = expectations.reached(
+        population.values, population.costs, population.weights, numpy.array([bar]), numpy.array([seconds])
+    )
+    share = float(chances[0, 0])
+    assert numpy.mean(reached) == pytest.approx(share, abs=4 * (share * (1 - share) / seeds) ** 0.5)
 
 
 def test_a_name_that_optuna_has_not_is_said():

@@ -55,15 +55,18 @@ def test_what_is_simulated_is_a_study_in_a_database(surface, workers):
     ]
 
 
-def test_a_real_worker_does_the_same(surface, monkeypatch):
-    """Proposals, pruning and results of a simulated worker are those of a real one that trains the same."""
-    method = methods.Method(methods.Part("tpe"), methods.Part("median", (("startup_trials", 2),)))
+@pytest.mark.parametrize("pruner", ["median:startup_trials=2", "asha:max_resource=4,reduction_factor=2"])
+def test_a_real_worker_does_the_same(surface, pruner):
+    """Proposals, pruning, pauses and results of a simulated worker are those of a real one that trains the same."""
+    method = methods.Method(methods.Part("tpe"), methods.Part.parse(pruner, "--pruner"))
     spec = method.spec(tabled.TEXT, "made.toml", 5, methods.Limit(25))
     spec = dataclasses.replace(spec, space=surface.searched)
 
     def objective(trial):
-        for epoch, value in enumerate(surface.training(trial.params).values, 1):
-            trial.report(epoch, value, {})
+        values = surface.training(trial.params).values
+        for epoch in range(trial.saved.epoch + 1 if trial.saved else 1, len(values) + 1):
+            value = values[epoch - 1]
+            trial.report(epoch, value, {}, objectives.Checkpoint(epoch, (), list(values[:epoch]), {}))
             if reason := trial.should_prune():
                 return objectives.Result(TrialState.PRUNED, value, {records.REASON.name: reason})
         return objectives.Result(TrialState.COMPLETE, value, {})
