@@ -40,6 +40,7 @@ seed = 1
 [training]
 dataset = "synthetic"
 epochs = {epochs}
+evaluate_on = "test"
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]
