@@ -19,6 +19,7 @@ class NetworkObjective:
 
     Attributes:
         provenance: what the last bits of its trainings depend on.
+        value: which accuracies a trial's value is of (`training.value`).
 
     Raises:
         models.errors.ModelError: the dataset, engine or device is not to be had.
@@ -31,6 +32,7 @@ class NetworkObjective:
             raise ValueError(f"study {spec.name!r} has no [training]")
         blas.use_one_thread()  # one worker per core
         self._spec, self._training = spec, spec.training
+        self.value = self._training.value
         self._engine = engines.load(engine or self._training.engine, device)
         self._data_dir = data_dir
         self._data = self._load()
@@ -65,7 +67,7 @@ class NetworkObjective:
             **record.end_attrs(recipe.seed),
         }
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
-        return objectives.Result(state, record.values[-1] if record.values else None, attrs)
+        return objectives.Result(state, records.value(record.values, self.value), attrs)
 
     @functools.cached_property
     def whole(self) -> Dataset:
