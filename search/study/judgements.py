@@ -23,6 +23,19 @@ def caution(spec: specs.StudySpec) -> str | None:
     )
 
 
+def caution_of_model(spec: specs.StudySpec, best_of: int) -> str | None:
+    """Why the accuracy of one network of a study on the test set is too high, or None.
+
+    Args:
+        best_of: how many configurations were compared on the test set afterwards; 1 for none.
+    """
+    if is_chosen_on_test(spec):
+        return f"{ON_TEST}, by these very images: this figure may be optimistic"
+    if best_of > 1:
+        return f"the best of {best_of} means on these very images: this figure may be a little optimistic"
+    return None
+
+
 def held_out(spec: specs.StudySpec) -> str | None:
     """What a study that spares the test set is judged by, and what tests its best."""
     if spec.training is None or spec.training.evaluate_on == "test":
@@ -36,6 +49,11 @@ def held_out(spec: specs.StudySpec) -> str | None:
 def value(training: sections.Training) -> str:
     """What a trial's value is."""
     return VALUES[training.value]
+
+
+def measured(training: sections.Training) -> str:
+    """What a trial's value is, and on which images."""
+    return f"{value(training)}, on {IMAGES[training.evaluate_on]}"
 
 
 def lines(spec: specs.StudySpec) -> list[str]:

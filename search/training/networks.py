@@ -3,7 +3,6 @@
 import functools
 import pathlib
 
-import numpy
 from optuna.trial import TrialState
 
 from models import blas, engines, provenance, recipes
@@ -11,7 +10,7 @@ from models.data import Dataset, fashion_mnist_bytes, synthetic
 from models.engine import State
 from search.space import spaces
 from search.study import specs
-from search.training import hopeless, objectives, records
+from search.training import hopeless, objectives, records, seeds
 
 
 class NetworkObjective:
@@ -88,7 +87,5 @@ class NetworkObjective:
         So studies of one factor compare like with like. A repeat has a seed of its own, the same in every study of
         that seed.
         """
-        seed = self._spec.study.seed
-        if repeat:
-            seed = int(numpy.random.SeedSequence((seed, repeat)).generate_state(1)[0])
+        seed = seeds.of(self._spec.study.seed, repeat)
         return recipes.Recipe(**params, epochs=self._training.epochs, seed=seed)  # type: ignore[arg-type]

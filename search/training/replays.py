@@ -49,7 +49,8 @@ class Replay:
         if self.is_same:
             mean = ""
             if self.value == records.MEAN_OF_LAST:
-                mean = f"; its value, {records.value(list(self.again.values()), self.value)}, is the mean of the last three"
+                value, many = records.value(list(self.again.values()), self.value), min(len(self.again), 3)
+                mean = f"; its value, {value}, is the mean of the last {many}"
             return f"trial {self.number} trained again: the same curve, to the last bit ({epochs}){mean}"
         largest = max(found, key=lambda epoch: found[epoch])
         why = "; ".join(self.why) or "nothing that is recorded of its training is different here"

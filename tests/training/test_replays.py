@@ -57,8 +57,11 @@ def test_a_value_may_be_the_mean_of_the_last_epochs(opened: databases.Database, 
     assert (last.value, mean.value) == (curve[3], statistics.fmean(curve[1:]))
     assert len(set(curve)) > 1
     found = replays.replay(mean, train(other))
-    assert found.sentence().endswith(f"(4 epochs); its value, {mean.value}, is the mean of the last three")
-    assert (found.as_json()["value"], replays.replay(last, train(study)).as_json()["value"]) == ("mean-of-last-3", "last")
+    assert found.sentence().endswith(f"(4 epochs); its value, {mean.value}, is the mean of the last 3")
+    assert (found.as_json()["value"], replays.replay(last, train(study)).as_json()["value"]) == (
+        "mean-of-last-3",
+        "last",
+    )
     cut = replays.ReplayedTrial(last)
     cut._last = 2
     assert train(other)(cut).value == statistics.fmean(curve[:2])
