@@ -1,10 +1,13 @@
 """By which images and epochs the trials of a study are judged, and whether that makes its best too good: in words."""
 
+from collections.abc import Sequence
+
 from search import words
 from search.study import sections, specs
 
 IMAGES = {"test": "the test set", "validation": "images held out of the training set"}
 VALUES = {"last": "the accuracy after its last epoch", "mean-of-last-3": "the mean accuracy of its last three epochs"}
+LISTED = 8  # names in a line
 ON_TEST = "chosen on the test set"  # what is said wherever a figure is quoted that was
 
 
@@ -21,6 +24,15 @@ def caution(spec: specs.StudySpec) -> str | None:
         f"{ON_TEST}: of many noisy values the best is too good; `search confirm {words.typed(spec.name)}` measures it "
         "with fresh seeds, on the same images"
     )
+
+
+def all_chosen_on_test(found: Sequence[specs.StudySpec]) -> str | None:
+    """The same of several studies in a line; None where it is none of them."""
+    names = [spec.name for spec in found if is_chosen_on_test(spec)]
+    if not names:
+        return None
+    which = ", ".join(names) if len(names) <= LISTED else f"{len(names)} of them"
+    return f"{ON_TEST}, so the best is too good: {which}"
 
 
 def caution_of_model(spec: specs.StudySpec, best_of: int) -> str | None:

@@ -1,6 +1,7 @@
 """What confirms a search: which seeds, on which images, and what the best of several means is worth."""
 
 import itertools
+import pathlib
 import statistics
 
 import pytest
@@ -10,7 +11,7 @@ from trials import begin
 
 from search import errors
 from search.ledger import claims, orders, queues, studies, summaries
-from search.reports import choices, confirmations, corrections
+from search.reports import choices, confirmations, contents, corrections
 from search.storage import databases
 from search.study import specs
 from search.training import records, seeds
@@ -133,3 +134,23 @@ def test_the_same_question_has_the_same_answer(opened: databases.Database) -> No
     assert again.as_json() == first.as_json()
     with pytest.raises(errors.InputError, match="another choice of 'quick' already \\(--top 3 --seeds 2\\)"):
         confirmations.known(opened, study, 2, 2)
+
+
+def test_a_report_says_what_the_test_set_chose(opened: databases.Database, tmp_path: pathlib.Path) -> None:
+    """At the best value, in the facts, in the chapter that confirms it, and to programs."""
+    study = search(opened)
+    confirm(opened, study)
+    written = contents.write(opened, [study], tmp_path / "tested")
+    page = written.markdown.read_text()
+    assert list(written.cautions) == ["quick"]
+    assert "best accuracy of quick, chosen on the test set" in page
+    assert "- Chosen on the test set: of many noisy values the best is too good" in page
+    assert "- Chosen on the test set: the seeds are fresh, the images are not" in page
+    assert f"- Corrected: {corrections.METHOD}." in page
+    spared = studies.create(opened, specs.parse(quick_text(name="spared").replace('"test"', '"validation"'), "x.toml"))
+    claims.tell(opened, begin(opened, spared), TrialState.COMPLETE, 0.5, {})
+    written = contents.write(opened, [spared], tmp_path / "spared")
+    page = written.markdown.read_text()
+    assert written.cautions == {}
+    assert "hosen on the test set" not in page
+    assert "- Chosen on images held out of the training set, a sixth of it" in page
