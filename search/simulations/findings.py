@@ -60,9 +60,9 @@ class Trace:
         best, found = -math.inf, []
         for end in record.ends:
             value = math.nan if end.value is None else target.sign * end.value
-            if end.state == "complete" and value > best:
-                best = value
-                found.append((end.spent, end.now, target.best - value, target.expected - target.sign * end.expected))
+            if end.state == "complete" and end.last is not None and value > best:
+                best, last = value, target.sign * end.last
+                found.append((end.spent, end.now, target.best - last, target.expected - target.sign * end.expected))
         return cls(*numpy.array(found, float).reshape(-1, 4).T)
 
     def reached(self, bar: float, expected: bool = False) -> tuple[float, float]:

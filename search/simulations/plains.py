@@ -106,4 +106,4 @@ class Plain:
             state = TrialState.FAIL
         self._study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
         clock = self._clock
-        self.run.ends.append(End(clock.now, clock.spent, epoch, state.name.lower(), value, training.expected))
+        self.run.ends.append(End(clock.now, clock.spent, epoch, state.name.lower(), value, value, training.expected))

@@ -13,7 +13,8 @@ class End:
         now: simulated seconds since the start, and `spent`, CPU seconds of all workers until then.
         epochs: that it was trained.
         state: complete, pruned or failed.
-        value: the last that it reported; None where there is none.
+        value: by which the study judges it; None where there is none.
+        last: the value of its last epoch.
         expected: the last value of its configuration without the luck of one training.
     """
 
@@ -22,6 +23,7 @@ class End:
     epochs: int
     state: str
     value: float | None
+    last: float | None
     expected: float
 
 

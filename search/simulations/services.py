@@ -76,10 +76,13 @@ class Service:
         training = self._surface.training(params)
         state, values, attrs = yield from self._train(trial, training)
         attrs |= {records.SECONDS.name: trial.seconds, records.WORKER.name: me.name}
-        value = values[-1] if values else None
+        how = self._study.spec.training
+        value = records.value(values, how.value if how else "last")
         trial.tell(state, value, attrs)
-        clock = self._clock
-        self.run.ends.append(End(clock.now, clock.spent, len(values), state.name.lower(), value, training.expected))
+        clock, last = self._clock, values[-1] if values else None
+        self.run.ends.append(
+            End(clock.now, clock.spent, len(values), state.name.lower(), value, last, training.expected)
+        )
 
     def _ask(self) -> Life:
         """The CPU time that the sampler has taken since this was asked last."""

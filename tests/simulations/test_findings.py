@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy
@@ -12,7 +13,7 @@ TARGET = findings.Target(best=0.9, expected=0.88, worst=0.1, sign=1.0)
 def record(method, seed, *ends, poor=0.5):
     """A run: (spent, value, expected) of each trial; None for one that was pruned."""
     made = [
-        End(spent / 2, spent, 10, "pruned" if value is None else "complete", value, expected)
+        End(spent / 2, spent, 10, "pruned" if value is None else "complete", value, value, expected)
         for spent, value, expected in ends
     ]
     return experiments.Record(method, seed, made, len(made), 0.0, ends[-1][0], 0.25, poor, 0.0)
@@ -58,3 +59,10 @@ def test_regret_over_time_is_a_row_for_each_seed():
     assert (marks[0], marks[-1]) == pytest.approx((10, 1000))
     assert rows["tpe"].shape == (3, len(marks))
     assert rows["tpe"][0, [1, -1]] == pytest.approx([0.4, 0.0])
+
+
+def test_the_best_trial_is_the_one_that_the_study_takes():
+    """Where a study judges by the mean of the last epochs, that chooses; the regret is of the last value."""
+    ends = [End(1.0, 1.0, 10, "complete", 0.88, 0.87, 0.87), End(2.0, 2.0, 10, "complete", 0.86, 0.9, 0.88)]
+    run = dataclasses.replace(record("a", 0, (1, 0.5, 0.5)), ends=ends)
+    assert findings.Trace.of(run, TARGET).regrets == pytest.approx([0.03])
