@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 
 from models import blas
-from search import errors
+from search import errors, files
 from search.simulations import methods, plains, services
 from search.simulations.clocks import Clock
 from search.simulations.grounds import Ground
@@ -119,6 +119,8 @@ def run_all(
         if method.plain is None:
             method.spec(ground.text, f"{ground.place} as {method.name}", 0, setting.limit)
     key = _key(ground, setting)
+    if kept is not None:
+        _mend(kept)
     known = {} if kept is None else {(each.method, each.seed): each for each in read(kept, key)}
     jobs = [(method, seed) for seed in seeds for method in chosen if (method.name, seed) not in known]
     total = len(chosen) * len(seeds)
@@ -130,6 +132,12 @@ def run_all(
                 file.write(json.dumps({"of": key, **_as_json(record)}) + "\n")
         on_run(total - len(jobs) + count, total)
     return [known[method.name, seed] for method in chosen for seed in seeds]
+
+
+def _mend(path: pathlib.Path) -> None:
+    """Takes away the last line of a file where it was cut off."""
+    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        files.write(path, content[: content.rfind(b"\n") + 1])
 
 
 def _run_jobs(
