@@ -8,8 +8,9 @@ import click
 from search import errors, files, lines, screens
 from search.cli import answers, completions, jsons, others, tables
 from search.cli.options import common, json_option, log
-from search.ledger import causes, listings, outsiders, rosters, sentences, studies
+from search.ledger import causes, listings, outsiders, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
+from search.study import judgements
 
 
 @click.command()
@@ -82,6 +83,10 @@ def list_studies(as_json: bool, storage: str) -> None:
         for each in found:
             if isinstance(each, listings.Unreadable):
                 screens.say(lines.cut(each.reason))
+        if chosen := judgements.all_chosen_on_test(
+            [each.study.spec for each in found if isinstance(each, summaries.Summary) and each.best is not None]
+        ):
+            screens.say_wrapped(chosen, "dim")
     else:
         screens.say(f"no study in {addresses.hide_password(database.url)}; `search run lab` makes one")
 

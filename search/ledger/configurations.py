@@ -1,6 +1,7 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
 import dataclasses
+import time
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -67,7 +68,9 @@ def _sample(
     for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
         with memory.lock:
             ask = asked(database, study, history, trial, fixed, attempt)
+            started = time.thread_time()
             params = sampler.propose(ask)
+            memory.seconds += time.thread_time() - started
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 

@@ -1,5 +1,6 @@
 """Which paused trials a study's sampler would go on with, asked in memory and outside any lock."""
 
+import time
 from collections.abc import Mapping
 
 import optuna
@@ -48,7 +49,10 @@ class Wishes:
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
         ask = configurations.asked(self._database, self._study, self._history, trial, {})
         trial.number = number if number is not None else ask.known.count if ask.known else len(self._history.index)
-        return wish(ask, found)
+        started = time.thread_time()
+        wished = wish(ask, found)
+        self._memory.seconds += time.thread_time() - started
+        return wished
 
 
 def of(database: Database, study: studies.Study, history: histories.History) -> Wishes | None:

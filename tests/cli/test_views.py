@@ -164,3 +164,23 @@ def test_a_large_study_fills_a_screen(odd: str, capsys: pytest.CaptureFixture[st
     code, out, _ = search(capsys, "status", "large", "--all")
     assert [int(row.split()[0]) for row in out.splitlines()[3:63]] == list(range(60))
     assert "--all" not in out
+
+
+def test_a_best_that_the_test_set_chose_is_marked(odd: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In status and list, for people and programs; a study that spares the test set says what it was judged by."""
+    database = databases.Database(odd)
+    for name, images in (("tested", "test"), ("spared", "validation")):
+        text = quick_text(name=name, trials=1).replace('"test"', f'"{images}"')
+        study = studies.create(database, specs.parse(text, "x.toml"))
+        assert "chosen" not in search(capsys, "status", name)[1]  # there is no best yet
+        claims.tell(database, begin(database, study), TrialState.COMPLETE, 0.5, {})
+    database.close()
+    found, out = json.loads(search(capsys, "status", "tested", "--json")[1]), search(capsys, "status", "tested")[1]
+    assert (found["evaluate_on"], found["value"]) == ("test", "last")
+    assert found["caution"].startswith("chosen on the test set: ")
+    assert found["caution"] in out
+    assert out.splitlines()[-1].startswith("best: trial 0, accuracy 0.5000")
+    found, out = json.loads(search(capsys, "status", "spared", "--json")[1]), search(capsys, "status", "spared")[1]
+    assert (found["evaluate_on"], found["caution"]) == ("validation", None)
+    assert "chosen on images held out of the training set" in out
+    assert search(capsys, "list")[1].splitlines()[-1] == "chosen on the test set, so the best is too good: tested"

@@ -26,6 +26,7 @@ from search.cli import commands
 from search.exports import cards, model_files, predictions
 from search.ledger import queues, studies
 from search.storage import databases
+from search.study import specs
 from search.training import networks, replays
 
 Make = Callable[..., studies.Study]
@@ -40,10 +41,13 @@ def small(activation: str = "ReLU", depth: int = 2) -> classifier.Classifier:
 
 def test_a_card_holds_no_markup_of_others() -> None:
     """The name of the file, of the study, how the trial was chosen, what the training depends on: read as they are."""
+    spec = specs.parse(quick_text(), "quick.toml")
     for words in EVIL:
         again = replays.Replay(7, {1: 0.5}, {1: 0.25}, (words,))
         matrix = torch.eye(10, dtype=torch.int64)
-        facts = cards.Facts(words, 7, words, f"Chosen: {words}", [], matrix, 0.5, again, {"torch": words})
+        facts = cards.Facts(
+            *(words, 7, words, f"Chosen: {words}", spec, None, words, matrix, 0.5, again, {"torch": words})
+        )
         tags, text = rendered(cards.markdown(small(), facts, f"{words}.safetensors", f"{words}.png"))
         ours = {"h1", "h2", "p", "strong", "code", "pre", "img", "table", "thead", "tbody", "tr", "th", "td"}
         assert {tag for tag, _ in tags} <= ours, words
@@ -185,7 +189,13 @@ def test_an_exported_model_is_the_stored_trial(
     assert (tested.accuracy, tested.images) == (pytest.approx(trial.value, abs=1e-6), 200)
     card = (tmp_path / "model.md").read_text()
     assert f"**{trial.value:.4f}** of the 200 test images" in card
-    assert "this figure may be optimistic: `search confirm quick`" in card
+    assert "Chosen on the test set, by these very images: this figure may be optimistic: `search confirm quick`" in card
+    assert (tested.evaluate_on, tested.caution) == ("test", choice.caution)
+    assert (
+        found.as_json()["caution"]
+        == tested.caution
+        == "chosen on the test set, by these very images: " + ("this figure may be optimistic")
+    )
     assert "trained again: the same curve, to the last bit" in card
     assert (tmp_path / "model-confusion.png").read_bytes().startswith(b"\x89PNG")
     images = torch.from_numpy(synthetic().test_images)
@@ -204,6 +214,25 @@ def test_an_exported_model_is_the_stored_trial(
         model_files.check_path(tmp_path / "model.pt", onnx=False, force=False)
 
 
+def test_a_model_that_the_hold_out_chose_has_an_honest_card(opened: databases.Database, tmp_path: pathlib.Path) -> None:
+    """Its accuracy on the test set was measured apart from the choice, which is said; the value is not quoted as it."""
+    text = quick_text(epochs=4, hopeless="false", value="mean-of-last-3").replace('evaluate_on = "test"\n', "")
+    study = studies.create(opened, specs.parse(text, "quick.toml"))
+    queues.enqueue(opened, study, {**PARAMS, "activation": "GELU"})
+    trained(opened, study)
+    path = tmp_path / "model.safetensors"
+    train = networks.NetworkObjective(study.spec, pathlib.Path("unused"))
+    choice = model_files.choose(opened, study)
+    found = model_files.export(choice, train, model_files.check_path(path, onnx=False, force=False))
+    card = (tmp_path / "model.md").read_text()
+    assert f"**{found.accuracy:.4f}** of the 200 test images" in card
+    assert "Nothing was chosen by these images: the search was judged by images held out of the training set" in card
+    assert "A trial's value is the mean accuracy of its last three epochs; this is its network after the last." in card
+    assert "optimistic" not in card
+    tested = predictions.of_test_set(path, pathlib.Path("unused"))
+    assert (tested.accuracy, tested.evaluate_on, tested.caution) == (found.accuracy, "validation", None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # what it trains matters, not where that is kept
 def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
@@ -219,7 +248,10 @@ def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
     assert code == 0, output
     found = json.loads(output.splitlines()[-1])
     assert (found["study"], found["confirmed"]["seeds"], found["same_as_stored"]) == ("quick-confirm", 2, True)
-    assert "with 2 seeds that had no part in the choice" in (folder / "confirmed.md").read_text()
+    card = (folder / "confirmed.md").read_text()
+    assert "with 2 seeds that had no part in the choice" in card
+    assert "Chosen on the test set: the seeds are fresh, the images are not" in card
+    assert "Corrected: one half of the seeds chooses" in card
     assert (folder / "confirmed.onnx").exists()
     code, output = processes.run("export", "quick", "--to", "confirmed.safetensors")
     assert (code, "--force replaces it" in output) == (2, True)
@@ -242,6 +274,7 @@ def test_export_and_predict_from_the_command_line(processes: Processes) -> None:
     assert (code, output.count("\n"), "quick.toml must be a PNG or JPEG image" in output) == (2, 1, True)
     code, output = processes.run("predict", "confirmed.safetensors", "--test-set")
     assert (code, "on 200 test images" in output) == (0, True)
+    assert "chosen on the test set, by these very images: this figure may be optimistic" in output
 
 
 def test_python_exports_and_predicts_too(
