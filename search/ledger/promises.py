@@ -2,16 +2,44 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy
+from optuna.study import StudyDirection
 
 from search.ledger import pauses, trainings
 from search.space import spaces
 from search.surrogates import choices, encodings, looks, outlooks
 from search.surrogates.trainings import Stage, Training
 
+if TYPE_CHECKING:
+    from search.ledger import proposals
+
 STARTUP = 3  # trainings with a value before there is a model
 DRAWS = 100  # for a configuration that is free
+
+
+def propose(ask: "proposals.Ask") -> spaces.Params:
+    """A configuration."""
+    return _model(ask).propose(_known(ask), ask.fixed, ask.mixed_seed)
+
+
+def wish(ask: "proposals.Ask", paused: Sequence[pauses.Paused]) -> pauses.Wish:
+    """Which paused trials go on."""
+    return _model(ask).wish(_known(ask), paused, ask.mixed_seed)
+
+
+def _maximizes(ask: "proposals.Ask") -> bool:
+    return ask.study.direction != StudyDirection.MINIMIZE
+
+
+def _model(ask: "proposals.Ask") -> "Model":
+    ask.memory.model = ask.memory.model or Model(ask.tree, _maximizes(ask), ask.steps)
+    return ask.memory.model
+
+
+def _known(ask: "proposals.Ask") -> trainings.Known:
+    return ask.known or trainings.of(ask.study.get_trials(deepcopy=False), ask.tree, _maximizes(ask))
 
 
 @dataclasses.dataclass

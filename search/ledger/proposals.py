@@ -160,46 +160,50 @@ def _bounded(values: Sequence[float]) -> Callable[[float], float]:
     return lambda value: min(max(value, min(finite)), max(finite))
 
 
+def _last(trial: FrozenTrial) -> float | None:
+    """What a trial was told with, or a pruned one has reported last."""
+    if trial.value is not None:
+        return float(trial.value)
+    steps = trial.intermediate_values
+    return steps[max(steps)] if trial.state == TrialState.PRUNED and steps else None
+
+
 def _gp(ask: Ask) -> spaces.Params:
     """Optuna's Gaussian process over all parameters at once.
 
-    It drops a parameter that some trial lacks: here such a trial is shown to it with the first value in its place,
-    so that width and activation stay part of the model.
+    A pruned trial counts as what it had last, one without a value as the worst there is. It drops a parameter that some
+    trial lacks: here such a trial is shown to it with the first value in its place, so that it stays part of the model.
     """
     axes = {p.name: p.distribution for p in ask.tree.parameters if not p.distribution.single()}
-    shown = optuna.create_study(direction=ask.study.direction)
-    trials = ask.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    bounded = _bounded([t.value for t in trials if t.value is not None])
+    shown, ended = optuna.create_study(direction=ask.study.direction), (TrialState.COMPLETE, TrialState.PRUNED)
+    trials = ask.study.get_trials(deepcopy=False, states=(*ended, TrialState.RUNNING))
+    told = [value for trial in trials if (value := _last(trial)) is not None]
+    bounded = _bounded(told)
+    minimizes = ask.study.direction == optuna.study.StudyDirection.MINIMIZE
+    worst = max(told, default=0.0) if minimizes else min(told, default=0.0)
     for trial in trials:
         if trial.params and trial.number != ask.trial.number:
             params = {p.name: trial.params.get(p.name, p.at(0.0)) for p in ask.tree.parameters if p.name in axes}
-            value = None if trial.value is None else bounded(trial.value)
-            shown.add_trial(
-                optuna.trial.create_trial(state=trial.state, value=value, params=params, distributions=axes)
-            )
+            value, state = None, TrialState.RUNNING
+            if trial.state in ended:
+                value, state = bounded(worst if (last := _last(trial)) is None else last), TrialState.COMPLETE
+            shown.add_trial(optuna.trial.create_trial(state=state, value=value, params=params, distributions=axes))
     shown.ask()
     seed = ask.mixed_seed  # of the true number
     again = dataclasses.replace(ask, study=shown, trial=shown.get_trials(deepcopy=False)[-1])
     return _optuna(lambda _: samplers.GPSampler(seed=seed))(again)
 
 
-def _model(ask: Ask) -> "promises.Model":
+def _gp_cost(ask: Ask) -> spaces.Params:
     from search.ledger import promises  # scipy's optimizers, which a worker with another sampler need not wait for
 
-    maximize = ask.study.direction == optuna.study.StudyDirection.MAXIMIZE
-    ask.memory.model = ask.memory.model or promises.Model(ask.tree, maximize, ask.steps)
-    return ask.memory.model
-
-
-def _gp_cost(ask: Ask) -> spaces.Params:
-    """Expected improvement per second; see `promises`."""
-    assert ask.known is not None
-    return _model(ask).propose(ask.known, ask.fixed, ask.mixed_seed)
+    return promises.propose(ask)
 
 
 def _gp_cost_wish(ask: Ask, paused: Sequence[pauses.Paused]) -> pauses.Wish:
-    assert ask.known is not None
-    return _model(ask).wish(ask.known, paused, ask.mixed_seed)
+    from search.ledger import promises
+
+    return promises.wish(ask, paused)
 
 
 @dataclasses.dataclass(frozen=True)

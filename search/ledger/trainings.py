@@ -45,6 +45,20 @@ class Known:
         return tuple((each.number, each.stage, len(each.values)) for each in self.trainings)
 
 
+def of(found: Sequence[FrozenTrial], tree: spaces.Space, maximize: bool) -> Known:
+    """The same of trials as Optuna has them: nothing is known of their cost, nor whether one has paused."""
+    inside = [trial for trial in found if trial.params and tree.holds(trial.params)]
+    made = [(trial, stage) for trial in inside if (stage := _stage(trial.state, None)) is not None]
+    shown = _shown([_training(trial, stage, 0.0) for trial, stage in made], maximize)
+    return Known(shown, frozenset(tree.key(trial.params) for trial in inside), 0.0, len(inside))
+
+
+def _training(trial: FrozenTrial, stage: Stage, seconds: float) -> Training:
+    curve = numpy.array([trial.intermediate_values[step] for step in sorted(trial.intermediate_values)])
+    value = trial.value if trial.state.is_finished() else None
+    return Training(trial.number, trial.params, stage, curve, value, seconds)
+
+
 class Trainings:
     """Of one study, in the memory of one worker: what has ended is read once."""
 
@@ -92,9 +106,7 @@ class Trainings:
             return
         self._keys[trial_id] = tree.key(trial.params)
         if (stage := _stage(row.state, row.paused)) is not None:
-            curve = numpy.array([trial.intermediate_values[step] for step in sorted(trial.intermediate_values)])
-            value = trial.value if row.state.is_finished() else None
-            self._known[trial_id] = Training(trial.number, trial.params, stage, curve, value, row.seconds or 0.0)
+            self._known[trial_id] = _training(trial, stage, row.seconds or 0.0)
 
 
 def _stage(state: TrialState, paused: int | None) -> Stage | None:

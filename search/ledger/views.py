@@ -26,8 +26,9 @@ def tpe(index: Index, maximize: bool, limit: int = TPE_TRIALS) -> numpy.ndarray:
 
 
 def gp(index: Index, maximize: bool, limit: int = GP_TRIALS, best: int = GP_BEST) -> numpy.ndarray:
-    """For a Gaussian process: up to `limit` complete trials, a third of them the best, and the running ones."""
-    return _with_running(index, chosen(index, index.numbers(TrialState.COMPLETE), maximize, limit, best))
+    """For a Gaussian process: up to `limit` ended trials, a third of them the best, and the running ones."""
+    ended = index.numbers(TrialState.COMPLETE, TrialState.PRUNED)
+    return _with_running(index, chosen(index, ended, maximize, limit, best))
 
 
 def chosen(index: Index, ended: numpy.ndarray, maximize: bool, limit: int, best: int) -> numpy.ndarray:

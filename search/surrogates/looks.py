@@ -44,9 +44,7 @@ class Looks:
     def near(self, params: spaces.Params, generator: numpy.random.Generator, fixed: spaces.Params) -> spaces.Params:
         """One that differs from a configuration in a parameter or two."""
         names = [p.name for p in self._open if p.name not in fixed]
-        if not names:
-            return dict(params)
-        count = 1 + int(generator.random() < SECOND)
+        count = 1 + int(generator.random() < SECOND) if names else 0
         changed = {names[int(generator.integers(len(names)))] for _ in range(count)}
 
         def choose(parameter: parameters.Parameter) -> scalars.Value:

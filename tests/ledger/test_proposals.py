@@ -108,13 +108,15 @@ def test_qmc_covers_the_space_evenly(filled: Callable[..., optuna.Study]) -> Non
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sampler": "gp"}, "sampler.name must not be 'gp' while [pruning] is on: it learns from complete trials only"),
         ({"sampler": "cmaes"}, "sampler.name must not be 'cmaes' while [pruning] is on"),
         (
             {"sampler": "cmaes", "hopeless": "false"},
             "'cmaes' since it moves along numbers, and learning_rate, width, activation has choices",
         ),
-        ({"sampler": "annealing"}, "sampler.name must be one of tpe, random, qmc, cmaes, gp, grid, got 'annealing'"),
+        (
+            {"sampler": "annealing"},
+            "sampler.name must be one of tpe, random, qmc, cmaes, gp, gp-cost, grid, got 'annealing'",
+        ),
     ],
 )
 def test_samplers_that_cannot_work_are_refused(settings: dict[str, str], message: str) -> None:

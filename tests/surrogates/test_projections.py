@@ -1,0 +1,28 @@
+import numpy
+import pytest
+
+from search.surrogates import projections
+
+
+def test_a_line_is_learned() -> None:
+    """With many pairs the line is theirs, and its deviation what they have around it."""
+    generator = numpy.random.default_rng(0)
+    early = generator.standard_normal(400)
+    last = 0.3 + 0.6 * early + 0.05 * generator.standard_normal(400)
+    line = projections.Projection(early, last, 0.6)
+    assert line(1.0) == pytest.approx(0.9, abs=0.02)
+    assert line.deviation == pytest.approx(0.05, abs=0.02)
+
+
+def test_without_pairs_a_value_stands_for_itself() -> None:
+    """Nothing is known: the value at the end is that of now, very uncertain."""
+    line = projections.Projection(numpy.empty(0), numpy.empty(0), 2.0)
+    assert line(-0.7) == -0.7
+    assert line.deviation == projections.DEVIATION * 2.0
+
+
+def test_one_pair_shifts() -> None:
+    """After one pair others are expected to gain about as much."""
+    line = projections.Projection(numpy.array([-1.0]), numpy.array([-0.2]), 1.0)
+    assert line(-1.0) == pytest.approx(-0.2)
+    assert line(-1.5) == pytest.approx(-0.2 - 0.5 * projections.SLOPE)
