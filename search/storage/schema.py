@@ -1,9 +1,9 @@
-"""Six tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Seven tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result, `search_counts` how many there are of each kind. All vanish with the study,
-whichever tool deletes it.
+trials another tool added with their result, `search_counts` how many there are of each kind, `search_finished` which
+have finished, in which order. All vanish with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -93,6 +93,15 @@ orders = sqlalchemy.Table(
     sqlalchemy.Column("epoch_seconds", sqlalchemy.Float),
     # why a study stopped by itself
     sqlalchemy.Column("reason", sqlalchemy.Text),
+    # what ends a study before its trials are used up; see `ledger.stops`
+    sqlalchemy.Column("target", sqlalchemy.Float),
+    sqlalchemy.Column("patience", sqlalchemy.Integer),
+    sqlalchemy.Column("deadline", sqlalchemy.String(40)),
+    sqlalchemy.Column("regret", sqlalchemy.Float),
+    # written in the row in force: when the run began, by the database's clock, and what a model said last
+    sqlalchemy.Column("begun_at", sqlalchemy.Float),
+    sqlalchemy.Column("bound", sqlalchemy.Float),
+    sqlalchemy.Column("bound_trials", sqlalchemy.Integer),
 )
 
 # The training after an epoch of a trial that runs or waits; see `ledger.checkpoints`.
@@ -165,6 +174,30 @@ counts = sqlalchemy.Table(
     # training time of trials that were told
     _kept("microseconds", sqlalchemy.BigInteger),
 )
+
+# Trials that are COMPLETE or PRUNED, in the order of `place`, then of the trial's id; triggers write it, see
+# `storage.finishes`. `score` is the value of one that is complete, such that less is better. `is_outside`: another
+# tool's, with a configuration that is none of the space. Without a foreign key to the study, as above.
+finished = sqlalchemy.Table(
+    "search_finished",
+    ours,
+    sqlalchemy.Column(
+        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sqlalchemy.Column("study_id", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("score", sqlalchemy.Float),
+    sqlalchemy.Column("is_outside", sqlalchemy.Boolean, nullable=False),
+    sqlalchemy.Index("search_finished_place", "study_id", "place", "trial_id"),
+)
+SCORED = "score IS NOT NULL AND NOT is_outside"
+scored = sqlalchemy.text(SCORED)
+sqlalchemy.Index(
+    "search_finished_best",
+    *(finished.c[name] for name in ("study_id", "score", "place", "trial_id")),
+    sqlite_where=scored,
+    postgresql_where=scored,
+)
 # On Optuna's table: whoever holds the study's lock looks at a few rows, however many trials there are.
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS search_trials_state ON trials (study_id, state, trial_id)",
@@ -175,4 +208,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0003"
+HEAD = "0005"
