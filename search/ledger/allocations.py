@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import adoptions, claims, counts, failures, foreign, orders, presence, studies
+from search.ledger import adoptions, claims, counts, failures, foreign, orders, presence, stops, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -31,6 +31,10 @@ class NoTrial(enum.Enum):
     FAILURES = "more trials failed than max_failures allows"
     ALONE = "the trials of this worker fail while those of others do not"
     HOURS = "the training time of budget.hours is used up"
+    TARGET = "a trial has reached budget.target"
+    PATIENCE = "as many trials as budget.patience have finished without improvement"
+    REGRET = "the best trial is within budget.regret of the best there is, by the sampler's model"
+    DEADLINE = "budget.deadline has passed"
     PAUSED = "the study is paused"
     STOPPED = "the study was stopped"
 
@@ -49,17 +53,19 @@ def take(
     worker: presence.Identity,
     watch: presence.Watch,
     own: Collection[str] = (),
+    bound: stops.Bound | None = None,
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none.
 
     Args:
         own: owner tokens of the trials that this worker trains already, which are no orphans while it looks.
+        bound: what the model of this worker's sampler says of the regret, where it has one.
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
         statements.lock_study(connection, study)
-        order = orders.latest(connection, study.study_id)
+        order = stops.note_bound(connection, study, orders.latest(connection, study.study_id), bound)
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
@@ -70,6 +76,7 @@ def take(
             sign = {"owner": owner, "grace_seconds": watch.grace_seconds, **_signature(worker)}
             found = _Asked(connection, study, order, worker, sign).answer(orphans)
         if isinstance(found, claims.Claim):
+            stops.note_begin(connection, study, order)
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
         return found
 
@@ -122,6 +129,8 @@ class _Asked:
         running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
         if hours is not None and counts.spent_seconds(self.connection, study_id) >= 3600 * hours:
             return NoTrial.WAIT if running else NoTrial.HOURS
+        if (stop := stops.reached(self.connection, self.study, self.order)) is not None:
+            return NoTrial.WAIT if running else NoTrial[stop.name]
         if waiting and found.done + running < budget and (claim := self._dequeue()) is not None:
             return claim
         if found.done + running + waiting >= budget:

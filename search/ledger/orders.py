@@ -36,6 +36,9 @@ class Order:
         max_failures: how many failures of the objective are borne.
         epoch_seconds: how long an epoch may take; None for no limit.
         reason: why the study stopped by itself; None where somebody stopped it.
+        target, patience, deadline, regret: what ends it before its trials are used up; see `stops`.
+        begun_at: when the run began, by the database's clock, seconds since 1970; None before its first trial.
+        bound, bound_trials: what a model said last of the regret, and how many finished trials it had seen.
     """
 
     trials: int
@@ -45,11 +48,18 @@ class Order:
     max_failures: int = 10
     epoch_seconds: float | None = None
     reason: str | None = None
+    target: float | None = None
+    patience: int | None = None
+    deadline: str | None = None
+    regret: float | None = None
+    begun_at: float | None = None
+    bound: float | None = None
+    bound_trials: int | None = None
 
     @classmethod
     def first(cls, budget: sections.Budget) -> "Order":
         """What a study begins with: the budget of its file."""
-        return cls(budget.trials, budget.hours, max_failures=budget.max_failures, epoch_seconds=budget.epoch_seconds)
+        return cls(**dict(budget))
 
 
 def read(connection: sqlalchemy.Connection, study: statements.Study) -> Order:
@@ -88,6 +98,13 @@ def write(connection: sqlalchemy.Connection, study_id: int, order: Order, token:
     connection.execute(
         orders.insert().values(study_id=study_id, token=token, **{**dataclasses.asdict(order), "state": order.state})
     )
+
+
+def note(connection: sqlalchemy.Connection, study_id: int, order: Order, **found: float) -> Order:
+    """Writes into the row in force what was found, under the study's lock; returns the order with it."""
+    last = sqlalchemy.select(sqlalchemy.func.max(orders.c.order_id)).where(orders.c.study_id == study_id)
+    connection.execute(orders.update().where(orders.c.order_id == last.scalar_subquery()).values(**found))
+    return dataclasses.replace(order, **found)  # type: ignore[arg-type]
 
 
 def first_token(study_id: Any) -> sqlalchemy.ScalarSelect[Any]:

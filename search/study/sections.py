@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search.study import names, pruners, samplers, validation
+from search.study import deadlines, names, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -78,10 +78,14 @@ class Pruning(validation.Section):
 
 
 class Budget(validation.Section):
-    """[budget]: how many trials, for how long, and what is too much."""
+    """[budget]: how many trials, for how long, when it is enough, and what is too much."""
 
     trials: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)]
     hours: Annotated[float, pydantic.Field(gt=0)] | None = None
+    target: float | None = None
+    patience: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] | None = None
+    deadline: Annotated[str, pydantic.BeforeValidator(deadlines.read)] | None = None
+    regret: Annotated[float, pydantic.Field(gt=0)] | None = None
     epoch_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
     max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
 
