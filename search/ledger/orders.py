@@ -1,19 +1,23 @@
 """What is ordered of a study: how much it may do, and whether it goes on. The latest row of a ledger is in force."""
 
 import dataclasses
+import datetime
 import enum
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
 
-from search import errors, words
+from search import errors
+from search.ledger import stops
 from search.storage import schema, statements
 from search.storage.databases import Database
-from search.study import changes, sections, specs, validation
+from search.study import samplers, sections, validation
 
 orders = schema.orders
+STOPS = ("target", "patience", "deadline", "regret")
+NONE = "none"  # lifts one of them
 
 
 class StudyState(enum.StrEnum):
@@ -25,7 +29,7 @@ class StudyState(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class Order(stops.Limits):
     """What is in force.
 
     Attributes:
@@ -36,9 +40,7 @@ class Order:
         max_failures: how many failures of the objective are borne.
         epoch_seconds: how long an epoch may take; None for no limit.
         reason: why the study stopped by itself; None where somebody stopped it.
-        target, patience, deadline, regret: what ends it before its trials are used up; see `stops`.
-        begun_at: when the run began, by the database's clock, seconds since 1970; None before its first trial.
-        bound, bound_trials: what a model said last of the regret, and how many finished trials it had seen.
+        wakings: how often trials that had ended were woken: what is remembered of ended trials holds for one number.
     """
 
     trials: int
@@ -48,13 +50,7 @@ class Order:
     max_failures: int = 10
     epoch_seconds: float | None = None
     reason: str | None = None
-    target: float | None = None
-    patience: int | None = None
-    deadline: str | None = None
-    regret: float | None = None
-    begun_at: float | None = None
-    bound: float | None = None
-    bound_trials: int | None = None
+    wakings: int = 0
 
     @classmethod
     def first(cls, budget: sections.Budget) -> "Order":
@@ -100,13 +96,6 @@ def write(connection: sqlalchemy.Connection, study_id: int, order: Order, token:
     )
 
 
-def note(connection: sqlalchemy.Connection, study_id: int, order: Order, **found: float) -> Order:
-    """Writes into the row in force what was found, under the study's lock; returns the order with it."""
-    last = sqlalchemy.select(sqlalchemy.func.max(orders.c.order_id)).where(orders.c.study_id == study_id)
-    connection.execute(orders.update().where(orders.c.order_id == last.scalar_subquery()).values(**found))
-    return dataclasses.replace(order, **found)  # type: ignore[arg-type]
-
-
 def first_token(study_id: Any) -> sqlalchemy.ScalarSelect[Any]:
     """The token of a study's first order, which no other study has or will have."""
     first = sqlalchemy.select(orders.c.token).where(orders.c.study_id == study_id)
@@ -127,9 +116,11 @@ class Extension:
         hours: of training time, more.
         failures: of the objective to bear, more.
         epoch_seconds: how long an epoch may take from now on; 0 for no limit.
+        target, deadline, regret: the new ones; NONE for none.
+        patience: so many finished trials more without improvement, from now on at least; NONE for no limit.
 
     Raises:
-        errors.InputError: nothing to change, or a budget both added to and set.
+        errors.InputError: nothing to change, a budget both added to and set, or what no file could say.
     """
 
     add: int | None = None
@@ -137,18 +128,26 @@ class Extension:
     hours: float | None = None
     failures: int | None = None
     epoch_seconds: float | None = None
+    target: float | str | None = None
+    patience: int | str | None = None
+    deadline: str | datetime.datetime | None = None
+    regret: float | str | None = None
 
     def __post_init__(self) -> None:
         if (self.add is not None and self.to is not None) or not any(v is not None for v in dataclasses.astuple(self)):
             raise errors.InputError(
-                "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S"
+                "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S, "
+                "--target VALUE, --patience N, --deadline WHEN, --regret R"
             )
+        read = sections.limits({key: getattr(self, key) for key in STOPS if getattr(self, key) not in (None, NONE)})
+        for key, value in read.items():
+            object.__setattr__(self, key, value)
 
-    def of(self, order: Order) -> Order:
+    def of(self, order: Order, standing: stops.Standing) -> Order:
         """The order that follows; a study that had stopped itself for its failures goes on where more are borne.
 
         Raises:
-            errors.InputError: hours where there is no limit, or a budget that would not fit.
+            errors.InputError: more of what has no limit, or a budget that would not fit.
         """
         trials = self.to if self.to is not None else order.trials + (self.add or 0)
         failures = order.max_failures + (self.failures or 0)
@@ -156,8 +155,11 @@ class Extension:
             if not lowest <= value <= validation.LARGEST:
                 rule = f"from {lowest} to {validation.LARGEST} {unit}"
                 raise errors.InputError(f"the {word} must be {rule}, got {value}")
-        if self.hours is not None and order.hours is None:
-            raise errors.InputError("--hours must be left out: the study has no budget.hours that could be extended")
+        for key, added in (("hours", self.hours), ("patience", None if self.patience == NONE else self.patience)):
+            if added is not None and getattr(order, key) is None:
+                raise errors.InputError(
+                    f"--{key} must be left out: the study has no budget.{key} that could be extended"
+                )
         changed: dict[str, Any] = {"trials": trials, "max_failures": failures}
         if self.hours is not None and order.hours is not None:
             changed["hours"] = order.hours + self.hours
@@ -165,26 +167,49 @@ class Extension:
             changed["epoch_seconds"] = self.epoch_seconds or None
         if self.failures and order.reason is not None:
             changed |= {"state": StudyState.ACTIVE, "reason": None}
-        return dataclasses.replace(order, **changed)
+        return dataclasses.replace(order, **changed, **self._stops(order, standing))
+
+    def _stops(self, order: Order, standing: stops.Standing) -> dict[str, Any]:
+        """What ends the study from now on."""
+        given = {key: value for key in STOPS if (value := getattr(self, key)) is not None}
+        changed = {key: None if value == NONE else value for key, value in given.items()}
+        if (more := changed.get("patience")) is not None and order.patience is not None:
+            changed["patience"] = min(validation.LARGEST, max(order.patience, standing.unimproved) + more)
+        return {**changed, **({"begun_at": None} if "deadline" in changed else {})}
 
 
-def extend(database: Database, study: statements.Study, **more: Any) -> Order:
+def extend(database: Database, study: stops.Study, **more: Any) -> Order:
     """Lets a study do more; returns what is in force then.
 
     Args:
         more: what `Extension` takes.
 
     Raises:
-        errors.InputError: see `Extension`.
+        errors.InputError: see `Extension`; a deadline that has passed, or a regret where no model bounds it.
     """
-    return _change(database, study, Extension(**more).of)
+    wanted = Extension(**more)
+    sampler = study.spec.sampler.name
+    if wanted.regret not in (None, NONE) and (why := samplers.regret_refusal(sampler)):
+        raise errors.InputError(f"--regret must not stand {why}; got {wanted.regret}")
+
+    def changed(order: Order, connection: sqlalchemy.Connection) -> Order:
+        if wanted.deadline != NONE:
+            stops.check_ahead(connection, wanted.deadline and str(wanted.deadline), "--deadline")
+        return wanted.of(order, stops.read(connection, study, order))
+
+    return _change(database, study, changed)
+
+
+def begin_run(database: Database, study: stops.Study) -> Order:
+    """Lets a deadline that counts from the begin of a run count from the next trial on."""
+    return _change(database, study, lambda order, _: dataclasses.replace(order, begun_at=None))
 
 
 def set_state(database: Database, study: statements.Study, state: StudyState, at_once: bool = False) -> Order:
     """Pauses, stops, or lets go on; returns what was in force before."""
     before: list[Order] = []
 
-    def changed(order: Order) -> Order:
+    def changed(order: Order, _: sqlalchemy.Connection) -> Order:
         before.append(order)
         return dataclasses.replace(order, state=state, at_once=at_once, reason=None)
 
@@ -192,32 +217,10 @@ def set_state(database: Database, study: statements.Study, state: StudyState, at
     return before[-1] if before else after
 
 
-def notes(stored: specs.StudySpec, given: specs.StudySpec, order: Order) -> Iterator[str]:
-    """What a file says now that its study does not follow, each key with the command that takes it over."""
-    name = words.typed(given.name)
-    for change in changes.of(stored, given):
-        now, how = change.stored, changes.command(given)
-        if change.section == "budget" and hasattr(order, change.key):
-            now = getattr(order, change.key)
-            if change.given == now:
-                continue
-            if (option := _option(change.key, change.given, now)) is not None:
-                how = f"search extend {name} {option}"
-        yield change.sentence(now, how)
+Changed = Callable[[Order, sqlalchemy.Connection], Order]
 
 
-def _option(key: str, value: Any, now: Any) -> str | None:
-    """What `search extend` takes to reach a value of the budget; it adds to limits, and lowers none."""
-    if key == "trials":
-        return f"--to {value}"
-    if key == "epoch_seconds":
-        return f"--epoch-seconds {value or 0:.12g}"
-    if value is None or now is None or value < now:
-        return None
-    return f"--failures {value - now}" if key == "max_failures" else f"--hours {value - now:.12g}"
-
-
-def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:
+def _change(database: Database, study: statements.Study, changed: Changed) -> Order:
     token = uuid.uuid4().hex
 
     def transaction(connection: sqlalchemy.Connection) -> Order:
@@ -225,7 +228,7 @@ def _change(database: Database, study: statements.Study, changed: Callable[[Orde
         order = read(connection, study)
         if is_written(connection, token) is not None:
             return order
-        order = changed(order)
+        order = changed(order, connection)
         write(connection, study.study_id, order, token)
         return order
 

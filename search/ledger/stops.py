@@ -1,23 +1,23 @@
 """What ends a study before its trials are used up: a target, patience, a regret or a deadline, seen at one moment.
 
-Each is a question to the database's own rows, and to its clock, so that all workers are given the same answer. The order
-in which trials have finished, and which is the best, the database keeps (`storage.finishes`): one statement looks both
-up, however many trials there are.
+Each is a question to the database's own rows, and to its clock, so that all workers are given the same answer. The
+order in which trials have finished, and which is the best, the database keeps (`storage.finishes`): one statement looks
+both up, however many trials there are.
 """
 
 import dataclasses
 import enum
 import functools
 import math
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy
 
 from search import errors
-from search.ledger import orders, studies
 from search.storage import schema, statements
-from search.study import deadlines, validation
+from search.study import deadlines, specs, validation
 
-FINISHED, ADDED = schema.finished.name, schema.added.name
+FINISHED, ADDED, CLAIMS = schema.finished.name, schema.added.name, schema.claims.name
 
 
 class Stop(enum.StrEnum):
@@ -27,6 +27,44 @@ class Stop(enum.StrEnum):
     PATIENCE = "patience"
     REGRET = "regret"
     DEADLINE = "deadline"
+
+
+class Study(statements.Study, Protocol):
+    """A study with its file, which says whether more is better."""
+
+    @property
+    def spec(self) -> specs.StudySpec:
+        """The file."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What of an order ends a study before its trials are used up; None where it does not.
+
+    Attributes:
+        target: the value that is enough.
+        patience: how many trials may finish without improvement.
+        deadline: a time from the begin of a run, or a moment; see `deadlines`.
+        regret: how much worse than the best there is the best trial may be, by a model.
+        begun_at: when the run began, by the database's clock, seconds since 1970; None before its first trial.
+        bound: what a model said last of the regret, and `bound_trials`: how many finished trials it had seen.
+    """
+
+    target: float | None = None
+    patience: int | None = None
+    deadline: str | None = None
+    regret: float | None = None
+    begun_at: float | None = None
+    bound: float | None = None
+    bound_trials: int | None = None
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything but trials, hours and failures ends the study."""
+        return any(each is not None for each in (self.target, self.patience, self.regret, self.deadline))
+
+
+Ordered = TypeVar("Ordered", bound=Limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +95,11 @@ class Standing:
     unimproved: int = 0
     now: float = 0.0
 
-    def stop(self, order: orders.Order, maximizes: bool) -> Stop | None:
+    def stop(self, order: Limits, maximizes: bool) -> Stop | None:
         """What has ended a study of this order, or None."""
-        if order.target is not None and self.best is not None:
-            if self.best >= order.target if maximizes else self.best <= order.target:
-                return Stop.TARGET
+        target, best = order.target, self.best
+        if target is not None and best is not None and (best >= target if maximizes else best <= target):
+            return Stop.TARGET
         if order.patience is not None and self.unimproved >= order.patience:
             return Stop.PATIENCE
         if order.regret is not None and order.bound is not None and order.bound <= order.regret:
@@ -69,7 +107,7 @@ class Standing:
         left = self.seconds_left(order)
         return Stop.DEADLINE if left is not None and left <= 0 else None
 
-    def seconds_left(self, order: orders.Order) -> float | None:
+    def seconds_left(self, order: Limits) -> float | None:
         """Until the deadline, 0 or less where it has passed; None without one, or before its run has begun."""
         if order.deadline is None:
             return None
@@ -77,14 +115,10 @@ class Standing:
         return None if moment is None else moment - self.now
 
 
-def has_any(order: orders.Order) -> bool:
-    """Whether anything but trials, hours and failures ends a study."""
-    return any(each is not None for each in (order.target, order.patience, order.regret, order.deadline))
+UNKNOWN = Standing()
 
 
-def read(
-    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, is_counted: bool = True
-) -> Standing:
+def read(connection: sqlalchemy.Connection, study: Study, order: Limits, is_counted: bool = True) -> Standing:
     """The standing now, by one statement.
 
     Args:
@@ -96,26 +130,32 @@ def read(
     return Standing(None if row.score is None else sign * float(row.score), int(row.unimproved), float(row.now))
 
 
-def is_maximized(study: studies.Study) -> bool:
+def is_maximized(study: Study) -> bool:
     """Whether more is better."""
     return study.spec.study.direction == "maximize"
 
 
-def reached(connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order) -> Stop | None:
+def reached(connection: sqlalchemy.Connection, study: Study, order: Limits) -> Stop | None:
     """What has ended a study, in the transaction of a claim; a study with nothing that would is not asked for."""
-    if not has_any(order):
+    if not order.has_any:
         return None
     return read(connection, study, order, is_counted=False).stop(order, is_maximized(study))
 
 
 @functools.cache
 def _query(dialect: str) -> sqlalchemy.TextClause:
-    """Of another tool's trials those that lie outside the space are never the best, nor those not looked at yet."""
+    """The query, made once.
+
+    Of another tool's trials those that lie outside the space are never the best, nor those not looked at yet. What was
+    added with its result is no trial of the budget, and one that ended because the study did has not finished.
+    """
     return sqlalchemy.text(
         "SELECT best.score AS score, (SELECT count(*) FROM (SELECT 1 AS one "  # noqa: S608  # names of tables only
         f"FROM {FINISHED} AS later WHERE later.study_id = :study "
         "AND (later.place, later.trial_id) > (coalesce(best.place, 0), coalesce(best.trial_id, 0)) AND NOT EXISTS "
         f"(SELECT 1 FROM {ADDED} AS brought WHERE brought.trial_id = later.trial_id AND NOT brought.ran) "
+        f"AND NOT EXISTS (SELECT 1 FROM {CLAIMS} AS left_over WHERE left_over.trial_id = later.trial_id "
+        "AND left_over.paused IS NOT NULL) "
         f"LIMIT :most) AS counted) AS unimproved, {statements.CLOCKS[dialect]} AS now "
         "FROM (SELECT 1 AS one) AS moment LEFT JOIN (SELECT score, place, trial_id "
         f"FROM {FINISHED} AS kept WHERE study_id = :study AND {schema.SCORED} AND NOT EXISTS "
@@ -124,24 +164,30 @@ def _query(dialect: str) -> sqlalchemy.TextClause:
     )
 
 
-def note_bound(
-    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, bound: Bound | None
-) -> orders.Order:
+def note(connection: sqlalchemy.Connection, study_id: int, order: Ordered, **found: Any) -> Ordered:
+    """Writes into the order in force what was found, under the study's lock; returns the order with it."""
+    orders = schema.orders
+    last = sqlalchemy.select(sqlalchemy.func.max(orders.c.order_id)).where(orders.c.study_id == study_id)
+    connection.execute(orders.update().where(orders.c.order_id == last.scalar_subquery()).values(**found))
+    return dataclasses.replace(order, **found)
+
+
+def note_bound(connection: sqlalchemy.Connection, study: Study, order: Ordered, bound: Bound | None) -> Ordered:
     """Keeps what a model says, under the study's lock, unless a later bound is there; returns the order with it."""
     if bound is None or not math.isfinite(bound.regret) or bound.trials < (order.bound_trials or 0):
         return order
-    return orders.note(connection, study.study_id, order, bound=bound.regret, bound_trials=bound.trials)
+    return note(connection, study.study_id, order, bound=bound.regret, bound_trials=bound.trials)
 
 
-def note_begin(connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order) -> orders.Order:
+def note_begin(connection: sqlalchemy.Connection, study: Study, order: Ordered) -> Ordered:
     """The run begins with its first trial, under the study's lock: the deadline is so long after this moment."""
     if order.begun_at is not None or order.deadline is None or deadlines.duration(order.deadline) is None:
         return order
     now = float(connection.execute(sqlalchemy.select(statements.clock(connection))).scalar_one())
-    return orders.note(connection, study.study_id, order, begun_at=now)
+    return note(connection, study.study_id, order, begun_at=now)
 
 
-def check_ahead(connection: sqlalchemy.Connection, deadline: str | None, place: str) -> None:
+def check_ahead(connection: sqlalchemy.Connection, deadline: Any, place: str) -> None:
     """Passes a deadline that has not passed by the database's clock.
 
     Raises:

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection
 
 from search import words
-from search.ledger import counts, coverages, excerpts, orders, retries, studies
+from search.ledger import counts, coverages, excerpts, orders, retries, stops, studies
 from search.storage import databases, schema, trials
 
 
@@ -32,6 +32,7 @@ class Summary:
         is_exhausted: whether every configuration of a finite space has been given to a trial; `is_answered`: whether
             each has a result.
         last_failure: the last trial whose failure counts, where more have failed than are borne.
+        standing: how far it is from what ends it before its trials are used up, where anything does.
     """
 
     study: studies.Study
@@ -52,6 +53,7 @@ class Summary:
     is_exhausted: bool
     is_answered: bool
     last_failure: FrozenTrial | None
+    standing: stops.Standing = dataclasses.field(default=stops.UNKNOWN, kw_only=True)
 
     @property
     def budget(self) -> int:
@@ -89,6 +91,16 @@ class Summary:
     def is_out_of_hours(self) -> bool:
         """Whether the training time of `budget.hours` is used up."""
         return self.order.hours is not None and self.seconds >= 3600 * self.order.hours
+
+    @property
+    def stop(self) -> stops.Stop | None:
+        """What has ended the study though its trials are not used up."""
+        return self.standing.stop(self.order, stops.is_maximized(self.study))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until its deadline; None without one, or before its run has begun."""
+        return self.standing.seconds_left(self.order)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `status --json`."""
@@ -165,6 +177,7 @@ def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
     return {
         "study": study,
         "order": order,
+        "standing": stops.read(connection, study, order) if order.has_any else stops.UNKNOWN,
         "states": states(connection, study_id) if found.added else found.states,
         "done": found.done,
         "failures": found.failures,

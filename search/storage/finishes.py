@@ -84,9 +84,10 @@ def lacking(connection: sqlalchemy.Connection, study_id: int) -> int:
 
 
 def refill(connection: sqlalchemy.Connection, study_id: int | None = None) -> None:
-    """Makes what is kept, of one study or of all, what the rows say; what was not kept comes in the order of its end."""
+    """Makes what is kept, of a study or of all, what the rows say; what was not kept comes in the order of its end."""
     where = "IS NOT NULL" if study_id is None else f"= {int(study_id)}"
-    new = f"trials.study_id {where} AND trials.state IN {STATES} AND NOT EXISTS (SELECT 1 FROM {TABLE} WHERE {IS_HERE})"
+    unkept = f"NOT EXISTS (SELECT 1 FROM {TABLE} WHERE {IS_HERE})"
+    new = f"trials.study_id {where} AND trials.state IN {STATES} AND {unkept}"
     execute = connection.exec_driver_sql
     execute(f"DELETE FROM {TABLE} WHERE study_id {where} AND NOT EXISTS (SELECT 1 FROM trials WHERE {IS_HERE})")
     # whether they lie outside the space is asked again

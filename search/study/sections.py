@@ -90,6 +90,15 @@ class Budget(validation.Section):
     max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
 
 
+def limits(given: dict[str, Any]) -> dict[str, Any]:
+    """Some keys of [budget], read as in a file.
+
+    Raises:
+        errors.InputError: key, rule and value.
+    """
+    return {key: getattr(validation.validate(Budget, {"trials": 1, key: given[key]}, "extend"), key) for key in given}
+
+
 class File(validation.Section):
     """The whole file."""
 

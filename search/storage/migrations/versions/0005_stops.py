@@ -1,26 +1,28 @@
 """What ends a study before its trials are used up, and in which order its trials have finished."""
 
+from typing import Any
+
 import sqlalchemy
 from alembic import op
 
 revision = "0005"
 down_revision = "0004"
 
-OF_ORDER = {
-    "target": sqlalchemy.Float,
-    "patience": sqlalchemy.Integer,
-    "deadline": lambda: sqlalchemy.String(40),
-    "regret": sqlalchemy.Float,
-    "begun_at": sqlalchemy.Float,
-    "bound": sqlalchemy.Float,
-    "bound_trials": sqlalchemy.Integer,
+OF_ORDER: dict[str, Any] = {
+    "target": sqlalchemy.Float(),
+    "patience": sqlalchemy.Integer(),
+    "deadline": sqlalchemy.String(40),
+    "regret": sqlalchemy.Float(),
+    "begun_at": sqlalchemy.Float(),
+    "bound": sqlalchemy.Float(),
+    "bound_trials": sqlalchemy.Integer(),
 }
 
 
 def upgrade() -> None:
     """Makes them; the triggers' making, when all steps are done, fills in what has finished."""
     for name, kind in OF_ORDER.items():
-        op.add_column("search_orders", sqlalchemy.Column(name, kind()))
+        op.add_column("search_orders", sqlalchemy.Column(name, kind))
     op.create_table(
         "search_finished",
         sqlalchemy.Column(
