@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from trials import ME, PARAMS, Make, take
 
 from search import errors
-from search.ledger import claims, configurations, orders, queues, rosters, studies, summaries
+from search.ledger import claims, configurations, orders, queues, resumptions, rosters, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 

@@ -380,7 +380,10 @@ def test_a_newer_version_is_refused(url: str, capture: Any, command: str) -> Non
     rows(url, "UPDATE search_version SET version_num = '0107'")
     code, _, err = capture(command, "--storage", url)
     assert (code, err.count("\n")) == (2, 1)
-    assert f"was made by a newer version of this program: its tables are 0107, this one knows those up to {schema.HEAD}" in err
+    assert (
+        f"was made by a newer version of this program: its tables are 0107, this one knows those up to {schema.HEAD}"
+        in err
+    )
 
 
 def test_tables_of_an_older_optuna_are_upgraded_too(released: str) -> None:
