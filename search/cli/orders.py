@@ -8,18 +8,18 @@ from optuna.trial import TrialState
 from search import screens, words
 from search.cli import answers, jsons
 from search.cli.options import common, json_option, study_argument
-from search.ledger import goals, orders, retries, sentences, studies, summaries
+from search.ledger import goals, orders, retries, sentences, stops, studies, summaries
 from search.storage import databases
 
 
 def value_or_none(text: str) -> float | str:
     """A number, or the word that lifts a limit."""
-    return text if text == orders.NONE else float(text)
+    return text if text == stops.NONE else float(text)
 
 
 def count_or_none(text: str) -> int | str:
     """The same of a whole number."""
-    return text if text == orders.NONE else int(text)
+    return text if text == stops.NONE else int(text)
 
 
 now_option = click.option("--now", is_flag=True, help="Hand running trials over, to be taken up later.")
@@ -69,7 +69,7 @@ def extend(name: str, as_json: bool, storage: str, **more: Any) -> None:
         limit += f", max_failures {order.max_failures}"
     if more["epoch_seconds"] is not None:
         limit += f", epoch_seconds {'without limit' if order.epoch_seconds is None else f'{order.epoch_seconds:g}'}"
-    for key in orders.STOPS:
+    for key in stops.KEYS:
         if more[key] is not None:
             limit += f", {key} {goals.shown(order, key)}"
     screens.say(

@@ -10,7 +10,7 @@ from prometheus_client import core, registry
 
 from models import datasets
 from search import errors
-from search.ledger import goals, listings, rosters, stops, studies, summaries
+from search.ledger import goals, listings, rosters, stops, studies, summaries, works
 from search.storage.databases import Database
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
@@ -20,6 +20,7 @@ Families = dict[str, core.GaugeMetricFamily | core.CounterMetricFamily]
 Key = tuple[int, str]
 
 GAUGES = {
+    "search_paused_trials": "Trials that have paused at a rung, of those that wait",
     "search_best_value": "Best value of a complete trial",
     "search_budget_trials": "Trials that may finish",
     "search_budget_hours": "Training time after which no trial begins, hours; absent without a limit",
@@ -69,12 +70,12 @@ class Collector(registry.Collector):
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a rate
             found = listings.read(self._database, foreign=False, brief=True)
-            work, crews = summaries.work_done(self._database), rosters.all_of(self._database)
+            work, crews = works.read(self._database), rosters.all_of(self._database)
             shown = []
             for summary in (each for each in found if isinstance(each, summaries.Summary)):
                 with contextlib.suppress(errors.InputError), listings.named(summary.study.name):
                     study_id = summary.study.study_id
-                    done, crew = work.get(study_id, summaries.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
+                    done, crew = work.get(study_id, works.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
                     self._add(summary, done, crew, families, trials)
                     for limit in (each for each in stops.Stop if getattr(summary.order, each) is not None):
                         ended.add_metric([summary.study.name, limit], int(limit is summary.stop))
@@ -91,7 +92,7 @@ class Collector(registry.Collector):
     def _add(
         self,
         summary: summaries.Summary,
-        work: summaries.Work,
+        work: works.Work,
         crew: rosters.Roster,
         families: Families,
         trials: core.GaugeMetricFamily,
@@ -100,6 +101,7 @@ class Collector(registry.Collector):
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
         found = {
+            "search_paused_trials": summary.paused,
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
             "search_budget_hours": summary.order.hours,

@@ -34,6 +34,7 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
         changed = _changed(order, found)
         if changed.deadline != order.deadline:
             stops.check_ahead(connection, changed.deadline, f"{spec.path or spec.name}: budget.deadline")
+        changed = orders.woken(connection, study.study_id, order, changed)
         orders.write(connection, study.study_id, changed, token)
         _store(connection, study, spec)
         _queue(connection, study, spec)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from search import words
-from search.ledger import orders, stops, summaries
+from search.ledger import stops, summaries
 from search.lines import said
 from search.study import deadlines
 
@@ -14,7 +14,7 @@ SHORT = 100  # characters of the metric's name
 def shown(order: stops.Limits, key: str) -> str:
     """A limit as it is typed."""
     value = getattr(order, key)
-    return orders.NONE if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+    return stops.NONE if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def lines(summary: summaries.Summary) -> list[str]:
@@ -94,7 +94,7 @@ def as_json(summary: summaries.Summary) -> dict[str, Any]:
     """What `status --json` has of them."""
     order, left = summary.order, summary.seconds_left
     return {
-        **{key: getattr(order, key) for key in orders.STOPS},
+        **{key: getattr(order, key) for key in stops.KEYS},
         "unimproved": None if order.patience is None else summary.standing.unimproved,
         "deadline_seconds": None if left is None else round(left, 1),
         "regret_bound": None if order.regret is None else order.bound,

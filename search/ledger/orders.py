@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import enum
+import math
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +11,12 @@ from typing import Any
 import sqlalchemy
 
 from search import errors
-from search.ledger import stops
+from search.ledger import stops, wakings
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import samplers, sections, validation
 
 orders = schema.orders
-STOPS = ("target", "patience", "deadline", "regret")
-NONE = "none"  # lifts one of them
 
 
 class StudyState(enum.StrEnum):
@@ -116,8 +115,8 @@ class Extension:
         hours: of training time, more.
         failures: of the objective to bear, more.
         epoch_seconds: how long an epoch may take from now on; 0 for no limit.
-        target, deadline, regret: the new ones; NONE for none.
-        patience: so many finished trials more without improvement, from now on at least; NONE for no limit.
+        target, deadline, regret: the new ones; `stops.NONE` for none.
+        patience: so many finished trials more without improvement, from now on at least; `stops.NONE` for any.
 
     Raises:
         errors.InputError: nothing to change, a budget both added to and set, or what no file could say.
@@ -139,7 +138,9 @@ class Extension:
                 "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S, "
                 "--target VALUE, --patience N, --deadline WHEN, --regret R"
             )
-        read = sections.limits({key: getattr(self, key) for key in STOPS if getattr(self, key) not in (None, NONE)})
+        read = sections.limits(
+            {key: getattr(self, key) for key in stops.KEYS if getattr(self, key) not in (None, stops.NONE)}
+        )
         for key, value in read.items():
             object.__setattr__(self, key, value)
 
@@ -155,7 +156,7 @@ class Extension:
             if not lowest <= value <= validation.LARGEST:
                 rule = f"from {lowest} to {validation.LARGEST} {unit}"
                 raise errors.InputError(f"the {word} must be {rule}, got {value}")
-        for key, added in (("hours", self.hours), ("patience", None if self.patience == NONE else self.patience)):
+        for key, added in (("hours", self.hours), ("patience", None if self.patience == stops.NONE else self.patience)):
             if added is not None and getattr(order, key) is None:
                 raise errors.InputError(
                     f"--{key} must be left out: the study has no budget.{key} that could be extended"
@@ -167,19 +168,12 @@ class Extension:
             changed["epoch_seconds"] = self.epoch_seconds or None
         if self.failures and order.reason is not None:
             changed |= {"state": StudyState.ACTIVE, "reason": None}
-        return dataclasses.replace(order, **changed, **self._stops(order, standing))
-
-    def _stops(self, order: Order, standing: stops.Standing) -> dict[str, Any]:
-        """What ends the study from now on."""
-        given = {key: value for key in STOPS if (value := getattr(self, key)) is not None}
-        changed = {key: None if value == NONE else value for key, value in given.items()}
-        if (more := changed.get("patience")) is not None and order.patience is not None:
-            changed["patience"] = min(validation.LARGEST, max(order.patience, standing.unimproved) + more)
-        return {**changed, **({"begun_at": None} if "deadline" in changed else {})}
+        given = {key: value for key in stops.KEYS if (value := getattr(self, key)) is not None}
+        return dataclasses.replace(order, **changed, **stops.extended(order, standing, given))
 
 
 def extend(database: Database, study: stops.Study, **more: Any) -> Order:
-    """Lets a study do more; returns what is in force then.
+    """Lets a study do more, and its trials that ended while they paused wait again; returns what is in force then.
 
     Args:
         more: what `Extension` takes.
@@ -189,11 +183,11 @@ def extend(database: Database, study: stops.Study, **more: Any) -> Order:
     """
     wanted = Extension(**more)
     sampler = study.spec.sampler.name
-    if wanted.regret not in (None, NONE) and (why := samplers.regret_refusal(sampler)):
+    if wanted.regret not in (None, stops.NONE) and (why := samplers.regret_refusal(sampler)):
         raise errors.InputError(f"--regret must not stand {why}; got {wanted.regret}")
 
     def changed(order: Order, connection: sqlalchemy.Connection) -> Order:
-        if wanted.deadline != NONE:
+        if wanted.deadline != stops.NONE:
             stops.check_ahead(connection, wanted.deadline and str(wanted.deadline), "--deadline")
         return wanted.of(order, stops.read(connection, study, order))
 
@@ -228,11 +222,19 @@ def _change(database: Database, study: statements.Study, changed: Changed) -> Or
         order = read(connection, study)
         if is_written(connection, token) is not None:
             return order
-        order = changed(order, connection)
+        order = woken(connection, study.study_id, order, changed(order, connection))
         write(connection, study.study_id, order, token)
         return order
 
     return database.write(transaction)
+
+
+def woken(connection: sqlalchemy.Connection, study_id: int, before: Order, after: Order) -> Order:
+    """The order that follows another, under the study's lock: where it allows more, paused trials that ended wait."""
+    more = after.trials > before.trials or (before.hours is not None and (after.hours or math.inf) > before.hours)
+    if not (more or stops.is_lifted(before, after)) or not wakings.wake(connection, study_id):
+        return after
+    return dataclasses.replace(after, wakings=before.wakings + 1)
 
 
 def _order(row: Any) -> Order:

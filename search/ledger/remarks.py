@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from search import words
-from search.ledger import orders
+from search.ledger import orders, stops
 from search.study import changes, specs
 
 
@@ -29,7 +29,7 @@ def _option(key: str, value: Any, now: Any) -> str | None:
     if key == "epoch_seconds":
         return f"--epoch-seconds {value or 0:.12g}"
     if key in ("target", "deadline", "regret"):
-        shown = f"{value:.12g}" if isinstance(value, float) else value or orders.NONE
+        shown = f"{value:.12g}" if isinstance(value, float) else value or stops.NONE
         return f"--{key} {words.typed(shown)}"
     if value is None or now is None or value < now or key == "patience":
         return None

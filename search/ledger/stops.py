@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy
@@ -18,6 +19,10 @@ from search.storage import schema, statements
 from search.study import deadlines, specs, validation
 
 FINISHED, ADDED, CLAIMS = schema.finished.name, schema.added.name, schema.claims.name
+
+
+KEYS = ("target", "patience", "deadline", "regret")  # of [budget]
+NONE = "none"  # what lifts one of them
 
 
 class Stop(enum.StrEnum):
@@ -162,6 +167,20 @@ def _query(dialect: str) -> sqlalchemy.TextClause:
         f"(SELECT 1 FROM {ADDED} AS brought WHERE brought.trial_id = kept.trial_id AND NOT brought.is_known) "
         "ORDER BY score, place, trial_id LIMIT 1) AS best ON true"
     )
+
+
+def extended(limits: Limits, standing: Standing, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the limits changes where some are given anew, or lifted; patience is added to."""
+    changed = {key: None if value == NONE else value for key, value in given.items()}
+    if (more := changed.get("patience")) is not None and limits.patience is not None:
+        changed["patience"] = min(validation.LARGEST, max(limits.patience, standing.unimproved) + more)
+    return {**changed, **({"begun_at": None} if "deadline" in changed else {})}
+
+
+def is_lifted(before: Limits, after: Limits) -> bool:
+    """Whether a limit is another one by now, or another run begins."""
+    is_begun_anew = before.begun_at is not None and after.begun_at is None
+    return is_begun_anew or any(getattr(before, key) != getattr(after, key) for key in KEYS)
 
 
 def note(connection: sqlalchemy.Connection, study_id: int, order: Ordered, **found: Any) -> Ordered:

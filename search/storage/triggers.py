@@ -21,7 +21,9 @@ IS_ASLEEP = f"EXISTS (SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.tr
 CLEAR = f"DELETE FROM {schema.checkpoints.name} WHERE trial_id = NEW.trial_id AND NOT {IS_ASLEEP}"
 # whoever takes or ends a trial that pauses
 TAKEN = "OLD.state = 'WAITING' AND NEW.state <> 'WAITING'"
-UNPAUSE = f"UPDATE {schema.claims.name} SET paused = NULL WHERE trial_id = NEW.trial_id AND {schema.PAUSED}"
+UNPAUSE = (
+    f"UPDATE {schema.claims.name} SET passed = paused, paused = NULL WHERE trial_id = NEW.trial_id AND {schema.PAUSED}"
+)
 TRIGGERS: dict[str, tuple[str, ...]] = {
     "sqlite": (
         # SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not
