@@ -18,7 +18,7 @@ from search import errors
 from search.storage import schema, statements
 from search.study import deadlines, specs, validation
 
-FINISHED, ADDED, CLAIMS = schema.finished.name, schema.added.name, schema.claims.name
+FINISHED, ADDED = schema.finished.name, schema.added.name
 
 
 KEYS = ("target", "patience", "deadline", "regret")  # of [budget]
@@ -152,16 +152,15 @@ def _query(dialect: str) -> sqlalchemy.TextClause:
     """The query, made once.
 
     Of another tool's trials those that lie outside the space are never the best, nor those not looked at yet. What was
-    added with its result is no trial of the budget, and one that ended because the study did has not finished.
+    added with its result is no trial of the budget, and one that ended because the study did has not finished. In the
+    index's order: else Postgres may read all of it before the limit.
     """
     return sqlalchemy.text(
         "SELECT best.score AS score, (SELECT count(*) FROM (SELECT 1 AS one "  # noqa: S608  # names of tables only
         f"FROM {FINISHED} AS later WHERE later.study_id = :study "
-        "AND (later.place, later.trial_id) > (coalesce(best.place, 0), coalesce(best.trial_id, 0)) AND NOT EXISTS "
-        f"(SELECT 1 FROM {ADDED} AS brought WHERE brought.trial_id = later.trial_id AND NOT brought.ran) "
-        f"AND NOT EXISTS (SELECT 1 FROM {CLAIMS} AS left_over WHERE left_over.trial_id = later.trial_id "
-        "AND left_over.paused IS NOT NULL) "
-        f"LIMIT :most) AS counted) AS unimproved, {statements.CLOCKS[dialect]} AS now "
+        "AND is_counted AND (later.place, later.trial_id) > (coalesce(best.place, 0), coalesce(best.trial_id, 0)) "
+        "ORDER BY later.place, later.trial_id LIMIT :most) AS counted) AS unimproved, "
+        f"{statements.CLOCKS[dialect]} AS now "
         "FROM (SELECT 1 AS one) AS moment LEFT JOIN (SELECT score, place, trial_id "
         f"FROM {FINISHED} AS kept WHERE study_id = :study AND {schema.SCORED} AND NOT EXISTS "
         f"(SELECT 1 FROM {ADDED} AS brought WHERE brought.trial_id = kept.trial_id AND NOT brought.is_known) "

@@ -11,13 +11,21 @@ from search.storage import schema, tallies
 
 # names of tables and columns are no input
 # ruff: noqa: S608
-TABLE, ADDED = schema.finished.name, schema.added.name
+TABLE, ADDED, CLAIMS = schema.finished.name, schema.added.name, schema.claims.name
 STATES = "('COMPLETE', 'PRUNED')"
 INFINITE = {"sqlite": "9e999", "postgresql": "CAST('Infinity' AS double precision)"}
 NEXT = f"SELECT coalesce(max(place), 0) + 1 FROM {TABLE} WHERE study_id = NEW.study_id"
+COLUMNS = "(trial_id, study_id, place, score, is_outside, is_counted)"
+# a trial that was added with its result is none of the budget's; what paused has ended only since its study has
+COUNTED = (
+    f"(NOT EXISTS (SELECT 1 FROM {ADDED} AS brought WHERE brought.trial_id = {{row}}.trial_id AND NOT brought.ran) "
+    f"AND NOT EXISTS (SELECT 1 FROM {CLAIMS} AS asleep WHERE asleep.trial_id = {{row}}.trial_id "
+    "AND asleep.paused IS NOT NULL))"
+)
 INSERT = (
-    f"INSERT INTO {TABLE} (trial_id, study_id, place, score, is_outside) SELECT NEW.trial_id, NEW.study_id, ({NEXT}), "
-    f"NULL, false WHERE NEW.study_id IS NOT NULL AND NEW.state IN {STATES} ON CONFLICT (trial_id) DO NOTHING"
+    f"INSERT INTO {TABLE} {COLUMNS} SELECT NEW.trial_id, NEW.study_id, ({NEXT}), NULL, false, "
+    f"{COUNTED.format(row='NEW')} WHERE NEW.study_id IS NOT NULL AND NEW.state IN {STATES} "
+    "ON CONFLICT (trial_id) DO NOTHING"
 )
 
 
@@ -36,6 +44,11 @@ def _score(dialect: str, trial_id: str) -> str:
 
 def _rescore(dialect: str, row: str) -> str:
     return f"UPDATE {TABLE} SET score = {_score(dialect, f'{row}.trial_id')} WHERE trial_id = {row}.trial_id"
+
+
+def _recount(row: str) -> str:
+    counted = COUNTED.format(row=TABLE)
+    return f"UPDATE {TABLE} SET is_counted = {counted} WHERE trial_id = {row}.trial_id"
 
 
 def _triggers(dialect: str) -> tuple[tallies.Trigger, ...]:
@@ -61,6 +74,21 @@ def _triggers(dialect: str) -> tuple[tallies.Trigger, ...]:
                 ("gone", "DELETE", "OLD", "OLD.objective = 0"),
             )
         ),
+        *(
+            tallies.Trigger(f"search_added_{word}", f"AFTER {event} ON {ADDED}", condition, (_recount(row),))
+            for word, event, row, condition in (
+                ("came", "INSERT", "NEW", "NOT NEW.ran"),
+                ("turned", "UPDATE OF ran", "NEW", "OLD.ran <> NEW.ran"),
+                ("gone", "DELETE", "OLD", "NOT OLD.ran"),
+            )
+        ),
+        tallies.Trigger(
+            "search_pause_turned",
+            f"AFTER UPDATE OF paused ON {CLAIMS}",
+            "(OLD.paused IS NULL) <> (NEW.paused IS NULL)",
+            (_recount("NEW"),),
+        ),
+        tallies.Trigger("search_pause_gone", f"AFTER DELETE ON {CLAIMS}", "OLD.paused IS NOT NULL", (_recount("OLD"),)),
     )
 
 
@@ -75,6 +103,7 @@ def lacking(connection: sqlalchemy.Connection, study_id: int) -> int:
     """How many trials of a study are not kept as their rows say, seen at one moment."""
     score = _score(connection.dialect.name, f"{TABLE}.trial_id")
     differs = f"coalesce({TABLE}.score <> {score}, ({TABLE}.score IS NULL) <> ({score} IS NULL))"
+    differs += f" OR is_counted <> {COUNTED.format(row=TABLE)}"
     query = (
         f"SELECT (SELECT count(*) FROM trials WHERE study_id = :study AND state IN {STATES} AND NOT EXISTS "
         f"(SELECT 1 FROM {TABLE} WHERE {IS_HERE})) + (SELECT count(*) FROM {TABLE} WHERE study_id = :study "
@@ -95,9 +124,10 @@ def refill(connection: sqlalchemy.Connection, study_id: int | None = None) -> No
     ended = "datetime_complete IS NULL, datetime_complete, trial_id"
     last = f"(SELECT max(place) FROM {TABLE} WHERE {TABLE}.study_id = trials.study_id)"
     execute(
-        f"INSERT INTO {TABLE} (trial_id, study_id, place, score, is_outside) SELECT trial_id, study_id, "
-        f"coalesce({last}, 0) + row_number() OVER (PARTITION BY study_id ORDER BY {ended}), NULL, false "
+        f"INSERT INTO {TABLE} {COLUMNS} SELECT trial_id, study_id, "
+        f"coalesce({last}, 0) + row_number() OVER (PARTITION BY study_id ORDER BY {ended}), NULL, false, false "
         f"FROM trials WHERE {new} ON CONFLICT (trial_id) DO NOTHING"
     )
     score = _score(connection.dialect.name, f"{TABLE}.trial_id")
-    execute(f"UPDATE {TABLE} SET score = {score} WHERE study_id {where}")
+    counted = COUNTED.format(row=TABLE)
+    execute(f"UPDATE {TABLE} SET score = {score}, is_counted = {counted} WHERE study_id {where}")

@@ -28,6 +28,12 @@ system_attributes = models.TrialSystemAttributeModel.__table__
 ours = sqlalchemy.MetaData()
 
 
+def _partial(name: str, condition: str, table: sqlalchemy.Table, *columns: str) -> None:
+    """An index of the rows that meet a condition."""
+    where = sqlalchemy.text(condition)
+    sqlalchemy.Index(name, *(table.c[each] for each in columns), sqlite_where=where, postgresql_where=where)
+
+
 def _study_id() -> sqlalchemy.Column[int]:
     return sqlalchemy.Column("study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False)
 
@@ -82,17 +88,9 @@ claims = sqlalchemy.Table(
 )
 # Claims whose time may still grow; `seconds` of the others is in the kept counts. A beat changes none of these columns.
 OPEN = "NOT told AND generation > 0 AND paused IS NULL"
-open_claims = sqlalchemy.text(OPEN)
-sqlalchemy.Index("search_claims_open", claims.c.study_id, sqlite_where=open_claims, postgresql_where=open_claims)
-
+_partial("search_claims_open", OPEN, claims, "study_id")
 PAUSED = "NOT told AND paused IS NOT NULL"
-paused_claims = sqlalchemy.text(PAUSED)
-sqlalchemy.Index(
-    "search_claims_paused",
-    *(claims.c[name] for name in ("study_id", "paused", "standing", "trial_id")),
-    sqlite_where=paused_claims,
-    postgresql_where=paused_claims,
-)
+_partial("search_claims_paused", PAUSED, claims, "study_id", "paused", "standing", "trial_id")
 
 # What a trial had at a rung, whatever became of it since. Rows are added under the study's lock and never changed.
 rungs = sqlalchemy.Table(
@@ -186,8 +184,7 @@ added = sqlalchemy.Table(
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),
 )
 UNKNOWN = "NOT is_known"
-unknown_added = sqlalchemy.text(UNKNOWN)
-sqlalchemy.Index("search_added_unknown", added.c.study_id, sqlite_where=unknown_added, postgresql_where=unknown_added)
+_partial("search_added_unknown", UNKNOWN, added, "study_id")
 
 
 def _kept(name: str, kind: type[sqlalchemy.Integer] = sqlalchemy.Integer) -> sqlalchemy.Column[int]:
@@ -213,9 +210,9 @@ counts = sqlalchemy.Table(
     _kept("microseconds", sqlalchemy.BigInteger),
 )
 
-# Trials that are COMPLETE or PRUNED, in the order of `place`, then of the trial's id; triggers write it, see
-# `storage.finishes`. `score` is the value of one that is complete, such that less is better. `is_outside`: another
-# tool's, with a configuration that is none of the space. Without a foreign key to the study, as above.
+# Trials that are COMPLETE or PRUNED, by `place`, then by id; triggers write it, see `storage.finishes`. `score` is the
+# value of one that is complete, such that less is better. `is_outside`: another tool's, with a configuration that is
+# none of the space. `is_counted`: of the budget, and not ended while it paused. No foreign key to the study, as above.
 finished = sqlalchemy.Table(
     "search_finished",
     ours,
@@ -226,16 +223,12 @@ finished = sqlalchemy.Table(
     sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("score", sqlalchemy.Float),
     sqlalchemy.Column("is_outside", sqlalchemy.Boolean, nullable=False),
-    sqlalchemy.Index("search_finished_place", "study_id", "place", "trial_id"),
+    sqlalchemy.Column("is_counted", sqlalchemy.Boolean, nullable=False),
+    sqlalchemy.Index("search_finished_place", "study_id", "place"),
 )
 SCORED = "score IS NOT NULL AND NOT is_outside"
-scored = sqlalchemy.text(SCORED)
-sqlalchemy.Index(
-    "search_finished_best",
-    *(finished.c[name] for name in ("study_id", "score", "place", "trial_id")),
-    sqlite_where=scored,
-    postgresql_where=scored,
-)
+_partial("search_finished_best", SCORED, finished, "study_id", "score", "place", "trial_id")
+_partial("search_finished_counted", "is_counted", finished, "study_id", "place", "trial_id")
 # On Optuna's table: whoever holds the study's lock looks at a few rows, however many trials there are.
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS search_trials_state ON trials (study_id, state, trial_id)",

@@ -36,9 +36,11 @@ def upgrade() -> None:
         sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
         sqlalchemy.Column("score", sqlalchemy.Float),
         sqlalchemy.Column("is_outside", sqlalchemy.Boolean, nullable=False),
+        sqlalchemy.Column("is_counted", sqlalchemy.Boolean, nullable=False),
     )
-    op.create_index("search_finished_place", "search_finished", ["study_id", "place", "trial_id"])
+    op.create_index("search_finished_place", "search_finished", ["study_id", "place"])
     op.execute(
         "CREATE INDEX search_finished_best ON search_finished (study_id, score, place, trial_id) "
         "WHERE score IS NOT NULL AND NOT is_outside"
     )
+    op.execute("CREATE INDEX search_finished_counted ON search_finished (study_id, place, trial_id) WHERE is_counted")
