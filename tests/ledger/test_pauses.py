@@ -423,3 +423,19 @@ def test_a_study_comes_back_with_its_pauses(opened: databases.Database, tmp_path
     assert (promoted.number, promoted.passed) == (1, 1)
     assert not reach(database, again, begin(database, again), 1, 0.25)
     exact(database, again)
+
+
+def test_a_limit_ends_what_paused_and_lifted_it_wakes(opened: databases.Database) -> None:
+    """A target: told PRUNED with the reason, none of them finished for patience; another target wakes them."""
+    study = studies.create(opened, specs.parse(text() + "target = 0.8\npatience = 3\n", "x"))
+    first, second = begin(opened, study), begin(opened, study)
+    assert not reach(opened, study, first, 1, 0.2)
+    complete(opened, second, 0.85)
+    assert take(opened, study) is allocations.NoTrial.TARGET
+    found = summaries.summary(opened, study)
+    assert (found.count(TrialState.PRUNED), found.standing.unimproved) == (1, 0)
+    assert "a trial has reached budget.target" in state(opened, study, 0).user_attrs[records.REASON.name]
+    orders.extend(opened, study, target=0.9)
+    assert waiting(opened, study) == {0: 1}
+    assert isinstance(take(opened, study), claims.Claim)
+    exact(opened, study)
