@@ -87,7 +87,7 @@ def _deadline(summary: summaries.Summary) -> str | None:
     left = summary.seconds_left
     if left is None:
         return f"{text}, which begins with its next trial"
-    return f"{text}, {words.duration(left)} left" if left > 0 else f"{text}, {words.duration(-left)} ago"
+    return f"{text}, {words.duration(left)} left" if left > 0 else f"{text}, passed {words.duration(-left)} ago"
 
 
 def as_json(summary: summaries.Summary) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def test_commands_say_it(
         return code, printed.out, printed.err
 
     assert "patience: 3 of 3 finished trials without improvement" in run("status", "quick")[1]
+    assert "ended: patience" in run("list")[1]
     found = json.loads(run("status", "quick", "--json")[1])
     names = ("target", "patience", "deadline", "regret", "unimproved", "regret_bound", "ended_by")
     assert [found[name] for name in names] == [0.9, 3, "4h", None, 3, None, "patience"]
