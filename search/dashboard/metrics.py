@@ -100,7 +100,7 @@ class Collector(registry.Collector):
         study = summary.study
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
-        found = {
+        found: dict[str, float | None] = {
             "search_paused_trials": summary.paused,
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,

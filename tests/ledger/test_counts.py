@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from trials import GONE, ME, Make, take
 
 from search import errors
-from search.ledger import backups, checks, claims, counts, failures, orders, presence, queues, retries, studies
+from search.ledger import backups, checks, claims, counts, failures, orders, pauses, presence, queues, retries, studies
 from search.storage import databases, finishes, recounts, schema, statements
 from search.study import specs
 
@@ -117,13 +117,13 @@ class Mix:
                 queues.enqueue(self.database, self.study, {"learning_rate": 0.1, "batch_size": size, "depth": 0})
 
     def work(self) -> None:
-        """A trial of ours: told, failed, handed over, a fault, or left running."""
+        """A trial of ours: told, failed, handed over, a fault, paused, or left running."""
         claim: Any = take(self.database, self.study, self.chance.choice([ME, GONE]))
         if not isinstance(claim, claims.Claim):
             return
         spent = self.chance.random() * 10
         claims.beat(self.database, [(claim, spent / 2)])
-        match self.chance.randrange(6):
+        match self.chance.randrange(8):
             case 0:
                 claims.tell(self.database, claim, TrialState.COMPLETE, 0.5, {}, spent)
             case 1:
@@ -134,6 +134,8 @@ class Mix:
                 claims.hand_over(self.database, claim, spent)
             case 4:
                 failures.fault(self.database, claim, ME, "broken", {})
+            case 5 | 6:
+                pauses.settle(self.database, self.study, claim, claims.Progress(spent, {1: 0.5}), 1, 0.5, goes_on=False)
 
     def configure(self) -> None:
         claim: Any = take(self.database, self.study)

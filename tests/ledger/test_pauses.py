@@ -16,17 +16,24 @@ from optuna.trial import TrialState
 from trials import ME, SAVED, Clock, state, take
 
 from search import errors
+from search.cli import tables
 from search.ledger import (
     allocations,
+    amendments,
     backups,
     checks,
     claims,
     configurations,
     copies,
     counts,
+    digests,
+    identities,
     orders,
     pauses,
     presence,
+    rivals,
+    rungs,
+    sentences,
     studies,
     summaries,
 )
@@ -438,4 +445,66 @@ def test_a_limit_ends_what_paused_and_lifted_it_wakes(opened: databases.Database
     orders.extend(opened, study, target=0.9)
     assert waiting(opened, study) == {0: 1}
     assert isinstance(take(opened, study), claims.Claim)
+    exact(opened, study)
+
+
+def test_memories_of_ended_trials_go_with_a_waking(opened: databases.Database) -> None:
+    """A pruner's, and an identity's, under which the dashboard keeps its own: a woken trial is no ended one."""
+    study = create(opened, trials=3)
+    first = [begin(opened, study) for _ in range(3)]
+    for claim, value in zip(first, (0.1, 0.2, 0.3), strict=True):
+        assert reach(opened, study, claim, 1, value) == (claim.number == 2)
+    complete(opened, first[2], 0.5)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    known = rivals.of(opened, study)
+
+    def seen() -> set[int]:
+        return set(opened.read(lambda connection: known.others(connection, -1, 1)).numbers.tolist())
+
+    assert seen() == {0, 1, 2}
+    before = identities.of_studies(opened, [study.study_id])
+    orders.extend(opened, study, add=1)
+    assert seen() == {2}
+    after = identities.of_studies(opened, [study.study_id])
+    assert before[study.study_id] == (*after[study.study_id][:3], 0)
+    assert after[study.study_id][3] == 1
+
+
+def test_what_is_said_of_them(opened: databases.Database) -> None:
+    """Counts, JSON, a sentence, a forecast that does not take them for trials to come; with all trials, the epoch."""
+    study = create(opened, trials=9)
+    for value in (0.1, 0.2, 0.3):
+        reach(opened, study, begin(opened, study), 1, value)
+    summary = summaries.whole(opened, study)
+    assert (summary.paused, summary.pauses, summary.paused_after) == (2, {1: 2}, {0: 1, 1: 1})
+    assert sentences.state_counts(summary) == "1 running, 2 waiting (2 paused)"
+    assert sentences.paused(summary).startswith("paused: 2 after epoch 1; ")
+    assert summary.as_json()["paused"] == 2
+    assert summary.as_json()["trials"]["waiting"] == 2
+    assert tables.states(summary.trials, summary.paused_after).cells == ["paused after 1", "paused after 1", "running"]
+    (digest,) = opened.read(lambda connection: digests.read(connection, [study])).values()
+    assert digest.paused == 2
+
+
+def test_an_amended_study_knows_its_new_rungs(opened: databases.Database) -> None:
+    """What trials have stored at steps that are rungs now counts there; one that paused at another goes on by it."""
+    study = studies.create(opened, specs.parse(quick_text(trials=9, epochs=10, hopeless="false"), "x"))
+    for value in (0.1, 0.2, 0.3, 0.4):
+        claim = begin(opened, study)
+        claims.tell(opened, claim, TrialState.COMPLETE, value, {}, steps={1: value, 2: value, 3: value})
+    amended = specs.parse(text(trials=9), "x")
+    amendments.amend(opened, study, amended)
+    study = studies.load(opened, study.name)
+    claim = begin(opened, study)
+    assert not reach(opened, study, claim, 1, 0.25)
+    assert opened.read(lambda c: [rungs.count(c, study.study_id, rung) for rung in (1, 2, 3)]) == [5, 0, 4]
+    amendments.amend(opened, study, specs.parse(text(trials=9, more="reduction_factor = 2\nmin_resource = 2\n"), "x"))
+    study = studies.load(opened, study.name)
+    assert opened.read(lambda c: [rungs.count(c, study.study_id, rung) for rung in (1, 2, 3, 4)]) == [5, 4, 4, 0]
+    assert begin(opened, study).number == 5  # of five at epoch 1 the third
+    assert reach(opened, study, begin(opened, study), 2, 0.5)
+    plain = specs.parse(quick_text(trials=9, epochs=10, hopeless="false"), "x")
+    amendments.amend(opened, study, plain)
+    study = studies.load(opened, study.name)
+    assert begin(opened, study).number == 4  # where nothing pauses it goes on
     exact(opened, study)
