@@ -17,15 +17,19 @@ def shown(order: stops.Limits, key: str) -> str:
     return stops.NONE if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def lines(summary: summaries.Summary) -> list[str]:
-    """A line for each limit that is set; with what to type where it has ended the study."""
+def lines(summary: summaries.Summary, hints: bool = True) -> list[str]:
+    """A line for each limit that is set.
+
+    Args:
+        hints: what to type, where one has ended the study.
+    """
     found = {
         stops.Stop.TARGET: _target(summary),
         stops.Stop.PATIENCE: _patience(summary),
         stops.Stop.REGRET: _regret(summary),
         stops.Stop.DEADLINE: _deadline(summary),
     }
-    last = f": {lifting(summary)}" if summary.stop is not None else ""
+    last = f": {lifting(summary)}" if hints and summary.stop is not None else ""
     return [f"{stop}: {line}{last if stop is summary.stop else ''}" for stop, line in found.items() if line is not None]
 
 

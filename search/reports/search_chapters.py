@@ -131,7 +131,7 @@ def _bill(experiment: Experiment) -> list[str]:
             f"{words.plural(len(pruned), 'trial')} pruned, "
             f"which spared {saved} of {whole} epochs ({saved / whole:.0%})."
         )
-    found += [f"{line[0].upper()}{line[1:]}." for line in goals.lines(summary)]
+    found += [f"{line[0].upper()}{line[1:]}." for line in goals.lines(summary, hints=False)]
     failed = summary.count(TrialState.FAIL)
     found.append(f"{words.plural(failed, 'trial') if failed else 'No trials'} failed.")
     refused = sum(records.DUPLICATES_AVOIDED.read(t, 0) for t in trials)
