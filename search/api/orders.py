@@ -1,5 +1,6 @@
 """Orders to studies from Python: extend, amend, retry, enqueue, pause, stop and resume them."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,10 @@ def extend(
     hours: float | None = None,
     failures: int | None = None,
     epoch_seconds: float | None = None,
+    target: float | str | None = None,
+    patience: int | str | None = None,
+    deadline: str | datetime.datetime | None = None,
+    regret: float | str | None = None,
     storage: Storage = None,
 ) -> int:
     """Adds trials to the budget of a study, or sets it; adds hours of training; returns how many trials it has then.
@@ -27,12 +32,15 @@ def extend(
     Args:
         failures: how many more failures of the objective to bear.
         epoch_seconds: how long an epoch may take from now on; 0 for no limit.
+        target, deadline, regret: the new one, as in [budget]; "none" for none. `4h` counts from the next trial on.
+        patience: how many more trials may finish without improvement, from now on at least; "none" for no limit.
 
     Raises:
         errors.InputError: nothing to add, or a budget that cannot be.
     """
     database = access.open_existing(storage)
     more: dict[str, Any] = {"hours": hours, "failures": failures, "epoch_seconds": epoch_seconds}
+    more |= {"target": target, "patience": patience, "deadline": deadline, "regret": regret}
     return orders.extend(database, studies.load(database, name), add=trials, to=to, **more).trials
 
 

@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial
 
 from search import lines, screens, words
 from search.cli import layouts, tables
-from search.ledger import causes, excerpts, forecasts, listings, orders, rosters, sentences, summaries
+from search.ledger import causes, excerpts, forecasts, goals, listings, orders, rosters, sentences, summaries
 from search.storage import databases
 from search.study import judgements
 
@@ -27,6 +27,7 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
     left = forecasts.seconds_left(summary, len(crew.members))
     return {
         **summary.as_json(),
+        **goals.as_json(summary),
         **crew.as_json(),
         "reasons": causes.count(database, summary),
         "forecast_seconds": None if left is None else round(left, 1),
@@ -52,6 +53,8 @@ def who_does_it(database: databases.Database, summary: summaries.Summary) -> str
         return f"{words.plural(len(crew.members), 'worker')} alive"
     if summary.has_failed and summary.done < summary.budget:
         return sentences.state_note(summary)
+    if summary.stop is not None and summary.done < summary.budget:
+        return f"{goals.reason(summary)}: {goals.lifting(summary)}"
     if summary.done >= summary.budget:
         return f"the budget is used up: `search extend {name} --trials N` adds to it"
     return f"no worker is alive: `search run {name}` or `search work {name}` does it"
@@ -137,6 +140,8 @@ def print_end(summary: summaries.Summary) -> None:
         more = sentences.exhausted(summary)
     elif summary.is_out_of_hours:
         more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
+    elif summary.stop is not None and summary.done < summary.budget:
+        more = f"{goals.reason(summary)}: {goals.lifting(summary)}"
     elif summary.done < summary.budget:
         more = f"`search run {name}` goes on"
     screens.say(f"next: {more}; `search dashboard` to look at it")

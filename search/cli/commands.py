@@ -54,7 +54,7 @@ COMMANDS = {
         "Deletes a study with all its trials, once it says how much that is and you agree.",
     ),
     "enqueue": (
-        "search.cli.orders:enqueue",
+        "search.cli.queues:enqueue",
         "Queues a configuration to be tried next; what it leaves open is sampled.",
     ),
     "export": (
@@ -63,7 +63,7 @@ COMMANDS = {
     ),
     "extend": (
         "search.cli.orders:extend",
-        "Gives a study more trials, hours or failures to bear. Workers that run, wait or stay take them up.",
+        "Gives a study more trials, hours or failures to bear, or another end. Workers that run, wait or stay follow.",
     ),
     "fetch": (
         "search.cli.runs:fetch",

@@ -33,7 +33,8 @@ EXITS = {
     "130": "Ended by Ctrl-C.",
 }
 RUN_EXITS = {
-    "0": "There is a best trial, and the budget, of trials or hours, is used up, or the space is exhausted.",
+    "0": "There is a best trial, and the budget is used up, or its target, patience, regret or deadline ended it, or "
+    "the space is exhausted.",
     "1": "Less was done than the budget, or no trial is complete; the last line says why.",
     "2": EXITS["2"],
     "3": "A worker took itself out: its trials fail where those of others do not.",

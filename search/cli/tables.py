@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from search import screens, words
 from search.cli import layouts
 from search.cli.layouts import Column, Rank
-from search.ledger import listings, outsiders, summaries
+from search.ledger import listings, orders, outsiders, summaries
 from search.training import records
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def of_studies(studies: Sequence[listings.Readable | listings.Unreadable], room:
         if isinstance(each, outsiders.Outsider):
             name, state, budget = each.name, outsiders.OPTUNAS, "-"
         else:
-            name, state, budget = each.study.name, str(each.order.state), str(each.budget)
+            name, state, budget = each.study.name, _state(each), str(each.budget)
         rows.append([name, state, budget, *(str(values[word]) for word in COUNTS), shown])
     columns = []
     for heading, *found in zip(("study", "state", "budget", *COUNTS, "best"), *rows, strict=True):
@@ -89,6 +89,12 @@ def of_studies(studies: Sequence[listings.Readable | listings.Unreadable], room:
         columns.append(Column(heading, found, heading not in ("study", "state"), rank, hangs=heading == "study"))
     dim = ["dim" if isinstance(each, listings.Unreadable) else "" for each in studies]
     return layouts.lay_out(columns, room, dim, screens.rule())
+
+
+def _state(summary: summaries.Summary) -> str:
+    if summary.order.state is orders.StudyState.ACTIVE and summary.stop is not None and summary.done < summary.budget:
+        return f"ended: {summary.stop}"
+    return str(summary.order.state)
 
 
 def of_confirmation(found: "confirmations.Confirmation", room: int | None) -> layouts.Layout:

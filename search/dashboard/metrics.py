@@ -10,7 +10,7 @@ from prometheus_client import core, registry
 
 from models import datasets
 from search import errors
-from search.ledger import listings, rosters, studies, summaries
+from search.ledger import goals, listings, rosters, stops, studies, summaries, works
 from search.storage.databases import Database
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
@@ -24,6 +24,12 @@ GAUGES = {
     "search_best_value": "Best value of a complete trial",
     "search_budget_trials": "Trials that may finish",
     "search_budget_hours": "Training time after which no trial begins, hours; absent without a limit",
+    "search_target": "Value that is enough; absent without one, as all limits",
+    "search_patience_trials": "Finished trials without improvement after which no trial begins",
+    "search_unimproved_trials": "Finished trials without improvement so far, where there is a patience",
+    "search_regret": "Regret that is enough",
+    "search_regret_bound": "What the sampler's model said last that the regret is at most",
+    "search_deadline_seconds": "Until the deadline, 0 where it has passed; absent before its run has begun",
     "search_active": "1 while trials may begin, 0 while the study is paused, stopped or has failed too often",
     "search_workers_alive": "Workers seen within their grace, busy or idle",
     "search_orphans": "Running trials whose worker is gone, waiting to be adopted",
@@ -58,20 +64,25 @@ class Collector(registry.Collector):
             **{name: core.CounterMetricFamily(name, text, labels=["study"]) for name, text in COUNTERS.items()},
         }
         trials = core.GaugeMetricFamily("search_trials", "Trials by state", labels=["study", "state"])
+        ended = core.GaugeMetricFamily(
+            "search_ended", "1 where a limit has ended the study, for each that is set", labels=["study", "limit"]
+        )
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a rate
             found = listings.read(self._database, foreign=False, brief=True)
-            work, crews = summaries.work_done(self._database), rosters.all_of(self._database)
+            work, crews = works.read(self._database), rosters.all_of(self._database)
             shown = []
             for summary in (each for each in found if isinstance(each, summaries.Summary)):
                 with contextlib.suppress(errors.InputError), listings.named(summary.study.name):
                     study_id = summary.study.study_id
-                    done, crew = work.get(study_id, summaries.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
+                    done, crew = work.get(study_id, works.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
                     self._add(summary, done, crew, families, trials)
+                    for limit in (each for each in stops.Stop if getattr(summary.order, each) is not None):
+                        ended.add_metric([summary.study.name, limit], int(limit is summary.stop))
                     shown.append(summary)
             self._keep({_key(summary.study) for summary in shown})
         unreadable.add_metric([], len(found) - len(shown))
-        yield from (trials, *families.values(), unreadable)
+        yield from (trials, *families.values(), ended, unreadable)
 
     def _keep(self, keys: set[Key]) -> None:
         """Forgets studies that are gone."""
@@ -81,7 +92,7 @@ class Collector(registry.Collector):
     def _add(
         self,
         summary: summaries.Summary,
-        work: summaries.Work,
+        work: works.Work,
         crew: rosters.Roster,
         families: Families,
         trials: core.GaugeMetricFamily,
@@ -94,6 +105,7 @@ class Collector(registry.Collector):
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
             "search_budget_hours": summary.order.hours,
+            **_limits(summary),
             "search_active": int(summary.order.state.value == "active" and summary.reason is None),
             "search_workers_alive": len(crew.members),
             "search_orphans": len(crew.orphans),
@@ -109,6 +121,19 @@ class Collector(registry.Collector):
         for name, value in found.items():
             if value is not None:
                 families[name].add_metric([study.name], value)
+
+
+def _limits(summary: summaries.Summary) -> dict[str, float | None]:
+    found = goals.as_json(summary)
+    left = found["deadline_seconds"]
+    return {
+        "search_target": found["target"],
+        "search_patience_trials": found["patience"],
+        "search_unimproved_trials": found["unimproved"],
+        "search_regret": found["regret"],
+        "search_regret_bound": found["regret_bound"],
+        "search_deadline_seconds": None if left is None else max(0.0, left),
+    }
 
 
 class Rate:

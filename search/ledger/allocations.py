@@ -2,8 +2,7 @@
 
 The budget is a count of Optuna's own rows, read in the transaction that holds the study's row lock (on SQLite: BEGIN
 IMMEDIATE) and takes the trial; the database keeps it (`counts`), so that no claim takes longer for the trials before
-it. All of it may be run twice, since the acknowledgement of a commit can be lost: the owner token is made by the
-caller, once per request.
+it. All of it may be run twice, since an acknowledgement can be lost: the caller makes the owner token, once.
 """
 
 import dataclasses
@@ -17,7 +16,19 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import adoptions, claims, closings, counts, failures, foreign, orders, pauses, presence, studies
+from search.ledger import (
+    adoptions,
+    claims,
+    closings,
+    counts,
+    failures,
+    foreign,
+    orders,
+    pauses,
+    presence,
+    stops,
+    studies,
+)
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -31,6 +42,10 @@ class NoTrial(enum.Enum):
     FAILURES = "more trials failed than max_failures allows"
     ALONE = "the trials of this worker fail while those of others do not"
     HOURS = "the training time of budget.hours is used up"
+    TARGET = "a trial has reached budget.target"
+    PATIENCE = "as many trials as budget.patience have finished without improvement"
+    REGRET = "the best trial is within budget.regret of the best there is, by the sampler's model"
+    DEADLINE = "budget.deadline has passed"
     PAUSED = "the study is paused"
     STOPPED = "the study was stopped"
 
@@ -50,18 +65,20 @@ def take(
     watch: presence.Watch,
     own: Collection[str] = (),
     wish: pauses.Wish | None = None,
+    bound: stops.Bound | None = None,
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, one to promote, a waiting one, or a new one; or why there is none.
 
     Args:
         own: owner tokens of the trials that this worker trains already, which are no orphans while it looks.
         wish: which paused trials its sampler would promote; None where successive halving decides.
+        bound: what the model of this worker's sampler says of the regret, where it has one.
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
         statements.lock_study(connection, study)
-        order = orders.latest(connection, study.study_id)
+        order = stops.note_bound(connection, study, orders.latest(connection, study.study_id), bound)
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
@@ -72,6 +89,7 @@ def take(
             sign = {"owner": owner, "grace_seconds": watch.grace_seconds, **_signature(worker)}
             found = _Asked(connection, study, order, worker, sign, wish).answer(orphans)
         if isinstance(found, claims.Claim):
+            stops.note_begin(connection, study, order)
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
         return found
 
@@ -125,6 +143,8 @@ class _Asked:
         running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
         if hours is not None and counts.spent_seconds(self.connection, study_id) >= 3600 * hours:
             return NoTrial.WAIT if running else self._end(found, NoTrial.HOURS)
+        if (stop := stops.reached(self.connection, self.study, self.order)) is not None:
+            return NoTrial.WAIT if running else self._end(found, NoTrial[stop.name])
         has_room = found.done + running < budget
         if waiting and has_room and (claim := self._dequeue(found)) is not None:
             return claim
@@ -175,7 +195,7 @@ class _Asked:
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
         """What has paused ends with the study."""
         if found.paused:
-            reason = None if why is not NoTrial.HOURS else why.value
+            reason = None if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
 

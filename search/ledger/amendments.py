@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search.ledger import foreign, orders, reservations, rungs, studies
+from search.ledger import foreign, orders, reservations, rungs, stops, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import changes, ladders, notes, specs
@@ -19,6 +19,9 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
 
     Limits are set, not added to, lower ones too. Configurations that a trial has already are not queued again. Workers
     that run keep the sampler and the pruning that they began with.
+
+    Raises:
+        errors.InputError: the new deadline has passed.
     """
     spec = specs.kept(study.spec, spec)
     token, found, before = uuid.uuid4().hex, list(changes.of(study.spec, spec)), []
@@ -29,7 +32,10 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
         if orders.is_written(connection, token) is not None:
             return
         before.append(order)
-        changed = orders.woken(connection, study.study_id, order, _changed(order, found))
+        changed = _changed(order, found)
+        if changed.deadline != order.deadline:
+            stops.check_ahead(connection, changed.deadline, f"{spec.path or spec.name}: budget.deadline")
+        changed = orders.woken(connection, study.study_id, order, changed)
         orders.write(connection, study.study_id, changed, token)
         _store(connection, study, spec)
         if (ladder := ladders.of(spec.pruning, spec.training)) is not None:
@@ -49,6 +55,8 @@ def _changed(order: orders.Order, found: list[changes.Change]) -> orders.Order:
     changed: dict[str, Any] = {change.key: change.given for change in found if change.section == "budget"}
     if order.reason is not None and changed.get("max_failures", 0) > order.max_failures:
         changed |= {"state": orders.StudyState.ACTIVE, "reason": None}
+    if changed.get("deadline") != order.deadline and "deadline" in changed:
+        changed["begun_at"] = None
     return dataclasses.replace(order, **changed)
 
 

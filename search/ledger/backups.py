@@ -195,6 +195,10 @@ def _copy_trials(
     of_study = {"study_id": sqlalchemy.literal(new_study)}
     for table in OF_TRIAL:
         batches.carry(source, target, table, new_ids, of_study)
+    # their order is the source's, not that of their coming here
+    kept = schema.finished
+    target.execute(kept.delete().where(kept.c.trial_id.in_(list(new_ids.values()))))
+    batches.carry(source, target, kept, new_ids, of_study)
     nobody = {name: sqlalchemy.literal(value) for name, value in NOBODY.items()}
     former = sqlalchemy.case((schema.claims.c.owner == "", ""), else_=owner)
     batches.carry(source, target, schema.claims, new_ids, {**of_study, **nobody, "owner": former})

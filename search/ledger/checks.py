@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from search import words
 from search.ledger import backups, counts, studies
-from search.storage import recounts, schema, statements, triggers
+from search.storage import finishes, recounts, schema, statements, triggers
 from search.storage.databases import Database
 
 trials, claims, checkpoints = schema.trials, schema.claims, schema.checkpoints
@@ -52,6 +52,7 @@ def recount(database: Database, study: studies.Study) -> None:
             triggers.create(connection)
         statements.lock_study(connection, study)
         recounts.recount(connection, study.study_id)
+        finishes.refill(connection, study.study_id)
         counts.fold(connection, study.study_id)
 
     database.write(transaction)
@@ -70,6 +71,9 @@ def _counts(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Check]
         not lacking,
         f"the kept ones are wrong: {said}" if lacking else f"those of {words.plural(total, 'row')}",
     )
+    many = finishes.lacking(connection, study_id)
+    said = f"{words.plural(many, 'trial')} not as the rows say" if many else "as the rows say"
+    yield Check("finished", not many, said)
     kept = words.duration(counts.spent_seconds(connection, study_id))
     said = f"the kept one is wrong by {-spent / 1e6:+.6f} s" if spent else f"{kept}, the sum over the trials"
     yield Check("training time", not spent, said)

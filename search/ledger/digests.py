@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy
 from sqlalchemy import Connection
 
-from search.ledger import counts, coverages, excerpts, orders, studies, summaries
+from search.ledger import counts, coverages, excerpts, orders, stops, studies, summaries
 from search.storage import schema, trials
 
 
@@ -36,6 +36,7 @@ def read(connection: Connection, asked: Sequence[studies.Study]) -> dict[int, su
             **summaries.NOTHING,
             study=study,
             order=ordered[study.study_id],
+            standing=_standing(connection, study, ordered[study.study_id]),
             states=summaries.states(connection, study.study_id) if count.added else count.states,
             paused=count.paused,
             done=count.done,
@@ -46,6 +47,10 @@ def read(connection: Connection, asked: Sequence[studies.Study]) -> dict[int, su
             best=None if best is None else of.get(best),
         )
     return read
+
+
+def _standing(connection: Connection, study: studies.Study, order: orders.Order) -> stops.Standing:
+    return stops.read(connection, study, order) if order.has_any else stops.UNKNOWN
 
 
 def _tokens(connection: Connection) -> dict[int, str]:

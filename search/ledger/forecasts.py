@@ -11,8 +11,8 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
     """Wall seconds until the budget is used up with so many workers; None while nothing is known of it.
 
     Running trials take `seconds / epochs` for each epoch that is left; trials to come take the mean of those that are
-    complete or pruned. It can be no less than the longest of the running ones. Where `budget.hours` ends the study
-    first, that is the answer.
+    complete or pruned. It can be no less than the longest of the running ones. Where `budget.hours` or the deadline
+    ends the study first, that is the answer.
     """
     running = summary.running
     if not workers or not (summary.done or any(t.intermediate_values for t in running)):
@@ -35,7 +35,9 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
     if summary.order.hours is not None:
         unspent = max(0.0, 3600 * summary.order.hours - summary.seconds)
         to_come = min(to_come, int((unspent - sum(rest)) / mean) + 1) if mean and unspent > sum(rest) else 0
-    return max([(sum(rest) + to_come * mean) / workers, *rest])
+    whole = (sum(rest) + to_come * mean) / workers
+    left_over = summary.seconds_left
+    return max([whole if left_over is None else min(whole, max(0.0, left_over)), *rest])
 
 
 def steps(summary: summaries.Summary) -> int | None:

@@ -23,9 +23,9 @@ def waited_for(connection: sqlalchemy.Connection, study_id: int) -> list[int]:
 def reserve(connection: sqlalchemy.Connection, study: studies.Study) -> None:
     """Reserves the configurations that other tools' trials have ended with, under the study's lock.
 
-    So none is trained again. What lies outside the space, or is reserved already, stays as it is.
+    So none is trained again. What lies outside the space, which is noted, or is reserved already, stays as it is.
     """
-    added, trials = schema.added, schema.trials
+    added, trials, finished = schema.added, schema.trials, schema.finished
     unknown = (
         sqlalchemy.select(trials.c.trial_id, trials.c.state)
         .join(added, added.c.trial_id == trials.c.trial_id)
@@ -34,7 +34,10 @@ def reserve(connection: sqlalchemy.Connection, study: studies.Study) -> None:
     for row in connection.execute(unknown).all():
         adoptions.ensure_row(connection, study.study_id, row.trial_id)
         params = statements.read_params(connection, row.trial_id)
-        if row.state != TrialState.FAIL and study.spec.space.holds(params):
+        holds = study.spec.space.holds(params)
+        noted = finished.update().where(finished.c.trial_id == row.trial_id).values(is_outside=not holds)
+        connection.execute(noted)
+        if row.state != TrialState.FAIL and holds:
             mine = schema.claims.update().where(schema.claims.c.trial_id == row.trial_id)
             try:
                 with connection.begin_nested():

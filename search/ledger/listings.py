@@ -121,6 +121,7 @@ def checked(summary: Summary) -> Summary:
     """
     order = summary.order
     numbers = [order.trials, order.max_failures, order.hours, order.epoch_seconds, summary.seconds]
+    numbers += [order.target, order.patience, order.regret, order.begun_at, order.bound, summary.standing.best]
     shown: Iterable[FrozenTrial | None] = [*summary.running, *summary.latest, summary.best]
     for trial in (*shown, *(summary.trials if isinstance(summary, summaries.Whole) else ())):
         if trial is not None:

@@ -1,19 +1,20 @@
 """What is ordered of a study: how much it may do, and whether it goes on. The latest row of a ledger is in force."""
 
 import dataclasses
+import datetime
 import enum
 import math
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
 
-from search import errors, words
-from search.ledger import wakings
+from search import errors
+from search.ledger import stops, wakings
 from search.storage import schema, statements
 from search.storage.databases import Database
-from search.study import changes, sections, specs, validation
+from search.study import samplers, sections, validation
 
 orders = schema.orders
 
@@ -27,7 +28,7 @@ class StudyState(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class Order(stops.Limits):
     """What is in force.
 
     Attributes:
@@ -53,7 +54,7 @@ class Order:
     @classmethod
     def first(cls, budget: sections.Budget) -> "Order":
         """What a study begins with: the budget of its file."""
-        return cls(budget.trials, budget.hours, max_failures=budget.max_failures, epoch_seconds=budget.epoch_seconds)
+        return cls(**dict(budget))
 
 
 def read(connection: sqlalchemy.Connection, study: statements.Study) -> Order:
@@ -114,9 +115,11 @@ class Extension:
         hours: of training time, more.
         failures: of the objective to bear, more.
         epoch_seconds: how long an epoch may take from now on; 0 for no limit.
+        target, deadline, regret: the new ones; `stops.NONE` for none.
+        patience: so many finished trials more without improvement, from now on at least; `stops.NONE` for any.
 
     Raises:
-        errors.InputError: nothing to change, or a budget both added to and set.
+        errors.InputError: nothing to change, a budget both added to and set, or what no file could say.
     """
 
     add: int | None = None
@@ -124,18 +127,28 @@ class Extension:
     hours: float | None = None
     failures: int | None = None
     epoch_seconds: float | None = None
+    target: float | str | None = None
+    patience: int | str | None = None
+    deadline: str | datetime.datetime | None = None
+    regret: float | str | None = None
 
     def __post_init__(self) -> None:
         if (self.add is not None and self.to is not None) or not any(v is not None for v in dataclasses.astuple(self)):
             raise errors.InputError(
-                "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S"
+                "extend takes either --trials N or --to N, or --hours H, --failures N, --epoch-seconds S, "
+                "--target VALUE, --patience N, --deadline WHEN, --regret R"
             )
+        read = sections.limits(
+            {key: getattr(self, key) for key in stops.KEYS if getattr(self, key) not in (None, stops.NONE)}
+        )
+        for key, value in read.items():
+            object.__setattr__(self, key, value)
 
-    def of(self, order: Order) -> Order:
+    def of(self, order: Order, standing: stops.Standing) -> Order:
         """The order that follows; a study that had stopped itself for its failures goes on where more are borne.
 
         Raises:
-            errors.InputError: hours where there is no limit, or a budget that would not fit.
+            errors.InputError: more of what has no limit, or a budget that would not fit.
         """
         trials = self.to if self.to is not None else order.trials + (self.add or 0)
         failures = order.max_failures + (self.failures or 0)
@@ -143,8 +156,11 @@ class Extension:
             if not lowest <= value <= validation.LARGEST:
                 rule = f"from {lowest} to {validation.LARGEST} {unit}"
                 raise errors.InputError(f"the {word} must be {rule}, got {value}")
-        if self.hours is not None and order.hours is None:
-            raise errors.InputError("--hours must be left out: the study has no budget.hours that could be extended")
+        for key, added in (("hours", self.hours), ("patience", None if self.patience == stops.NONE else self.patience)):
+            if added is not None and getattr(order, key) is None:
+                raise errors.InputError(
+                    f"--{key} must be left out: the study has no budget.{key} that could be extended"
+                )
         changed: dict[str, Any] = {"trials": trials, "max_failures": failures}
         if self.hours is not None and order.hours is not None:
             changed["hours"] = order.hours + self.hours
@@ -152,26 +168,42 @@ class Extension:
             changed["epoch_seconds"] = self.epoch_seconds or None
         if self.failures and order.reason is not None:
             changed |= {"state": StudyState.ACTIVE, "reason": None}
-        return dataclasses.replace(order, **changed)
+        given = {key: value for key in stops.KEYS if (value := getattr(self, key)) is not None}
+        return dataclasses.replace(order, **changed, **stops.extended(order, standing, given))
 
 
-def extend(database: Database, study: statements.Study, **more: Any) -> Order:
+def extend(database: Database, study: stops.Study, **more: Any) -> Order:
     """Lets a study do more, and its trials that ended while they paused wait again; returns what is in force then.
 
     Args:
         more: what `Extension` takes.
 
     Raises:
-        errors.InputError: see `Extension`.
+        errors.InputError: see `Extension`; a deadline that has passed, or a regret where no model bounds it.
     """
-    return _change(database, study, Extension(**more).of)
+    wanted = Extension(**more)
+    sampler = study.spec.sampler.name
+    if wanted.regret not in (None, stops.NONE) and (why := samplers.regret_refusal(sampler)):
+        raise errors.InputError(f"--regret must not stand {why}; got {wanted.regret}")
+
+    def changed(order: Order, connection: sqlalchemy.Connection) -> Order:
+        if wanted.deadline != stops.NONE:
+            stops.check_ahead(connection, wanted.deadline and str(wanted.deadline), "--deadline")
+        return wanted.of(order, stops.read(connection, study, order))
+
+    return _change(database, study, changed)
+
+
+def begin_run(database: Database, study: stops.Study) -> Order:
+    """Lets a deadline that counts from the begin of a run count from the next trial on."""
+    return _change(database, study, lambda order, _: dataclasses.replace(order, begun_at=None))
 
 
 def set_state(database: Database, study: statements.Study, state: StudyState, at_once: bool = False) -> Order:
     """Pauses, stops, or lets go on; returns what was in force before."""
     before: list[Order] = []
 
-    def changed(order: Order) -> Order:
+    def changed(order: Order, _: sqlalchemy.Connection) -> Order:
         before.append(order)
         return dataclasses.replace(order, state=state, at_once=at_once, reason=None)
 
@@ -179,32 +211,10 @@ def set_state(database: Database, study: statements.Study, state: StudyState, at
     return before[-1] if before else after
 
 
-def notes(stored: specs.StudySpec, given: specs.StudySpec, order: Order) -> Iterator[str]:
-    """What a file says now that its study does not follow, each key with the command that takes it over."""
-    name = words.typed(given.name)
-    for change in changes.of(stored, given):
-        now, how = change.stored, changes.command(given)
-        if change.section == "budget" and hasattr(order, change.key):
-            now = getattr(order, change.key)
-            if change.given == now:
-                continue
-            if (option := _option(change.key, change.given, now)) is not None:
-                how = f"search extend {name} {option}"
-        yield change.sentence(now, how)
+Changed = Callable[[Order, sqlalchemy.Connection], Order]
 
 
-def _option(key: str, value: Any, now: Any) -> str | None:
-    """What `search extend` takes to reach a value of the budget; it adds to limits, and lowers none."""
-    if key == "trials":
-        return f"--to {value}"
-    if key == "epoch_seconds":
-        return f"--epoch-seconds {value or 0:.12g}"
-    if value is None or now is None or value < now:
-        return None
-    return f"--failures {value - now}" if key == "max_failures" else f"--hours {value - now:.12g}"
-
-
-def _change(database: Database, study: statements.Study, changed: Callable[[Order], Order]) -> Order:
+def _change(database: Database, study: statements.Study, changed: Changed) -> Order:
     token = uuid.uuid4().hex
 
     def transaction(connection: sqlalchemy.Connection) -> Order:
@@ -212,7 +222,7 @@ def _change(database: Database, study: statements.Study, changed: Callable[[Orde
         order = read(connection, study)
         if is_written(connection, token) is not None:
             return order
-        order = woken(connection, study.study_id, order, changed(order))
+        order = woken(connection, study.study_id, order, changed(order, connection))
         write(connection, study.study_id, order, token)
         return order
 
@@ -222,7 +232,7 @@ def _change(database: Database, study: statements.Study, changed: Callable[[Orde
 def woken(connection: sqlalchemy.Connection, study_id: int, before: Order, after: Order) -> Order:
     """The order that follows another, under the study's lock: where it allows more, paused trials that ended wait."""
     more = after.trials > before.trials or (before.hours is not None and (after.hours or math.inf) > before.hours)
-    if not more or not wakings.wake(connection, study_id):
+    if not (more or stops.is_lifted(before, after)) or not wakings.wake(connection, study_id):
         return after
     return dataclasses.replace(after, wakings=before.wakings + 1)
 

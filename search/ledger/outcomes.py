@@ -10,14 +10,14 @@ from search.storage.databases import Database
 def shortfall(summary: summaries.Summary) -> str | None:
     """Why a study that has ended did less than was asked for, in a phrase with what to type; None where it did all.
 
-    It did where a trial of its space is complete, and its trials or its hours are used up or no configuration of
-    its space is left without a result.
+    It did where a trial of its space is complete, and its trials or its hours are used up, or its target,
+    patience, regret or deadline has ended it, or no configuration of its space is left without a result.
     """
     name = words.typed(summary.study.name)
     if summary.done < summary.budget:
         if summary.has_failed or summary.order.reason is not None:
             return sentences.state_note(summary)
-        if not summary.is_out_of_hours and not summary.is_answered:
+        if not summary.is_out_of_hours and summary.stop is None and not summary.is_answered:
             return _unfinished(summary, name)
     if summary.best is None:
         return f"no trial is complete, so there is no best one; {_instead(summary, name)}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from optuna.trial import FrozenTrial, TrialState
 
 from search import screens, words
-from search.ledger import forecasts, orders, rosters, summaries
+from search.ledger import forecasts, goals, orders, rosters, summaries
 from search.lines import LINE_LONGEST, said
 from search.training import records
 
@@ -47,6 +47,7 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
             lines.append(
                 f"budget.hours is used up: `search extend {words.typed(summary.study.name)} --hours H` adds to it"
             )
+    lines += goals.lines(summary)
     if summary.pauses:
         lines.append(paused(summary))
     lines += [f"{count} {said(reason, SHORT)}" for reason, count in causes.items()]

@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import exc
 
 from search import errors, words
-from search.ledger import likenesses, orders, reservations
+from search.ledger import likenesses, orders, remarks, reservations, stops
 from search.storage import addresses, schema
 from search.storage.databases import Database
 from search.study import notes, specs
@@ -98,12 +98,14 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
 
     Raises:
         errors.StudyExists: the name is taken.
+        errors.InputError: its deadline has passed.
     """
     token = uuid.uuid4().hex
 
     def transaction(connection: sqlalchemy.Connection) -> int:
         if (known := orders.is_written(connection, token)) is not None:
             return known
+        stops.check_ahead(connection, spec.budget.deadline, f"{spec.path or spec.name}: budget.deadline")
         likenesses.check(connection, spec.name)
         row = connection.execute(
             schema.studies.insert().values(study_name=spec.name).returning(schema.studies.c.study_id)
@@ -213,26 +215,6 @@ def load_stored(database: Database, name: str) -> Stored:
     return found
 
 
-def create_or_resume(database: Database, spec: specs.StudySpec) -> tuple[Study, list[str]]:
-    """The study of a file, a new one or the one that is there already, and notes for its user.
-
-    Raises:
-        errors.StudyExists: the one that is there has another space or training.
-    """
-    known = find_same(database, spec)
-    if known is None:
-        try:
-            return create(database, spec), list(spec.notes)
-        except errors.StudyExists:  # another run made it just now
-            return create_or_resume(database, spec)
-    study, notes = known
-    order = database.read(lambda connection: orders.read(connection, study))
-    if order.state is orders.StudyState.STOPPED:
-        orders.set_state(database, study, orders.StudyState.ACTIVE)
-        notes.append(f"study {spec.name!r} was stopped; it goes on now")
-    return study, notes
-
-
 def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[str]] | None:
     """The study of a file where it is there already, with notes on what it keeps of its own, or None.
 
@@ -247,4 +229,4 @@ def find_same(database: Database, spec: specs.StudySpec) -> tuple[Study, list[st
             f"study {spec.name!r} exists with other settings: {'; '.join(different)}. "
             "Give the file another [study] name, or take its old settings back"
         )
-    return study, list(orders.notes(study.spec, spec, database.read(lambda c: orders.read(c, study))))
+    return study, list(remarks.of(study.spec, spec, database.read(lambda c: orders.read(c, study))))

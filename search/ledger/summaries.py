@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection
 
 from search import words
-from search.ledger import counts, coverages, excerpts, orders, retries, studies
+from search.ledger import counts, coverages, excerpts, orders, retries, stops, studies
 from search.storage import databases, schema, trials
 from search.study import judgements
 
@@ -34,6 +34,7 @@ class Summary:
         is_exhausted: whether every configuration of a finite space has been given to a trial; `is_answered`: whether
             each has a result.
         last_failure: the last trial whose failure counts, where more have failed than are borne.
+        standing: how far it is from what ends it before its trials are used up, where anything does.
     """
 
     study: studies.Study
@@ -56,6 +57,7 @@ class Summary:
     is_exhausted: bool
     is_answered: bool
     last_failure: FrozenTrial | None
+    standing: stops.Standing = dataclasses.field(default=stops.UNKNOWN, kw_only=True)
 
     @property
     def budget(self) -> int:
@@ -93,6 +95,16 @@ class Summary:
     def is_out_of_hours(self) -> bool:
         """Whether the training time of `budget.hours` is used up."""
         return self.order.hours is not None and self.seconds >= 3600 * self.order.hours
+
+    @property
+    def stop(self) -> stops.Stop | None:
+        """What has ended the study though its trials are not used up."""
+        return self.standing.stop(self.order, stops.is_maximized(self.study))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until its deadline; None without one, or before its run has begun."""
+        return self.standing.seconds_left(self.order)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `status --json`."""
@@ -180,6 +192,7 @@ def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
     return {
         "study": study,
         "order": order,
+        "standing": stops.read(connection, study, order) if order.has_any else stops.UNKNOWN,
         "states": states(connection, study_id) if found.added else found.states,
         "paused": found.paused,
         "pauses": pauses,
@@ -232,20 +245,3 @@ def _failed_seconds(connection: Connection, study_id: int) -> float:
     query = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(c.seconds), 0.0))
     query = query.join(schema.trials, t.trial_id == c.trial_id)
     return float(connection.execute(query.where(t.study_id == study_id, t.state == TrialState.FAIL)).scalar_one())
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What a study's claims add up to."""
-
-    epochs: int
-    adoptions: int
-
-
-def work_done(database: databases.Database) -> dict[int, Work]:
-    """Over all trials and owners of each study, by its id."""
-    claims = schema.claims
-    sums = [sqlalchemy.func.coalesce(sqlalchemy.func.sum(claims.c[name]), 0) for name in ("reached", "adoptions")]
-    query = sqlalchemy.select(claims.c.study_id, *sums).group_by(claims.c.study_id)
-    rows = database.read(lambda connection: connection.execute(query).all())
-    return {row[0]: Work(int(row[1]), int(row[2])) for row in rows}

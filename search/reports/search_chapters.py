@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
-from search.ledger import sentences
+from search.ledger import goals, sentences
 from search.reports import factor_chapters, figures, importances, lab, overviews, scatters, search_tables
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
@@ -134,6 +134,7 @@ def _bill(experiment: Experiment) -> list[str]:
             f"{words.plural(len(pruned), 'trial')} pruned, "
             f"which spared {saved} of {whole} epochs ({saved / whole:.0%})."
         )
+    found += [f"{line[0].upper()}{line[1:]}." for line in goals.lines(summary, hints=False)]
     failed = summary.count(TrialState.FAIL)
     found.append(f"{words.plural(failed, 'trial') if failed else 'No trials'} failed.")
     refused = sum(records.DUPLICATES_AVOIDED.read(t, 0) for t in trials)

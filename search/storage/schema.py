@@ -1,9 +1,10 @@
-"""Seven tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Eight tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what trials
-had at each rung of a pruner that pauses. All vanish with the study, whichever tool deletes it.
+trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what a
+trial had at each rung of a pruner that pauses, `search_finished` which trials have finished, in which order. All vanish
+with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -25,6 +26,12 @@ attributes = models.TrialUserAttributeModel.__table__
 system_attributes = models.TrialSystemAttributeModel.__table__
 
 ours = sqlalchemy.MetaData()
+
+
+def _partial(name: str, condition: str, table: sqlalchemy.Table, *columns: str) -> None:
+    """An index of the rows that meet a condition."""
+    where = sqlalchemy.text(condition)
+    sqlalchemy.Index(name, *(table.c[each] for each in columns), sqlite_where=where, postgresql_where=where)
 
 
 def _study_id() -> sqlalchemy.Column[int]:
@@ -81,17 +88,9 @@ claims = sqlalchemy.Table(
 )
 # Claims whose time may still grow; `seconds` of the others is in the kept counts. A beat changes none of these columns.
 OPEN = "NOT told AND generation > 0 AND paused IS NULL"
-open_claims = sqlalchemy.text(OPEN)
-sqlalchemy.Index("search_claims_open", claims.c.study_id, sqlite_where=open_claims, postgresql_where=open_claims)
-
+_partial("search_claims_open", OPEN, claims, "study_id")
 PAUSED = "NOT told AND paused IS NOT NULL"
-paused_claims = sqlalchemy.text(PAUSED)
-sqlalchemy.Index(
-    "search_claims_paused",
-    *(claims.c[name] for name in ("study_id", "paused", "standing", "trial_id")),
-    sqlite_where=paused_claims,
-    postgresql_where=paused_claims,
-)
+_partial("search_claims_paused", PAUSED, claims, "study_id", "paused", "standing", "trial_id")
 
 # What a trial had at a rung, whatever became of it since. Rows are added under the study's lock and never changed.
 rungs = sqlalchemy.Table(
@@ -126,6 +125,15 @@ orders = sqlalchemy.Table(
     sqlalchemy.Column("epoch_seconds", sqlalchemy.Float),
     # why a study stopped by itself
     sqlalchemy.Column("reason", sqlalchemy.Text),
+    # what ends a study before its trials are used up; see `ledger.stops`
+    sqlalchemy.Column("target", sqlalchemy.Float),
+    sqlalchemy.Column("patience", sqlalchemy.Integer),
+    sqlalchemy.Column("deadline", sqlalchemy.String(40)),
+    sqlalchemy.Column("regret", sqlalchemy.Float),
+    # written in the row in force: when the run began, by the database's clock, and what a model said last
+    sqlalchemy.Column("begun_at", sqlalchemy.Float),
+    sqlalchemy.Column("bound", sqlalchemy.Float),
+    sqlalchemy.Column("bound_trials", sqlalchemy.Integer),
     # how often ended trials of the study were woken: what is remembered of them holds for one number
     sqlalchemy.Column("wakings", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
 )
@@ -176,8 +184,7 @@ added = sqlalchemy.Table(
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),
 )
 UNKNOWN = "NOT is_known"
-unknown_added = sqlalchemy.text(UNKNOWN)
-sqlalchemy.Index("search_added_unknown", added.c.study_id, sqlite_where=unknown_added, postgresql_where=unknown_added)
+_partial("search_added_unknown", UNKNOWN, added, "study_id")
 
 
 def _kept(name: str, kind: type[sqlalchemy.Integer] = sqlalchemy.Integer) -> sqlalchemy.Column[int]:
@@ -202,6 +209,26 @@ counts = sqlalchemy.Table(
     # training time of trials that were told
     _kept("microseconds", sqlalchemy.BigInteger),
 )
+
+# Trials that are COMPLETE or PRUNED, by `place`, then by id; triggers write it, see `storage.finishes`. `score` is the
+# value of one that is complete, such that less is better. `is_outside`: another tool's, with a configuration that is
+# none of the space. `is_counted`: of the budget, and not ended while it paused. No foreign key to the study, as above.
+finished = sqlalchemy.Table(
+    "search_finished",
+    ours,
+    sqlalchemy.Column(
+        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sqlalchemy.Column("study_id", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
+    sqlalchemy.Column("score", sqlalchemy.Float),
+    sqlalchemy.Column("is_outside", sqlalchemy.Boolean, nullable=False),
+    sqlalchemy.Column("is_counted", sqlalchemy.Boolean, nullable=False),
+    sqlalchemy.Index("search_finished_place", "study_id", "place"),
+)
+SCORED = "score IS NOT NULL AND NOT is_outside"
+_partial("search_finished_best", SCORED, finished, "study_id", "score", "place", "trial_id")
+_partial("search_finished_counted", "is_counted", finished, "study_id", "place", "trial_id")
 # On Optuna's table: whoever holds the study's lock looks at a few rows, however many trials there are.
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS search_trials_state ON trials (study_id, state, trial_id)",
@@ -212,4 +239,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0004"
+HEAD = "0005"

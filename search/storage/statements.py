@@ -15,6 +15,10 @@ from search import errors
 from search.storage import schema
 
 UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+CLOCKS = {
+    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "extract(epoch FROM clock_timestamp())",
+}
 DELETED = "the study was deleted while this process worked on it; nothing more is done"
 
 
@@ -96,9 +100,7 @@ def now() -> datetime.datetime:
 
 def clock(connection: sqlalchemy.Connection) -> sqlalchemy.ColumnElement[float]:
     """The database's own clock, in seconds: the one clock that all workers of a study share."""
-    if connection.dialect.name == "sqlite":
-        return sqlalchemy.literal_column("(julianday('now') - 2440587.5) * 86400.0", sqlalchemy.Float)
-    return sqlalchemy.literal_column("extract(epoch FROM clock_timestamp())", sqlalchemy.Float)
+    return sqlalchemy.literal_column(CLOCKS[connection.dialect.name], sqlalchemy.Float)
 
 
 def earlier(

@@ -2,7 +2,7 @@
 
 import sqlalchemy
 
-from search.storage import recounts, schema, tallies
+from search.storage import finishes, recounts, schema, tallies
 
 # names of tables and columns are no input
 # ruff: noqa: S608
@@ -36,6 +36,7 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
                 ("search_workers", "studies", "study_id"),
                 ("search_checkpoints", "trials", "trial_id"),
                 ("search_added", "trials", "trial_id"),
+                ("search_finished", "trials", "trial_id"),
                 ("search_rungs", "trials", "trial_id"),
             )
         ),
@@ -84,11 +85,17 @@ def create(connection: sqlalchemy.Connection) -> None:
     for statement in statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
     recounts.recount(connection)
+    finishes.refill(connection)
 
 
 def statements(dialect: str) -> tuple[str, ...]:
     """What makes them all."""
-    return (*TRIGGERS[dialect], *tallies.STATEMENTS[dialect], *recounts.STATEMENTS[dialect])
+    return (
+        *TRIGGERS[dialect],
+        *tallies.STATEMENTS[dialect],
+        *recounts.STATEMENTS[dialect],
+        *finishes.STATEMENTS[dialect],
+    )
 
 
 def wrong(connection: sqlalchemy.Connection) -> list[str]:

@@ -27,7 +27,7 @@ def markdown(spec: StudySpec) -> str:
         ("Training", _training(spec)),
         ("Sampler", f"{escapes.code(spec.sampler.name)}, seed {spec.study.seed}"),
         ("Pruning", _pruning(spec)),
-        ("Budget at the start", f"{spec.budget.trials} trials{limit}"),
+        ("Budget at the start", f"{spec.budget.trials} trials{limit}{_ends(spec)}"),
     ]
     if spec.space.size is not None:
         rows.append(("Configurations", f"{spec.space.size:,}"))
@@ -39,6 +39,13 @@ def markdown(spec: StudySpec) -> str:
             escapes.fence(spec.text, "toml"),
         ]
     )
+
+
+def _ends(spec: StudySpec) -> str:
+    """What ends it earlier."""
+    found = {key: getattr(spec.budget, key) for key in ("target", "patience", "deadline", "regret")}
+    ends = [f"{key} {escapes.code(str(value))}" for key, value in found.items() if value is not None]
+    return f"; ended by {', '.join(ends)}" if ends else ""
 
 
 def _training(spec: StudySpec) -> str:

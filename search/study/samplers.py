@@ -4,6 +4,7 @@ from search.space import spaces
 
 GRID = "grid"
 NAMES = ("tpe", "random", "qmc", "cmaes", "gp", "gp-cost", GRID)
+BOUNDING = ("gp-cost",)  # those whose model bounds how far the best trial is from the best there is
 
 
 def refusal(name: str, tree: spaces.Space, prunes: bool) -> str | None:
@@ -22,3 +23,10 @@ def refusal(name: str, tree: spaces.Space, prunes: bool) -> str | None:
         if sum(not p.distribution.single() for p in tree.parameters) < 2:
             return "since it needs two parameters or more"
     return None
+
+
+def regret_refusal(name: str) -> str | None:
+    """Why a study with this sampler cannot end at a regret; None where it can."""
+    if name in BOUNDING:
+        return None
+    return f"beside sampler.name {name!r}, which has no model that bounds it; {', '.join(BOUNDING)} has one"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search.study import names, pruners, samplers, validation
+from search.study import deadlines, names, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -87,12 +87,25 @@ class Pruning(validation.Section):
 
 
 class Budget(validation.Section):
-    """[budget]: how many trials, for how long, and what is too much."""
+    """[budget]: how many trials, for how long, when it is enough, and what is too much."""
 
     trials: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)]
     hours: Annotated[float, pydantic.Field(gt=0)] | None = None
+    target: float | None = None
+    patience: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] | None = None
+    deadline: Annotated[str, pydantic.BeforeValidator(deadlines.read)] | None = None
+    regret: Annotated[float, pydantic.Field(gt=0)] | None = None
     epoch_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
     max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
+
+
+def limits(given: dict[str, Any]) -> dict[str, Any]:
+    """Some keys of [budget], read as in a file.
+
+    Raises:
+        errors.InputError: key, rule and value.
+    """
+    return {key: getattr(validation.validate(Budget, {"trials": 1, key: given[key]}, "extend"), key) for key in given}
 
 
 class File(validation.Section):

@@ -139,6 +139,8 @@ def parse_stored(text: str, name: str) -> StudySpec:
     tree = space_sections.read(file.space, name, networks=file.objective is None)
     if why := samplers.refusal(file.sampler.name, tree, file.pruning.is_on):
         raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
+    if file.budget.regret is not None and (why := samplers.regret_refusal(file.sampler.name)):
+        raise errors.StudyFileError(f"{name}: budget.regret must not stand {why}; got {file.budget.regret!r}")
     _check_pruning(file, name)
     kept, notes = space_sections.read_enqueued(file.enqueue, tree, name)
     return StudySpec(

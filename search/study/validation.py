@@ -1,5 +1,6 @@
 """Checks tables of a study file, and says what is wrong in this project's form: key, rule, value."""
 
+import datetime
 import re
 from typing import Any, TypeVar
 
@@ -45,7 +46,8 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     location = [part for part in problem["loc"] if part not in UNION]
     key = ".".join([*place, *map(str, location)])
     key = re.sub(r"\.(\d+)", r"[\1]", key)
-    given = repr(problem["input"])
+    raw = problem["input"]
+    given = raw.isoformat() if isinstance(raw, datetime.date | datetime.time) else repr(raw)
     if key == "objective":
         return f"{key} must be package.module:function, got {given}"
     if problem["type"] == "missing":

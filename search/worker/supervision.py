@@ -6,7 +6,7 @@ import threading
 import time
 
 from search import errors, lines, screens, words
-from search.ledger import news, outcomes, studies, summaries
+from search.ledger import news, outcomes, resumptions, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.worker import gates, processes, progress, signals
@@ -69,7 +69,7 @@ def begin(database: databases.Database, spec: specs.StudySpec) -> studies.Study:
     Raises:
         errors.StudyExists: the one that is there has another space or training.
     """
-    found, notes = studies.create_or_resume(database, spec)
+    found, notes = resumptions.begin(database, spec)
     for note in notes:
         progress.note(note)
     return found

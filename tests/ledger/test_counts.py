@@ -21,7 +21,7 @@ from trials import GONE, ME, Make, take
 
 from search import errors
 from search.ledger import backups, checks, claims, counts, failures, orders, pauses, presence, queues, retries, studies
-from search.storage import databases, recounts, schema, statements
+from search.storage import databases, finishes, recounts, schema, statements
 from search.study import specs
 
 X = {"x": optuna.distributions.FloatDistribution(0, 1)}
@@ -76,6 +76,7 @@ def check(database: databases.Database) -> None:
         )
         assert spent[0] == pytest.approx(spent[1], abs=1e-3)
         assert database.read(lambda c, each=study_id: recounts.lacking(c, each)) == {}
+        assert database.read(lambda c, each=study_id: finishes.lacking(c, each)) == 0
 
 
 class Mix:

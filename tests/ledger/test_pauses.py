@@ -432,6 +432,22 @@ def test_a_study_comes_back_with_its_pauses(opened: databases.Database, tmp_path
     exact(database, again)
 
 
+def test_a_limit_ends_what_paused_and_lifted_it_wakes(opened: databases.Database) -> None:
+    """A target: told PRUNED with the reason, none of them finished for patience; another target wakes them."""
+    study = studies.create(opened, specs.parse(text() + "target = 0.8\npatience = 3\n", "x"))
+    first, second = begin(opened, study), begin(opened, study)
+    assert not reach(opened, study, first, 1, 0.2)
+    complete(opened, second, 0.85)
+    assert take(opened, study) is allocations.NoTrial.TARGET
+    found = summaries.summary(opened, study)
+    assert (found.count(TrialState.PRUNED), found.standing.unimproved) == (1, 0)
+    assert "a trial has reached budget.target" in state(opened, study, 0).user_attrs[records.REASON.name]
+    orders.extend(opened, study, target=0.9)
+    assert waiting(opened, study) == {0: 1}
+    assert isinstance(take(opened, study), claims.Claim)
+    exact(opened, study)
+
+
 def test_memories_of_ended_trials_go_with_a_waking(opened: databases.Database) -> None:
     """A pruner's, and an identity's, under which the dashboard keeps its own: a woken trial is no ended one."""
     study = create(opened, trials=3)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from trials import ME, PARAMS, Make, take
 
 from search import errors
-from search.ledger import claims, configurations, orders, queues, rosters, studies, summaries
+from search.ledger import claims, configurations, orders, queues, resumptions, rosters, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 
@@ -85,7 +85,7 @@ def test_what_an_edited_budget_asks_for_is_named_with_its_command(opened: databa
     """The study keeps what is in force; typing the commands takes the file over, and then there is nothing to say."""
     study = make_study(trials=5, more="max_failures = 3")
     edited = specs.parse(quick_text(trials=9, more="max_failures = 7\nepoch_seconds = 60.5\nhours = 2.0"), "x")
-    _, notes = studies.create_or_resume(opened, edited)
+    _, notes = resumptions.begin(opened, edited)
     assert notes == [
         "budget.trials of the file is 9, the study has 5: `search extend quick --to 9` takes it over",
         "budget.hours of the file is 2, the study has none: `search amend quick` takes it over",
@@ -94,11 +94,11 @@ def test_what_an_edited_budget_asks_for_is_named_with_its_command(opened: databa
         "budget.max_failures of the file is 7, the study has 3: `search extend quick --failures 4` takes it over",
     ]
     orders.extend(opened, study, to=9, failures=4, epoch_seconds=60.5)
-    _, notes = studies.create_or_resume(opened, edited)
+    _, notes = resumptions.begin(opened, edited)
     assert len(notes) == 1
     orders.extend(opened, study, add=1, epoch_seconds=0)
     assert opened.read(lambda c: orders.read(c, study)).epoch_seconds is None
-    assert studies.create_or_resume(opened, specs.parse(quick_text(trials=5, more="max_failures = 3"), "x"))[1] == []
+    assert resumptions.begin(opened, specs.parse(quick_text(trials=5, more="max_failures = 3"), "x"))[1] == []
 
 
 def test_an_id_that_is_given_out_again_is_another_study(opened: databases.Database, make_study: Make) -> None:

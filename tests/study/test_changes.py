@@ -19,7 +19,15 @@ BASE: dict[str, Any] = {
     "space": {"x": [1, 2, 3], "y": [1, 2]},
     "sampler": {"name": "random"},
     "pruning": {"pruner": "percentile", "startup_trials": 3, "warmup_epochs": 1, "percentile": 20.0},
-    "budget": {"trials": 5, "hours": 1.0, "epoch_seconds": 9.0, "max_failures": 4},
+    "budget": {
+        "trials": 5,
+        "hours": 1.0,
+        "epoch_seconds": 9.0,
+        "max_failures": 4,
+        "target": 0.5,
+        "patience": 5,
+        "deadline": "4h",
+    },
     "enqueue": [{"x": 1, "y": 1}],
 }
 NETWORKS: dict[str, Any] = {
@@ -58,10 +66,13 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "budget.trials": (BASE, [4, 6]),
     "budget.hours": (BASE, [0.5, 2.5, None]),
     "budget.epoch_seconds": (BASE, [1.5, None]),
+    "budget.target": (BASE, [0.25, None]),
+    "budget.patience": (BASE, [3, 9, None]),
+    "budget.deadline": (BASE, ["2h", "2120-12-01T08:00:00Z", None]),
     "budget.max_failures": (BASE, [3, 7, None]),
     "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
 }
-OTHERS = {"study.name"}  # another study
+OTHERS = {"study.name", "budget.regret"}  # another study; what no sampler of these files bounds
 
 
 def keys() -> list[str]:

@@ -28,7 +28,9 @@ pytestmark = pytest.mark.slow
 
 LAB = sorted((ROOT / "studies").glob("*.toml"))
 TEXTS = [path.read_text() for path in LAB] + [
-    quick_text(more="hours = 2.5\nmax_failures = 3\nepoch_seconds = 9\n[[enqueue]]\ndepth = 0\n"),
+    quick_text(
+        more="hours = 2.5\ntarget = 0.9\npatience = 7\ndeadline = '1h 30m'\nmax_failures = 3\nepoch_seconds = 9\n[[enqueue]]\ndepth = 0\n"
+    ),
     quick_text().replace(
         "hopeless = true", 'hopeless = false\npruner = "percentile"\npercentile = 30\nwarmup_epochs = 1'
     ),
@@ -167,6 +169,7 @@ def test_command_lines(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     door()
     assert content() == before
     values = [["extend", "quick", "--trials"], ["extend", "quick", "--to"], ["extend", "quick", "--hours"]]
+    values += [["extend", "quick", f"--{key}"] for key in ("patience", "deadline", "regret")]
     values += [
         ["enqueue", "quick"],
         ["enqueue", "quick", "--trial"],
