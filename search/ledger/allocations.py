@@ -195,7 +195,8 @@ class _Asked:
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
         """What has paused ends with the study."""
         if found.paused:
-            reason = None if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
+            reason = None if self.wish is None else "the sampler expected more of others"
+            reason = reason if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
 

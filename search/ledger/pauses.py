@@ -86,7 +86,7 @@ def furthest(connection: sqlalchemy.Connection, study_id: int) -> int | None:
 
 def _best(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Any]:
     """Of those that have paused after each epoch the best, the last epoch first; an amended study has other rungs."""
-    epoch = validation.LARGEST
+    epoch: int | None = validation.LARGEST
     while (epoch := connection.execute(FURTHEST, {"study": study_id, "below": epoch}).scalar()) is not None:
         row = connection.execute(AT_RUNG, {"study": study_id, "rung_step": epoch}).first()
         if row is not None:
