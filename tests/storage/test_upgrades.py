@@ -244,6 +244,8 @@ def test_it_goes_on_where_it_was(released: str, capture: Any, caplog: pytest.Log
     assert "hopeless before training" in page
     database = databases.Database(released, patience_seconds=30)
     study = studies.load(database, "release")
+    assert study.spec.training is not None
+    assert study.spec.training.evaluate_on == "test"  # its file left it out, and that was its default
     stored = attributes(released, "release", 5)["search:avg_losses"]
     orders.extend(database, study, to=8)
     caplog.set_level(logging.INFO, "search")
