@@ -1,4 +1,4 @@
-"""Puts the study files of `studies/` into a wheel; all else that is built is said in pyproject.toml."""
+"""Puts the study files of `studies/`, and tables of them, into a wheel; all else is said in pyproject.toml."""
 
 import pathlib
 import shutil
@@ -32,7 +32,8 @@ class BuildPy(build_py.build_py):
 
     def _study_files(self) -> dict[str, str]:
         folder = pathlib.Path(self.build_lib, INSIDE)
-        return {path.as_posix(): str(folder / path.name) for path in sorted(STUDIES.glob("*.toml"))}
+        found = (path for pattern in ("*.toml", "*.table.jsonl.gz") for path in sorted(STUDIES.glob(pattern)))
+        return {path.as_posix(): str(folder / path.name) for path in found}
 
 
 setuptools.setup(cmdclass={"build_py": BuildPy})

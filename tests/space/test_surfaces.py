@@ -1,0 +1,108 @@
+import pathlib
+
+import numpy
+import pytest
+import tabled
+
+from search import errors
+from search.space import surfaces, tables
+from search.study import specs
+
+BEST = {"rate": 2, "size": 2, "kind": "deep", "layers": 3}
+
+
+def test_numbers_are_searched_over_their_recorded_levels(tmp_path):
+    """Where not all values of a number were recorded, places of the recorded ones are searched, in order."""
+    surface = tabled.surface(tmp_path)
+    assert surface.params(BEST) == {"rate": 0.1, "size": 4, "kind": "deep", "layers": 3}
+    assert {p.name: p.values for p in surface.searched.parameters}["rate"] == range(4)
+    assert surface.searched.size == 80
+    assert surface.notes == [
+        "rate is searched over its recorded levels, in order: 0.001, 0.01, 0.1, 1",
+        "size is searched over its recorded levels, in order: 1, 2, 4, 8, 16",
+    ]
+    training = surface.training(BEST)
+    assert training.is_recorded
+    assert training.values == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+    assert training.seconds == pytest.approx([4.0] * 4)
+
+
+def test_the_whole_space_counts_as_its_nearest_levels(tmp_path):
+    """On a logarithmic line, where it is long; a draw finds a level as often as values are nearest to it."""
+    surface = tabled.surface(tmp_path, whole=True)
+    assert surface.searched == tabled.spec().space
+    assert surface.params({"rate": 0.04, "size": 11, "kind": "plain"}) == {"rate": 0.1, "size": 8, "kind": "plain"}
+    lab = specs.load(pathlib.Path("studies/lab.toml")).space
+    sizes = (1, 2, 4, 8, 16, 32, 64, 128)
+    rows = [
+        {
+            "params": {"learning_rate": rate, "batch_size": size, "depth": depth, "width": 32, "activation": "ReLU"},
+            "values": [0.5 + 0.01 * depth],
+            "seconds": [1.0],
+        }
+        for rate in (1e-4, 1e-2, 1e-1)
+        for size in sizes
+        for depth in range(1, 7)
+    ]
+    surface = surfaces.Surface(lab, tables.load(tabled.write(tmp_path / "lab.jsonl", rows)), whole=True)
+    found: dict[int, float] = {}
+    for key, share in surface.shares.items():
+        size = surface.training_of(key).params["batch_size"]
+        found[size] = found.get(size, 0.0) + share
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert [round(128 * found[size]) for size in sizes] == [1, 1, 3, 6, 11, 23, 45, 38]
+
+
+def test_what_was_not_recorded_is_expected(tmp_path):
+    """A configuration that is left out comes to about what it would, with its cost."""
+    rows = tabled.rows()
+    left = next(row for row in rows if row["params"] == {"rate": 0.1, "size": 4, "kind": "deep", "layers": 2})
+    surface = tabled.surface(tmp_path, [row for row in rows if row is not left])
+    training = surface.training({**BEST, "layers": 2})
+    assert not training.is_recorded
+    assert training.values == pytest.approx(left["values"], abs=0.15)
+    assert sum(training.seconds) == pytest.approx(sum(left["seconds"]), rel=0.2)
+    errors_, ends = surface.errors
+    assert len(ends) == 79
+    assert numpy.median(abs(errors_)) < 0.1
+
+
+def test_several_seeds_are_one_expectation(tmp_path):
+    """With a seed a training is its own; what is expected is the mean, and a seed that is missing is near it."""
+    rows = [*tabled.rows(), *[row for row in tabled.rows(seed=1) if row["params"]["kind"] == "deep"]]
+    first, second = (tabled.surface(tmp_path, rows, seed=seed) for seed in (0, 1))
+    assert first.training(BEST).values[-1] == pytest.approx(0.25)
+    assert second.training(BEST).values[-1] == pytest.approx(0.26)
+    assert first.training(BEST).expected == second.training(BEST).expected == pytest.approx(0.255)
+    plain = {"rate": 2, "size": 2, "kind": "plain"}
+    assert (first.training(plain).is_recorded, second.training(plain).is_recorded) == (True, False)
+    assert second.training(plain).values[-1] == pytest.approx(first.training(plain).values[-1], abs=0.15)
+    with pytest.raises(errors.InputError, match=r"--training-seed must be one that .* has \(0, 1\), got 2"):
+        tabled.surface(tmp_path, rows, seed=2)
+
+
+def test_all_configurations_are_listed_as_draws_find_them(tmp_path):
+    """A population has larger values for better ones, chances that sum to one, and none where training ends early."""
+    rows = tabled.rows()
+    for row in rows:
+        if row["params"]["rate"] == 1.0:
+            row.update(stop=0, values=[], seconds=[], setup_seconds=0.25)
+    surface = tabled.surface(tmp_path, rows)
+    everything, kept = surface.population(), surface.population(hopeless=True)
+    assert len(everything.values) == 80
+    assert everything.values.max() == pytest.approx(-0.25)
+    assert everything.weights.sum() == pytest.approx(1.0)
+    assert numpy.isnan(kept.values).sum() == 20
+    assert set(kept.costs[numpy.isnan(kept.values)]) == {0.25}
+    # half of all draws are plain, and of the others a third has each number of layers
+    assert sorted(set(everything.weights.round(6))) == pytest.approx([1 / 120, 1 / 40], abs=1e-6)
+
+
+def test_another_space_or_direction_is_refused(tmp_path):
+    """A table of another study is one clear line."""
+    path = tabled.write(tmp_path / "t.jsonl", [{"params": {"x": 1}, "values": [1], "seconds": [1]}])
+    with pytest.raises(errors.InputError, match="must have trainings of the study's space"):
+        surfaces.Surface(tabled.spec().space, tables.load(path), maximize=False)
+    tabled.write(path, tabled.rows(), direction="maximize")
+    with pytest.raises(errors.InputError, match="direction must be the study's own, got maximize"):
+        surfaces.Surface(tabled.spec().space, tables.load(path), maximize=False)

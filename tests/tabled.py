@@ -1,0 +1,67 @@
+"""A small made-up study of its own metric, minimized, and a table of it, for tests of what searches over tables."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+from search.space import spaces, surfaces, tables
+from search.study import specs
+
+TEXT = """
+objective = "made.up:function"
+
+[study]
+name = "made"
+direction = "minimize"
+metric = "error"
+
+[space]
+rate = { low = 0.001, high = 1.0, log = true }
+size = { low = 1, high = 16 }
+kind = ["plain", "deep"]
+layers = { low = 1, high = 3, when = "kind == 'deep'" }
+
+[sampler]
+name = "random"
+
+[budget]
+trials = 20
+"""
+RATES, SIZES, STEPS = (0.001, 0.01, 0.1, 1.0), (1, 2, 4, 8, 16), 4
+
+
+def spec() -> specs.StudySpec:
+    return specs.parse(TEXT, "made.toml")
+
+
+def rows(seed: int = 0) -> list[dict[str, Any]]:
+    """All configurations at these levels: the best is deep, with three layers, a rate of 0.1 and a size of 4."""
+    found = []
+    for rate in RATES:
+        for size in SIZES:
+            for layers in (0, 1, 2, 3):
+                params = {"rate": rate, "size": size, "kind": "deep" if layers else "plain"}
+                params |= {"layers": layers} if layers else {}
+                off = abs(math.log10(rate) + 1) + abs(math.log2(size) - 2) / 2 + (3 - layers) / 3
+                values = [off + 1 / step + 0.01 * seed for step in range(1, STEPS + 1)]
+                seconds = [0.5 * size**0.5 * (1 + layers)] * STEPS
+                found.append({"params": params, "seed": seed, "values": values, "seconds": seconds})
+    return found
+
+
+def write(path: pathlib.Path, found: list[dict[str, Any]], **header: Any) -> pathlib.Path:
+    """A table of these rows."""
+    documents = [header, *found] if header else found
+    path.write_text("".join(json.dumps(each) + "\n" for each in documents), encoding="utf-8")
+    return path
+
+
+def surface(folder: pathlib.Path, found: list[dict[str, Any]] | None = None, **more: Any) -> surfaces.Surface:
+    """The made study over a table."""
+    table = tables.load(write(folder / "made.jsonl", rows() if found is None else found))
+    return surfaces.Surface(spec().space, table, maximize=False, **more)
+
+
+def params(kind: str, **more: Any) -> spaces.Params:
+    return {"kind": kind, **more}
