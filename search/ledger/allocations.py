@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import adoptions, claims, counts, failures, foreign, orders, presence, studies
+from search.ledger import adoptions, claims, counts, failures, foreign, orders, pauses, presence, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -49,11 +49,13 @@ def take(
     worker: presence.Identity,
     watch: presence.Watch,
     own: Collection[str] = (),
+    wish: pauses.Wish | None = None,
 ) -> claims.Claim | NoTrial:
-    """The next trial for this worker: an orphan, a waiting one, or a new one, in this order; or why there is none.
+    """The next trial for this worker: an orphan, one to promote, a waiting one, or a new one; or why there is none.
 
     Args:
         own: owner tokens of the trials that this worker trains already, which are no orphans while it looks.
+        wish: which paused trials its sampler would promote; None where successive halving decides.
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 

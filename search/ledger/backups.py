@@ -30,6 +30,7 @@ OF_TRIAL = (
     schema.attributes,
     schema.system_attributes,
     schema.added,
+    schema.rungs,
 )
 NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0, "grace_seconds": 0.0}
 FORMER = "restored"  # the owner of a running trial, which is adopted then; without one it would be another tool's

@@ -28,6 +28,7 @@ class Counts:
         unknown: whether the configuration of a trial of another tool's is not reserved yet.
         failures: failed trials that count against `max_failures`: a worker of ours told them, and they are not excused.
         configs: reserved configurations, those of repeats apart.
+        paused: those of the waiting trials that have paused.
         rows: of how many changes this is the sum.
     """
 
@@ -36,12 +37,13 @@ class Counts:
     unknown: bool
     failures: int
     configs: int
+    paused: int
     rows: int
 
     @classmethod
     def empty(cls) -> "Counts":
         """Of a study without trials."""
-        return cls(dict.fromkeys(STATES.values(), 0), added=0, unknown=False, failures=0, configs=0, rows=0)
+        return cls(dict.fromkeys(STATES.values(), 0), added=0, unknown=False, failures=0, configs=0, paused=0, rows=0)
 
     def of(self, state: TrialState) -> int:
         """How many are in a state."""
@@ -97,13 +99,13 @@ def all_of(connection: sqlalchemy.Connection) -> dict[int, Counts]:
 
 def _sums() -> list[sqlalchemy.ColumnElement[Any]]:
     kept = schema.counts
-    columns = [_sum(kept.c[name]).label(name) for name in (*tallies.OF_TRIAL, "configs")]
+    columns = [_sum(kept.c[name]).label(name) for name in (*tallies.OF_TRIAL, "configs", "paused")]
     return [*columns, sqlalchemy.func.count().label("changes")]
 
 
 def _made(row: sqlalchemy.RowMapping) -> Counts:
     states = {state: int(row[name]) for name, state in STATES.items()}
-    rest = {name: int(row[name]) for name in ("added", "failures", "configs")}
+    rest = {name: int(row[name]) for name in ("added", "failures", "configs", "paused")}
     return Counts(states, **rest, unknown=bool(row["unknown"]), rows=row["changes"])
 
 

@@ -36,6 +36,7 @@ class Order:
         max_failures: how many failures of the objective are borne.
         epoch_seconds: how long an epoch may take; None for no limit.
         reason: why the study stopped by itself; None where somebody stopped it.
+        wakings: how often trials that had ended were woken: what is remembered of ended trials holds for one number.
     """
 
     trials: int
@@ -45,6 +46,7 @@ class Order:
     max_failures: int = 10
     epoch_seconds: float | None = None
     reason: str | None = None
+    wakings: int = 0
 
     @classmethod
     def first(cls, budget: sections.Budget) -> "Order":

@@ -15,7 +15,7 @@ import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import generations, views
+from search.ledger import generations, pauses, views
 from search.space import candidates, parameters, scalars, spaces
 from search.storage.histories import Index
 
@@ -173,11 +173,15 @@ class Sampler:
     Attributes:
         view: makes of (whether to maximize, memory) what chooses the trials to show; None where it learns of none.
         asks_again: whether it proposes something else where its proposal is taken.
+        wish: which of the paused trials it would go on with; None where successive halving decides. It is asked before
+            each claim, and by a running trial at a rung, which is among the paused then and goes on at once where it
+            comes first. The trial of the ask is the one at the rung, or one with the number after the last.
     """
 
     propose: Callable[[Ask], spaces.Params]
     view: Callable[[bool, Memory], Callable[[Index], numpy.ndarray]] | None = None
     asks_again: bool = True
+    wish: Callable[[Ask, Sequence[pauses.Paused]], pauses.Wish] | None = None
 
 
 SAMPLERS = {

@@ -1,9 +1,9 @@
-"""Six tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Seven tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result, `search_counts` how many there are of each kind. All vanish with the study,
-whichever tool deletes it.
+trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what a trial
+had at each rung of a pruner that pauses. All vanish with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -63,6 +63,12 @@ claims = sqlalchemy.Table(
     # training time over all owners
     sqlalchemy.Column("seconds", sqlalchemy.Float, nullable=False, default=0.0),
     sqlalchemy.Column("told", sqlalchemy.Boolean, nullable=False, default=False),
+    # the epoch after which the trial paused, while it does; set beside `told` where the study ended meanwhile
+    sqlalchemy.Column("paused", sqlalchemy.Integer),
+    # its value then, the lower the better
+    sqlalchemy.Column("standing", sqlalchemy.Float),
+    # the highest rung that it may go beyond
+    sqlalchemy.Column("passed", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
     sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
     sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False, default=0),
@@ -74,9 +80,36 @@ claims = sqlalchemy.Table(
     sqlalchemy.Index("search_claims_worker", "study_id", "worker", "trial_id"),
 )
 # Claims whose time may still grow; `seconds` of the others is in the kept counts. A beat changes none of these columns.
-OPEN = "NOT told AND generation > 0"
+OPEN = "NOT told AND generation > 0 AND paused IS NULL"
 open_claims = sqlalchemy.text(OPEN)
 sqlalchemy.Index("search_claims_open", claims.c.study_id, sqlite_where=open_claims, postgresql_where=open_claims)
+
+PAUSED = "NOT told AND paused IS NOT NULL"
+paused_claims = sqlalchemy.text(PAUSED)
+sqlalchemy.Index(
+    "search_claims_paused",
+    *(claims.c[name] for name in ("study_id", "paused", "standing", "trial_id")),
+    sqlite_where=paused_claims,
+    postgresql_where=paused_claims,
+)
+
+# What a trial had at a rung, whatever became of it since. Rows are added under the study's lock and never changed.
+rungs = sqlalchemy.Table(
+    "search_rungs",
+    ours,
+    sqlalchemy.Column("rung_id", sqlalchemy.Integer, primary_key=True),
+    sqlalchemy.Column("trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), nullable=False),
+    _study_id(),
+    # the step
+    sqlalchemy.Column("rung", sqlalchemy.Integer, nullable=False),
+    # how many had reported it then, this one among them: the highest is how many there are
+    sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
+    # the value, the lower the better; NULL for nan
+    sqlalchemy.Column("standing", sqlalchemy.Float),
+    sqlalchemy.UniqueConstraint("trial_id", "rung"),
+    sqlalchemy.Index("search_rungs_place", "study_id", "rung", "place"),
+    sqlalchemy.Index("search_rungs_standing", "study_id", "rung", "standing", "trial_id"),
+)
 
 # A ledger: the latest row is in force, `token` makes a repeated request the same request.
 orders = sqlalchemy.Table(
@@ -93,6 +126,8 @@ orders = sqlalchemy.Table(
     sqlalchemy.Column("epoch_seconds", sqlalchemy.Float),
     # why a study stopped by itself
     sqlalchemy.Column("reason", sqlalchemy.Text),
+    # how often ended trials of the study were woken: what is remembered of them holds for one number
+    sqlalchemy.Column("wakings", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
 )
 
 # The training after an epoch of a trial that runs or waits; see `ledger.checkpoints`.
@@ -162,6 +197,8 @@ counts = sqlalchemy.Table(
     _kept("failures"),
     # reserved configurations with the study's own training seed
     _kept("configs"),
+    # trials that have paused and wait
+    _kept("paused"),
     # training time of trials that were told
     _kept("microseconds", sqlalchemy.BigInteger),
 )
@@ -175,4 +212,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0003"
+HEAD = "0004"

@@ -15,7 +15,7 @@ from search.storage import schema
 COUNTS = schema.counts.name
 STATES = ("running", "waiting", "complete", "pruned", "fail")
 OF_TRIAL = (*STATES, "added", "failures")
-OF_CLAIM = ("configs", "microseconds")
+OF_CLAIM = ("configs", "paused", "microseconds")
 ALL = (*OF_TRIAL, *OF_CLAIM)
 IS_ADDED = f"EXISTS (SELECT 1 FROM {schema.added.name} WHERE trial_id = {{row}}.trial_id AND NOT ran)"
 IS_BLAMED = f"EXISTS (SELECT 1 FROM {schema.claims.name} WHERE trial_id = {{row}}.trial_id AND told AND NOT excused)"
@@ -67,11 +67,12 @@ def of_trial(state: str, is_added: str, is_blamed: str) -> list[str]:
 
 
 def of_claim(row: str) -> list[str]:
-    """What a claim counts, in the order of `OF_CLAIM`; the time of a trial once it was told: see `schema.OPEN`."""
+    """What a claim counts, in the order of `OF_CLAIM`; the time of a trial that is told or paused: see `schema.OPEN`."""
     spent = f"CAST(round({row}.seconds * 1000000) AS BIGINT)"
     return [
         one(f"{row}.config IS NOT NULL AND {row}.repeat = 0"),
-        f"CASE WHEN {row}.told OR {row}.generation = 0 THEN {spent} ELSE 0 END",
+        one(f"{row}.paused IS NOT NULL AND NOT {row}.told"),
+        f"CASE WHEN {row}.told OR {row}.generation = 0 OR {row}.paused IS NOT NULL THEN {spent} ELSE 0 END",
     ]
 
 
@@ -165,12 +166,12 @@ CLAIMS = (
     Trigger(
         "search_claim_counted",
         "AFTER INSERT ON search_claims",
-        "NEW.config IS NOT NULL OR NEW.seconds <> 0",
+        "NEW.config IS NOT NULL OR NEW.seconds <> 0 OR NEW.paused IS NOT NULL",
         (_add(OF_CLAIM, "NEW.", NEW),),
     ),
     Trigger(
         "search_claim_changed",
-        "AFTER UPDATE OF config, repeat, told, generation, seconds ON search_claims",
+        "AFTER UPDATE OF config, repeat, told, generation, seconds, paused ON search_claims",
         " OR ".join(f"({new}) <> ({old})" for new, old in zip(NEW, OLD, strict=True)),
         (_add(OF_CLAIM, "NEW.", _change(NEW, OLD)),),
     ),
@@ -183,7 +184,7 @@ CLAIMS = (
     Trigger(
         "search_claim_uncounted",
         "AFTER DELETE ON search_claims",
-        "OLD.config IS NOT NULL OR OLD.seconds <> 0",
+        "OLD.config IS NOT NULL OR OLD.seconds <> 0 OR OLD.paused IS NOT NULL",
         (_add(OF_CLAIM, "OLD.", _minus(OLD)),),
     ),
     Trigger(

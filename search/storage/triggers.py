@@ -16,7 +16,14 @@ RAN = (
     f"(SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.trial_id) ON CONFLICT (trial_id) DO NOTHING"
 )
 PLPGSQL = "LANGUAGE plpgsql SET search_path FROM CURRENT"  # whatever path the tool that fires it has
-CLEAR = f"DELETE FROM {schema.checkpoints.name} WHERE trial_id = NEW.trial_id"
+# one that is told at its study's end while it pauses may be woken
+IS_ASLEEP = (
+    f"EXISTS (SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.trial_id AND told AND paused IS NOT NULL)"
+)
+CLEAR = f"DELETE FROM {schema.checkpoints.name} WHERE trial_id = NEW.trial_id AND NOT {IS_ASLEEP}"
+# whoever takes or ends a trial that pauses
+TAKEN = "OLD.state = 'WAITING' AND NEW.state <> 'WAITING'"
+UNPAUSE = f"UPDATE {schema.claims.name} SET paused = NULL WHERE trial_id = NEW.trial_id AND {schema.PAUSED}"
 TRIGGERS: dict[str, tuple[str, ...]] = {
     "sqlite": (
         # SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not
@@ -29,12 +36,15 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
                 ("search_workers", "studies", "study_id"),
                 ("search_checkpoints", "trials", "trial_id"),
                 ("search_added", "trials", "trial_id"),
+                ("search_rungs", "trials", "trial_id"),
             )
         ),
         "CREATE TRIGGER IF NOT EXISTS search_trial_added AFTER INSERT ON trials "
         f"WHEN NEW.datetime_complete IS NOT NULL AND {IS_OURS} BEGIN {ADD}; END",
         "CREATE TRIGGER IF NOT EXISTS search_trial_ended AFTER UPDATE OF state ON trials "
         f"WHEN NEW.state IN {FINISHED} BEGIN {CLEAR}; {RAN}; END",
+        f"CREATE TRIGGER IF NOT EXISTS search_trial_taken AFTER UPDATE OF state ON trials WHEN {TAKEN} "
+        f"BEGIN {UNPAUSE}; END",
     ),
     "postgresql": (
         f"CREATE OR REPLACE FUNCTION search_trial_added() RETURNS trigger {PLPGSQL} AS "
@@ -45,6 +55,10 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
         f"$$ BEGIN {CLEAR}; {RAN}; RETURN NULL; END $$",
         "CREATE OR REPLACE TRIGGER search_trial_ended AFTER UPDATE OF state ON trials FOR EACH ROW "
         f"WHEN (NEW.state IN {FINISHED}) EXECUTE FUNCTION search_trial_ended()",
+        f"CREATE OR REPLACE FUNCTION search_trial_taken() RETURNS trigger {PLPGSQL} AS "
+        f"$$ BEGIN {UNPAUSE}; RETURN NULL; END $$",
+        "CREATE OR REPLACE TRIGGER search_trial_taken AFTER UPDATE OF state ON trials FOR EACH ROW "
+        f"WHEN ({TAKEN}) EXECUTE FUNCTION search_trial_taken()",
     ),
 }
 

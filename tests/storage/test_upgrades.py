@@ -96,7 +96,7 @@ def test_before_the_upgrade_every_command_says_what_to_type(
     before = releases.content(released)
     code, out, err = capture(*words, "--storage", released)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "was made by an older version (0001, this one is 0003): `search upgrade` brings it up to date" in err
+    assert "was made by an older version (0001, this one is 0004): `search upgrade` brings it up to date" in err
     assert releases.content(released) == before
 
 
@@ -110,18 +110,19 @@ def test_an_upgraded_database_is_like_a_fresh_one(released: str, fresh: str) -> 
     databases.Database(released).close()
 
 
+@pytest.mark.parametrize("release", ["0002", "0003"])
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_the_counts_of_an_upgraded_database_are_those_of_its_rows(
-    kind: str, request: pytest.FixtureRequest, tmp_path: pathlib.Path
+    kind: str, release: str, request: pytest.FixtureRequest, tmp_path: pathlib.Path
 ) -> None:
-    """From version 0002, whose trials nobody had counted: what its studies promise holds, and a backup's too."""
+    """Of version 0002, whose trials nobody had counted, and later ones: what studies promise holds, a backup's too."""
     server = None if kind == "sqlite" else request.getfixturevalue("postgres")
-    url = releases.postgres(server, "0002") if server else releases.sqlite(tmp_path / "search.db", "0002")
+    url = releases.postgres(server, release) if server else releases.sqlite(tmp_path / "search.db", release)
     empty = server.new_database() if server else f"sqlite:///{tmp_path}/fresh.db"
     done = upgrades.upgrade(url)
-    assert (done.before, done.after) == ("0002", schema.HEAD)
+    assert (done.before, done.after) == (release, schema.HEAD)
     fresh = databases.Database(empty)
-    releases.sqlite(tmp_path / "backup.db", "0002", "backup")
+    releases.sqlite(tmp_path / "backup.db", release, "backup")
     backups.read(fresh, tmp_path / "backup.db")
     assert releases.shape(url) == releases.shape(empty)
     upgraded = databases.Database(url)
@@ -232,7 +233,7 @@ def test_it_goes_on_where_it_was(released: str, capture: Any, caplog: pytest.Log
     """Status, list and report show the study as it was; the running trial goes on from its checkpoint."""
     code, out, _ = capture("upgrade", "--storage", released, "--json")
     answer = json.loads(out)
-    assert (code, answer["before"], answer["after"], answer["changed"]) == (0, "0001", "0003", True)
+    assert (code, answer["before"], answer["after"], answer["changed"]) == (0, "0001", "0004", True)
     code, out, _ = capture("status", "release", "--json", "--storage", released)
     found = json.loads(out)
     assert found["trials"] == {"complete": 4, "pruned": 1, "failed": 1, "running": 1, "waiting": 2}
@@ -318,7 +319,7 @@ def test_two_may_upgrade_at_once(released: str) -> None:
     """One does it, the other waits and finds it done."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         done = pool.map(upgrade, [released] * 2, chunksize=1)
-    assert sorted(each.before or "" for each in done) == ["0001", "0003"]
+    assert sorted(each.before or "" for each in done) == ["0001", "0004"]
     assert {each.after for each in done} == {schema.HEAD}
 
 
@@ -338,11 +339,11 @@ def test_what_the_command_says(released: str, capture: Any) -> None:
     """From which version to which, then that it is current; an empty database has nothing to upgrade."""
     code, out, _ = capture("upgrade", "--storage", released)
     assert code == 0
-    assert ": 0001 -> 0003\n" in out
+    assert ": 0001 -> 0004\n" in out
     assert ("as it was: " in out) == released.startswith("sqlite")
     code, out, _ = capture("upgrade", "--storage", released)
     assert (code, out.count("\n")) == (0, 1)
-    assert out.endswith(" is current (0003)\n")
+    assert out.endswith(" is current (0004)\n")
     code, out, err = capture("upgrade", "--storage", "sqlite:///nowhere.db")
     assert (code, out, err) == (2, "", "search: no database at nowhere.db; there is nothing to upgrade\n")
     assert not pathlib.Path("nowhere.db").exists()
@@ -354,10 +355,10 @@ def test_a_copy_is_kept_of_a_file(tmp_path: pathlib.Path, capture: Any) -> None:
     rows(url, "PRAGMA journal_mode = WAL")
     before = releases.content(url)
     done = upgrades.upgrade(url)
-    assert done.copy == tmp_path / "search.db.before-0003"
+    assert done.copy == tmp_path / "search.db.before-0004"
     assert releases.content(f"sqlite:///{done.copy}") == before
     shutil.copyfile(done.copy, tmp_path / "search.db")
-    assert upgrades.upgrade(url).copy == tmp_path / "search.db.before-0003-1"
+    assert upgrades.upgrade(url).copy == tmp_path / "search.db.before-0004-1"
     other = releases.sqlite(tmp_path / "other.db")
     assert capture("upgrade", "--storage", other, "--no-copy")[0] == 0
     assert not list(tmp_path.glob("*before*.part")) + list(tmp_path.glob("other.db.before*"))
@@ -367,7 +368,7 @@ def test_a_copy_without_room_stops_it(tmp_path: pathlib.Path, monkeypatch: pytes
     """Where no copy can be kept, nothing is changed."""
     url = releases.sqlite(tmp_path / "search.db")
     before = releases.content(url)
-    (tmp_path / "search.db.before-0003.part").mkdir()
+    (tmp_path / "search.db.before-0004.part").mkdir()
     with pytest.raises(errors.StorageError, match="was not upgraded: "):
         upgrades.upgrade(url)
     assert releases.content(url) == before
@@ -379,7 +380,7 @@ def test_a_newer_version_is_refused(url: str, capture: Any, command: str) -> Non
     rows(url, "UPDATE search_version SET version_num = '0107'")
     code, _, err = capture(command, "--storage", url)
     assert (code, err.count("\n")) == (2, 1)
-    assert "was made by a newer version of this program: its tables are 0107, this one knows those up to 0003" in err
+    assert "was made by a newer version of this program: its tables are 0107, this one knows those up to 0004" in err
 
 
 def test_tables_of_an_older_optuna_are_upgraded_too(released: str) -> None:
