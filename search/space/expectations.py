@@ -36,7 +36,9 @@ def after_distinct_draws(values: Array, draws: Array, floor: float) -> Array:
     return numpy.asarray(numpy.diff(below, axis=1, prepend=0.0) @ ordered)
 
 
-def after_seconds(values: Array, costs: Array, weights: Array, seconds: Array, floor: float, workers: int = 1, moments: int = MOMENTS) -> Array:
+def after_seconds(
+    values: Array, costs: Array, weights: Array, seconds: Array, floor: float, workers: int = 1, moments: int = MOMENTS
+) -> Array:
     """The expected best of what is trained to its end by each number of CPU seconds, drawn with replacement.
 
     Args:
@@ -60,7 +62,9 @@ def after_seconds(values: Array, costs: Array, weights: Array, seconds: Array, f
     return numpy.asarray(floor + chances @ (bars - numpy.append(bars[1:], floor)))
 
 
-def reached(values: Array, costs: Array, weights: Array, bars: Array, seconds: Array, workers: int = 1, moments: int = MOMENTS) -> Array:
+def reached(
+    values: Array, costs: Array, weights: Array, bars: Array, seconds: Array, workers: int = 1, moments: int = MOMENTS
+) -> Array:
     """The chance that a training of at least each bar has ended by each number of CPU seconds, (seconds, bars).
 
     Trainings follow one another: until the first good one ends, the chance of none obeys a renewal equation, which is

@@ -6,8 +6,8 @@ A configuration that a table lacks counts as its nearest recorded one; each reco
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -21,6 +21,14 @@ BARS = 200  # values between which quartiles are looked for
 SMOOTHED = 3  # last epochs that make up a value, where the study says so
 
 Array = numpy.ndarray[Any, Any]
+
+
+class Paid(NamedTuple):
+    """What so many epochs of a configuration have cost: seconds of training."""
+
+    params: spaces.Params
+    epochs: int
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +62,11 @@ class Baseline:
             return None
         return row.setup_seconds + _cost(row.seconds, epochs)
 
+    def pace(self, trained: Iterable[Paid]) -> float | None:
+        """By how much trainings have taken longer than on the table's machine; None where it has none of them."""
+        known = [(each.seconds, own) for each in trained if (own := self.seconds(each.params, each.epochs))]
+        return sum(here for here, _ in known) / sum(there for _, there in known) if known else None
+
     def expected(self, seconds: Sequence[float], moments: int = expectations.MOMENTS) -> Array:
         """The expected best by each of these moments, CPU seconds of the table's machine, (n,)."""
         found = expectations.after_seconds(
@@ -62,7 +75,7 @@ class Baseline:
         return self.sign * found
 
     def quartiles(self, seconds: Sequence[float], moments: int = expectations.MOMENTS) -> Array:
-        """The best that a quarter, half and three quarters of all searches do not reach, (3, n); nan: most have none."""
+        """What a quarter, half and three quarters of all searches miss, (3, n), ascending; nan: they have none."""
         values = numpy.unique((self.sign * self.values)[~numpy.isnan(self.values)])[::-1]
         if len(values) > BARS:
             head, tail = values[: BARS // 2], values[BARS // 2 :]
@@ -118,8 +131,8 @@ def _is_of(spec: specs.StudySpec, file: pathlib.Path) -> bool:
     return _trained(spec) == _trained(other) and _by_name(spec.space) == _by_name(other.space)
 
 
-def _trained(spec: specs.StudySpec) -> tuple[str | None, str | None, str]:
-    return spec.objective, spec.training and spec.training.dataset, spec.study.direction
+def _trained(spec: specs.StudySpec) -> tuple[str | None, ...]:
+    return spec.objective, spec.training.dataset if spec.training else None, spec.study.direction
 
 
 def _by_name(space: spaces.Space) -> dict[str, Any]:
@@ -203,7 +216,5 @@ def _weights(space: spaces.Space, known: levels.Levels, recorded: Sequence[space
             there = {known.params(params)[name] for params in recorded if name in params}
             share = dict.fromkeys(there, 1 / len(there))
         shares[name] = share
-    found = [
-        float(numpy.prod([shares[name].get(value, 0.0) for name, value in params.items()])) for params in recorded
-    ]
+    found = [float(numpy.prod([shares[name].get(value, 0.0) for name, value in params.items()])) for params in recorded]
     return numpy.array(found)
