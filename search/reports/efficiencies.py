@@ -154,5 +154,8 @@ def _table(
         half = half if math.isfinite(low[place]) and math.isfinite(high[place]) else "most have none yet"
         rows.append([words.duration(seconds), here, words.metric(float(expected[place])), half])
     metric = experiment.summary.study.spec.study.metric
-    headings = [kind, f"best {metric} here", "random search, the mean", "half of all random searches"]
-    return Table(headings, rows, f"What was found for the {kind}, here and by random search.")
+    caption = (
+        f"The best {metric} found for the {kind}, here and by random search: the mean of all such searches, where one "
+        "that has found nothing yet counts as the worst network, and between which values half of them lie."
+    )
+    return Table([kind, "here", "random", "half of random"], rows, caption)

@@ -165,8 +165,9 @@ def _made(spec: specs.StudySpec, table: tables.Table) -> Baseline:
         stop = row.stop if spec.pruning.hopeless and row.stop is not None and row.stop < epochs else None
         is_cut = stop is not None or not row.values
         values.append(numpy.nan if is_cut else float(numpy.mean(_filled(row.values, epochs)[-smoothed:])))
-        seconds = row.seconds or usual(row.params)
-        costs.append(row.setup_seconds + _cost(seconds, epochs if stop is None else stop))
+        trained = epochs if stop is None else stop
+        seconds = row.seconds or (usual(row.params) if trained else ())
+        costs.append(row.setup_seconds + _cost(seconds, trained))
     return Baseline(
         place=table.place,
         values=numpy.array(values),
