@@ -179,7 +179,13 @@ def imported(path: pathlib.Path) -> list[dict[str, Any]]:
         }
         stop = old.get("diverged") or old.get("stop") if old.get("stop") != 0 else 0
         found.append(
-            {"params": params, "seed": old["seed"], "setup_seconds": old["probe_s"], "stop": stop, "reason": old.get("why")}
+            {
+                "params": params,
+                "seed": old["seed"],
+                "setup_seconds": old["probe_s"],
+                "stop": stop,
+                "reason": old.get("why"),
+            }
             | {key: values or [] for key, values in lists.items()}
         )
     return found

@@ -77,5 +77,9 @@ class HandOver(SearchError):
     """The worker, or the whole study, was asked to stop inside a trial, and gives it back. Never shown to a user."""
 
 
+class Paused(SearchError):
+    """The trial has paused at a rung and waits until it is among the best there. Never shown to a user."""
+
+
 class EpochTimeout(SearchError):
     """An epoch takes longer than the study file allows; the trial fails."""

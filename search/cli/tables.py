@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
@@ -26,7 +27,7 @@ def of_trials(summary: summaries.Summary, trials: Sequence[FrozenTrial], room: i
     parameters = [each.name for each in summary.study.spec.space.parameters]
     columns = [
         Column("#", [str(trial.number) for trial in trials]),
-        states(trials),
+        states(trials, summary.paused_after if isinstance(summary, summaries.Whole) else {}),
         Column(
             summary.study.spec.study.metric,
             ["" if trial.value is None else words.metric(trial.value) for trial in trials],
@@ -52,10 +53,18 @@ def of_trials(summary: summaries.Summary, trials: Sequence[FrozenTrial], room: i
     return layouts.lay_out(columns, room, bold, screens.rule())
 
 
-def states(trials: Sequence[FrozenTrial]) -> Column:
-    """What has become of them."""
+def states(trials: Sequence[FrozenTrial], paused_after: Mapping[int, int] = MappingProxyType({})) -> Column:
+    """What has become of them.
+
+    Args:
+        paused_after: the epoch after which trials have paused, by number.
+    """
     styles = [words.STYLES[trial.state] for trial in trials]
-    return Column("state", [words.STATES[trial.state] for trial in trials], right=False, styles=styles)
+    found = [
+        f"paused after {paused_after[trial.number]}" if trial.number in paused_after else words.STATES[trial.state]
+        for trial in trials
+    ]
+    return Column("state", found, right=False, styles=styles)
 
 
 def of_studies(studies: Sequence[listings.Readable | listings.Unreadable], room: int | None) -> layouts.Layout:

@@ -20,6 +20,7 @@ Families = dict[str, core.GaugeMetricFamily | core.CounterMetricFamily]
 Key = tuple[int, str]
 
 GAUGES = {
+    "search_paused_trials": "Trials that have paused at a rung, of those that wait",
     "search_best_value": "Best value of a complete trial",
     "search_budget_trials": "Trials that may finish",
     "search_budget_hours": "Training time after which no trial begins, hours; absent without a limit",
@@ -89,6 +90,7 @@ class Collector(registry.Collector):
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
         found = {
+            "search_paused_trials": "Trials that have paused at a rung, of those that wait",
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
             "search_budget_hours": summary.order.hours,

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import checkpoints, claims, endings, presence, studies
+from search.ledger import checkpoints, claims, endings, presence, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import objectives, records
@@ -25,7 +25,10 @@ def observe(database: Database, study: studies.Study, watch: presence.Watch, own
 def _claim_row() -> sqlalchemy.Select[Any]:
     return sqlalchemy.select(
         schema.trials.c.number,
-        *(schema.claims.c[name] for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls")),
+        *(
+            schema.claims.c[name]
+            for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls", "passed")
+        ),
     ).join(schema.trials, schema.trials.c.trial_id == schema.claims.c.trial_id)
 
 
@@ -35,6 +38,7 @@ def _claim(
     row: Any,
     how: str,
     saved: objectives.Checkpoint | None = None,
+    stands: int = 0,
 ) -> claims.Claim:
     fixed = connection.execute(
         sqlalchemy.select(schema.system_attributes.c.value_json).where(
@@ -56,6 +60,8 @@ def _claim(
         # -1 where the last owner got further
         stalls=max(0, row.stalls),
         saved=saved,
+        stands=stands,
+        passed=row.passed,
     )
 
 
@@ -141,12 +147,13 @@ def ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) 
 def take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: int, how: str) -> claims.Claim:
     """Goes on from the checkpoint, or clears it all where there is none.
 
-    Steps after it go: a stored step would hide the new owner's report of it.
+    Steps after it go: a stored step would hide the new owner's report of it. Those up to a rung stay: others have been
+    compared with them.
     """
-    saved = checkpoints.find(connection, trial_id)
+    saved, stands = checkpoints.find(connection, trial_id), rungs.highest(connection, trial_id)
     if saved is None:
         checkpoints.delete(connection, trial_id)
-    later = schema.steps.c.step > (saved.epoch if saved else 0)
+    later = schema.steps.c.step > max(saved.epoch if saved else 0, stands)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
-    return _claim(connection, study, row, how, saved)
+    return _claim(connection, study, row, how, saved, stands)

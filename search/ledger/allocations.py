@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import adoptions, claims, counts, failures, foreign, orders, pauses, presence, studies
+from search.ledger import adoptions, claims, closings, counts, failures, foreign, orders, pauses, presence, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -70,7 +70,7 @@ def take(
             seen = adoptions.running(connection, study.study_id, own)
             orphans = watch.look(seen, time.monotonic(), database.interruptions)
             sign = {"owner": owner, "grace_seconds": watch.grace_seconds, **_signature(worker)}
-            found = _Asked(connection, study, order, worker, sign).answer(orphans)
+            found = _Asked(connection, study, order, worker, sign, wish).answer(orphans)
         if isinstance(found, claims.Claim):
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
         return found
@@ -84,13 +84,14 @@ def _signature(worker: presence.Identity) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Asked:
-    """A worker's request, under the study's lock; `sign` is what its claim carries."""
+    """A worker's request, under the study's lock; `sign` is what its claim carries, `wish` its sampler's."""
 
     connection: sqlalchemy.Connection
     study: studies.Study
     order: orders.Order
     worker: presence.Identity
     sign: dict[str, Any]
+    wish: pauses.Wish | None = None
 
     def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         """An orphan first, then what the budget has room for."""
@@ -123,21 +124,36 @@ class _Asked:
         budget, hours, study_id = self.order.trials, self.order.hours, self.study.study_id
         running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
         if hours is not None and counts.spent_seconds(self.connection, study_id) >= 3600 * hours:
-            return NoTrial.WAIT if running else NoTrial.HOURS
-        if waiting and found.done + running < budget and (claim := self._dequeue()) is not None:
+            return NoTrial.WAIT if running else self._end(found, NoTrial.HOURS)
+        has_room = found.done + running < budget
+        if waiting and has_room and (claim := self._dequeue(found)) is not None:
             return claim
-        if found.done + running + waiting >= budget:
-            return NoTrial.WAIT if running else NoTrial.FINISHED
-        if _is_exhausted(self.connection, self.study, found):
-            return NoTrial.WAIT if running else NoTrial.EXHAUSTED
-        return self._create()
+        why = NoTrial.FINISHED
+        if found.done + running + waiting < budget:
+            if not _is_exhausted(self.connection, self.study, found):
+                return self._create()
+            why = NoTrial.EXHAUSTED
+        if found.paused and has_room and (claim := self._go_on(found)) is not None:
+            return claim
+        return NoTrial.WAIT if running else self._end(found, why)
 
-    def _dequeue(self) -> claims.Claim | None:
+    def _dequeue(self, found: counts.Counts) -> claims.Claim | None:
+        """A paused trial that is to go on, or one that waits otherwise."""
+        if found.paused:
+            if self.wish is None:
+                promoted = pauses.promotable(self.connection, self.study)
+            else:
+                promoted = pauses.wished(self.connection, self.study.study_id, self.wish.first)
+            if promoted is not None and (claim := self._start(promoted, "promoted")) is not None:
+                return claim
+            if found.of(TrialState.WAITING) <= found.paused:
+                return None
         elsewhere = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") != self.worker.machine
         waiting = (
             sqlalchemy.select(schema.trials.c.trial_id)
             .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
             .where(schema.trials.c.study_id == self.study.study_id, schema.trials.c.state == TrialState.WAITING)
+            .where(schema.claims.c.paused.is_(None))
             .order_by(schema.trials.c.trial_id)
             .limit(1)
         )
@@ -145,21 +161,40 @@ class _Asked:
         first = self.connection.execute(waiting.where(elsewhere)).scalar()
         if first is None:
             first = self.connection.execute(waiting).scalar()
-        # a plain Optuna worker may pop it without the study's lock
+        return None if first is None else self._start(first, "waiting")
+
+    def _go_on(self, found: counts.Counts) -> claims.Claim | None:
+        """A paused trial where nothing new can begin: one that the sampler wishes, or the first to become complete."""
+        chosen = None
+        if self.wish is not None:
+            chosen = pauses.wished(self.connection, self.study.study_id, self.wish.rest)
+        if chosen is None and not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE):
+            chosen = pauses.furthest(self.connection, self.study.study_id)
+        return None if chosen is None else self._start(chosen, "promoted")
+
+    def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
+        """What has paused ends with the study."""
+        if found.paused:
+            reason = None if why is not NoTrial.HOURS else why.value
+            closings.tell(self.connection, self.study, self.worker.name, reason)
+        return why
+
+    def _start(self, trial_id: int, how: str) -> claims.Claim | None:
+        """A waiting trial, unless a plain Optuna worker pops it in this moment, without the study's lock."""
         moved = self.connection.execute(
             schema.trials.update()
-            .where(schema.trials.c.trial_id == first, schema.trials.c.state == TrialState.WAITING)
+            .where(schema.trials.c.trial_id == trial_id, schema.trials.c.state == TrialState.WAITING)
             .values(state=TrialState.RUNNING, datetime_start=statements.now())
         )
-        if first is None or moved.rowcount != 1:
+        if moved.rowcount != 1:
             return None
-        adoptions.ensure_row(self.connection, self.study.study_id, first)
+        adoptions.ensure_row(self.connection, self.study.study_id, trial_id)
         self.connection.execute(
             schema.claims.update()
-            .where(schema.claims.c.trial_id == first)
+            .where(schema.claims.c.trial_id == trial_id)
             .values(generation=schema.claims.c.generation + 1, **self.sign)
         )
-        return adoptions.take_up(self.connection, self.study, first, "waiting")
+        return adoptions.take_up(self.connection, self.study, trial_id, how)
 
     def _create(self) -> claims.Claim:
         study_id, now = self.study.study_id, statements.now()

@@ -28,7 +28,8 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
         if orders.is_written(connection, token) is not None:
             return
         before.append(order)
-        orders.write(connection, study.study_id, _changed(order, found), token)
+        changed = orders.woken(connection, study.study_id, order, _changed(order, found))
+        orders.write(connection, study.study_id, changed, token)
         _store(connection, study, spec)
         _queue(connection, study, spec)
 

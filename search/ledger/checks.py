@@ -90,15 +90,29 @@ def _rows(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Check]:
     many = len(connection.execute(twice.having(count > 1)).all())
     yield Check("owners", not many, f"{many} own several trials" if many else "no token owns two running trials")
     kept = sqlalchemy.select(trials.c.number).join(checkpoints, checkpoints.c.trial_id == trials.c.trial_id)
-    left = (
-        connection.execute(kept.where(mine, trials.c.state.in_(counts.ENDED)).order_by(trials.c.number)).scalars().all()
+    asleep = sqlalchemy.exists().where(
+        claims.c.trial_id == trials.c.trial_id, claims.c.told, claims.c.paused.is_not(None)
     )
+    kept = kept.where(mine, trials.c.state.in_(counts.ENDED), ~asleep)  # what ended while it paused may be woken
+    left = connection.execute(kept.order_by(trials.c.number)).scalars().all()
     shown = ", ".join(map(str, left[:SHOWN])) + (", ..." if len(left) > SHOWN else "")
     yield Check("checkpoints", not left, f"of ended trials: {shown}" if left else "none of an ended trial")
     same = sqlalchemy.select(claims.c.config).where(claims.c.study_id == study_id, claims.c.config.is_not(None))
     many = len(connection.execute(same.group_by(claims.c.config).having(count > 1)).all())
     yield Check("configurations", not many, f"{many} reserved twice" if many else "none reserved twice")
+    yield _paused(connection, study_id)
     yield _budget(connection, study_id)
+
+
+def _paused(connection: sqlalchemy.Connection, study_id: int) -> Check:
+    """A trial that pauses waits and is nobody's."""
+    asleep = sqlalchemy.and_(claims.c.study_id == study_id, sqlalchemy.text(schema.PAUSED))
+    query = sqlalchemy.select(trials.c.number, trials.c.state, claims.c.owner)
+    rows = connection.execute(query.join(claims, claims.c.trial_id == trials.c.trial_id).where(asleep)).all()
+    odd = sorted(row.number for row in rows if row.state != TrialState.WAITING or row.owner)
+    shown = ", ".join(map(str, odd[:SHOWN])) + (", ..." if len(odd) > SHOWN else "")
+    said = f"{words.plural(len(rows), 'trial')}, all of which wait and are nobody's"
+    return Check("pauses", not odd, f"of trials that do not wait, or have an owner: {shown}" if odd else said)
 
 
 def _budget(connection: sqlalchemy.Connection, study_id: int) -> Check:

@@ -33,6 +33,8 @@ class Claim:
         repeat: which training seed: 0 is the study's own.
         epoch_seconds: how long an epoch may take; None for no limit.
         saved: the training of an earlier owner, to go on from.
+        stands: the last rung that it has reported: what is stored up to there stays as it is.
+        passed: the last rung that it may go beyond.
     """
 
     study_id: int
@@ -48,6 +50,8 @@ class Claim:
     stalls: int = 0
     epoch_seconds: float | None = None
     saved: objectives.Checkpoint | None = None
+    stands: int = 0
+    passed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

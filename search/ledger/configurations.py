@@ -42,10 +42,15 @@ def configure(
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
             return _expect(assign(database, study, claim, whole), whole)
-    memory = _MEMORIES.setdefault(history, proposals.Memory())
+    memory = memory_of(history)
     if study.spec.sampler.name == samplers.GRID:
         return _reserve(database, study, claim, fixed, lambda: _next_in_grid(database, study, fixed, memory))
     return _sample(database, study, claim, fixed, history, memory)
+
+
+def memory_of(history: histories.History) -> proposals.Memory:
+    """What the worker of a history keeps between asks."""
+    return _MEMORIES.setdefault(history, proposals.Memory())
 
 
 def _sample(
@@ -61,9 +66,10 @@ def _sample(
     trial.number = claim.number
     view = sampler.view and sampler.view(study.spec.study.direction == "maximize", memory)
     for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
-        known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
-        ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
-        params = sampler.propose(ask)
+        with memory.lock:
+            known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
+            ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
+            params = sampler.propose(ask)
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 

@@ -37,6 +37,7 @@ def read(connection: Connection, asked: Sequence[studies.Study]) -> dict[int, su
             study=study,
             order=ordered[study.study_id],
             states=summaries.states(connection, study.study_id) if count.added else count.states,
+            paused=count.paused,
             done=count.done,
             failures=count.failures,
             added=count.added,

@@ -31,7 +31,7 @@ def seconds_left(summary: summaries.Summary, workers: int) -> float | None:
         begun = [t for t in running if t.intermediate_values]
         mean = statistics.fmean(summary.running_seconds.get(t.number, 0.0) + left(t) for t in begun)
     rest = [left(trial) for trial in running]
-    to_come = max(0, summary.budget - summary.done - len(running))
+    to_come = max(0, summary.budget - summary.done - len(running) - summary.paused)  # few of these go on
     if summary.order.hours is not None:
         unspent = max(0.0, 3600 * summary.order.hours - summary.seconds)
         to_come = min(to_come, int((unspent - sum(rest)) / mean) + 1) if mean and unspent > sum(rest) else 0

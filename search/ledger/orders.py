@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import sqlalchemy
 
 from search import errors, words
+from search.ledger import wakings
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import changes, sections, specs, validation
@@ -154,7 +156,7 @@ class Extension:
 
 
 def extend(database: Database, study: statements.Study, **more: Any) -> Order:
-    """Lets a study do more; returns what is in force then.
+    """Lets a study do more, and its trials that ended while they paused wait again; returns what is in force then.
 
     Args:
         more: what `Extension` takes.
@@ -210,11 +212,19 @@ def _change(database: Database, study: statements.Study, changed: Callable[[Orde
         order = read(connection, study)
         if is_written(connection, token) is not None:
             return order
-        order = changed(order)
+        order = woken(connection, study.study_id, order, changed(order))
         write(connection, study.study_id, order, token)
         return order
 
     return database.write(transaction)
+
+
+def woken(connection: sqlalchemy.Connection, study_id: int, before: Order, after: Order) -> Order:
+    """The order that follows another, under the study's lock: where it allows more, paused trials that ended wait."""
+    more = after.trials > before.trials or (before.hours is not None and (after.hours or math.inf) > before.hours)
+    if not more or not wakings.wake(connection, study_id):
+        return after
+    return dataclasses.replace(after, wakings=before.wakings + 1)
 
 
 def _order(row: Any) -> Order:

@@ -1,11 +1,21 @@
 """Trials that have paused, and which of them goes on: by the rule of successive halving, or as a sampler wishes."""
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy
+from optuna.trial import TrialState
 
+from search.ledger import checkpoints, claims, rungs, studies
 from search.space import spaces
+from search.storage import schema, statements, trials
+from search.storage.databases import Database
+from search.study import ladders
+
+t, c = schema.trials.c, schema.claims.c
+IS_PAUSED = sqlalchemy.text(schema.PAUSED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +51,148 @@ class Wish:
     rest: tuple[int, ...] = ()
 
 
-def paused(connection: sqlalchemy.Connection, study_id: int, known: Mapping[int, Paused] = {}) -> list[Paused]:
+def _waiting() -> sqlalchemy.Select[Any]:
+    both = schema.claims.join(schema.trials, t.trial_id == c.trial_id)
+    query = sqlalchemy.select(t.trial_id, t.number, c.paused, c.standing, c.seconds).select_from(both)
+    return query.where(c.study_id == statements.STUDY, IS_PAUSED, t.state == TrialState.WAITING)
+
+
+# under the study's lock: made once
+WAITING = _waiting()
+AT_RUNG = WAITING.where(c.paused == rungs.RUNG).order_by(c.standing, c.trial_id).limit(1)
+FURTHEST = sqlalchemy.select(sqlalchemy.func.max(c.paused)).where(c.study_id == statements.STUDY, IS_PAUSED)
+NUMBERED = WAITING.where(t.number == sqlalchemy.bindparam("number", type_=sqlalchemy.Integer))
+
+
+def promotable(connection: sqlalchemy.Connection, study: studies.Study) -> int | None:
+    """The paused trial, by id, that is among the best of its rung by now, the highest rung first; or None.
+
+    Where the study's pruner pauses no more, each is.
+    """
+    ladder = ladder_of(study)
+    if ladder is None:
+        return furthest(connection, study.study_id)
+    for rung in reversed(ladder.rungs):
+        row = connection.execute(AT_RUNG, {"study": study.study_id, "rung_step": rung}).first()
+        if row is None:
+            continue
+        if rungs.is_among_best(connection, study.study_id, row.trial_id, rung, row.standing, ladder.factor):
+            return int(row.trial_id)
+    return None
+
+
+def furthest(connection: sqlalchemy.Connection, study_id: int) -> int | None:
+    """The paused trial, by id, that has come furthest, of these the best; None without any."""
+    epoch = connection.execute(FURTHEST, {"study": study_id}).scalar()
+    row = connection.execute(AT_RUNG, {"study": study_id, "rung_step": epoch}).first() if epoch is not None else None
+    return None if row is None else int(row.trial_id)
+
+
+def wished(connection: sqlalchemy.Connection, study_id: int, numbers: Sequence[int]) -> int | None:
+    """The first of these trials, by id, that is still paused; or None."""
+    for number in numbers:
+        if (row := connection.execute(NUMBERED, {"study": study_id, "number": number}).first()) is not None:
+            return int(row.trial_id)
+    return None
+
+
+def paused(connection: sqlalchemy.Connection, study_id: int, known: Mapping[int, Paused] | None = None) -> list[Paused]:
     """All that have paused and wait, by number.
 
     Args:
         known: by id; what has not changed since is not read again.
     """
-    raise NotImplementedError
+    rows = connection.execute(WAITING, {"study": study_id}).all()
+    known = known or {}
+    new = [row.trial_id for row in rows if row.trial_id not in known or known[row.trial_id].epoch != row.paused]
+    read = {trial._trial_id: trial for trial in trials.read(connection, study_id, new, attributes=())}
+    found = []
+    for row in rows:
+        if (trial := read.get(row.trial_id)) is None:
+            found.append(known[row.trial_id])
+            continue
+        values = trial.intermediate_values
+        value = values.get(row.paused, float("nan"))
+        found.append(Paused(row.trial_id, row.number, row.paused, value, values, row.seconds, trial.params))
+    return sorted(found, key=lambda each: each.number)
+
+
+def report(
+    database: Database, study: studies.Study, claim: claims.Claim, progress: claims.Progress, rung: int, value: float
+) -> None:
+    """Stores how far a trial has come that has reached a rung, where it is compared from now on.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+    own = rungs.standing(value, study.spec.study.direction == "maximize")
+
+    def transaction(connection: sqlalchemy.Connection) -> None:
+        statements.lock_study(connection, study)
+        claims.write(connection, claim, progress)
+        rungs.add(connection, study.study_id, claim.trial_id, rung, own)
+
+    database.write(transaction)
+
+
+def settle(
+    database: Database,
+    study: studies.Study,
+    claim: claims.Claim,
+    progress: claims.Progress,
+    rung: int,
+    value: float,
+    goes_on: bool | None = None,
+) -> bool:
+    """Whether a trial goes on that has reached a rung; else it has paused, and is nobody's.
+
+    Args:
+        progress: how far it has come since it was written last, with the training after the rung.
+        goes_on: what its sampler wishes; None where it must be among the best of the rung.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+    own, tries = rungs.standing(value, study.spec.study.direction == "maximize"), itertools.count()
+    ladder = ladder_of(study)
+
+    def transaction(connection: sqlalchemy.Connection) -> bool:
+        statements.lock_study(connection, study)
+        if next(tries) and _has_paused(connection, claim, rung):  # in a transaction whose acknowledgement was lost
+            return False
+        stays = goes_on
+        if stays is None:
+            found = (study.study_id, claim.trial_id, rung, own)
+            stays = ladder is None or rungs.is_among_best(connection, *found, ladder.factor)
+        if stays:
+            claims.fence(connection, claim, passed=rung)
+            return True
+        claims.release(connection, claim, progress, paused=rung, standing=own)
+        bound(connection, study)
+        return False
+
+    return database.write(transaction)
+
+
+def _has_paused(connection: sqlalchemy.Connection, claim: claims.Claim, rung: int) -> bool:
+    own = sqlalchemy.select(c.trial_id).where(
+        c.trial_id == claim.trial_id, c.generation == claim.generation + 1, c.owner == "", c.paused == rung
+    )
+    return connection.execute(own).first() is not None
+
+
+def bound(connection: sqlalchemy.Connection, study: studies.Study) -> None:
+    """Removes the checkpoints of paused trials but for those of the furthest, and of these the best."""
+    ladder = ladder_of(study)
+    if ladder is None:
+        return
+    saved = schema.checkpoints.join(schema.claims, c.trial_id == schema.checkpoints.c.trial_id)
+    kept = sqlalchemy.select(c.trial_id).select_from(saved).where(c.study_id == study.study_id, IS_PAUSED)
+    ordered = kept.order_by(c.paused.desc(), c.standing, c.trial_id)
+    for trial_id in connection.execute(ordered).scalars().all()[ladder.checkpoints :]:
+        checkpoints.delete(connection, trial_id)
+
+
+def ladder_of(study: studies.Study) -> ladders.Ladder | None:
+    """The rungs of a study; None where its trials do not pause."""
+    return ladders.of(study.spec.pruning, study.spec.training)

@@ -7,6 +7,7 @@ what it can use (`views`); what a worker keeps between asks (`Memory`) saves tim
 
 import dataclasses
 import math
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -27,10 +28,11 @@ STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 @dataclasses.dataclass
 class Memory:
-    """What one worker keeps of a study between asks."""
+    """What one worker keeps of a study between asks; its threads take the lock to ask."""
 
     grid: candidates.Walk | None = None
     cmaes: generations.Generations | None = None
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

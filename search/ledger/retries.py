@@ -10,7 +10,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoints, orders, reservations, studies
+from search.ledger import checkpoints, orders, reservations, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import records
@@ -74,7 +74,10 @@ def _put_back(connection: sqlalchemy.Connection, study: studies.Study, number: i
             statements.put(connection, schema.system_attributes, ("trial_id", "key"), [line])
         for table in (schema.steps, schema.params):
             connection.execute(table.delete().where(table.c.trial_id == row.trial_id))
-        checkpoints.delete(connection, row.trial_id)  # of an owner before that tool: its curve has gone with the steps
+        # of an owner before that tool: its curve has gone with the steps
+        checkpoints.delete(connection, row.trial_id)
+        rungs.forget(connection, row.trial_id)
+        connection.execute(rows.update().where(rows.c.trial_id == row.trial_id).values(passed=0))
         return number
     if row.owned is None:  # another tool's
         connection.execute(rows.insert().values(trial_id=row.trial_id, study_id=study.study_id))

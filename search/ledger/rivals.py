@@ -1,6 +1,7 @@
 """What the other trials of a study had at a step, for pruners: of ended ones it is read once and then remembered.
 
-An ended trial never changes. At each report only trials that are new, or had not ended, are looked at again.
+An ended trial does not change unless it is woken: then all are forgotten. At each report only trials that are new, or
+had not ended, are looked at again.
 """
 
 import threading
@@ -11,12 +12,13 @@ import numpy
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import studies
+from search.ledger import studies, wakings
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import pruners
 
 BATCH = 500  # ids a query, which every SQLite takes
+WAKINGS = sqlalchemy.select(wakings.count(statements.STUDY))
 WHOLE_FROM = 2_000  # ids from which on a study's rows are read, and what was not asked for left out
 
 
@@ -26,6 +28,10 @@ class Rivals:
     def __init__(self, study_id: int) -> None:
         self._study_id = study_id
         self._lock = threading.Lock()
+        self._wakings = 0
+        self._forget()
+
+    def _forget(self) -> None:
         self._after = -1  # ids up to here are known
         self._unfinished: frozenset[int] = frozenset()
         self._ended: list[tuple[int, int, bool]] = []  # id, number, whether it is complete
@@ -36,6 +42,10 @@ class Rivals:
     def others(self, connection: sqlalchemy.Connection, trial_id: int, step: int) -> pruners.Others:
         """What the trials but one have stored at a step; a waiting trial's will be trained again."""
         with self._lock:
+            woken = connection.execute(WAKINGS, {"study": self._study_id}).scalar() or 0
+            if woken != self._wakings:
+                self._forget()
+                self._wakings = woken
             running = self._refresh(connection)
             self._read_ended(connection, step)
             mine = self._ids[step] == trial_id

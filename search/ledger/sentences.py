@@ -28,7 +28,8 @@ def state_counts(summary: summaries.Summary) -> str:
     found = dict(summary.as_json()["trials"])
     failed, again = words.STATES[TrialState.FAIL], len(summary.put_back)
     found[failed] -= again
-    shown = [f"{count} {word}" for word, count in found.items() if count]
+    asleep = {words.STATES[TrialState.WAITING]: f" ({summary.paused} paused)"} if summary.paused else {}
+    shown = [f"{count} {word}{asleep.get(word, '')}" for word, count in found.items() if count]
     return ", ".join([*shown, *([f"{again} put back"] if again else [])]) or "no trial yet"
 
 
@@ -47,6 +48,8 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
             lines.append(
                 f"budget.hours is used up: `search extend {words.typed(summary.study.name)} --hours H` adds to it"
             )
+    if summary.pauses:
+        lines.append(paused(summary))
     lines += [f"{count} {said(reason, SHORT)}" for reason, count in causes.items()]
     steps = {trial.number: len(trial.intermediate_values) for trial in summary.running}
     lines.append(f"workers alive: {len(crew.members)}")
@@ -63,6 +66,12 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
     if left is not None and summary.done < summary.budget and summary.order.state is orders.StudyState.ACTIVE:
         spent += f"; about {words.duration(left)} left with {words.plural(len(crew.members), 'worker')}"
     return [*lines, spent]
+
+
+def paused(summary: summaries.Summary) -> str:
+    """Where trials have paused, and what becomes of them."""
+    after = ", ".join(f"{count} after epoch {epoch}" for epoch, count in summary.pauses.items())
+    return f"paused: {after}; one goes on where it is among the best there, the others are told pruned at the end"
 
 
 def best(summary: summaries.Summary, columns: int | None = None, short: bool = False) -> str:

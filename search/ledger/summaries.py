@@ -20,6 +20,7 @@ class Summary:
     Attributes:
         order: what is in force.
         states: how many trials are in a state, other tools' too.
+        paused: how many of the waiting ones have paused; `pauses`: how many after each epoch.
         done: trials that used up budget: complete or pruned, and not added with their result.
         failures: failed trials that count against `max_failures`.
         seconds: training time over all trials and owners; `done_seconds`: of those that used up budget.
@@ -37,6 +38,8 @@ class Summary:
     study: studies.Study
     order: orders.Order
     states: dict[TrialState, int]
+    paused: int
+    pauses: dict[int, int]
     done: int
     failures: int
     seconds: float
@@ -101,6 +104,7 @@ class Summary:
             "training_seconds": round(self.seconds, 3),
             "done": self.done,
             "trials": {word: self.count(state) for state, word in words.STATES.items()},
+            "paused": self.paused,
             "added": self.added,
             "put_back": len(self.put_back),
             "failures": self.failures,
@@ -113,15 +117,20 @@ class Summary:
 # what a digest leaves out
 NOTHING: dict[str, Any] = {
     **{"done_seconds": 0.0, "running": (), "running_seconds": {}, "latest": (), "put_back": {}, "ran": frozenset()},
-    **{"is_exhausted": False, "is_answered": False, "last_failure": None},
+    **{"pauses": {}, "is_exhausted": False, "is_answered": False, "last_failure": None},
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Whole(Summary):
-    """The same with all trials, by number, and all that is stored of each."""
+    """The same with all trials, by number, and all that is stored of each.
+
+    Attributes:
+        paused_after: the epoch after which trials have paused that wait, by number.
+    """
 
     trials: tuple[FrozenTrial, ...]
+    paused_after: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
 def metric_of_trial(database: databases.Database, trial_id: int) -> str:
@@ -152,7 +161,8 @@ def whole(database: databases.Database, study: studies.Study) -> Whole:
     """
 
     def transaction(connection: Connection) -> dict[str, Any]:
-        return {**_read(connection, study), "trials": tuple(trials.read(connection, study.study_id))}
+        every = tuple(trials.read(connection, study.study_id))
+        return {**_read(connection, study), "trials": every, "paused_after": _paused_after(connection, study.study_id)}
 
     return Whole(**database.read(transaction))
 
@@ -161,15 +171,18 @@ def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
     study_id, order = study.study_id, orders.read(connection, study)
     found, seconds = counts.read(connection, study_id), counts.seconds(connection, study_id)
     has_failure = bool(found.of(TrialState.FAIL))
+    pauses, paused_seconds = _pauses(connection, study_id) if found.paused else ({}, 0.0)
     covered = coverages.read(connection, study, found)
     return {
         "study": study,
         "order": order,
         "states": states(connection, study_id) if found.added else found.states,
+        "paused": found.paused,
+        "pauses": pauses,
         "done": found.done,
         "failures": found.failures,
         "seconds": seconds.told + seconds.running,
-        "done_seconds": seconds.told - (_failed_seconds(connection, study_id) if has_failure else 0.0),
+        "done_seconds": seconds.told - paused_seconds - (_failed_seconds(connection, study_id) if has_failure else 0.0),
         "put_back": _put_back(connection, study) if has_failure else {},
         "added": found.added,
         **{field.name: getattr(covered, field.name) for field in dataclasses.fields(covered)},
@@ -191,6 +204,23 @@ def _put_back(connection: Connection, study: studies.Study) -> dict[int, int]:
     t = schema.trials.c
     failed = sqlalchemy.select(t.number).where(t.study_id == study.study_id, t.state == TrialState.FAIL)
     return {number: again[number] for number in connection.execute(failed).scalars() if number in again}
+
+
+def _pauses(connection: Connection, study_id: int) -> tuple[dict[int, int], float]:
+    """How many trials have paused after each epoch, and what they have cost so far."""
+    c, count, seconds = schema.claims.c, sqlalchemy.func.count(), sqlalchemy.func.sum(schema.claims.c.seconds)
+    query = sqlalchemy.select(c.paused, count, seconds).where(c.study_id == study_id, sqlalchemy.text(schema.PAUSED))
+    rows = connection.execute(query.group_by(c.paused).order_by(c.paused)).all()
+    return {row[0]: int(row[1]) for row in rows}, sum(float(row[2]) for row in rows)
+
+
+def _paused_after(connection: Connection, study_id: int) -> dict[int, int]:
+    t, c = schema.trials.c, schema.claims.c
+    query = sqlalchemy.select(t.number, c.paused).join(schema.claims, c.trial_id == t.trial_id)
+    return {
+        row[0]: row[1]
+        for row in connection.execute(query.where(c.study_id == study_id, sqlalchemy.text(schema.PAUSED)))
+    }
 
 
 def _failed_seconds(connection: Connection, study_id: int) -> float:

@@ -1,4 +1,7 @@
-"""A study's trials as samplers read them: a few numbers of each in arrays, and whole only those that are shown."""
+"""A study's trials as samplers read them: a few numbers of each in arrays, and whole only those that are shown.
+
+A trial that has paused is shown as one that was pruned there, until it goes on: what it has reported says something.
+"""
 
 import dataclasses
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -25,7 +28,7 @@ class Index:
     """What is known of every trial, each array by the trial's number.
 
     Attributes:
-        states: `TrialState.value`, or UNKNOWN, uint8.
+        states: `TrialState.value`, or UNKNOWN, uint8; PRUNED of trials that have paused.
         values: of the only objective, float64; nan where there is none.
         last_steps: of pruned trials the last step that was reported, int64; -1 where there is none.
         last_values: what was reported there, float64.
@@ -83,6 +86,7 @@ class History(CachedStorage):
         self._read, self._study_id = read, study_id
         self._index, self._length, self._after = Index.empty(), 0, -1
         self._unfinished: set[int] = set()
+        self._asleep: dict[int, int] = {}  # the epoch after which trials have paused, by id
         self._trials: dict[int, FrozenTrial] = {}
         self._held: set[int] = set()  # ended trials of the space, which need no second look
         self._shown: list[FrozenTrial] = []
@@ -97,17 +101,26 @@ class History(CachedStorage):
         self._read(self._refresh)
 
     def _refresh(self, connection: sqlalchemy.Connection) -> None:
-        known = schema.trials.c
+        known, asleep = schema.trials.c, self._paused(connection)
         rows = self._rows(connection, known.trial_id > self._after)
-        again = sorted(self._unfinished)
+        changed = {key for key, _ in asleep.items() ^ self._asleep.items() if key <= self._after}
+        again = sorted({*self._unfinished, *changed})
         if len(again) < trials.WHOLE_FROM:
             for at in range(0, len(again), trials.BATCH):
                 rows += self._rows(connection, known.trial_id.in_(again[at : at + trials.BATCH]))
         else:
             rows += self._rows(connection, known.trial_id >= again[0], known.trial_id <= self._after)
-        pruned = self._last_steps(connection, [row.trial_id for row in rows if row.state == TrialState.PRUNED])
+        awake = {row.trial_id for row in rows if row.state != TrialState.WAITING}
+        asleep = {key: epoch for key, epoch in asleep.items() if key not in awake}
+        stopped = [row.trial_id for row in rows if row.state == TrialState.PRUNED or row.trial_id in asleep]
+        pruned = self._last_steps(connection, stopped)
         gone = set(again) - {row.trial_id for row in rows}
-        self._take_in(rows, pruned, gone)
+        self._take_in(rows, pruned, gone, asleep)
+
+    def _paused(self, connection: sqlalchemy.Connection) -> dict[int, int]:
+        c = schema.claims.c
+        query = sqlalchemy.select(c.trial_id, c.paused).where(c.study_id == self._study_id)
+        return {row[0]: row[1] for row in connection.execute(query.where(sqlalchemy.text(schema.PAUSED)))}
 
     def _rows(self, connection: sqlalchemy.Connection, *where: sqlalchemy.ColumnElement[bool]) -> list[Any]:
         t, v = schema.trials.c, schema.values.c
@@ -128,16 +141,20 @@ class History(CachedStorage):
         else:
             t = schema.trials.c
             mine = query.join(schema.trials, t.trial_id == s.trial_id).where(t.study_id == self._study_id)
-            found = list(connection.execute(mine.where(t.state == TrialState.PRUNED)))
+            found = list(connection.execute(mine.where(t.state.in_([TrialState.PRUNED, TrialState.WAITING]))))
         return {row[0]: (row[1], statements.stored_step_value(row[2], row[3])) for row in found}
 
-    def _take_in(self, rows: Iterable[Any], pruned: Mapping[int, tuple[int, float]], gone: Iterable[int]) -> None:
+    def _take_in(
+        self, rows: Iterable[Any], pruned: Mapping[int, Any], gone: Iterable[int], asleep: dict[int, int]
+    ) -> None:
         """After all was read: what fails half-way may be run again."""
-        index = self._index
+        index, self._asleep = self._index, asleep
         for trial_id in gone:  # deleted by hand
             self._unfinished.discard(trial_id)
             index.states[index.ids == trial_id] = UNKNOWN
-        for trial_id, number, state, value, kind in rows:
+        for trial_id, number, stored, value, kind in rows:
+            state = TrialState.PRUNED if trial_id in asleep else stored
+            self._trials.pop(number, None)  # it has changed
             if number >= len(index):
                 index.grow(max(number + 1, len(index) + max(SPARE, len(index) // 2)))
             self._length, self._after = max(self._length, number + 1), max(self._after, trial_id)
@@ -201,6 +218,8 @@ class History(CachedStorage):
         ids = [int(index.ids[number]) for number in numbers]
         for trial in self._read(lambda c: trials.read(c, self._study_id, ids, attributes=(), steps=False)):
             trial.distributions.update({name: d for name, d in exact.items() if name in trial.distributions})
+            if index.states[trial.number] == TrialState.PRUNED.value:  # it may wait, paused
+                trial.state = TrialState.PRUNED
             if (step := int(index.last_steps[trial.number])) >= 0:
                 trial.intermediate_values = {step: float(index.last_values[trial.number])}
             self._trials[trial.number] = trial

@@ -2,7 +2,7 @@
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what a trial
+trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what trials
 had at each rung of a pruner that pauses. All vanish with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 import sqlalchemy
@@ -101,6 +101,17 @@ def clock(connection: sqlalchemy.Connection) -> sqlalchemy.ColumnElement[float]:
     return sqlalchemy.literal_column("extract(epoch FROM clock_timestamp())", sqlalchemy.Float)
 
 
+def earlier(
+    connection: sqlalchemy.Connection, moment: datetime.datetime, seconds: sqlalchemy.ColumnElement[float]
+) -> sqlalchemy.ColumnElement[Any]:
+    """A moment so many seconds before another, as Optuna stores moments."""
+    if connection.dialect.name == "sqlite":
+        past = sqlalchemy.func.printf("-%.3f seconds", seconds)
+        found = sqlalchemy.func.strftime("%Y-%m-%d %H:%M:%f", moment.isoformat(" "), past) + "000"
+        return sqlalchemy.type_coerce(found, sqlalchemy.String)
+    return sqlalchemy.literal(moment) - sqlalchemy.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
 def put(connection: sqlalchemy.Connection, table: sqlalchemy.Table, unique: tuple[str, ...], rows: list[Any]) -> None:
     """Inserts rows of the same keys, replacing those with the same values in the columns `unique`."""
     if not rows:
@@ -120,7 +131,12 @@ def _execute(connection: sqlalchemy.Connection, insert: Any, rows: list[Any]) ->
 
 def put_attributes(connection: sqlalchemy.Connection, trial_id: int, attrs: Mapping[str, Any]) -> None:
     """Sets user attributes of a trial."""
-    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+    put_many_attributes(connection, [(trial_id, key, value) for key, value in attrs.items()])
+
+
+def put_many_attributes(connection: sqlalchemy.Connection, found: Iterable[tuple[int, str, Any]]) -> None:
+    """The same of several trials: their ids, names and values."""
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for trial_id, key, value in found]
     put(connection, schema.attributes, ("trial_id", "key"), rows)
 
 

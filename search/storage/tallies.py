@@ -67,7 +67,7 @@ def of_trial(state: str, is_added: str, is_blamed: str) -> list[str]:
 
 
 def of_claim(row: str) -> list[str]:
-    """What a claim counts, in the order of `OF_CLAIM`; the time of a trial that is told or paused: see `schema.OPEN`."""
+    """What a claim counts, in the order of `OF_CLAIM`; the time of one that is told or paused: see `schema.OPEN`."""
     spent = f"CAST(round({row}.seconds * 1000000) AS BIGINT)"
     return [
         one(f"{row}.config IS NOT NULL AND {row}.repeat = 0"),

@@ -17,13 +17,13 @@ RAN = (
 )
 PLPGSQL = "LANGUAGE plpgsql SET search_path FROM CURRENT"  # whatever path the tool that fires it has
 # one that is told at its study's end while it pauses may be woken
-IS_ASLEEP = (
-    f"EXISTS (SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.trial_id AND told AND paused IS NOT NULL)"
-)
+IS_ASLEEP = f"EXISTS (SELECT 1 FROM {schema.claims.name} WHERE trial_id = NEW.trial_id AND told AND paused IS NOT NULL)"
 CLEAR = f"DELETE FROM {schema.checkpoints.name} WHERE trial_id = NEW.trial_id AND NOT {IS_ASLEEP}"
 # whoever takes or ends a trial that pauses
 TAKEN = "OLD.state = 'WAITING' AND NEW.state <> 'WAITING'"
-UNPAUSE = f"UPDATE {schema.claims.name} SET paused = NULL WHERE trial_id = NEW.trial_id AND {schema.PAUSED}"
+UNPAUSE = (
+    f"UPDATE {schema.claims.name} SET passed = paused, paused = NULL WHERE trial_id = NEW.trial_id AND {schema.PAUSED}"
+)
 TRIGGERS: dict[str, tuple[str, ...]] = {
     "sqlite": (
         # SQLite heeds ON DELETE CASCADE only on connections that ask for it, and a dashboard does not

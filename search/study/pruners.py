@@ -92,7 +92,8 @@ class Standing:
 
 def reason(name: str, standing: Standing) -> str | None:
     """Why the trial should be pruned after its last step, or None."""
-    return PRUNERS[name].decide(standing)
+    decide = PRUNERS[name].decide
+    return None if decide is None else decide(standing)
 
 
 def _percentile(standing: Standing, top: float, word: str) -> str | None:
@@ -177,12 +178,19 @@ _brackets = functools.lru_cache(_Brackets)
 
 @dataclasses.dataclass(frozen=True)
 class Pruner:
-    """How one decides, and which options of [pruning] it takes."""
+    """How one decides, and which options of [pruning] it takes; without a decision it pauses trials: see `ladders`."""
 
-    decide: Callable[[Standing], str | None]
+    decide: Callable[[Standing], str | None] | None
     options: tuple[str, ...]
 
+    @property
+    def pauses(self) -> bool:
+        """Whether it pauses trials and ends none."""
+        return self.decide is None
 
+
+# of asynchronous successive halving, in its authors' and Optuna's words
+PAUSING = {"reduction_factor": 3, "min_resource": 1, "checkpoints": 30}
 DEFAULTS: dict[str, float] = {"startup_trials": 5, "warmup_epochs": 0, "percentile": 25.0, "reduction_factor": 4}
 PRUNERS = {
     "median": Pruner(lambda q: _percentile(q, 50.0, "median"), ("startup_trials", "warmup_epochs")),
@@ -192,4 +200,6 @@ PRUNERS = {
     ),
     "successive-halving": Pruner(lambda q: _halving(q, int(q.option("reduction_factor")), 0), ("reduction_factor",)),
     "hyperband": Pruner(_hyperband, ("reduction_factor",)),
+    "asha": Pruner(None, (*PAUSING, "max_resource")),
 }
+OPTIONS = tuple(dict.fromkeys(option for pruner in PRUNERS.values() for option in pruner.options))

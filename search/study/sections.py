@@ -58,6 +58,9 @@ class Pruning(validation.Section):
     warmup_epochs: Annotated[int, pydantic.Field(ge=0)] | None = None
     percentile: Annotated[float, pydantic.Field(ge=0, le=100)] | None = None
     reduction_factor: Annotated[int, pydantic.Field(ge=2)] | None = None
+    min_resource: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] | None = None
+    max_resource: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] | None = None
+    checkpoints: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] | None = None
 
     @pydantic.field_validator("pruner")
     @classmethod
@@ -74,7 +77,7 @@ class Pruning(validation.Section):
     @property
     def settings(self) -> dict[str, float]:
         """Options of the population pruner that the file gives."""
-        return {key: value for key in pruners.DEFAULTS if (value := getattr(self, key)) is not None}
+        return {key: value for key in pruners.OPTIONS if (value := getattr(self, key)) is not None}
 
 
 class Budget(validation.Section):

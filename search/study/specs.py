@@ -7,7 +7,7 @@ import pathlib
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import limits, pruners, samplers, sections, space_sections, texts, validation
+from search.study import ladders, limits, pruners, samplers, sections, space_sections, texts, validation
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -157,6 +157,10 @@ def _check_pruning(file: sections.File, name: str) -> None:
         if key not in allowed:
             takers = ", ".join(other for other, one in pruners.PRUNERS.items() if key in one.options)
             raise errors.StudyFileError(f"{name}: pruning.{key} is an option of the pruners {takers}, got {pruner!r}")
+    try:
+        ladders.of(file.pruning, file.training)
+    except ValueError as error:
+        raise errors.StudyFileError(f"{name}: {error}") from error
 
 
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:

@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+from typing import Any
 
 import numpy
 from optuna.trial import TrialState
@@ -10,7 +11,7 @@ from models import blas, data, engines, provenance, recipes
 from models.data import Dataset
 from models.engine import State
 from search.space import spaces
-from search.study import specs
+from search.study import ladders, specs
 from search.training import hopeless, objectives, records
 
 
@@ -31,6 +32,7 @@ class NetworkObjective:
             raise ValueError(f"study {spec.name!r} has no [training]")
         blas.use_one_thread()  # one worker per core
         self._spec, self._training = spec, spec.training
+        self._ladder = ladders.of(spec.pruning, spec.training)
         self._engine = engines.load(engine or self._training.engine, device)
         self._data_dir = data_dir
         self._data = self._load()
@@ -58,14 +60,15 @@ class NetworkObjective:
             record.memory = judge.memory if judge else None
             after = objectives.Checkpoint(epoch.number, epoch.state().weights, list(record.values), record.history())
             trial.report(epoch.number, epoch.accuracy, record.epoch_attrs(), after)
+            if self._ladder is not None and epoch.number in self._ladder.rungs:  # it may pause, and end so
+                trial.keep(self._end_attrs(record, recipe))
             record.reason = record.reason or trial.should_prune()
-        attrs = {
-            records.ENGINE.name: self._engine.name,
-            records.DEVICE.name: self._engine.device,
-            **record.end_attrs(recipe.seed),
-        }
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
-        return objectives.Result(state, record.values[-1] if record.values else None, attrs)
+        return objectives.Result(state, record.values[-1] if record.values else None, self._end_attrs(record, recipe))
+
+    def _end_attrs(self, record: records.Record, recipe: recipes.Recipe) -> dict[str, Any]:
+        found = {records.ENGINE.name: self._engine.name, records.DEVICE.name: self._engine.device}
+        return {**found, **record.end_attrs(recipe.seed)}
 
     @functools.cached_property
     def whole(self) -> Dataset:

@@ -11,7 +11,18 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import adoptions, allocations, claims, configurations, failures, foreign, presence, rosters, studies
+from search.ledger import (
+    adoptions,
+    allocations,
+    claims,
+    configurations,
+    failures,
+    foreign,
+    presence,
+    rosters,
+    studies,
+    wishes,
+)
 from search.space import spaces
 from search.storage.databases import Database
 from search.training import records
@@ -60,6 +71,7 @@ class Worker:
         self._watch = presence.Watch(settings.grace_seconds)
         self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
         self._history = database.history(study.study_id)
+        self._wished = wishes.of(database, study, self._history)
         self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
 
     def run(self) -> allocations.NoTrial | None:
@@ -90,7 +102,7 @@ class Worker:
                     pool.wait(IDLE_LIMIT_SECONDS)
                     continue
                 try:
-                    claim = allocations.take(self._database, self._study, self._me, self._watch, beating.owners)
+                    claim = self._take(beating)
                 except errors.TrialLost:  # ended by another tool in the moment it was to be adopted
                     continue
                 if isinstance(claim, claims.Claim):
@@ -106,6 +118,10 @@ class Worker:
                 idle = min(2 * idle, IDLE_LIMIT_SECONDS)
         return None
 
+    def _take(self, beating: hearts.Heart) -> claims.Claim | allocations.NoTrial:
+        wish = None if self._wished is None else self._wished.ask()
+        return allocations.take(self._database, self._study, self._me, self._watch, beating.owners, wish)
+
     def _say_wait(self, why: allocations.NoTrial) -> None:
         """Once, where a wait is more than a moment."""
         study_id = self._study.study_id
@@ -118,7 +134,10 @@ class Worker:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        trial = ownership.OwnedTrial(self._database, self._study, claim, self._stop, self._settings.save_seconds)
+        settings = self._settings
+        trial = ownership.OwnedTrial(
+            self._database, self._study, claim, self._stop, settings.save_seconds, wished=self._wished
+        )
         with contextlib.ExitStack() as life:
             life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
@@ -141,9 +160,8 @@ class Worker:
             try:
                 step()
                 return True
-            except errors.HandOver:
-                trial.hand_over()
-                log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
+            except (errors.HandOver, errors.Paused) as parting:
+                self._part(trial, parting)
             except errors.DuplicateConfiguration as error:
                 self._refuse(trial, error)
             except errors.EpochTimeout as error:
@@ -162,6 +180,14 @@ class Worker:
         except errors.TrialLost as lost:
             log.info("trial=%d event=lost reason=%r worker=%s", trial.number, str(lost), self._me.name)
         return False
+
+    def _part(self, trial: ownership.OwnedTrial, parting: errors.SearchError) -> None:
+        """It waits: handed over, or paused, which has given it back already."""
+        event = f"event=paused reason={str(parting)!r}"
+        if isinstance(parting, errors.HandOver):
+            trial.hand_over()
+            event = "event=handed-over"
+        log.info("trial=%d %s worker=%s", trial.number, event, self._me.name)
 
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         params = configurations.configure(self._database, self._study, trial.claim, self._history)

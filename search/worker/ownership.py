@@ -1,6 +1,7 @@
 """A trial that this process owns, as its objective sees it: fenced reports, and when it must end."""
 
 import logging
+import math
 import threading
 import time
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, failures, presence, rivals, studies
+from search.ledger import claims, failures, pauses, presence, rivals, studies, wishes
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
@@ -21,12 +22,13 @@ WRITE_SECONDS = 1.0  # reports that come sooner after one another are written to
 class OwnedTrial:
     """The objective's view of a claim: every report is fenced and carries the time spent so far.
 
-    Reports of quick epochs are written together, within a second; with a population pruner each at once, since the
-    other trials are judged by it.
+    Reports of quick epochs are written together, within a second; those by which other trials are judged at once: with
+    a population pruner all, with one that pauses each rung.
 
     Args:
         stop: set where the worker is to end.
         save_seconds: of training after which the next report carries a checkpoint.
+        wished: asks the study's sampler whether a trial goes on at a rung; None where it has no such wishes.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class OwnedTrial:
         claim: claims.Claim,
         stop: threading.Event,
         save_seconds: float = objectives.SAVE_SECONDS,
+        wished: wishes.Wishes | None = None,
     ) -> None:
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
@@ -49,7 +52,9 @@ class OwnedTrial:
         self._epoch_started = time.perf_counter()
         self._epoch = claim.saved.epoch + 1 if claim.saved else 1
         self._save_seconds, self._last_save, self._last_write = save_seconds, self._epoch_started, self._epoch_started
-        self._write_seconds = WRITE_SECONDS if study.spec.pruning.pruner is None else 0.0
+        self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
+        judged_at_once = study.spec.pruning.pruner is not None and self._ladder is None
+        self._write_seconds = 0.0 if judged_at_once else WRITE_SECONDS
         self._unwritten: dict[int, float] = {}
         self._unwritten_attrs: dict[str, Any] = {}
         self._writing = threading.RLock()
@@ -108,10 +113,12 @@ class OwnedTrial:
         """See `objectives.Trial`."""
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
         due = time.perf_counter() - self._last_save >= self._save_seconds
+        is_new = step > self.claim.stands
         with self._writing:
-            self._unwritten[step] = value
+            if is_new:  # what others have been compared with stays
+                self._unwritten[step] = value
             self._unwritten_attrs.update(attrs)
-            self.write_if_due(after if due else None)
+            self.write_if_due(after if due else None, step if is_new and self._is_rung(step) else None)
         self._values[step] = value
         self._epoch, self._epoch_started = step + 1, time.perf_counter()
         self.unsaved = None if due else after
@@ -123,17 +130,24 @@ class OwnedTrial:
         with self._writing:
             self._unwritten_attrs.update(attrs)
 
-    def write_if_due(self, after: objectives.Checkpoint | None = None) -> None:
-        """Writes what was reported, with a checkpoint at once, or where the last time was a while ago.
+    def _is_rung(self, step: int) -> bool:
+        return self._ladder is not None and step in self._ladder.rungs
+
+    def write_if_due(self, after: objectives.Checkpoint | None = None, rung: int | None = None) -> None:
+        """Writes what was reported, with a checkpoint or a rung at once, or where the last time was a while ago.
 
         Raises:
             errors.TrialLost: the trial has another owner by now.
         """
         with self._writing:
             early = time.perf_counter() - self._last_write < self._write_seconds
-            if not self._unwritten or (after is None and early):
+            if after is None and rung is None and (not self._unwritten or early):
                 return
-            claims.report(self._database, self.claim, self._unwritten, self.seconds, self._unwritten_attrs, after)
+            if rung is None:
+                claims.report(self._database, self.claim, self._unwritten, self.seconds, self._unwritten_attrs, after)
+            else:
+                progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, after)
+                pauses.report(self._database, self._study, self.claim, progress, rung, self._unwritten[rung])
             self._take_unwritten()
             self._last_write = time.perf_counter()
 
@@ -164,6 +178,8 @@ class OwnedTrial:
         if spec.pruning.pruner is None or not self._values:
             return None
         step = max(self._values)
+        if self._ladder is not None:
+            return self._settle(step)
         known = rivals.of(self._database, self._study)
         found = self._database.read(lambda c: known.others(c, claim.trial_id, step))
         standing = pruners.Standing(
@@ -176,3 +192,25 @@ class OwnedTrial:
             settings=spec.pruning.settings,
         )
         return pruners.reason(spec.pruning.pruner, standing)
+
+    def _settle(self, step: int) -> str | None:
+        """At a rung it goes on, or pauses: then it is nobody's.
+
+        Raises:
+            errors.Paused: it pauses.
+        """
+        value = self._values[step]
+        if step <= self._passed or not self._is_rung(step):
+            return None
+        if math.isnan(value):
+            return f"asha after epoch {step}: the value is nan"
+        wished, goes_on = self._wished, None
+        if wished is not None:
+            goes_on = wished.goes_on(self.claim, self.params, self._values, self.seconds)
+        with self._writing:
+            progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, self.unsaved)
+            if not pauses.settle(self._database, self._study, self.claim, progress, step, value, goes_on):
+                self._take_unwritten()
+                raise errors.Paused(f"after epoch {step}")
+        self._passed = step
+        return None

@@ -66,7 +66,7 @@ class Live:
             self._task,
             description=self._name(summary.study.name),
             total=summary.budget,
-            completed=min(summary.done, summary.budget),
+            completed=min(summary.done + summary.paused, summary.budget),
             eta="" if left is None else f"about {words.duration(left)} left",
         )
 
@@ -106,7 +106,7 @@ class Quiet:
     def update(self, summary: summaries.Summary, ended: Iterable[FrozenTrial], workers: int, note: str = "") -> None:
         """Takes in the study as it is now."""
         best = summary.best
-        self._bar.total, self._bar.n = summary.budget, summary.done
+        self._bar.total, self._bar.n = summary.budget, summary.done + summary.paused
         self._bar.set_description(said(summary.study.name), refresh=False)
         self._bar.set_postfix_str(said(note) or (f"best {words.metric(best.value)}" if best else ""))
 

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import sqlalchemy
 from conftest import quick_text
+from forgetful import Forgetful
 from optuna.trial import TrialState
-from sqlalchemy import exc
 from trials import GONE, PARAMS, Clock, Make, state, take
 
 from search import errors
@@ -55,19 +54,6 @@ def test_a_handed_over_trial_keeps_its_parameters(opened: databases.Database, ma
     assert (again.number, again.params, again.seconds) == (0, params, 3.0)
     assert configurations.configure(opened, study, again, opened.history(study.study_id)) == params
     assert state(opened, study, 0).datetime_start is not None
-
-
-class Forgetful(databases.Database):
-    """A real store whose connection breaks after a commit: the work is done, and the caller does not know it."""
-
-    losses = 0
-
-    def _run(self, work: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
-        result = super()._run(work, immediate)
-        if immediate and self.losses:
-            self.losses -= 1
-            raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
-        return result
 
 
 def test_lost_acknowledgements_do_nothing_twice(url: str) -> None:

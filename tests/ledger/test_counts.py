@@ -39,6 +39,9 @@ def rows(database: databases.Database, study_id: int) -> counts.Counts:
     taken = sqlalchemy.select(sqlalchemy.func.count()).where(
         kept.c.study_id == study_id, kept.c.config.is_not(None), kept.c.repeat == 0
     )
+    asleep = sqlalchemy.select(sqlalchemy.func.count()).where(
+        kept.c.study_id == study_id, kept.c.paused.is_not(None), kept.c.told.is_(False)
+    )
     found = database.read(lambda connection: connection.execute(query).all())
     states = collections.Counter(row.state for row in found if row.ran is not False)
     return counts.Counts(
@@ -47,6 +50,7 @@ def rows(database: databases.Database, study_id: int) -> counts.Counts:
         any(row.is_known is False for row in found),
         sum(row.state is TrialState.FAIL and bool(row.told) and not row.excused for row in found),
         database.read(lambda connection: connection.execute(taken).scalar_one()),
+        database.read(lambda connection: connection.execute(asleep).scalar_one()),
         0,
     )
 
@@ -62,7 +66,7 @@ def check(database: databases.Database) -> None:
         wanted = rows(database, study_id)
         states = {state: found.of(state) for state in TrialState}
         assert (states, found.added, found.unknown) == (wanted.states, wanted.added, wanted.unknown)
-        assert (found.failures, found.configs) == (wanted.failures, wanted.configs)
+        assert (found.failures, found.configs, found.paused) == (wanted.failures, wanted.configs, wanted.paused)
         seconds = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.sum(schema.claims.c.seconds), 0.0))
         spent = database.read(
             lambda c, each=study_id, all_of=seconds: (

@@ -1,0 +1,22 @@
+"""A database that loses the acknowledgements of commits, for what must be safe to run twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import exc
+
+from search.storage import databases
+
+
+class Forgetful(databases.Database):
+    """A real store whose connection breaks after a commit: the work is done, and the caller does not know it."""
+
+    losses = 0
+
+    def _run(self, work: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
+        result = super()._run(work, immediate)
+        if immediate and self.losses:
+            self.losses -= 1
+            raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
+        return result

@@ -1,0 +1,425 @@
+"""Trials that pause at a rung: who goes on, what is kept of them, how the study ends and is extended."""
+
+import collections
+import dataclasses
+import pathlib
+import random
+import threading
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from conftest import quick_text
+from forgetful import Forgetful
+from optuna.trial import TrialState
+from trials import ME, SAVED, Clock, state, take
+
+from search import errors
+from search.ledger import (
+    allocations,
+    backups,
+    checks,
+    claims,
+    configurations,
+    copies,
+    counts,
+    orders,
+    pauses,
+    presence,
+    studies,
+    summaries,
+)
+from search.storage import databases, schema
+from search.study import specs
+from search.training import records
+from search.worker import ownership
+
+ASHA = '[pruning]\nhopeless = false\npruner = "asha"\n'
+
+
+def text(trials: int = 9, epochs: int = 10, more: str = "", name: str = "quick") -> str:
+    """A study file of trials that pause: rungs at epochs 1 and 3."""
+    found = quick_text(name=name, trials=trials, epochs=epochs, hopeless="false")
+    return found.replace("[pruning]\nhopeless = false\n", ASHA + more)
+
+
+def create(database: databases.Database, **more: Any) -> studies.Study:
+    return studies.create(database, specs.parse(text(**more), "x"))
+
+
+def begin(database: databases.Database, study: studies.Study, **more: Any) -> claims.Claim:
+    """The next trial, new or promoted, with its configuration."""
+    claim = allocations.take(database, study, ME, presence.Watch(), **more)
+    assert isinstance(claim, claims.Claim), claim
+    configurations.configure(database, study, claim, database.history(study.study_id))
+    return claim
+
+
+def reach(database: databases.Database, study: studies.Study, claim: claims.Claim, rung: int, value: float) -> bool:
+    """Whether a trial goes on that reports a rung."""
+    pauses.report(database, study, claim, claims.Progress(float(rung), {rung: value}), rung, value)
+    return pauses.settle(database, study, claim, claims.NOTHING, rung, value)
+
+
+def complete(database: databases.Database, claim: claims.Claim, value: float) -> None:
+    claims.tell(database, claim, TrialState.COMPLETE, value, {}, steps={10: value})
+
+
+def waiting(database: databases.Database, study: studies.Study) -> dict[int, int]:
+    """Number to epoch."""
+    found = database.read(lambda connection: pauses.paused(connection, study.study_id))
+    return {each.number: each.epoch for each in found}
+
+
+def exact(database: databases.Database, study: studies.Study) -> None:
+    assert [each for each in checks.look(database, study) if not each.holds] == []
+
+
+class Plain:
+    """Asynchronous successive halving in plain Python, promotion form: Li et al. 2018, algorithm 2."""
+
+    def __init__(self, rungs: tuple[int, ...], factor: int, budget: int, maximize: bool) -> None:
+        self.rungs, self.factor, self.budget, self.sign = rungs, factor, budget, -1 if maximize else 1
+        self.seen: dict[int, list[tuple[float, int]]] = {rung: [] for rung in rungs}
+        self.paused: dict[int, int] = {}
+        self.made = 0
+
+    def best(self, rung: int) -> list[int]:
+        ranked = sorted(self.seen[rung])
+        return [number for _, number in ranked[: len(ranked) // self.factor]]
+
+    def report(self, number: int, rung: int, value: float) -> bool:
+        self.seen[rung].append((self.sign * value, number))
+        goes_on = number in self.best(rung)
+        if not goes_on:
+            self.paused[number] = rung
+        return goes_on
+
+    def take(self, running: int, is_complete: bool) -> int | None:
+        """The number to train; None where there is nothing."""
+        for rung in reversed(self.rungs):
+            for number in self.best(rung):
+                if self.paused.get(number) == rung:
+                    del self.paused[number]
+                    return number
+        if self.made < self.budget:
+            self.made += 1
+            return self.made - 1
+        if not running and not is_complete and self.paused:
+            furthest = max(self.paused.values())
+            number = next(n for _, n in sorted(self.seen[furthest]) if self.paused.get(n) == furthest)
+            del self.paused[number]
+            return number
+        return None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_promotions_are_those_of_successive_halving(opened: databases.Database, seed: int) -> None:
+    """Several workers, in any order: what is taken, goes on and pauses is what the rule in plain Python says."""
+    chance = random.Random(seed)
+    direction = "maximize" if seed % 2 else "minimize"
+    own = text(trials=30, epochs=10)
+    study = studies.create(opened, specs.parse(own, "x"))
+    if direction == "minimize":  # of which only objectives of the user's own are
+        section = study.spec.study.model_copy(update={"direction": direction})
+        study = dataclasses.replace(study, spec=dataclasses.replace(study.spec, study=section))
+    plain = Plain((1, 3), 3, 30, direction == "maximize")
+    running: list[tuple[claims.Claim, int]] = []
+    done = 0
+    while True:
+        if len(running) < 4 and (not running or chance.random() < 0.6):
+            expected = plain.take(len(running), done > 0)
+            found = allocations.take(opened, study, ME, presence.Watch(), {claim.owner for claim, _ in running})
+            if expected is None:
+                assert not isinstance(found, claims.Claim)
+                if not running:
+                    assert found is allocations.NoTrial.FINISHED
+                    break
+            else:
+                assert isinstance(found, claims.Claim), (found, expected)
+                assert found.number == expected
+                configurations.configure(opened, study, found, opened.history(study.study_id))
+                running.append((found, found.passed))
+                continue
+        claim, passed = running.pop(chance.randrange(len(running)))
+        rung = next((rung for rung in (1, 3) if rung > passed), None)
+        value = round(chance.random(), 1)  # some are equal
+        if rung is None:
+            complete(opened, claim, value)
+            done += 1
+        elif chance.random() < 0.1:  # hopeless: it competes where it has reported
+            pauses.report(opened, study, claim, claims.Progress(1.0, {rung: value}), rung, value)
+            plain.seen[rung].append((plain.sign * value, claim.number))
+            claims.tell(opened, claim, TrialState.PRUNED, value, {})
+        else:
+            goes_on = plain.report(claim.number, rung, value)
+            assert reach(opened, study, claim, rung, value) == goes_on
+            if goes_on:
+                running.append((claim, rung))
+        assert waiting(opened, study) == plain.paused
+    trials = summaries.whole(opened, study).trials
+    assert collections.Counter(trial.state for trial in trials) == {
+        TrialState.COMPLETE: done,
+        TrialState.PRUNED: 30 - done,
+    }
+    keys = [study.spec.space.key(trial.params) for trial in trials]
+    assert len(set(keys)) == len(keys) == 30
+    exact(opened, study)
+
+
+def test_a_paused_trial_waits_with_all_that_it_has(opened: databases.Database) -> None:
+    """WAITING for Optuna, with parameters, steps and time; it holds a slot, is no orphan, and anybody may take it."""
+    study = create(opened, trials=3)
+    first = begin(opened, study)
+    params = state(opened, study, 0).params
+    assert not reach(opened, study, first, 1, 0.5)
+    waiting_now = state(opened, study, 0)
+    assert (waiting_now.state, waiting_now.params) == (TrialState.WAITING, params)
+    assert waiting_now.intermediate_values == {1: 0.5}
+    found = opened.read(lambda connection: counts.read(connection, study.study_id))
+    assert (found.of(TrialState.WAITING), found.paused) == (1, 1)
+    assert opened.read(lambda connection: counts.spent_seconds(connection, study.study_id)) == 1.0
+    assert not reach(opened, study, begin(opened, study), 1, 0.4)
+    third = begin(opened, study)
+    assert reach(opened, study, third, 1, 0.6)  # of three the best goes on
+    complete(opened, third, 0.7)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    exact(opened, study)
+
+
+def test_at_the_end_they_are_told_with_their_reason(opened: databases.Database) -> None:
+    """In one transaction: PRUNED with the last value, the reason and the time; the budget is used up exactly."""
+    study = create(opened, trials=4)
+    for value in (0.0, 0.1, 0.2, 0.15):
+        claim = begin(opened, study)
+        if reach(opened, study, claim, 1, value):
+            assert not reach(opened, study, claim, 3, value)
+    last = begin(opened, study)  # none is complete: the one that came furthest goes on, though it is the first there
+    assert (last.number, last.how, last.passed) == (2, "promoted", 3)
+    complete(opened, last, 0.9)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    told = state(opened, study, 1)
+    assert (told.state, told.value) == (TrialState.PRUNED, 0.1)
+    reason = "paused after epoch 1 and not taken up again: 0.1000 is not among the best 1/3 of 4 trials"
+    assert told.user_attrs[records.REASON.name] == reason
+    assert told.user_attrs[records.SECONDS.name] == 1.0
+    assert told.duration.total_seconds() == pytest.approx(1.0, abs=0.01)
+    summary = summaries.summary(opened, study)
+    assert (summary.done, summary.count(TrialState.PRUNED), summary.is_at_rest) == (4, 3, True)
+    exact(opened, study)
+
+
+def test_an_extension_wakes_them(opened: databases.Database) -> None:
+    """Under their numbers, in their slots, with what they have; later promotions take them, the count stays exact."""
+    study = create(opened, trials=3)
+    for value in (0.1, 0.2, 0.9):
+        claim = begin(opened, study)
+        if reach(opened, study, claim, 1, value):
+            assert claim.number == 2
+            assert not reach(opened, study, claim, 3, value)
+    complete(opened, begin(opened, study), 0.95)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    before = orders.extend(opened, study, to=3)
+    assert (before.wakings, waiting(opened, study)) == (0, {})
+    order = orders.extend(opened, study, add=3)
+    assert (order.trials, order.wakings) == (6, 1)
+    assert waiting(opened, study) == {0: 1, 1: 1}
+    woken = state(opened, study, 1)
+    assert (woken.state, woken.value, woken.datetime_complete) == (TrialState.WAITING, None, None)
+    assert records.REASON.find(woken) is None
+    exact(opened, study)
+    for _ in range(3):
+        assert not reach(opened, study, begin(opened, study), 1, 0.05)
+    assert begin(opened, study).number == 1  # the second best of six
+    exact(opened, study)
+
+
+def test_used_up_hours_end_them(opened: databases.Database) -> None:
+    """They are told PRUNED with that reason; more hours wake them."""
+    study = studies.create(opened, specs.parse(text(trials=9).replace("trials = 9", "trials = 9\nhours = 0.001"), "x"))
+    claim = begin(opened, study)
+    pauses.report(opened, study, claim, claims.Progress(9.0, {1: 0.5}), 1, 0.5)
+    assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, 0.5)
+    assert take(opened, study) is allocations.NoTrial.HOURS
+    assert "training time of budget.hours is used up" in str(records.REASON.find(state(opened, study, 0)))
+    assert orders.extend(opened, study, hours=1.0).wakings == 1
+    assert waiting(opened, study) == {0: 1}
+    exact(opened, study)
+
+
+def test_a_sampler_may_decide_who_goes_on(opened: databases.Database) -> None:
+    """What it wishes first is taken before a new one, what it wishes besides where none can begin, else all ends."""
+    study = create(opened, trials=3)
+    for value in (0.1, 0.2):
+        claim = begin(opened, study, wish=pauses.Wish())
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    again = begin(opened, study, wish=pauses.Wish(first=(7, 0, 1)))
+    assert (again.number, again.how) == (0, "promoted")
+    complete(opened, again, 0.3)
+    new = begin(opened, study, wish=pauses.Wish(rest=(1,)))
+    assert new.number == 2
+    assert pauses.settle(opened, study, new, claims.NOTHING, 1, 0.0, goes_on=True)
+    rest = begin(opened, study, wish=pauses.Wish(rest=(1,)))
+    assert rest.number == 1
+    assert not pauses.settle(opened, study, rest, claims.NOTHING, 3, 0.2, goes_on=False)
+    assert allocations.take(opened, study, ME, presence.Watch(), {new.owner}, pauses.Wish()) is allocations.NoTrial.WAIT
+    complete(opened, new, 0.1)
+    assert allocations.take(opened, study, ME, presence.Watch(), wish=pauses.Wish()) is allocations.NoTrial.FINISHED
+    exact(opened, study)
+
+
+def test_lost_acknowledgements_pause_nothing_twice(url: str) -> None:
+    """A report of a rung, a pause, a promotion, the end and a waking: each is done once though it was sent twice."""
+    database = Forgetful(url, patience_seconds=30)
+
+    def lossy(call: Any) -> Any:
+        database.losses = 1
+        result = call()
+        assert database.losses == 0
+        return result
+
+    study = create(database, trials=2)
+    claim = begin(database, study)
+    lossy(lambda: pauses.report(database, study, claim, claims.Progress(1.0, {1: 0.5}), 1, 0.5))
+    assert not lossy(lambda: pauses.settle(database, study, claim, claims.NOTHING, 1, 0.5))
+    assert not reach(database, study, begin(database, study), 1, 0.4)
+    again = lossy(lambda: take(database, study))
+    assert (again.number, again.passed, again.params) == (0, 1, state(database, study, 0).params)
+    assert lossy(lambda: pauses.settle(database, study, again, claims.NOTHING, 3, 0.5, goes_on=True))
+    complete(database, again, 0.6)
+    assert lossy(lambda: take(database, study)) is allocations.NoTrial.FINISHED
+    assert lossy(lambda: orders.extend(database, study, add=1)).wakings == 1
+    assert waiting(database, study) == {1: 1}
+    exact(database, study)
+    with pytest.raises(errors.TrialLost):
+        pauses.settle(database, study, again, claims.NOTHING, 3, 0.5)
+
+
+def test_samplers_see_them_as_pruned_there(opened: databases.Database) -> None:
+    """With their last value, as Optuna's pruned trials; running again while they run; and pruned or woken later."""
+    study = create(opened, trials=3)
+    history = opened.history(study.study_id)
+
+    def seen() -> dict[int, tuple[TrialState, dict[int, float]]]:
+        shown = history.study(fresh=True).get_trials(deepcopy=False)
+        return {trial.number: (trial.state, trial.intermediate_values) for trial in shown}
+
+    first = begin(opened, study)
+    assert seen() == {0: (TrialState.RUNNING, {})}
+    assert not reach(opened, study, first, 1, 0.5)
+    assert seen() == {0: (TrialState.PRUNED, {1: 0.5})}
+    for _ in range(2):
+        assert not reach(opened, study, begin(opened, study), 1, 0.4)
+    again = begin(opened, study)
+    assert again.number == 0
+    assert seen()[0] == (TrialState.RUNNING, {})
+    complete(opened, again, 0.9)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert seen()[1] == (TrialState.PRUNED, {1: 0.4})
+    orders.extend(opened, study, add=3)
+    assert seen()[1] == (TrialState.PRUNED, {1: 0.4})
+    for _ in range(3):
+        assert not reach(opened, study, begin(opened, study), 1, 0.1)
+    assert begin(opened, study).number == 1
+    assert seen()[1] == (TrialState.RUNNING, {})
+
+
+def test_a_plain_worker_may_take_one(opened: databases.Database) -> None:
+    """Optuna pops a paused trial as any that waits: it pauses no more, and nothing is counted twice."""
+    study = create(opened, trials=2)
+    assert not reach(opened, study, begin(opened, study), 1, 0.5)
+    plain = optuna.load_study(study_name=study.name, storage=optuna.storages.RDBStorage(opened.url))
+    popped = plain.ask()
+    assert (popped.number, waiting(opened, study)) == (0, {})
+    exact(opened, study)
+    claim = begin(opened, study)
+    assert claim.number == 1
+    popped.report(0.5, 1)
+    popped.report(0.6, 2)
+    plain.tell(popped, 0.7)
+    assert reach(opened, study, claim, 1, 0.4) is False
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert summaries.summary(opened, study).done == 2
+    exact(opened, study)
+
+
+def test_only_the_best_keep_their_checkpoints(opened: databases.Database) -> None:
+    """As many as the file says: the furthest first, of these the best; through the end, for whoever is woken."""
+    study = create(opened, trials=5, more="checkpoints = 2\n")
+    for value in (0.1, 0.3, 0.2, 0.05):
+        claim = begin(opened, study, wish=pauses.Wish())
+        saved = dataclasses.replace(SAVED, epoch=1)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.Progress(saved=saved), 1, value, goes_on=False)
+    kept = sqlalchemy.select(schema.checkpoints.c.trial_id).order_by(schema.checkpoints.c.trial_id)
+
+    def numbers() -> list[int]:
+        ids = opened.read(lambda connection: connection.execute(kept).scalars().all())
+        return [trial.number for trial in summaries.whole(opened, study).trials if trial._trial_id in ids]
+
+    assert numbers() == [1, 2]
+    best = begin(opened, study)
+    assert (best.number, best.saved is not None) == (1, True)
+    complete(opened, best, 0.5)
+    complete(opened, begin(opened, study), 0.4)  # a new one, which reported no rung
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    assert numbers() == [2]
+    orders.extend(opened, study, add=1)
+    assert (numbers(), waiting(opened, study)) == ([2], {0: 1, 2: 1, 3: 1})
+    exact(opened, study)
+
+
+def test_a_promoted_trial_is_adopted_like_any_other(opened: databases.Database) -> None:
+    """What it reported up to its rung stands, though no checkpoint is left; it is not judged there again."""
+    study = create(opened, trials=3)
+    for value in (0.1, 0.2, 0.3):
+        claim = begin(opened, study)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    promoted = begin(opened, study)
+    claims.report(opened, promoted, {2: 0.5}, 2.0, {})
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
+    assert (adopted.number, adopted.how, adopted.saved, adopted.passed, adopted.stands) == (2, "adopted", None, 1, 1)
+    assert state(opened, study, 2).intermediate_values == {1: 0.3}
+
+
+def test_what_is_stored_stands(opened: databases.Database) -> None:
+    """A trial that is trained again reports its first values again: they are not written twice, nor changed."""
+    study = create(opened, trials=3)
+    for value in (0.1, 0.2, 0.3):
+        claim = begin(opened, study)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    trial = ownership.OwnedTrial(opened, study, begin(opened, study), threading.Event())
+    trial.begin(state(opened, study, 2).params)
+    trial.report(1, 0.7, {})
+    assert trial.should_prune() is None
+    trial.report(2, 0.8, {})
+    trial.report(3, 0.9, {})
+    with pytest.raises(errors.Paused):
+        trial.should_prune()
+    assert state(opened, study, 2).intermediate_values == {1: 0.3, 2: 0.8, 3: 0.9}
+    assert waiting(opened, study) == {0: 1, 1: 1, 2: 3}
+
+
+@pytest.mark.parametrize("way", ["backup", "copy"])
+def test_a_study_comes_back_with_its_pauses(opened: databases.Database, tmp_path: pathlib.Path, way: str) -> None:
+    """A backup and a copy hold what trials had at their rungs, and go on as the study would."""
+    study = create(opened, trials=4)
+    for value in (0.1, 0.3, 0.2):
+        claim = begin(opened, study)
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        assert not pauses.settle(opened, study, claim, claims.NOTHING, 1, value, goes_on=False)
+    if way == "backup":
+        backups.write(opened, study, tmp_path / "study.db")
+        database = databases.Database(f"sqlite:///{tmp_path}/other.db")
+        again = backups.read(database, tmp_path / "study.db")
+    else:
+        database, again = opened, copies.copy(opened, studies.load_stored(opened, study.name), "again")
+    assert waiting(database, again) == {0: 1, 1: 1, 2: 1}
+    promoted = begin(database, again)
+    assert (promoted.number, promoted.passed) == (1, 1)
+    assert not reach(database, again, begin(database, again), 1, 0.25)
+    exact(database, again)
