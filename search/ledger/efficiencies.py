@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from search import errors
 from search.ledger import counts, excerpts, studies, summaries
 from search.storage import databases, schema, trials
-from search.study import baselines, specs
+from search.study import baselines, pruners, specs
 
 POOR = 0.02  # of accuracy: a network so far below the best is a poor one
 SAMPLE = 100  # latest trials, whose seconds say how fast this machine is beside that of a table
@@ -106,15 +106,15 @@ def read(database: databases.Database, summary: summaries.Summary) -> Efficiency
     except errors.InputError as error:
         note = str(error)
 
-    def transaction(connection: Connection) -> tuple[float | None, float, Saved, list[baselines.Paid]]:
+    def transaction(connection: Connection) -> tuple[float | None, float, float, Saved, list[baselines.Paid]]:
         bar = _bar(connection, study, best)
-        fine = 0.0 if bar is None else _fine_seconds(connection, study, bar)
-        return bar, fine, _saved(connection, study), _sample(connection, study.study_id) if found else []
+        fine, paused = (0.0, 0.0) if bar is None else _fine_seconds(connection, study, bar)
+        return bar, fine, paused, _saved(connection, study), _sample(connection, study.study_id) if found else []
 
-    bar, fine, saved, sample = database.read(transaction)
+    bar, fine, paused, saved, sample = database.read(transaction)
     if bar is None:
         return None
-    seconds = max(summary.done_seconds, fine)
+    seconds = max(summary.done_seconds + paused, fine)  # of two looks, between which trials may have ended
     random = None if found is None else against(found, sample, summary.seconds, best)
     margin = POOR if study.spec.training is not None else None
     return Efficiency(best, bar, margin, seconds, seconds - fine, saved, random, note)
@@ -133,7 +133,7 @@ def against(baseline: baselines.Baseline, sample: list[baselines.Paid], seconds:
 
 def last_epoch(spec: specs.StudySpec) -> int | None:
     """Of a whole trial, where it is known."""
-    return spec.training.epochs if spec.training else getattr(spec.pruning, "max_resource", None)
+    return spec.training.epochs if spec.training else spec.pruning.max_resource
 
 
 def _bar(connection: Connection, study: studies.Study, best: float) -> float | None:
@@ -155,8 +155,8 @@ def _bar(connection: Connection, study: studies.Study, best: float) -> float | N
     return found if found is not None and math.isfinite(found) else None
 
 
-def _fine_seconds(connection: Connection, study: studies.Study, bar: float) -> float:
-    """Training time of trials that are no worse, ended or paused."""
+def _fine_seconds(connection: Connection, study: studies.Study, bar: float) -> tuple[float, float]:
+    """Training time of trials that are no worse, ended or paused; and of all that are paused."""
     t, c, v, s = schema.trials.c, schema.claims.c, schema.values.c, schema.steps.c
     is_up, infinite = study.spec.study.direction == "maximize", excerpts.infinity()
 
@@ -168,15 +168,20 @@ def _fine_seconds(connection: Connection, study: studies.Study, bar: float) -> f
     ended = own.join(schema.values, (v.trial_id == t.trial_id) & (v.objective == 0))
     told = sqlalchemy.or_(sqlalchemy.and_(infinite == 0, is_fine(v.value)), infinite == (1 if is_up else -1))
     ended = ended.where(t.state.in_(counts.COUNTED), told)
-    waiting = own.join(schema.steps, (s.trial_id == t.trial_id) & (s.step == c.paused))
-    waiting = waiting.where(sqlalchemy.text(schema.PAUSED), is_fine(s.intermediate_value))
-    return sum(float(connection.execute(query).scalar_one()) for query in (ended, waiting))
+    paused = own.where(sqlalchemy.text(schema.PAUSED))
+    waiting = paused.join(schema.steps, (s.trial_id == t.trial_id) & (s.step == c.paused))
+    found = [
+        float(connection.execute(query).scalar_one())
+        for query in (ended, waiting.where(is_fine(s.intermediate_value)), paused)
+    ]
+    return found[0] + found[1], found[2]
 
 
 def _saved(connection: Connection, study: studies.Study) -> Saved:
     """Of trials that wait or have ended while they paused, each at its own pace."""
     last, c, t = last_epoch(study.spec), schema.claims.c, schema.trials.c
-    if last is None or study.spec.pruning.pruner is None:
+    pruner = study.spec.pruning.pruner
+    if last is None or pruner is None or not pruners.PRUNERS[pruner].pauses:
         return Saved(0, 0, 0.0)
     left = last - c.paused
     sums = (sqlalchemy.func.sum(left), sqlalchemy.func.sum(left * c.seconds / c.paused))

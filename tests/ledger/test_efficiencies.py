@@ -79,7 +79,7 @@ def test_a_study_whose_best_is_infinite_or_none_says_nothing(opened: databases.D
 def test_what_pausing_saved(opened: databases.Database, make_study: Make) -> None:
     """Epochs to the last, each trial at its own pace, of those that wait or have ended paused; poor by their last."""
     study = make_study(trials=9, epochs=10)
-    pruning = study.spec.pruning.model_copy(update={"pruner": "median"})
+    pruning = study.spec.pruning.model_copy(update={"pruner": "asha"})
     study = dataclasses.replace(study, spec=dataclasses.replace(study.spec, pruning=pruning))
     best, waiting, ended, fine, killed = (begin(opened, study) for _ in range(5))
     claims.tell(opened, best, TrialState.COMPLETE, 0.9, {}, 50.0)
