@@ -1,7 +1,6 @@
 """What the training time of a study went into, by queries, is what its trials add up to one by one."""
 
 import dataclasses
-import gzip
 import math
 import pathlib
 import statistics
@@ -117,11 +116,7 @@ def test_random_search_is_put_on_this_machine(
 ) -> None:
     """A study that took ten times the table's seconds stands beside a random search that takes ten times as long."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "made.toml").write_text(tabled.TEXT)
-    table = tabled.write(tmp_path / "t.jsonl", tabled.rows()).read_bytes()
-    path = tmp_path / "studies" / "made.table.jsonl.gz"
-    path.write_bytes(gzip.compress(table))
+    path = tabled.put(tmp_path / "studies")
     study = studies.create(opened, tabled.spec())
     baseline = baselines.find(study.spec)
     assert baseline is not None
