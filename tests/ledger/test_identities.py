@@ -12,14 +12,14 @@ def test_an_id_is_told_apart_from_its_next_owner_s(opened: databases.Database, m
     study = make_study()
     claim = take(opened, study)
     found = identities.of_studies(opened, [study.study_id, 99])
-    assert found == {study.study_id: ("quick", study.token, None)}
+    assert found == {study.study_id: ("quick", study.token, None, 0)}
     assert identities.of_trial(opened, claim.trial_id) == found[study.study_id]
     stored = studies.stored(opened, "quick")
     assert stored is not None
     lives.delete(opened, stored)
     assert identities.of_trial(opened, claim.trial_id) is None
     again = make_study()
-    assert identities.of_studies(opened, [again.study_id])[again.study_id] == ("quick", again.token, None)
+    assert identities.of_studies(opened, [again.study_id])[again.study_id] == ("quick", again.token, None, 0)
     assert again.token != study.token
     assert identities.of_studies(opened, []) == {}
 
@@ -31,7 +31,7 @@ def test_studies_of_other_tools_are_told_apart_by_their_first_trial(opened: data
         study = optuna.create_study(study_name="plain", storage=opened.optuna)
         study.optimize(lambda trial: 0.5, n_trials=1)
         (found,) = identities.of_studies(opened, [study._study_id]).values()
-        assert found == ("plain", None, study.trials[0].datetime_start)
+        assert found == ("plain", None, study.trials[0].datetime_start, 0)
         seen.append(found)
         opened.optuna.delete_study(study._study_id)
     assert seen[0] != seen[1]

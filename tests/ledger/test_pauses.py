@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from trials import ME, SAVED, Clock, state, take
 
 from search import errors
+from search.cli import tables
 from search.ledger import (
     allocations,
     backups,
@@ -24,9 +25,13 @@ from search.ledger import (
     configurations,
     copies,
     counts,
+    digests,
+    identities,
     orders,
     pauses,
     presence,
+    rivals,
+    sentences,
     studies,
     summaries,
 )
@@ -423,3 +428,41 @@ def test_a_study_comes_back_with_its_pauses(opened: databases.Database, tmp_path
     assert (promoted.number, promoted.passed) == (1, 1)
     assert not reach(database, again, begin(database, again), 1, 0.25)
     exact(database, again)
+
+
+def test_memories_of_ended_trials_go_with_a_waking(opened: databases.Database) -> None:
+    """A pruner's, and an identity's, under which the dashboard keeps its own: a woken trial is no ended one."""
+    study = create(opened, trials=3)
+    first = [begin(opened, study) for _ in range(3)]
+    for claim, value in zip(first, (0.1, 0.2, 0.3), strict=True):
+        assert reach(opened, study, claim, 1, value) == (claim.number == 2)
+    complete(opened, first[2], 0.5)
+    assert take(opened, study) is allocations.NoTrial.FINISHED
+    known = rivals.of(opened, study)
+
+    def seen() -> set[int]:
+        return set(opened.read(lambda connection: known.others(connection, -1, 1)).numbers.tolist())
+
+    assert seen() == {0, 1, 2}
+    before = identities.of_studies(opened, [study.study_id])
+    orders.extend(opened, study, add=1)
+    assert seen() == {2}
+    after = identities.of_studies(opened, [study.study_id])
+    assert before[study.study_id] == (*after[study.study_id][:3], 0)
+    assert after[study.study_id][3] == 1
+
+
+def test_what_is_said_of_them(opened: databases.Database) -> None:
+    """Counts, JSON, a sentence, a forecast that does not take them for trials to come; with all trials, the epoch."""
+    study = create(opened, trials=9)
+    for value in (0.1, 0.2, 0.3):
+        reach(opened, study, begin(opened, study), 1, value)
+    summary = summaries.whole(opened, study)
+    assert (summary.paused, summary.pauses, summary.paused_after) == (2, {1: 2}, {0: 1, 1: 1})
+    assert sentences.state_counts(summary) == "1 running, 2 waiting (2 paused)"
+    assert sentences.paused(summary).startswith("paused: 2 after epoch 1; ")
+    assert summary.as_json()["paused"] == 2
+    assert summary.as_json()["trials"]["waiting"] == 2
+    assert tables.states(summary.trials, summary.paused_after).cells == ["paused after 1", "paused after 1", "running"]
+    (digest,) = opened.read(lambda connection: digests.read(connection, [study])).values()
+    assert digest.paused == 2

@@ -28,6 +28,10 @@ NETWORKS: dict[str, Any] = {
     "space": {"learning_rate": [0.1], "batch_size": [7, 8], "depth": [1], "width": [8], "activation": ["ReLU"]},
     "budget": {"trials": 2},
 }
+PAUSING: dict[str, Any] = {
+    **BASE,
+    "pruning": {"pruner": "asha", "reduction_factor": 3, "min_resource": 2, "max_resource": 27, "checkpoints": 5},
+}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
@@ -47,6 +51,9 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "pruning.warmup_epochs": (BASE, [0, None]),
     "pruning.percentile": (BASE, [30.0, None]),
     "pruning.reduction_factor": (BASE, [2]),
+    "pruning.min_resource": (PAUSING, [1, None]),
+    "pruning.max_resource": (PAUSING, [81]),
+    "pruning.checkpoints": (PAUSING, [0, None]),
     "budget.trials": (BASE, [4, 6]),
     "budget.hours": (BASE, [0.5, 2.5, None]),
     "budget.epoch_seconds": (BASE, [1.5, None]),

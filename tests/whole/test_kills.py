@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, Processes, quick_text
 from optuna.trial import TrialState
 
-from search.ledger import orders, studies, summaries
+from search.ledger import checks, orders, studies, summaries
 from search.storage import databases
 
 pytestmark = pytest.mark.slow
@@ -93,6 +93,62 @@ def test_a_kill_at_any_point_costs_no_trial(
         assert (one.number, one.params, one.value) == (two.number, two.params, two.value)
         assert one.intermediate_values == two.intermediate_values
     undisturbed.close()
+
+
+PAUSING = """
+import os, signal, sys
+from search import cli
+from search.ledger import allocations, claims, closings, pauses
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def after(module, name, holds=lambda result: True):
+    whole = getattr(module, name)
+    def wrapped(*arguments, **named):
+        result = whole(*arguments, **named)
+        if holds(result):
+            die()
+        return result
+    setattr(module, name, wrapped)
+
+POINTS = {
+    "after the report of a rung": lambda: after(pauses, "report"),
+    "after a pause": lambda: after(pauses, "settle", lambda goes_on: not goes_on),
+    "after a promotion": lambda: after(allocations, "take", lambda claim: getattr(claim, "how", "") == "promoted"),
+    "in the transaction that ends the study": lambda: after(closings, "tell"),
+}
+POINTS[sys.argv[1]]()
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+def test_a_kill_around_a_pause_costs_nothing(processes: Processes, tmp_path: pathlib.Path, url: str) -> None:
+    """A study of trials that pause goes on as an undisturbed one would, and ends with the same trials."""
+    text = quick_text(name="pausing", trials=8, epochs=4).replace(
+        "hopeless = true", 'hopeless = false\npruner = "asha"\nreduction_factor = 2'
+    )
+    (tmp_path / "pausing.toml").write_text(text)
+    found = []
+    for storage in (url, f"sqlite:///{tmp_path}/undisturbed.db"):
+        assert processes.run("create", "pausing.toml", SEARCH_STORAGE=storage)[0] == 0
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": storage}
+        points = [line.split('"')[1] for line in PAUSING.splitlines() if line.startswith('    "')]
+        assert len(points) == 4
+        for point in points if storage == url else ():
+            killer = [sys.executable, "-c", PAUSING, point, "work", "pausing"]
+            died = subprocess.run(killer, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+            assert died.returncode == -signal.SIGKILL, (point, died.stderr)
+        code, log = processes.run("work", "pausing", SEARCH_STORAGE=storage)
+        assert (code, "Traceback" in log) == (0, False), log
+        database = databases.Database(storage)
+        assert all(each.holds for each in checks.look(database, studies.load(database, "pausing")))
+        found.append(summaries.whole(database, studies.load(database, "pausing")).trials)
+        database.close()
+    for one, two in zip(*found, strict=True):
+        assert (one.state, one.params, one.value) == (two.state, two.params, two.value)
+        assert one.intermediate_values == two.intermediate_values
+        assert one.user_attrs.get("search:reason") == two.user_attrs.get("search:reason")
 
 
 def test_two_create_at_once(processes: Processes, tmp_path: pathlib.Path) -> None:

@@ -1,16 +1,18 @@
 """Workers whose trials pause: bit for bit what a training without a pause gives, whoever goes on with it."""
 
+import dataclasses
 import logging
 import pathlib
 import re
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
 
-from search.ledger import allocations, checks, orders, pauses, studies, summaries
+from search.ledger import allocations, checks, orders, pauses, proposals, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.training import functions, networks, records
@@ -137,4 +139,45 @@ def test_an_objective_of_the_users_own(
     if name == "epochs":
         again = [pathlib.Path(f"trained-{x}").read_text().split().count("1") for x in range(1, 7)]
         assert max(again) > 1
+    assert [each for each in checks.look(opened, study) if not each.holds] == []
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_sampler_decides_who_goes_on(
+    opened: databases.Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, slots: int
+) -> None:
+    """It sees what has paused, with values, time and parameters; one that is not wished for is told at the end."""
+    caplog.set_level(logging.INFO, "search")
+    asked: list[tuple[int, dict[int, int]]] = []
+
+    def wish(ask: proposals.Ask, paused: Sequence[pauses.Paused]) -> pauses.Wish:
+        asked.append((ask.trial.number, {each.number: each.epoch for each in paused}))
+        for each in paused:
+            assert each.value == each.values[each.epoch]
+            assert sorted(each.values) == list(range(1, each.epoch + 1))
+            assert ask.tree.holds(each.params)
+            assert each.seconds > 0
+        shown = {trial.number: trial for trial in ask.study.get_trials(deepcopy=False)}
+        assert all(shown[each.number].params == each.params for each in paused)
+        # those of even numbers, the furthest first, and where there is no room the last
+        best = sorted((each for each in paused if each.number % 2 == 0), key=lambda each: (-each.epoch, each.number))
+        return pauses.Wish(tuple(each.number for each in best), tuple(each.number for each in paused)[5:])
+
+    def view(maximize: bool, memory: proposals.Memory) -> Any:
+        return lambda index: index.numbers(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+
+    sampler = dataclasses.replace(proposals.SAMPLERS["random"], wish=wish, view=view)
+    monkeypatch.setitem(proposals.SAMPLERS, "random", sampler)
+    study = create(opened, "wished", NETWORKS, trials=7)
+    assert work(opened, study, slots=slots) is allocations.NoTrial.FINISHED
+    found = ended(opened, study)
+    assert len(found) == 7
+    for number, trial in found.items():
+        through = number % 2 == 0
+        assert trial.state == (TrialState.COMPLETE if through else TrialState.PRUNED)
+        assert len(trial.intermediate_values) == (4 if through else 1)
+    assert (0, {0: 1}) in asked  # of itself, at its first rung
+    assert (0, {0: 2}) in asked
+    assert "trial=0 event=paused" not in caplog.text
+    assert records.REASON.find(found[1]) is not None
     assert [each for each in checks.look(opened, study) if not each.holds] == []
