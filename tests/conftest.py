@@ -40,6 +40,8 @@ seed = 1
 [training]
 dataset = "synthetic"
 epochs = {epochs}
+evaluate_on = "test"
+value = "{value}"
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]
@@ -67,6 +69,7 @@ def quick_text(
     sampler: str = "random",
     hopeless: str = "true",
     more: str = "",
+    value: str = "last",
     slow: bool = False,
 ) -> str:
     """A study file.
@@ -74,7 +77,8 @@ def quick_text(
     Args:
         slow: milliseconds an epoch, so that a trial of hundreds of epochs is under way for seconds.
     """
-    text = QUICK.format(name=name, trials=trials, epochs=epochs, sampler=sampler, hopeless=hopeless, more=more)
+    given = {"sampler": sampler, "hopeless": hopeless, "more": more, "value": value}
+    text = QUICK.format(name=name, trials=trials, epochs=epochs, **given)
     if slow:
         text = text.replace("high = 128 }", "high = 8 }").replace("depth = { low = 0", "depth = { low = 5")
         text = text.replace("[8, 16, 32]", "[48, 64, 80]")

@@ -9,6 +9,7 @@ from search import lines, screens, words
 from search.cli import layouts, tables
 from search.ledger import causes, efficiencies, excerpts, forecasts, listings, orders, rosters, sentences, summaries
 from search.storage import databases
+from search.study import judgements
 
 FEW = 30  # trials that are shown, every one
 REASON_PREFIX = len("trial 12345 complete: ")
@@ -114,6 +115,8 @@ def print_trials(summary: summaries.Summary, *more: str) -> None:
         screens.say_wrapped(line, "dim")
     for line in more:
         screens.say_wrapped(line)
+    for line in judgements.lines(summary.study.spec) if summary.best is not None else ():
+        screens.say_wrapped(line, "dim")
     screens.say_wrapped(sentences.best(summary, columns and screens.ROWS * columns), "bold green")
 
 

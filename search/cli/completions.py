@@ -92,7 +92,7 @@ def _spec(context: click.Context) -> specs.StudySpec | None:
     with contextlib.suppress(errors.SearchError, ValueError, OSError):
         stored = glances.attribute(_storage(context), name, STUDY_FILE)
         if stored is not None:
-            return specs.parse(json.loads(stored), name)
+            return specs.parse_stored(json.loads(stored), name)
         path = specs.path_of(name)
         return specs.load(path) if path.stat().st_size < LARGEST_FILE else None
     return None

@@ -66,6 +66,8 @@ def export(
         f"{', '.join(map(str, found.files))}; "
         f"accuracy {found.accuracy:.4f} on the test set"
     )
+    if found.choice.caution is not None:
+        screens.say_wrapped(found.choice.caution)
 
 
 @click.command()
@@ -109,6 +111,8 @@ def predict(
         screens.say(
             f"accuracy {tested.accuracy:.4f} on {tested.images:,} test images, mean loss {tested.loss:.4f} nats"
         )
+        if tested.caution is not None:
+            screens.say_wrapped(tested.caution)
         return
     found = api.predict(model, *images, resize=resize, invert=invert)
     if as_json:

@@ -58,7 +58,8 @@ def _print_report(written: "contents.Written", as_json: bool) -> None:
         ]
         paths = {"html": str(written.html), "markdown": str(written.markdown)}
         sheets = list(map(str, written.sheets))
-        jsons.say({**paths, "trials": sheets, "takeaways": found, "left_out": written.left_out})
+        cautions = [{"study": name, "caution": said} for name, said in written.cautions.items()]
+        jsons.say({**paths, "trials": sheets, "takeaways": found, "left_out": written.left_out, "cautions": cautions})
         return
     for each, finding in written.verdicts:
         screens.say(f"{finding.verdict:<14}{each.study}: {each.claim}")
@@ -84,7 +85,8 @@ def confirm(
 ) -> None:
     """Trains the best configurations again on all training images, with fresh seeds, and tests them once.
 
-    It tells how optimistic the search's own values are. Asked again, it prints what it found.
+    It tells how optimistic the search's own values are, and what the best is worth without what choosing the best of
+    several means adds. Asked again, it prints what it found.
 
     \b
     Example:
@@ -100,6 +102,8 @@ def confirm(
         return
     whole = f"search confirm {words.typed(name)}"
     answers.print_table(tables.of_confirmation(found, screens.room(screens.out)), whole=whole)
+    for line in found.remarks():
+        screens.say_wrapped(line, "dim")
     screens.say_wrapped(found.sentence(), "bold green")
 
 

@@ -2,15 +2,15 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from models.classifier import Classifier
 from search import escapes, words
-from search.reports import evidence, figures
+from search.reports import confirmations, figures
 from search.reports.pages import Table, table_markdown
+from search.study import judgements, specs
 from search.training import replays
 
 
@@ -20,7 +20,9 @@ class Facts:
 
     Attributes:
         chosen: how the trial was chosen, a sentence.
-        accuracies: of the same configuration on the test set with other seeds, where it was confirmed.
+        searched: the file of the search that it comes from: by which images that chose.
+        confirmed: its configuration and others on the test set with fresh seeds, where it was.
+        caution: why the accuracy of this very model is too high, or None.
         matrix: (10, 10) int64: images of a class (row) that the model takes for one of another (column).
         loss: mean cross-entropy over the test images, nats.
         replay: the training that gave these weights, beside the stored one.
@@ -31,7 +33,9 @@ class Facts:
     trial: int
     dataset: str
     chosen: str
-    accuracies: Sequence[float]
+    searched: specs.StudySpec
+    confirmed: confirmations.Confirmation | None
+    caution: str | None
     matrix: torch.Tensor
     loss: float
     replay: replays.Replay
@@ -108,16 +112,34 @@ def _accuracy(facts: Facts) -> str:
         f"**{facts.accuracy:.4f}** of the {images:,} test images are classified right by this model; mean "
         f"cross-entropy {facts.loss:.4f} nats."
     )
-    if facts.accuracies:
-        found = evidence.interval(facts.accuracies)
-        return (
-            f"{own} Trained with {found.count} seeds that had no part in the choice of its settings, such a network "
-            f"reaches {found.show()} (mean and 95 % interval over the seeds)."
+    parts = [own, _caution(facts, facts.caution) if facts.caution else _apart(facts)]
+    if (found := facts.confirmed) is not None:
+        parts.append(
+            f"Trained with {words.plural(found.seeds, 'seed')} that had no part in the choice of its settings, such a "
+            f"network reaches {found.quoted.show()} (mean and 95 % interval over the seeds)."
         )
+        parts += [f"{escapes.sentence(each[0].upper() + each[1:])}." for each in found.remarks()]
+    elif facts.searched.training is not None and facts.searched.training.value != "last":
+        parts.append(
+            f"A trial's value is {judgements.value(facts.searched.training)}; this is its network after the last."
+        )
+    return " ".join(parts)
+
+
+def _caution(facts: Facts, said: str) -> str:
+    found = escapes.sentence(f"{said[0].upper()}{said[1:]}")
+    if facts.confirmed is not None:
+        return f"{found}."
     return (
-        f"{own} Its settings were chosen by the value of its own trial, so this figure may be optimistic: "
-        f"{escapes.code(f'search confirm {words.typed(facts.study)}')} trains them with fresh seeds."
+        f"{found}: {escapes.code(f'search confirm {words.typed(facts.study)}')} trains its settings with fresh seeds."
     )
+
+
+def _apart(facts: Facts) -> str:
+    """Why this figure is an honest one."""
+    if facts.searched.training is None or facts.searched.training.evaluate_on == "test":
+        return "Nothing was chosen by these images."
+    return f"Nothing was chosen by these images: the search was judged by {judgements.IMAGES['validation']}."
 
 
 def _classes(model: Classifier, matrix: torch.Tensor) -> Table:

@@ -13,8 +13,9 @@ from models import classifier, datasets, network, onnx_graph
 from search import errors, files, words
 from search.exports import cards
 from search.ledger import studies, summaries
-from search.reports import confirmations, evidence
+from search.reports import confirmations
 from search.storage import databases
+from search.study import judgements, specs
 from search.training import networks, records, replays
 
 
@@ -23,13 +24,25 @@ class Choice:
     """A trial to export, and how it was chosen.
 
     Attributes:
-        accuracies: see `cards.Facts`.
+        searched: the file of the search that it comes from: by which images that chose.
+        confirmed: where it was.
     """
 
     study: studies.Study
     trial: FrozenTrial
     how: str
-    accuracies: Sequence[float] = ()
+    searched: specs.StudySpec
+    confirmed: confirmations.Confirmation | None = None
+
+    @property
+    def caution(self) -> str | None:
+        """Why the accuracy of this very model on the test set is too high, or None."""
+        return judgements.caution_of_model(self.searched, self.best_of)
+
+    @property
+    def best_of(self) -> int:
+        """How many configurations the test set chose it from, beside a search's own choice."""
+        return len(self.confirmed.entries) if self.confirmed else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +56,23 @@ class Exported:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        seeds = self.choice.accuracies
-        found = evidence.interval(seeds) if seeds else None
+        choice, found = self.choice, self.choice.confirmed
+        seeds = list(found.best.runs.values.values()) if found else []
         return {
-            "study": self.choice.study.name,
-            "trial": self.choice.trial.number,
+            "study": choice.study.name,
+            "trial": choice.trial.number,
             "files": [str(path) for path in self.files],
             "accuracy": self.accuracy,
-            "confirmed": found and {"mean": found.mean, "seeds": found.count, "accuracies": list(seeds)},
+            "confirmed": found
+            and {
+                "mean": found.best.runs.mean,
+                "seeds": len(seeds),
+                "accuracies": seeds,
+                "corrected": found.corrected and found.corrected.mean,
+            },
             "same_as_stored": self.replay.is_same,
+            "evaluate_on": choice.searched.training and choice.searched.training.evaluate_on,
+            "caution": choice.caution,
         }
 
 
@@ -69,7 +90,7 @@ def choose(database: databases.Database, study: studies.Study, trial: FrozenTria
                 f"--trial must name a complete trial of study {study.name!r}: trial {trial.number} is "
                 f"{trial.state.name}"
             )
-        return Choice(study, trial, "It was asked for by its number.")
+        return Choice(study, trial, "It was asked for by its number.", study.spec)
     found = confirmations.read(database, study)
     if found is not None:
         confirming, runs = studies.find(database, found.name), found.best.runs
@@ -78,11 +99,11 @@ def choose(database: databases.Database, study: studies.Study, trial: FrozenTria
                 f"Its settings have the best mean accuracy of {len(found.entries)} that were confirmed of "
                 f"{words.code(study.name)}."
             )
-            return Choice(confirming, runs.trials[min(runs.trials)], how, list(runs.values.values()))
+            return Choice(confirming, runs.trials[min(runs.trials)], how, study.spec, found)
     best = summaries.summary(database, study).best
     if best is None:
         raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to export")
-    return Choice(study, best, f"It has the best value of study {words.code(study.name)}.")
+    return Choice(study, best, f"It has the best value of study {words.code(study.name)}.", study.spec)
 
 
 def check_path(path: pathlib.Path, onnx: bool, force: bool) -> tuple[pathlib.Path, ...]:
@@ -117,6 +138,8 @@ def export(
     replay, weights = replays.retrain(choice.trial, objective, on_epoch)
     recipe, data = objective.recipe(choice.trial.params, records.repeat_of(choice.trial)), objective.whole
     about = {"study": choice.study.name, "trial": str(choice.trial.number), "dataset": data.name}
+    about |= {"evaluate_on": choice.searched.training.evaluate_on} if choice.searched.training else {}
+    about |= {"caution": choice.caution} if choice.caution else {}
     model = classifier.build(recipe, weights, datasets.CLASS_NAMES[data.name], about)
     logits, labels = model.logits(network.tensor(data.test_images)), torch.from_numpy(data.test_labels)
     facts = cards.Facts(
@@ -124,7 +147,9 @@ def export(
         trial=choice.trial.number,
         dataset=data.name,
         chosen=choice.how,
-        accuracies=choice.accuracies,
+        searched=choice.searched,
+        confirmed=choice.confirmed,
+        caution=choice.caution,
         matrix=classifier.confusion(logits, labels),
         loss=float(functional.cross_entropy(logits, labels)),
         replay=replay,

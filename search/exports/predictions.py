@@ -28,12 +28,19 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """A model on a test set: loss is mean cross-entropy, nats; recalls by class."""
+    """A model on a test set: loss is mean cross-entropy, nats; recalls by class.
+
+    Attributes:
+        evaluate_on: by which images its search chose, as its file says it; None where it does not.
+        caution: why the accuracy is too high, or None.
+    """
 
     images: int
     accuracy: float
     loss: float
     recalls: dict[str, float]
+    evaluate_on: str | None = None
+    caution: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -76,4 +83,6 @@ def of_test_set(model: pathlib.Path, data_dir: pathlib.Path) -> Tested:
     recalls = (matrix.diagonal() / matrix.sum(dim=1).clamp(min=1)).tolist()
     loss = float(functional.cross_entropy(logits, labels))
     accuracy = float(matrix.trace() / matrix.sum())
-    return Tested(len(whole.test_labels), accuracy, loss, dict(zip(loaded.classes, recalls, strict=True)))
+    by_class = dict(zip(loaded.classes, recalls, strict=True))
+    told = {key: loaded.about.get(key) for key in ("evaluate_on", "caution")}
+    return Tested(len(whole.test_labels), accuracy, loss, by_class, **told)

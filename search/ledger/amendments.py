@@ -20,6 +20,7 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
     Limits are set, not added to, lower ones too. Configurations that a trial has already are not queued again. Workers
     that run keep the sampler and the pruning that they began with.
     """
+    spec = specs.kept(study.spec, spec)
     token, found, before = uuid.uuid4().hex, list(changes.of(study.spec, spec)), []
 
     def transaction(connection: sqlalchemy.Connection) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from search import words
 from search.ledger import counts, coverages, excerpts, orders, retries, studies
 from search.storage import databases, schema, trials
+from search.study import judgements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """The contract of `status --json`."""
-        best = self.best
+        best, spec = self.best, self.study.spec
         return {
             "name": self.study.name,
             "state": str(self.order.state),
@@ -111,6 +112,9 @@ class Summary:
             "max_failures": self.order.max_failures,
             "reason": self.reason,
             "best": best and {"number": best.number, "value": best.value, "params": best.params},
+            "evaluate_on": spec.training and spec.training.evaluate_on,
+            "value": spec.training and spec.training.value,
+            "caution": best and judgements.caution(spec),
         }
 
 

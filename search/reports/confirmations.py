@@ -1,24 +1,22 @@
 """The best configurations of a search, trained again with fresh seeds on all training images, and tested once.
 
 A search's best value is optimistic: of many noisy values the largest was chosen. Here the chosen configurations get
-seeds that the search never used, in a study of their own, whose values were chosen by nobody.
+seeds that the search never used, in a study of their own. The best of their means was chosen again, of few: it is
+quoted as it is and without what that adds (`corrections`). The images are the test set, by which a search that was
+judged on the hold-out chose nothing; one that was judged on the test set has no others.
 """
 
 import dataclasses
+import functools
 import statistics
-import tomllib
 from typing import Any
-
-import tomli_w
 
 from search import errors, words
 from search.ledger import orders, queues, studies, summaries
-from search.reports import evidence
+from search.reports import choices, corrections, evidence
 from search.reports.evidence import Experiment, Interval, Runs
-from search.space import spaces
 from search.storage import databases
-from search.study import specs
-from search.training import records
+from search.study import judgements, specs
 
 SUFFIX = "-confirm"
 
@@ -38,12 +36,21 @@ class Confirmed:
 
 @dataclasses.dataclass(frozen=True)
 class Confirmation:
-    """A search and the study that confirms it; `entries` in the order of the search."""
+    """A search and the study that confirms it; `entries` in the order of the search.
 
-    searched: str
+    Attributes:
+        spec: of the search: by which images it chose.
+    """
+
+    spec: specs.StudySpec
     name: str
     seeds: int
     entries: tuple[Confirmed, ...]
+
+    @property
+    def searched(self) -> str:
+        """The search's name."""
+        return self.spec.name
 
     @property
     def best(self) -> Confirmed:
@@ -55,15 +62,49 @@ class Confirmation:
         """Over the configurations."""
         return evidence.interval([entry.optimism for entry in self.entries])
 
+    @functools.cached_property
+    def corrected(self) -> Interval | None:
+        """What the best is worth without what choosing it adds; None where one seed cannot tell."""
+        return corrections.best([entry.runs.values for entry in self.entries])
+
+    @property
+    def quoted(self) -> Interval:
+        """The corrected figure, or the raw one where there is no other."""
+        return self.corrected or self.best.runs.value
+
     def sentence(self) -> str:
         """The result for people."""
-        best, optimism = self.best, statistics.fmean(entry.optimism for entry in self.entries)
-        value = best.runs.value
-        interval = f"{value.mean:.4f} ± {value.half:.4f}" if value.count > 1 else f"{value.mean:.4f}"
+        raw, many = self.best.runs.value, len(self.entries)
+        found = f"{self.quoted.show()} on the test set over {words.plural(raw.count, 'fresh seed')}"
+        if many > 1:
+            found += (
+                f", corrected for being the best of {many} means (it is {raw.show()})"
+                if self.corrected
+                else (f", too high for being the best of {many}: two seeds or more correct that")
+            )
+        optimism = statistics.fmean(entry.optimism for entry in self.entries)
         return (
-            f"confirmed: {interval} on the test set over {words.plural(value.count, 'fresh seed')} with "
-            f"{words.configuration(best.runs.params)}; the search's values were {abs(optimism):.4f} too "
-            f"{'high' if optimism >= 0 else 'low'} on average over {len(self.entries)}"
+            f"confirmed: {found}, with {words.configuration(self.best.runs.params)}; the search's values were "
+            f"{abs(optimism):.4f} too {'high' if optimism >= 0 else 'low'} on average over {many}"
+        )
+
+    def remarks(self) -> list[str]:
+        """How the figure was corrected, on which images, and whether that can be without bias: a sentence each."""
+        found = [f"corrected: {corrections.METHOD}"] if self.corrected and len(self.entries) > 1 else []
+        found.append(self.caution or f"images: the test set, by which {words.code(self.searched)} chose nothing")
+        training = self.spec.training
+        if training is not None and training.value != "last":
+            found.append(f"every value is {judgements.value(training)}")
+        return found
+
+    @property
+    def caution(self) -> str | None:
+        """Why the figure is still too high, or None."""
+        if not judgements.is_chosen_on_test(self.spec):
+            return None
+        return (
+            f"{judgements.ON_TEST}: the seeds are fresh, the images are not, so even this figure cannot be without "
+            'bias; a search with evaluate_on = "validation" leaves the test set for this'
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -73,13 +114,27 @@ class Confirmation:
                 "params": entry.runs.params,
                 "selected": entry.selected,
                 "test": list(entry.runs.values.values()),
-                "mean": entry.runs.value.mean,
-                "half_interval": entry.runs.value.half if entry.runs.value.count > 1 else None,
+                **_interval(entry.runs.value),
                 "optimism": entry.optimism,
             }
             for entry in self.entries
         ]
-        return {"study": self.searched, "confirmed_by": self.name, "seeds": self.seeds, "configurations": rows}
+        return {
+            "study": self.searched,
+            "confirmed_by": self.name,
+            "seeds": self.seeds,
+            "configurations": rows,
+            "best": {"params": self.best.runs.params, **_interval(self.best.runs.value)},
+            "corrected": self.corrected and _interval(self.corrected),
+            "method": corrections.METHOD if self.corrected and len(self.entries) > 1 else None,
+            "evaluate_on": self.spec.training and self.spec.training.evaluate_on,
+            "value": self.spec.training and self.spec.training.value,
+            "caution": self.caution,
+        }
+
+
+def _interval(found: Interval) -> dict[str, Any]:
+    return {"mean": found.mean, "half_interval": found.half if found.count > 1 else None}
 
 
 def prepare(
@@ -90,13 +145,13 @@ def prepare(
     Raises:
         errors.InputError: nothing to confirm, or it was confirmed with another choice already.
     """
-    spec = _spec(study, top * seeds, name or f"{study.name}{SUFFIX}")
-    wanted = _wanted(database, study, top, seeds)
+    spec = choices.spec(study, top * seeds, name or f"{study.name}{SUFFIX}")
+    wanted = choices.wanted(database, study, top, seeds)
     found = studies.find(database, spec.name)
     if found is None:
         found = studies.create(database, spec)
     else:
-        _check_same(database, found, wanted, study.name)
+        wanted = choices.agreed(database, found, wanted, study)
     queues.fill(database, found, wanted)
     if len(wanted) < top * seeds:  # the search has fewer configurations
         orders.extend(database, found, to=len(wanted))
@@ -113,7 +168,7 @@ def known(
     """
     found = read(database, study, name)
     if found is not None and (confirming := studies.find(database, found.name)) is not None:
-        _check_same(database, confirming, _wanted(database, study, top, seeds), study.name)
+        choices.agreed(database, confirming, choices.wanted(database, study, top, seeds), study)
     return found
 
 
@@ -137,11 +192,15 @@ def read(
     tree = study.spec.space
     searched = searched or Experiment.of(summaries.whole(database, study))
     selected = {tree.key(runs.params): runs.mean for runs in searched.runs}
-    runs = [each for each in Experiment.of(summary).runs if tree.key(each.params) in selected]
+    runs = [
+        Runs(each.params, fresh)
+        for each in Experiment.of(summary).runs
+        if tree.key(each.params) in selected and (fresh := choices.fresh(found, each.trials, study))
+    ]
     entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
     if not entries:
         return None
-    return Confirmation(study.name, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
+    return Confirmation(study.spec, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
 
 
 def expect(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation:
@@ -154,45 +213,3 @@ def expect(database: databases.Database, study: studies.Study, name: str | None 
     if found is None:
         raise errors.SearchError(f"study {study.name!r} is not confirmed: some of its trials failed")
     return found
-
-
-def _wanted(
-    database: databases.Database, study: studies.Study, top: int, seeds: int
-) -> list[tuple[spaces.Params, int]]:
-    """The best configurations, each with the numbers of its fresh seeds."""
-    chosen = _ranked(Experiment.of(summaries.whole(database, study)))[:top]
-    if not chosen:
-        raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to confirm")
-    first = 1 + max(max(runs.trials) for runs in chosen)  # seeds by which nothing was chosen
-    return [(runs.params, first + seed) for seed in range(seeds) for runs in chosen]
-
-
-def _ranked(experiment: Experiment) -> list[Runs]:
-    return sorted(experiment.runs, key=lambda runs: -runs.mean)  # accuracies: the larger, the better
-
-
-def _spec(study: studies.Study, trials: int, name: str) -> specs.StudySpec:
-    """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
-    if study.spec.training is None:
-        raise errors.InputError(f"study {study.name!r} has an objective of its own, which confirm cannot train")
-    raw = tomllib.loads(study.spec.text)
-    raw["study"]["name"] = name
-    raw["training"] = {**raw.get("training", {}), "evaluate_on": "test"}
-    raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": {"trials": trials}}
-    raw.pop("enqueue", None)
-    text = f"# The best of study {study.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
-    return specs.parse(text, f"confirmation of {study.name!r}")
-
-
-def _check_same(
-    database: databases.Database, found: studies.Study, wanted: list[tuple[spaces.Params, int]], searched: str
-) -> None:
-    tree, summary = found.spec.space, summaries.whole(database, found)
-    rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
-    there = {tree.key(*row) for row in rows}
-    if there and there != {tree.key(*row) for row in wanted}:
-        seeds = len({repeat for _, repeat in rows})
-        raise errors.InputError(
-            f"study {found.name!r} has confirmed another choice of {searched!r} already (--top {len(rows) // seeds} "
-            f"--seeds {seeds}): a second look at the test set is no confirmation. `--as NAME` makes another study of it"
-        )

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from optuna.trial import TrialState
 
@@ -23,6 +23,7 @@ from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Table, Text
 from search.reports.verdicts import Verdict
 from search.storage import databases
+from search.study import judgements
 from search.training import records
 
 RULES = (
@@ -33,7 +34,8 @@ RULES = (
     "Accuracy is a share of the evaluated images, from 0 to 1; guessing gives 0.1. Loss is cross-entropy in nats, the "
     "mean over evaluation batches, as the lab computes it.",
     "Where a study is evaluated on the test set, as the lab's are, its best value is optimistic: it was chosen by the "
-    "same images. `search confirm` gives an honest one.",
+    "same images. `search confirm` measures it with fresh seeds, and where the study was evaluated on the hold-out, on "
+    "images that chose nothing.",
 )
 
 
@@ -43,6 +45,7 @@ class Written:
 
     Attributes:
         sheets: CSV files of all trials, of each study that has more than its table shows.
+        cautions: why the best value of a study is too high, by its name, where it is.
     """
 
     html: pathlib.Path
@@ -50,6 +53,7 @@ class Written:
     verdicts: list[tuple[verdicts.Takeaway, verdicts.Finding]]
     left_out: Sequence[str] = ()
     sheets: Sequence[pathlib.Path] = ()
+    cautions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def write(
@@ -74,7 +78,10 @@ def write(
     more = [*found.chapters, Chapter("Left out", [Bullets(unread)])] if unread else found.chapters
     page = build(found.experiments, heading or title(found.names), more, found.foreign)
     html, markdown = pages.write(page, folder)
-    return Written(html, markdown, judged(found.experiments), unread, [folder / each.path for each in page.sheets])
+    specs = [each.summary.study.spec for each in found.experiments if each.summary.best is not None]
+    cautions = {spec.name: said for spec in specs if (said := judgements.caution(spec)) is not None}
+    sheets = [folder / each.path for each in page.sheets]
+    return Written(html, markdown, judged(found.experiments), unread, sheets, cautions)
 
 
 def title(names: Sequence[str]) -> str:
@@ -186,12 +193,12 @@ def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
         rows.append([words.configuration(entry.runs.params), *values])
     headings = ["configuration", "value in the search", "test accuracy", "optimism"]
     caption = f"The best of {words.code(found.searched)}, trained on all images with {found.seeds} fresh seeds."
-    sentence = found.sentence()
+    sentence, remarks = found.sentence(), [f"{each[0].upper()}{each[1:]}." for each in found.remarks()]
     optimism = f"Optimism over the configurations: {found.optimism.show(signed=True)}."
     blocks: list[Block] = [
         Text(f"{sentence[0].upper()}{sentence[1:]}."),
         Table(headings, rows, caption),
-        Text(optimism),
+        Bullets([optimism, *remarks]),
     ]
     return Chapter(f"{found.searched}: confirmed", blocks)
 
@@ -203,7 +210,8 @@ def _facts(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
     search = next((e for e in experiments if e.is_search and e.summary.best is not None), None)
     if search is not None and search.summary.best is not None:
         metric = search.summary.study.spec.study.metric
-        facts.append((f"best {metric} of {search.name}", words.metric(search.summary.best.value)))
+        chosen = f", {judgements.ON_TEST}" if judgements.is_chosen_on_test(search.summary.study.spec) else ""
+        facts.append((f"best {metric} of {search.name}{chosen}", words.metric(search.summary.best.value)))
         if factor_chapters.has_accuracy(search):
             facts.append(("the lab's best", f"{lab.BEST_ACCURACY:.4f}"))
     facts.append(("training time", words.duration(sum(experiment.summary.seconds for experiment in experiments))))

@@ -134,8 +134,7 @@ class Runs:
     @property
     def gaps(self) -> dict[int, float]:
         """By repeat the accuracy on the training images less the evaluated one, after the last epoch."""
-        values = self.values
-        return {repeat: curve[-1] - values[repeat] for repeat, curve in self.curves(records.TRAIN_ACCURACIES).items()}
+        return {repeat: curve[-1] for repeat, curve in self.gap_curves.items() if curve}
 
     @property
     def gap_curves(self) -> dict[int, list[float]]:

@@ -12,6 +12,7 @@ from search.reports.evidence import Experiment, Runs
 from search.reports.judges import LEARNS
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 from search.space import scalars
+from search.study import judgements
 from search.training import records
 
 HUMAN = figures.Mark("human accuracy 0.835", lab.HUMAN_ACCURACY)
@@ -70,7 +71,7 @@ def _setting(experiment: Experiment) -> str:
     training = "an objective of its own"
     if spec.training is not None:
         one = spec.training
-        training = f"{one.epochs} epochs on {one.dataset}, evaluated on its {one.evaluate_on} set"
+        training = f"{one.epochs} epochs on {one.dataset}, each value {judgements.measured(one)}"
     varied = "" if experiment.factor is None else f"`{experiment.factor.name}` varies. "
     seeds = f"{words.plural(experiment.seeds, 'training seed')} each"
     return f"{varied}Fixed: {fixed or 'nothing'}. {training[0].upper()}{training[1:]}; {seeds}."
@@ -190,6 +191,7 @@ def _shown(experiment: Experiment) -> list[str]:
     ranked = sorted(runs, key=lambda each: -sign * each.value.mean)
     best = ranked[0]
     found.append(f"Best mean {spec.study.metric}: {scalars.shown(experiment.level(best))} with {best.value.show()}.")
+    found += [f"{said[0].upper()}{said[1:]}." for said in judgements.lines(spec)]
     for other in ranked[1:]:
         found.append(_comparison(experiment, best, other, len(ranked) - 1))
     if spec.training is not None:

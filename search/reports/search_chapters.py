@@ -11,6 +11,7 @@ from search.ledger import sentences
 from search.reports import efficiencies, factor_chapters, figures, importances, lab, overviews, scatters, search_tables
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
+from search.study import judgements
 from search.training import records
 
 
@@ -42,7 +43,7 @@ def _setting(experiment: Experiment) -> str:
     rules = ["hopeless networks"] if spec.pruning.hopeless else []
     rules += [f"the {spec.pruning.pruner} pruner"] if spec.pruning.pruner else []
     enqueued = f", the first {len(spec.enqueue)} enqueued" if spec.enqueue else ""
-    seen = "" if spec.training is None else f", each value the accuracy on the {spec.training.evaluate_on} set"
+    seen = "" if spec.training is None else f", each value {judgements.measured(spec.training)}"
     return (
         f"{experiment.summary.done} of {experiment.summary.budget} trials done over {size} by the sampler "
         f"`{spec.sampler.name}`{enqueued}{seen}. Pruned: {' and '.join(rules) or 'nothing'}."
@@ -107,6 +108,8 @@ def _bill(experiment: Experiment) -> list[str]:
     """What it cost, and what was spared."""
     trials, summary = experiment.trials, experiment.summary
     found = [sentences.best(summary).replace("best:", "Best:") + "."]
+    if summary.best is not None:
+        found += [f"{said[0].upper()}{said[1:]}." for said in judgements.lines(summary.study.spec)]
     started = [t.datetime_start for t in trials if t.datetime_start]
     ended = [t.datetime_complete for t in trials if t.datetime_complete]
     wall = (max(ended) - min(started)).total_seconds() if started and ended else 0.0

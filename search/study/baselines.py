@@ -157,8 +157,9 @@ def _made(spec: specs.StudySpec, table: tables.Table) -> Baseline:
     rows = {key: row for (key, row), weight in zip(rows.items(), weights, strict=True) if weight > 0}
     if not any(row.values for row in rows.values()):
         raise errors.InputError(f"{table.place}: must have trainings of the study's space, got none")
-    epochs = table.steps if spec.training is None else spec.training.epochs
-    smoothed = SMOOTHED if getattr(spec.training, "value", "last") != "last" else 1
+    training = spec.training
+    epochs = table.steps if training is None else training.epochs
+    smoothed = SMOOTHED if training is not None and training.value == "mean-of-last-3" else 1
     values, costs = [], []
     usual = _usual(list(rows.values()))
     for row in rows.values():

@@ -3,6 +3,7 @@
 from search import escapes
 from search.space import scalars
 from search.space.parameters import Parameter
+from search.study import judgements
 from search.study.specs import StudySpec
 
 # Optuna-dashboard keeps a note in system attributes of a study, in pieces of at most this length
@@ -44,7 +45,9 @@ def _training(spec: StudySpec) -> str:
     if spec.training is None:
         return f"objective {escapes.code(spec.objective or '')}"
     training = spec.training
-    return f"{training.epochs} epochs on {escapes.code(training.dataset)}, evaluated on the {training.evaluate_on} set"
+    found = f"{training.epochs} epochs on {escapes.code(training.dataset)}, evaluated on the {training.evaluate_on} set"
+    # a note that an earlier version wrote must stay the same: it is replaced only where it is as we would write it
+    return found if training.value == "last" else f"{found}; a trial's value is {judgements.value(training)}"
 
 
 def _pruning(spec: StudySpec) -> str:

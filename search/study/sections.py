@@ -30,10 +30,16 @@ class Training(validation.Section):
 
     dataset: Literal["fashion-mnist", "mnist", "synthetic"] = "fashion-mnist"
     epochs: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] = 10
-    evaluate_on: Literal["test", "validation"] = "test"
+    evaluate_on: Literal["test", "validation"] = "test"  # what a stored text means; see NEW
+    value: Literal["last", "mean-of-last-3"] = "last"
     engine: str = "auto"
     # beside accuracy and loss of each epoch, which are always recorded
     record: Annotated[list[Literal["train_accuracy", "batch_losses"]], pydantic.Field(default_factory=list)]
+
+
+# what a new study's file means where it leaves these keys of [training] out: its stored text says them. The defaults
+# above are what a stored text means, for ever: that of an earlier version, which had no other
+NEW = {"evaluate_on": "validation", "value": "last"}
 
 
 class Sampler(validation.Section):

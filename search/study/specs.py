@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+from collections.abc import Mapping
 
 from search import errors, words
 from search.space import parameters, spaces
@@ -21,11 +22,13 @@ class StudySpec:
     """A study file, read and checked.
 
     Attributes:
-        text: the file as it was, which `create` stores on the study.
+        text: the file, which `create` stores on the study.
         objective: the user's own, `package.module:function`; then there is no `training`.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
         path: of the file, where it was read from one.
+        said: keys of [training] in the text; of these `decided` by the defaults of a new study, not by its author.
+        written: the text as its author wrote it.
     """
 
     text: str
@@ -39,6 +42,9 @@ class StudySpec:
     enqueue: tuple[spaces.Params, ...]
     notes: tuple[str, ...]
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
+    said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
+    decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
+    written: str = dataclasses.field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -86,12 +92,38 @@ def parse(text: str, name: str) -> StudySpec:
     Raises:
         errors.StudyFileError: with place, key, rule and value.
     """
-    spec = parse_stored(text, name)
+    spec = _decided(parse_stored(text, name), name)
     try:
         limits.check(spec.name, spec.space, texts.toml(text, name)["space"], spec.sampler.name)
     except ValueError as error:
         raise errors.StudyFileError(f"{name}: {error}") from error
     return spec
+
+
+def _decided(spec: StudySpec, name: str) -> StudySpec:
+    """A new study whose text says what its file left to a default that was another one once."""
+    if spec.training is None:
+        return spec
+    means = {key: value for key, value in sections.NEW.items() if key not in spec.said}
+    means = {key: value for key, value in means.items() if value != getattr(spec.training, key)}
+    return _saying(spec, means, name)
+
+
+def _saying(spec: StudySpec, means: Mapping[str, str], name: str) -> StudySpec:
+    if not means:
+        return spec
+    text = texts.stated(spec.text, "training", means, "the default when the study was made")
+    return dataclasses.replace(parse_stored(text, name), decided=frozenset(means), written=spec.written)
+
+
+def kept(stored: StudySpec, given: StudySpec) -> StudySpec:
+    """A file as the text of a study that there is: what it leaves out means what it does in the study's own."""
+    name = given.name
+    spec = parse_stored(given.written, name)
+    means = {
+        key: getattr(stored.training, key) for key in sections.NEW if key in stored.said - (given.said - given.decided)
+    }
+    return dataclasses.replace(_saying(spec, means, name), path=given.path)
 
 
 @functools.lru_cache(256)  # whoever looks at studies looks again
@@ -120,6 +152,8 @@ def parse_stored(text: str, name: str) -> StudySpec:
         budget=file.budget,
         enqueue=kept,
         notes=notes,
+        said=frozenset(raw.get("training", {})),
+        written=text,
     )
 
 
@@ -134,6 +168,11 @@ def _settled(file: sections.File, name: str) -> sections.File:
                 raise errors.StudyFileError(f"{name}: study.{key} must be {only!r} beside [training], got {given!r}")
         hopeless = file.pruning.hopeless is not False
     else:
+        if file.training is not None and "value" in file.training.model_fields_set:
+            raise errors.StudyFileError(
+                f"{name}: training.value must not stand beside objective: a trial's value is what the function returns "
+                f"or yields last, got {file.training.value!r}"
+            )
         if file.training is not None:
             raise errors.StudyFileError(f"{name}: [training] must not stand beside objective, got {file.objective!r}")
         if file.pruning.hopeless:
@@ -173,6 +212,8 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
         if ours is None or theirs is None:
             continue
         for key in type(ours).model_fields:
+            if key in sections.NEW and key not in stored.said | (given.said - given.decided):
+                continue  # the file is as it was; what it means to a new study is another matter
             if getattr(ours, key) != getattr(theirs, key):
                 found.append(f"{section}.{key} is {getattr(ours, key)!r}, the file says {getattr(theirs, key)!r}")
     ours, theirs = ({p.name: p for p in spec.space.parameters} for spec in (stored, given))

@@ -4,7 +4,10 @@ import codecs
 import pathlib
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import tomli_w
 
 from search import errors
 
@@ -59,6 +62,35 @@ def toml(text: str, name: str) -> dict[str, Any]:
         raise errors.StudyFileError(f"{name}: must be TOML: its tables or lists are nested too deep") from None
     except ValueError as error:  # tomllib's own, and Python's of a number of thousands of digits
         raise errors.StudyFileError(f"{name}: must be TOML: {error}{_hint(text, str(error))}") from error
+
+
+def stated(text: str, table: str, values: Mapping[str, str], why: str) -> str:
+    """A TOML text with keys added to one of its tables, all else as it was written.
+
+    A table that no line can be added to (`training = {}`) has the text written anew, without its comments.
+
+    Args:
+        why: a comment behind each key.
+    """
+    text = text.removeprefix(MARK)
+    raw = tomllib.loads(text)
+    wanted = {**raw, table: {**raw.get(table, {}), **values}}
+    for each in _with_lines(text, table, [f"{tomli_w.dumps({k: v}).strip()} # {why}\n" for k, v in values.items()]):
+        try:
+            if tomllib.loads(each) == wanted:  # what looks like the table's head may stand in a string
+                return each
+        except ValueError:
+            continue
+    return tomli_w.dumps(wanted)
+
+
+def _with_lines(text: str, table: str, lines: list[str]) -> Iterator[str]:
+    """The text with the lines in each of the places where they may belong."""
+    for head in re.finditer(rf"""^[ \t]*\[[ \t]*["']?{table}["']?[ \t]*\][^\n]*(\n|\Z)""", text, re.MULTILINE):
+        end = "" if head[1] else "\n"
+        yield text[: head.end()] + end + "".join(lines) + text[head.end() :]
+    yield f"{text.rstrip()}\n\n[{table}]\n" + "".join(lines)
+    yield "".join(f"{table}.{line}" for line in lines) + text
 
 
 def _hint(text: str, error: str) -> str:

@@ -4,7 +4,6 @@ import functools
 import pathlib
 from typing import Any
 
-import numpy
 from optuna.trial import TrialState
 
 from models import blas, data, engines, provenance, recipes
@@ -12,7 +11,7 @@ from models.data import Dataset
 from models.engine import State
 from search.space import spaces
 from search.study import ladders, specs
-from search.training import hopeless, objectives, records
+from search.training import hopeless, objectives, records, seeds
 
 
 class NetworkObjective:
@@ -20,6 +19,7 @@ class NetworkObjective:
 
     Attributes:
         provenance: what the last bits of its trainings depend on.
+        value: which accuracies a trial's value is of (`training.value`).
 
     Raises:
         models.errors.ModelError: the dataset, engine or device is not to be had.
@@ -33,6 +33,7 @@ class NetworkObjective:
         blas.use_one_thread()  # one worker per core
         self._spec, self._training = spec, spec.training
         self._ladder = ladders.of(spec.pruning, spec.training)
+        self.value = self._training.value
         self._engine = engines.load(engine or self._training.engine, device)
         self._data_dir = data_dir
         self._data = self._load()
@@ -64,7 +65,7 @@ class NetworkObjective:
                 trial.keep(self._end_attrs(record, recipe))
             record.reason = record.reason or trial.should_prune()
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
-        return objectives.Result(state, record.values[-1] if record.values else None, self._end_attrs(record, recipe))
+        return objectives.Result(state, records.value(record.values, self.value), self._end_attrs(record, recipe))
 
     def _end_attrs(self, record: records.Record, recipe: recipes.Recipe) -> dict[str, Any]:
         found = {records.ENGINE.name: self._engine.name, records.DEVICE.name: self._engine.device}
@@ -89,7 +90,5 @@ class NetworkObjective:
         So studies of one factor compare like with like. A repeat has a seed of its own, the same in every study of
         that seed.
         """
-        seed = self._spec.study.seed
-        if repeat:
-            seed = int(numpy.random.SeedSequence((seed, repeat)).generate_state(1)[0])
+        seed = seeds.of(self._spec.study.seed, repeat)
         return recipes.Recipe(**params, epochs=self._training.epochs, seed=seed)  # type: ignore[arg-type]

@@ -1,8 +1,9 @@
 """What is recorded of a trial: each user attribute that it stores, and its epochs so far, which a checkpoint keeps."""
 
 import dataclasses
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy
@@ -18,6 +19,7 @@ T = TypeVar("T")
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
 LONGEST = 1e12  # of durations, in seconds
 LIMIT = 2**63  # of whole numbers: a study of ours has no larger one
+MEAN_OF_LAST, LAST_EPOCHS = "mean-of-last-3", 3
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
 # Optuna's names for what a trial was tried again for: RetryFailedTrialCallback stores them too
 FAILED_TRIAL, RETRY_HISTORY = "failed_trial", "retry_history"
@@ -131,6 +133,13 @@ BATCH_LOSSES_THINNED = Attribute(
     _counts_from(1),
 )
 ATTRIBUTES = {each.name: each for each in tuple(globals().values()) if isinstance(each, Attribute)}
+
+
+def value(accuracies: Sequence[float], how: str) -> float | None:
+    """A trial's value by `training.value`: its last accuracy, or the mean of its last three, fewer where there are."""
+    if not accuracies:
+        return None
+    return statistics.fmean(accuracies[-LAST_EPOCHS:]) if how == MEAN_OF_LAST else accuracies[-1]
 
 
 def repeat_of(trial: FrozenTrial) -> int:

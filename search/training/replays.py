@@ -22,12 +22,14 @@ class Replay:
     Attributes:
         stored: values by epoch, and `again`.
         why: what is recorded of the stored training and differs now, a phrase each.
+        value: which accuracies a trial's value is of, as `training.value` has it.
     """
 
     number: int
     stored: dict[int, float]
     again: dict[int, float]
     why: tuple[str, ...]
+    value: str = "last"
 
     @property
     def differences(self) -> dict[int, float]:
@@ -45,7 +47,11 @@ class Replay:
         """For people."""
         found, epochs = self.differences, words.plural(len(self.again), "epoch")
         if self.is_same:
-            return f"trial {self.number} trained again: the same curve, to the last bit ({epochs})"
+            mean = ""
+            if self.value == records.MEAN_OF_LAST:
+                value, many = records.value(list(self.again.values()), self.value), min(len(self.again), 3)
+                mean = f"; its value, {value}, is the mean of the last {many}"
+            return f"trial {self.number} trained again: the same curve, to the last bit ({epochs}){mean}"
         largest = max(found, key=lambda epoch: found[epoch])
         why = "; ".join(self.why) or "nothing that is recorded of its training is different here"
         return (
@@ -63,6 +69,7 @@ class Replay:
             "first_difference": min(found, default=None),
             "largest_difference": max(found.values(), default=0.0),
             "why": list(self.why),
+            "value": self.value,
         }
 
 
@@ -86,7 +93,8 @@ def retrain(
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
     again = ReplayedTrial(trial, on_epoch)
     objective(again)
-    found = Replay(trial.number, dict(trial.intermediate_values), again.values, _why(trial, objective.provenance))
+    why = _why(trial, objective.provenance)
+    found = Replay(trial.number, dict(trial.intermediate_values), again.values, why, objective.value)
     return found, again.weights
 
 

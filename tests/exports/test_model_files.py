@@ -26,6 +26,7 @@ from search.cli import commands
 from search.exports import cards, model_files, predictions
 from search.ledger import queues, studies
 from search.storage import databases
+from search.study import specs
 from search.training import networks, replays
 
 Make = Callable[..., studies.Study]
@@ -41,10 +42,13 @@ def small(activation: str = "ReLU", depth: int = 2, dataset: str = "synthetic") 
 
 def test_a_card_holds_no_markup_of_others() -> None:
     """The name of the file, of the study, how the trial was chosen, what the training depends on: read as they are."""
+    spec = specs.parse(quick_text(), "quick.toml")
     for words in EVIL:
         again = replays.Replay(7, {1: 0.5}, {1: 0.25}, (words,))
         matrix = torch.eye(10, dtype=torch.int64)
-        facts = cards.Facts(words, 7, words, f"Chosen: {words}", [], matrix, 0.5, again, {"torch": words})
+        facts = cards.Facts(
+            *(words, 7, words, f"Chosen: {words}", spec, None, words, matrix, 0.5, again, {"torch": words})
+        )
         tags, text = rendered(cards.markdown(small(), facts, f"{words}.safetensors", f"{words}.png"))
         ours = {"h1", "h2", "p", "strong", "code", "pre", "img", "table", "thead", "tbody", "tr", "th", "td"}
         assert {tag for tag, _ in tags} <= ours, words

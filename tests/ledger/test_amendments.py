@@ -1,12 +1,15 @@
 """A study that follows its edited file."""
 
 import json
+import pathlib
+from typing import Any
 
+import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
 from trials import PARAMS, Make, begin, fail, succeed, take
 
-from search.ledger import allocations, amendments, failures, orders, studies, summaries
+from search.ledger import allocations, amendments, backups, copies, failures, lives, orders, studies, summaries
 from search.storage import databases, schema
 from search.study import notes, specs
 
@@ -44,6 +47,42 @@ def test_all_that_a_file_says_is_taken_over(opened: databases.Database, make_stu
     assert studies.find_same(opened, edited) == (again, [])
     assert amendments.amend(opened, again, edited) == []
     assert begin(opened, again).params == PARAMS or summaries.whole(opened, again).trials[0].params == PARAMS
+
+
+def unsaid(**settings: Any) -> str:
+    """A file that leaves open by which images its trials are judged."""
+    return quick_text(**settings).replace('evaluate_on = "test"\n', "")
+
+
+@pytest.mark.parametrize("of_before", [True, False], ids=["an earlier version's study", "a new one"])
+def test_what_a_file_leaves_open_stays_what_it_was(opened: databases.Database, of_before: bool) -> None:
+    """Taken over, the file means to the study what it meant when that was made, on the dashboard too."""
+    parse = specs.parse_stored if of_before else specs.parse
+    study = studies.create(opened, parse(unsaid(trials=3), "quick.toml"))
+    edited = specs.parse(unsaid(trials=4), "quick.toml")
+    assert [change.place for change in amendments.amend(opened, study, edited)] == ["budget.trials"]
+    again = studies.load(opened, "quick")
+    assert again.spec.training is not None
+    assert again.spec.training.evaluate_on == ("test" if of_before else "validation")
+    assert again.spec.text == (unsaid(trials=4) if of_before else edited.text)
+    assert attributes(opened, study) == notes.attributes(again.spec)
+    assert studies.find_same(opened, edited) == (again, [])
+
+
+def test_no_way_changes_what_judged_a_study(opened: databases.Database, tmp_path: pathlib.Path) -> None:
+    """Copied, renamed, backed up and restored, a study stored without the key keeps its text and the test set."""
+    text = unsaid(trials=3)
+    studies.create(opened, specs.parse_stored(text, "an earlier version's"))
+    stored = studies.load_stored(opened, "quick")
+    copies.copy(opened, stored, "copied")
+    lives.rename(opened, stored, "renamed")
+    backups.write(opened, studies.load(opened, "renamed"), tmp_path / "study.db")
+    lives.delete(opened, studies.load_stored(opened, "renamed"))
+    backups.read(opened, tmp_path / "study.db")
+    for name in ("copied", "renamed"):
+        spec = studies.load(opened, name).spec
+        assert spec.training is not None
+        assert (spec.training.evaluate_on, spec.text) == ("test", text), name
 
 
 def test_what_was_extended_meanwhile_stays(opened: databases.Database, make_study: Make) -> None:

@@ -22,6 +22,7 @@ name = "nets"
 dataset = "synthetic"
 epochs = 2
 evaluate_on = "{where}"
+value = "{value}"
 
 [space]
 learning_rate = [0.1]
@@ -38,8 +39,12 @@ trials = 10
 """
 
 
-def networks(where: str = "validation", hopeless: str = "true") -> specs.StudySpec:
-    return specs.parse(NETWORKS.format(where=where, hopeless=hopeless), "nets.toml")
+def text(where: str = "validation", hopeless: str = "true", value: str = "last") -> str:
+    return NETWORKS.format(where=where, hopeless=hopeless, value=value)
+
+
+def networks(where: str = "validation", hopeless: str = "true", value: str = "last") -> specs.StudySpec:
+    return specs.parse(text(where, hopeless, value), "nets.toml")
 
 
 def trained(size: int, depth: int, value: float, stop: int | None = None, **more: Any) -> dict[str, Any]:
@@ -58,9 +63,9 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     return tmp_path / "studies"
 
 
-def put(folder: pathlib.Path, rows: list[dict[str, Any]], text: str, name: str = "its") -> pathlib.Path:
+def put(folder: pathlib.Path, rows: list[dict[str, Any]], content: str, name: str = "its") -> pathlib.Path:
     """A study file with its table."""
-    (folder / f"{name}.toml").write_text(text)
+    (folder / f"{name}.toml").write_text(content)
     path = folder / f"{name}.table.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(each) + "\n" for each in rows).encode()))
     return path
@@ -96,7 +101,7 @@ def test_a_table_that_cannot_be_read_is_said(folder: pathlib.Path) -> None:
 def test_a_recorded_value_stands_for_those_that_are_nearest(folder: pathlib.Path) -> None:
     """Batch sizes 2, 16 and 128 of 1 to 128, on a logarithmic line: the chances are those of a draw."""
     rows = [trained(size, depth, 0.5) for size, depth in itertools.product((2, 16, 128), (0, 1))]
-    put(folder, rows, NETWORKS.format(where="validation", hopeless="true"))
+    put(folder, rows, text())
     found = found_by(networks())
     nearest = [min((2, 16, 128), key=lambda each, n=n: abs(math.log(each / n))) for n in range(1, 129)]  # type: ignore[misc]
     expected = [nearest.count(each["params"]["batch_size"]) / 128 / 2 for each in rows]
@@ -129,28 +134,32 @@ def test_what_random_search_finds_is_what_it_finds_when_it_is_played(folder: pat
 
 
 @pytest.mark.parametrize(
-    ("where", "hopeless", "values", "costs"),
+    ("where", "hopeless", "value", "values", "costs"),
     [
-        ("validation", "true", [0.8, math.nan, math.nan], [4.5, 1.5, 0.5]),
-        ("test", "true", [0.1, math.nan, math.nan], [4.5, 1.5, 0.5]),
-        ("validation", "false", [0.8, 0.4, math.nan], [4.5, 4.5, 4.5]),
+        ("validation", "true", "last", [0.8, math.nan, math.nan], [4.5, 1.5, 0.5]),
+        ("test", "true", "last", [0.1, math.nan, math.nan], [4.5, 1.5, 0.5]),
+        ("validation", "false", "last", [0.8, 0.4, math.nan], [4.5, 4.5, 4.5]),
+        ("validation", "true", "mean-of-last-3", [0.6, math.nan, math.nan], [4.5, 1.5, 0.5]),
     ],
 )
 def test_the_rule_of_the_study_holds_for_random_search(
-    folder: pathlib.Path, where: str, hopeless: str, values: list[float], costs: list[float]
+    folder: pathlib.Path, where: str, hopeless: str, value: str, values: list[float], costs: list[float]
 ) -> None:
-    """What it ends comes to nothing and costs what it had trained; without it all cost as much as others like them."""
+    """What it ends comes to nothing and costs what it had trained; without it all cost as much as others like them.
+
+    By the images and epochs by which the study's trials are judged.
+    """
     never = {"values": [], "test": [], "seconds": []}
     rows = [trained(16, 0, 0.8), trained(16, 1, 0.4, stop=1), trained(64, 1, 0.0, stop=0, **never)]
-    put(folder, rows, NETWORKS.format(where="validation", hopeless="true"))
-    found = found_by(networks(where, hopeless))
+    put(folder, rows, text())
+    found = found_by(networks(where, hopeless, value))
     assert found.values == pytest.approx(values, nan_ok=True)
     assert found.costs == pytest.approx(costs)
 
 
 def test_the_pace_of_this_machine_is_that_of_its_trials(folder: pathlib.Path) -> None:
     """Three times the table's seconds; trials that the table has nothing of say nothing."""
-    put(folder, [trained(16, 0, 0.8), trained(16, 1, 0.4)], NETWORKS.format(where="validation", hopeless="true"))
+    put(folder, [trained(16, 0, 0.8), trained(16, 1, 0.4)], text())
     found = found_by(networks())
     paid = [
         baselines.Paid(trained(17, 0, 0)["params"], 1, 4.5),

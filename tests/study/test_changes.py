@@ -42,6 +42,7 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "training.dataset": (NETWORKS, ["fashion-mnist"]),
     "training.epochs": (NETWORKS, [4]),
     "training.evaluate_on": (NETWORKS, ["validation"]),
+    "training.value": (NETWORKS, ["mean-of-last-3"]),
     "training.engine": (NETWORKS, ["reference"]),
     "training.record": (NETWORKS, [["batch_losses"]]),
     "sampler.name": (BASE, ["tpe", "grid", None]),
@@ -124,6 +125,42 @@ def test_a_file_that_is_as_it_was_is_silent(opened: databases.Database, make_stu
         found = studies.find_same(opened, specs.parse(text, "s.toml"))
         assert found is not None
         assert found[1] == []
+
+
+BEFORE = {**NETWORKS, "training": {"dataset": "synthetic", "epochs": 3}}
+
+
+def test_a_default_that_has_changed_is_no_difference(opened: databases.Database) -> None:
+    """A study stored without the key keeps the test set, and its file, unsaid still, follows it; a word is one."""
+    text = tomli_w.dumps(BEFORE)
+    studies.create(opened, specs.parse_stored(text, "an earlier version's"))
+    found = studies.find_same(opened, specs.parse(text, "s.toml"))
+    assert found is not None
+    assert (found[0].spec.training.evaluate_on, found[0].spec.text, found[1]) == ("test", text, [])
+    said = changed(BEFORE, "training.evaluate_on", "test")
+    assert specs.differences(found[0].spec, said) == []
+    with pytest.raises(errors.StudyExists, match="training.evaluate_on is 'test', the file says 'validation'"):
+        studies.find_same(opened, changed(BEFORE, "training.evaluate_on", "validation"))
+
+
+def test_a_new_study_says_what_its_file_left_out(opened: databases.Database) -> None:
+    """It is judged on the hold-out and its text says so: the same file is no difference, the test set is one."""
+    text = tomli_w.dumps(BEFORE)
+    studies.create(opened, specs.parse(text, "s.toml"))
+    found = studies.find_same(opened, specs.parse(text, "s.toml"))
+    assert found is not None
+    assert specs.parse_stored(found[0].spec.text, "stored").training.evaluate_on == "validation"
+    assert found[1] == []
+    assert specs.differences(found[0].spec, changed(BEFORE, "training.evaluate_on", "validation")) == []
+    with pytest.raises(errors.StudyExists, match="training.evaluate_on is 'validation', the file says 'test'"):
+        studies.find_same(opened, changed(BEFORE, "training.evaluate_on", "test"))
+
+
+def test_a_choice_that_was_taken_out_is_a_difference() -> None:
+    """A file that said the test set and says nothing now asks for another study."""
+    said = specs.parse(tomli_w.dumps({**BEFORE, "training": {"evaluate_on": "test"}}), "s.toml")
+    left_out = specs.parse(tomli_w.dumps({**BEFORE, "training": {}}), "s.toml")
+    assert specs.differences(said, left_out) == ["training.evaluate_on is 'test', the file says 'validation'"]
 
 
 def test_every_table_is_either_the_study_s_definition_or_followed() -> None:

@@ -21,6 +21,29 @@ def test_the_lab_is_read() -> None:
     assert spec.text == LAB
 
 
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_lab_s_studies_say_the_test_set(path: pathlib.Path) -> None:
+    """Each names what the lab judged by, so that no default decides it."""
+    spec = specs.load(path)
+    assert "evaluate_on" in spec.said - spec.decided
+    assert (spec.training.evaluate_on, spec.text) == ("test", path.read_text())
+
+
+def test_a_default_is_written_into_the_text() -> None:
+    """Of a new study; a stored text means the test set where it says nothing, and is left alone."""
+    text = LAB.replace('evaluate_on = "test" # the lab\'s way\n', "")
+    assert "evaluate_on" not in text
+    spec = specs.parse(text, "lab.toml")
+    line = 'evaluate_on = "validation" # the default when the study was made\n'
+    assert (spec.training.evaluate_on, spec.written) == ("validation", text)
+    assert spec.text == text.replace("[training]\n", f"[training]\n{line}")
+    assert specs.parse_stored(spec.text, "stored") == spec
+    before = specs.parse_stored(text, "stored")
+    assert (before.training.evaluate_on, before.text) == ("test", text)
+    assert specs.kept(before, spec) == before
+    assert specs.kept(spec, spec) == spec
+
+
 def test_the_replay_has_the_published_configurations() -> None:
     """The replay enqueues the ten published trials, in order, over the same space as the search."""
     replay, lab = specs.load(STUDIES / "lab-replay.toml"), specs.load(STUDIES / "lab.toml")
@@ -113,6 +136,7 @@ def test_a_grid_needs_a_finite_space() -> None:
         ("[study]", 'objective = "mine:f"\n[study]', "[training] must not stand beside objective, got 'mine:f'"),
         ("[study]", 'objective = "mine"\n[study]', "objective must be package.module:function, got 'mine'"),
         ('"accuracy"', '"loss"', "study.metric must be 'accuracy' beside [training], got 'loss'"),
+        ("epochs = 10", 'value = "mean"', "training.value must be 'last' or 'mean-of-last-3', got 'mean'"),
         ("trials = 10", "trials = 10\nhours = 0", "budget.hours must be > 0, got 0"),
         ("trials = 10", "trials = 10\nepoch_seconds = -1.5", "budget.epoch_seconds must be > 0, got -1.5"),
     ],
@@ -174,6 +198,12 @@ def test_an_own_objective_takes_any_space() -> None:
         ('"log_loss"]', '"hinge"]', "space.loss[1] must not repeat an earlier choice, got 'hinge'"),
         ("[budget]", "[pruning]\nhopeless = true\n[budget]", "pruning.hopeless must be false beside objective"),
         ("[budget]", '[pruning]\npruner = "hyperband"\n[budget]', "pruning.pruner must not be 'hyperband' beside"),
+        (
+            "[budget]",
+            '[training]\nvalue = "mean-of-last-3"\n[budget]',
+            "training.value must not stand beside objective: a trial's value is what the function returns or yields "
+            "last, got 'mean-of-last-3'",
+        ),
         ('"minimize"', '"down"', "study.direction must be 'maximize' or 'minimize', got 'down'"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 
 from search import errors
-from search.study import specs
+from search.study import specs, texts
 
 LAB = (ROOT / "studies" / "lab.toml").read_text()
 
@@ -45,3 +45,20 @@ def test_other_bytes_are_refused_in_one_line(tmp_path: pathlib.Path, content: by
     assert message in str(raised.value)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[a]\nx = 1 # one\n\n[b]\ny = 2\n", '[a]\nk = "v" # why\nx = 1 # one\n\n[b]\ny = 2\n'),
+        ("[a]", '[a]\nk = "v" # why\n'),
+        ('  [ "a" ] # its head\nx = 1', '  [ "a" ] # its head\nk = "v" # why\nx = 1'),
+        ("# none\n[b]\ny = 2", '# none\n[b]\ny = 2\n\n[a]\nk = "v" # why\n'),
+        ('b = """\n[a]\n"""\n[a]\nx = 1', 'b = """\n[a]\n"""\n[a]\nk = "v" # why\nx = 1'),
+        ("a.x = 1\n[b]\ny = 2", 'a.k = "v" # why\na.x = 1\n[b]\ny = 2'),
+        ("a = { x = 1 } # in one line\n", '[a]\nx = 1\nk = "v"\n'),
+    ],
+)
+def test_a_key_is_added_to_a_table(text: str, found: str) -> None:
+    """However its author wrote the table, the rest of the text stays as it is where a line can be added."""
+    assert texts.stated(text, "a", {"k": "v"}, "why") == found

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import statistics
+from typing import Any
 
 import numpy
 import pytest
@@ -15,7 +17,7 @@ from models.data import synthetic
 from search import errors
 from search.ledger import claims, configurations, queues, studies
 from search.storage import databases
-from search.training import networks, records, replays
+from search.training import networks, objectives, records, replays
 
 PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 1, "width": 16, "activation": "GELU"}
 
@@ -40,6 +42,48 @@ def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_st
         assert (found.is_same, found.why, found.stored) == (True, (), trial.intermediate_values)
         assert epochs == [1, 2, 3, 4]
         assert found.sentence() == f"trial {trial.number} trained again: the same curve, to the last bit (4 epochs)"
+
+
+def test_a_value_may_be_the_mean_of_the_last_epochs(opened: databases.Database, make_study: Make) -> None:
+    """Of three epochs, or fewer where it ended earlier; what is reported stays as it was, and the replay says it."""
+    study, other = make_study(epochs=4), make_study(name="mean", epochs=4, value="mean-of-last-3")
+    trials = {}
+    for each in (study, other):
+        queues.enqueue(opened, each, PARAMS)
+        trials[each.name] = trained(opened, each)
+    last, mean = trials["quick"], trials["mean"]
+    curve = [last.intermediate_values[epoch] for epoch in (1, 2, 3, 4)]
+    assert mean.intermediate_values == last.intermediate_values
+    assert (last.value, mean.value) == (curve[3], statistics.fmean(curve[1:]))
+    assert len(set(curve)) > 1
+    found = replays.replay(mean, train(other))
+    assert found.sentence().endswith(f"(4 epochs); its value, {mean.value}, is the mean of the last 3")
+    assert (found.as_json()["value"], replays.replay(last, train(study)).as_json()["value"]) == (
+        "mean-of-last-3",
+        "last",
+    )
+    cut = replays.ReplayedTrial(last)
+    cut._last = 2
+    assert train(other)(cut).value == statistics.fmean(curve[:2])
+
+
+def test_a_trial_that_changed_hands_has_the_same_value(opened: databases.Database, make_study: Make) -> None:
+    """The mean is over its last epochs, whoever trained them."""
+    study = make_study(epochs=4, value="mean-of-last-3")
+    queues.enqueue(opened, study, PARAMS)
+    whole = trained(opened, study)
+    saved: list[objectives.Checkpoint] = []
+
+    class Kept(replays.ReplayedTrial):
+        def report(self, step: int, value: float, attrs: Any, after: objectives.Checkpoint | None = None) -> None:
+            super().report(step, value, attrs, after)
+            saved.extend([after] if after and step == 2 else [])
+
+    train(study)(Kept(whole))
+    again = replays.ReplayedTrial(whole)
+    again.saved = saved[0]
+    assert train(study)(again).value == whole.value
+    assert sorted(again.values) == [3, 4]
 
 
 def test_another_engine_is_named(opened: databases.Database, make_study: Make) -> None:
@@ -137,7 +181,10 @@ def test_the_command(processes: Processes, tmp_path: pathlib.Path) -> None:
     code, output = processes.run("replay", "quick", "2", "--json")
     assert (code, json.loads(output)) == (
         0,
-        {"number": 2, "same": True, "epochs": 3, "first_difference": None, "largest_difference": 0.0, "why": []},
+        {
+            **{"number": 2, "same": True, "epochs": 3, "first_difference": None, "largest_difference": 0.0},
+            **{"why": [], "value": "last"},
+        },
     )
     for arguments, words in (
         (("quick", "3"), "has 3 trials, numbered from 0, got 3"),

@@ -12,6 +12,7 @@ NETWORKS = """
 [training]
 dataset = "fashion-mnist"
 epochs = 5
+evaluate_on = "test"
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]

@@ -46,6 +46,7 @@ seed = 3
 [training]
 dataset = "fashion-mnist"
 epochs = 8
+evaluate_on = "test"
 
 [space]
 learning_rate = [1e-4, 1e-2, 1e-1]

@@ -1,0 +1,82 @@
+"""Which configurations of a search are confirmed, with which seeds, and the study file that does it."""
+
+import tomllib
+from collections.abc import Mapping
+
+import tomli_w
+from optuna.trial import FrozenTrial
+
+from search import errors
+from search.ledger import studies, summaries
+from search.reports.evidence import Experiment, Runs
+from search.space import spaces
+from search.storage import databases
+from search.study import specs
+from search.training import records
+from search.training import seeds as training_seeds
+
+
+def fresh(found: studies.Study, trials: Mapping[int, FrozenTrial], searched: studies.Study) -> dict[int, FrozenTrial]:
+    """Of the trials of a confirming study by repeat, those that have not the seed that chose them."""
+    seed, own = found.spec.study.seed, searched.spec.study.seed
+    return {repeat: trial for repeat, trial in trials.items() if training_seeds.of(seed, repeat) != own}
+
+
+def wanted(database: databases.Database, study: studies.Study, top: int, seeds: int) -> list[tuple[spaces.Params, int]]:
+    """The best configurations, each with the numbers of its fresh seeds."""
+    whole = summaries.whole(database, study)
+    chosen = ranked(Experiment.of(whole))[:top]
+    if not chosen:
+        raise errors.InputError(f"study {study.name!r} has no complete trial yet: there is nothing to confirm")
+    used = {records.repeat_of(trial) for trial in whole.trials}  # pruned ones had a part in the choice too
+    repeats = training_seeds.fresh(study.spec.study.seed, used, seeds)
+    return [(runs.params, repeat) for repeat in repeats for runs in chosen]
+
+
+def ranked(experiment: Experiment) -> list[Runs]:
+    """The configurations by their mean, the best first."""
+    return sorted(experiment.runs, key=lambda runs: -runs.mean)  # accuracies: the larger, the better
+
+
+def spec(study: studies.Study, trials: int, name: str) -> specs.StudySpec:
+    """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
+    if study.spec.training is None:
+        raise errors.InputError(f"study {study.name!r} has an objective of its own, which confirm cannot train")
+    raw = tomllib.loads(study.spec.text)
+    raw["study"]["name"] = name
+    told = {"evaluate_on": "test", "value": study.spec.training.value}
+    raw["training"] = {**raw.get("training", {}), **told}
+    raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": {"trials": trials}}
+    raw.pop("enqueue", None)
+    text = f"# The best of study {study.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
+    return specs.parse(text, f"confirmation of {study.name!r}")
+
+
+def agreed(
+    database: databases.Database, found: studies.Study, wanted: list[tuple[spaces.Params, int]], study: studies.Study
+) -> list[tuple[spaces.Params, int]]:
+    """What is wanted, with the seeds that a confirming study has begun with.
+
+    Raises:
+        errors.InputError: it has other configurations or another number of seeds, or the seed that the search had.
+    """
+    tree, summary = found.spec.space, summaries.whole(database, found)
+    rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
+    if not rows:
+        return wanted
+    name, searched = found.name, study.spec.study.seed
+    repeats = sorted({repeat for _, repeat in rows})
+    if searched in {training_seeds.of(found.spec.study.seed, repeat) for repeat in repeats}:
+        raise errors.InputError(
+            f"study {name!r} must have fresh seeds to confirm {study.name!r}, got {searched}, which chose its "
+            "configurations. `--as NAME` makes another study of it"
+        )
+    there = {tree.key(params) for params, _ in rows}
+    if there != {tree.key(params) for params, _ in wanted} or len(repeats) != len({repeat for _, repeat in wanted}):
+        raise errors.InputError(
+            f"study {name!r} has confirmed another choice of {study.name!r} already (--top {len(there)} "
+            f"--seeds {len(repeats)}): a second look at the test set is no confirmation. `--as NAME` makes another "
+            "study of it"
+        )
+    chosen = {tree.key(params): params for params, _ in wanted}.values()
+    return [(params, repeat) for repeat in repeats for params in chosen]

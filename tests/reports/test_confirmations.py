@@ -1,0 +1,135 @@
+"""What confirms a search: which seeds, on which images, and what the best of several means is worth."""
+
+import itertools
+import statistics
+
+import pytest
+from conftest import quick_text
+from optuna.trial import TrialState
+from trials import begin
+
+from search import errors
+from search.ledger import claims, orders, queues, studies, summaries
+from search.reports import choices, confirmations, corrections
+from search.storage import databases
+from search.study import specs
+from search.training import records, seeds
+
+SEARCHED = (0.86, 0.90, 0.88, 0.70)
+# of the best three in their order, by seed
+FRESH = ((0.85, 0.87), (0.88, 0.86), (0.84, 0.83))
+
+
+def search(opened: databases.Database, evaluate_on: str = "test", value: str = "last") -> studies.Study:
+    """A search of four trials that are told."""
+    text = quick_text(trials=4, value=value, hopeless="false").replace('"test"', f'"{evaluate_on}"')
+    study = studies.create(opened, specs.parse(text, "quick.toml"))
+    for found in SEARCHED:
+        claims.tell(opened, begin(opened, study), TrialState.COMPLETE, found, {})
+    return study
+
+
+def confirm(opened: databases.Database, study: studies.Study, count: int = 2) -> confirmations.Confirmation:
+    """Its best three, confirmed by trials that are told."""
+    confirming = confirmations.prepare(opened, study, 3, count)
+    for seed, place in itertools.product(range(count), range(3)):
+        claims.tell(opened, begin(opened, confirming), TrialState.COMPLETE, FRESH[place][seed], {})
+    return confirmations.expect(opened, study)
+
+
+def test_the_best_of_the_means_is_corrected(opened: databases.Database) -> None:
+    """Both figures are there, with the method; what is quoted is the one that choosing adds nothing to."""
+    found = confirm(opened, search(opened, "validation"))
+    assert [entry.selected for entry in found.entries] == [0.90, 0.88, 0.86]
+    assert [tuple(entry.runs.values.values()) for entry in found.entries] == list(FRESH)
+    raw = statistics.fmean(FRESH[1])
+    corrected = statistics.fmean([FRESH[1][1], FRESH[0][0]])  # each seed judges what the other chose
+    assert found.best.runs.mean == raw == pytest.approx(0.87)
+    assert found.corrected is not None
+    assert found.quoted.mean == found.corrected.mean == pytest.approx(corrected) == pytest.approx(0.855)
+    said = found.as_json()
+    assert (said["best"]["mean"], said["corrected"]["mean"]) == (raw, found.corrected.mean)
+    assert said["corrected"]["half_interval"] > said["best"]["half_interval"]
+    assert (said["method"], said["evaluate_on"], said["caution"]) == (corrections.METHOD, "validation", None)
+    assert found.sentence().startswith("confirmed: 0.8550 ± ")
+    assert ", corrected for being the best of 3 means (it is 0.8700 ± " in found.sentence()
+    assert found.remarks() == [
+        f"corrected: {corrections.METHOD}",
+        "images: the test set, by which `quick` chose nothing",
+    ]
+
+
+def test_what_was_chosen_on_the_test_set_stays_so(opened: databases.Database) -> None:
+    """Fresh seeds on the same images cannot be without bias, and that is said; the hold-out's search has none of it."""
+    found = confirm(opened, search(opened))
+    assert found.caution is not None
+    assert found.caution.startswith("chosen on the test set: the seeds are fresh, the images are not")
+    assert found.remarks()[1] == found.as_json()["caution"] == found.caution
+    confirming = studies.load(opened, "quick-confirm")
+    assert confirming.spec.training is not None
+    assert confirming.spec.training.evaluate_on == "test"
+
+
+def test_one_seed_corrects_nothing(opened: databases.Database) -> None:
+    """It says so, and how many do."""
+    found = confirm(opened, search(opened, "validation"), count=1)
+    assert (found.corrected, found.as_json()["method"], found.as_json()["corrected"]) == (None, None, None)
+    assert found.quoted.mean == 0.88
+    assert "too high for being the best of 3: two seeds or more correct that" in found.sentence()
+
+
+def test_the_confirming_study_measures_as_the_search_did(opened: databases.Database) -> None:
+    """The mean of the last epochs where that was asked for; also where the default has become another one since."""
+    found = confirm(opened, search(opened, "validation", "mean-of-last-3"))
+    confirming = studies.load(opened, "quick-confirm")
+    assert confirming.spec.training is not None
+    assert confirming.spec.training.value == "mean-of-last-3"
+    assert found.remarks()[-1] == "every value is the mean accuracy of its last three epochs"
+    text = studies.load(opened, "quick").spec.text.replace('value = "mean-of-last-3"\n', "")
+    before = studies.create(opened, specs.parse_stored(text.replace('"quick"', '"before"'), "stored"))
+    assert "value" in choices.spec(before, 1, "x").said
+
+
+def test_the_search_s_own_seed_confirms_nothing(opened: databases.Database) -> None:
+    """All of a search has one seed; none of those that confirm it is that, or one that any trial of it had."""
+    study = search(opened)
+    trials = summaries.whole(opened, study).trials
+    assert {records.repeat_of(trial) for trial in trials} == {0}
+    worst = min(trials, key=lambda trial: float(trial.value or 0))
+    orders.extend(opened, study, add=2)
+    queues.repeat(opened, study, worst.params, 2)  # repeats 1 and 2 of a configuration that is not chosen
+    for state in (TrialState.PRUNED, TrialState.COMPLETE):
+        claims.tell(opened, begin(opened, study), state, 0.7, {})
+    wanted = choices.wanted(opened, study, 3, 2)
+    assert {repeat for _, repeat in wanted} == {3, 4}
+    assert study.spec.study.seed not in {seeds.of(study.spec.study.seed, repeat) for _, repeat in wanted}
+
+
+def test_a_confirming_study_with_the_search_s_seed_is_refused(opened: databases.Database) -> None:
+    """Somebody repeated a configuration in it with that seed: its values are left out, and it is no confirmation."""
+    study = search(opened)
+    confirm(opened, study)
+    confirming = studies.load(opened, "quick-confirm")
+    best = confirmations.expect(opened, study).entries[0].runs.params
+    queues.fill(opened, confirming, [(best, 0)])
+    orders.extend(opened, confirming, add=1)
+    claims.tell(opened, begin(opened, confirming), TrialState.COMPLETE, 0.999, {})
+    found = confirmations.expect(opened, study)
+    assert list(found.entries[0].runs.values.values()) == list(FRESH[0])
+    with pytest.raises(errors.InputError, match="must have fresh seeds to confirm 'quick', got 1"):
+        confirmations.known(opened, study, 3, 2)
+
+
+def test_the_same_question_has_the_same_answer(opened: databases.Database) -> None:
+    """Also where the search has repeated its configurations since, with the very seeds that confirmed it."""
+    study = search(opened)
+    first = confirm(opened, study)
+    last = summaries.whole(opened, study).trials[3]
+    orders.extend(opened, study, add=1)
+    queues.fill(opened, study, [(last.params, 1)])
+    claims.tell(opened, begin(opened, study), TrialState.COMPLETE, 0.6, {})
+    again = confirmations.known(opened, study, 3, 2)
+    assert again is not None
+    assert again.as_json() == first.as_json()
+    with pytest.raises(errors.InputError, match="another choice of 'quick' already \\(--top 3 --seeds 2\\)"):
+        confirmations.known(opened, study, 2, 2)
