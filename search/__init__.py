@@ -16,7 +16,7 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
     *("delete", "rename", "copy"),
-    *("replay", "confirm", "export", "predict", "report", "reproduce"),
+    *("replay", "confirm", "export", "predict", "report", "reproduce", "simulate"),
 )
 
 

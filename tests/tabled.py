@@ -51,6 +51,19 @@ def rows(seed: int = 0) -> list[dict[str, Any]]:
     return found
 
 
+def lab(seed: int = 0) -> list[dict[str, Any]]:
+    """Some configurations of the lab's space, an epoch each."""
+    found = []
+    for rate in (1e-4, 1e-2, 1e-1):
+        for size in (1, 16, 128):
+            for depth in (0, 1, 6):
+                params: spaces.Params = {"learning_rate": rate, "batch_size": size, "depth": depth}
+                params |= {"width": 32, "activation": "ReLU"} if depth else {}
+                off = abs(math.log10(rate) + 1) / 10 + abs(math.log2(size) - 4) / 40 + abs(depth - 1) / 20
+                found.append({"params": params, "seed": seed, "values": [0.9 - off], "seconds": [8.0 / size]})
+    return found
+
+
 def write(path: pathlib.Path, found: list[dict[str, Any]], **header: Any) -> pathlib.Path:
     """A table of these rows."""
     documents = [header, *found] if header else found

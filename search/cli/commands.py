@@ -104,6 +104,10 @@ COMMANDS = {
         "Puts failed trials back, all or those NUMBERed: new trials with their configurations; they count no longer.",
     ),
     "run": ("search.cli.runs:run", "Creates or resumes a study and works on it here until it is finished."),
+    "simulate": (
+        "search.cli.simulations:simulate",
+        "Compares samplers and pruners on recorded trainings, in simulated time, beside plain Optuna.",
+    ),
     "status": (
         "search.cli.views:status",
         "Shows a study's workers, cost, best and last trials; without a name, every study's.",

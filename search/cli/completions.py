@@ -17,7 +17,7 @@ from search.study import specs
 
 STUDY_FILE = "search:study_file"  # the attribute that holds it
 FROM_FILES, FROM_BOTH = (
-    ("create", "fetch"),
+    ("create", "fetch", "simulate"),
     ("run",),
 )  # commands that take a study file's name; others one of the storage
 ENGINES = ("auto", "cpu", "reference")

@@ -1,6 +1,7 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
 import dataclasses
+import time
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -69,7 +70,9 @@ def _sample(
         with memory.lock:
             known = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
             ask = proposals.Ask(tree, known, trial, fixed, study.spec.study.seed, attempt, memory)
+            started = time.thread_time()
             params = sampler.propose(ask)
+            memory.seconds += time.thread_time() - started
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 

@@ -28,10 +28,15 @@ STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 @dataclasses.dataclass
 class Memory:
-    """What one worker keeps of a study between asks; its threads take the lock to ask."""
+    """What one worker keeps of a study between asks; its threads take the lock to ask.
+
+    Attributes:
+        seconds: CPU time that its proposals have taken.
+    """
 
     grid: candidates.Walk | None = None
     cmaes: generations.Generations | None = None
+    seconds: float = 0.0
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock, compare=False)
 
 

@@ -1,5 +1,6 @@
 """Which paused trials a study's sampler would go on with, asked in memory and outside any lock."""
 
+import time
 from collections.abc import Mapping
 
 import optuna
@@ -50,7 +51,10 @@ class Wishes:
         known = self._database.call(lambda: self._history.study(view is not None, tree.holds, tree.exact, shown))
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
         trial.number = len(self._history.index) if number is None else number
-        return wish(proposals.Ask(tree, known, trial, {}, spec.study.seed, memory=self._memory), found)
+        started = time.thread_time()
+        wished = wish(proposals.Ask(tree, known, trial, {}, spec.study.seed, memory=self._memory), found)
+        self._memory.seconds += time.thread_time() - started
+        return wished
 
 
 def of(database: Database, study: studies.Study, history: histories.History) -> Wishes | None:

@@ -138,16 +138,18 @@ class Surface:
         self._expect(list(listed.values()))
         return found
 
-    def population(self, hopeless: bool = False) -> Population:
+    def population(self, hopeless: bool = False, setup: bool = False) -> Population:
         """All configurations.
 
         Args:
-            hopeless: the rule against hopeless networks is on.
+            hopeless: the rule against hopeless networks is on, and takes the setup's time.
+            setup: every training takes it.
         """
         found = [self._known[key] for key in self.shares if key in self._known]
         ends = [each.stop if hopeless else None for each in found]
         values = [math.nan if end is not None else each.values[-1] for each, end in zip(found, ends, strict=True)]
-        costs = [each.setup_seconds * hopeless + sum(each.seconds[:end]) for each, end in zip(found, ends, strict=True)]
+        begins = [each.setup_seconds if hopeless or setup else 0.0 for each in found]
+        costs = [begin + sum(each.seconds[:end]) for begin, each, end in zip(begins, found, ends, strict=True)]
         return Population(
             values=self.sign * numpy.array(values),
             expected=self.sign * numpy.array([each.expected for each in found]),

@@ -62,6 +62,23 @@ class Table:
         """Of the trainings, ascending."""
         return sorted({row.seed for row in self.rows})
 
+    def cut(self, steps: int) -> "Table":
+        """The same trainings after so many epochs.
+
+        Raises:
+            errors.InputError: it has fewer.
+        """
+        if steps > self.steps:
+            raise errors.InputError(
+                f"{self.place}: steps must be at least the study's {steps} epochs, got {self.steps}"
+            )
+
+        def cut(row: Row) -> Row:
+            stop = None if row.stop is not None and row.stop > steps else row.stop
+            return dataclasses.replace(row, stop=stop, values=row.values[:steps], seconds=row.seconds[:steps])
+
+        return dataclasses.replace(self, rows=tuple(map(cut, self.rows)), steps=steps) if steps < self.steps else self
+
 
 def beside(study_file: pathlib.Path) -> pathlib.Path | None:
     """The table that lies beside a study file, or None."""

@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from optuna.trial import TrialState
@@ -29,6 +30,7 @@ class OwnedTrial:
         stop: set where the worker is to end.
         save_seconds: of training after which the next report carries a checkpoint.
         wished: asks the study's sampler whether a trial goes on at a rung; None where it has no such wishes.
+        clock: seconds that training takes; a simulation has one of its own.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class OwnedTrial:
         stop: threading.Event,
         save_seconds: float = objectives.SAVE_SECONDS,
         wished: wishes.Wishes | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._now = clock
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
         self.released = False
@@ -49,7 +53,7 @@ class OwnedTrial:
         self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
-        self._epoch_started = time.perf_counter()
+        self._epoch_started = self._now()
         self._epoch = claim.saved.epoch + 1 if claim.saved else 1
         self._save_seconds, self._last_save, self._last_write = save_seconds, self._epoch_started, self._epoch_started
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
@@ -79,14 +83,14 @@ class OwnedTrial:
         self._go_on()
 
     def _go_on(self) -> None:
-        self._epoch_started = time.perf_counter()
+        self._epoch_started = self._now()
         self._clock = self.seconds, self._epoch_started
 
     @property
     def seconds(self) -> float:
         """Training time of all owners so far."""
         spent, since = self._clock
-        return round(spent + (time.perf_counter() - since if since is not None else 0.0), 3)
+        return round(spent + (self._now() - since if since is not None else 0.0), 3)
 
     def check_stop(self) -> None:
         """See `objectives.Trial`."""
@@ -101,7 +105,7 @@ class OwnedTrial:
             return self.lost
         if self._epoch_seconds is None or self._clock[1] is None:
             return None
-        if time.perf_counter() - self._epoch_started > self._epoch_seconds:
+        if self._now() - self._epoch_started > self._epoch_seconds:
             return errors.EpochTimeout(
                 f"epoch {self._epoch} took longer than budget.epoch_seconds = {self._epoch_seconds:g}"
             )
@@ -112,7 +116,7 @@ class OwnedTrial:
     ) -> None:
         """See `objectives.Trial`."""
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
-        due = time.perf_counter() - self._last_save >= self._save_seconds
+        due = self._now() - self._last_save >= self._save_seconds
         is_new = step > self.claim.stands
         with self._writing:
             if is_new:  # what others have been compared with stays
@@ -120,7 +124,7 @@ class OwnedTrial:
             self._unwritten_attrs.update(attrs)
             self.write_if_due(after if due else None, step if is_new and self._is_rung(step) else None)
         self._values[step] = value
-        self._epoch, self._epoch_started = step + 1, time.perf_counter()
+        self._epoch, self._epoch_started = step + 1, self._now()
         self.unsaved = None if due else after
         if due:
             self._last_save, self.saved = self._epoch_started, after
@@ -140,7 +144,7 @@ class OwnedTrial:
             errors.TrialLost: the trial has another owner by now.
         """
         with self._writing:
-            early = time.perf_counter() - self._last_write < self._write_seconds
+            early = self._now() - self._last_write < self._write_seconds
             if after is None and rung is None and (not self._unwritten or early):
                 return
             if rung is None:
@@ -149,7 +153,7 @@ class OwnedTrial:
                 progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, after)
                 pauses.report(self._database, self._study, self.claim, progress, rung, self._unwritten[rung])
             self._take_unwritten()
-            self._last_write = time.perf_counter()
+            self._last_write = self._now()
 
     def tell(self, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         """Ends the trial, with all that was reported; see `claims.tell`."""

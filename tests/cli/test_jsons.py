@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import optuna
 import pytest
+import tabled
 from conftest import ROOT, Processes, quick_text
 
 from search import cli
@@ -136,6 +137,9 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     assert len(say("status", table="status STUDY" if "status STUDY" in TABLES else "status")) == 1
     say("list", table="status")
     say("replay", "quick", "0")
+    (tmp_path / "made.toml").write_text(tabled.TEXT)
+    table = tabled.write(tmp_path / "rows.jsonl", tabled.rows())
+    say("simulate", "made.toml", "--table", str(table), *("--plain", "random", "--seeds", "4", "--output", "simulated"))
     say("report", "quick")
     say("confirm", "quick", "--top", "2", "--seeds", "2", "--workers", "1")
     say("export", "quick", "--to", "quick.safetensors")

@@ -1,5 +1,6 @@
 """Every example of every command's help does what it says, on the lab's studies made small."""
 
+import gzip
 import os
 import pathlib
 import pty
@@ -16,6 +17,7 @@ from typing import Any
 
 import mine
 import pytest
+import tabled
 from conftest import ROOT, Server
 from PIL import Image
 
@@ -53,6 +55,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]
     for path in (ROOT / "studies").glob("*.toml"):
         text = path.read_text().replace('"fashion-mnist"', '"synthetic"').replace("epochs = 10", "epochs = 1")
         (folder / "studies" / path.name).write_text(text.replace("hopeless = true", "hopeless = false"))
+    table = tabled.write(folder / "lab.jsonl", tabled.lab())
+    (folder / "studies" / "lab.table.jsonl.gz").write_bytes(gzip.compress(table.read_bytes()))
     (folder / "studies" / "mine.toml").write_text(mine.text(space=SPACE).replace('"own"', '"mine"'))
     command = folder / "bin" / "search"
     command.parent.mkdir()

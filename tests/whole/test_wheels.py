@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "constraints.txt")
 FOLDERS = ("search", "models", "studies")
-STUDIES = {path.name for path in (ROOT / "studies").glob("*.toml")}
+STUDIES = {path.name for kind in ("*.toml", "*.table.jsonl.gz") for path in (ROOT / "studies").glob(kind)}
 SEEN = "import search, models, json; print(json.dumps([search.__file__, models.__file__]))"
 LAB = "from search.reports import reproductions; print(*[spec.name for spec in reproductions.lab_specs()])"
 
