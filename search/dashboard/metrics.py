@@ -89,8 +89,8 @@ class Collector(registry.Collector):
         study = summary.study
         images = _images(study)
         epochs_per_second = self._rates.setdefault(_key(study), Rate()).after(work.epochs, time.monotonic())
-        found = {
-            "search_paused_trials": "Trials that have paused at a rung, of those that wait",
+        found: dict[str, float | None] = {
+            "search_paused_trials": summary.paused,
             "search_best_value": summary.best.value if summary.best else None,
             "search_budget_trials": summary.budget,
             "search_budget_hours": summary.order.hours,

@@ -175,7 +175,8 @@ class _Asked:
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
         """What has paused ends with the study."""
         if found.paused:
-            reason = None if why is not NoTrial.HOURS else why.value
+            reason = None if self.wish is None else "the sampler expected more of others"
+            reason = why.value if why is NoTrial.HOURS else reason
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
 

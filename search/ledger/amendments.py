@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search.ledger import foreign, orders, reservations, studies
+from search.ledger import foreign, orders, reservations, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
-from search.study import changes, notes, specs
+from search.study import changes, ladders, notes, specs
 
 
 def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> list[changes.Change]:
@@ -32,6 +32,8 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
         changed = orders.woken(connection, study.study_id, order, _changed(order, found))
         orders.write(connection, study.study_id, changed, token)
         _store(connection, study, spec)
+        if (ladder := ladders.of(spec.pruning, spec.training)) is not None:
+            rungs.fill(connection, study.study_id, ladder.rungs, spec.study.direction == "maximize")
         _queue(connection, study, spec)
 
     if found:

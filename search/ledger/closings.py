@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from search import words
@@ -45,17 +44,16 @@ def _describe(
     """The values and reasons of trials that have ended so."""
     ladder, sign = pauses.ladder_of(study), -1.0 if study.spec.study.direction == "maximize" else 1.0
     count = {epoch: rungs.count(connection, study.study_id, epoch) for epoch in {row.paused for row in found}}
-    values, attributes = [], []
+    values: dict[int, float] = {}
+    attributes: list[tuple[int, str, Any]] = []
     for row in found:
         head, rest = f"paused after epoch {row.paused} and not taken up again", why
         if row.standing is not None:
-            value = sign * row.standing
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-            values.append({"trial_id": row.trial_id, "objective": 0, "value": stored, "value_type": kind})
+            values[row.trial_id] = value = sign * row.standing
             if rest is None and ladder is not None:
                 share = f"1/{ladder.factor} of {words.plural(count[row.paused], 'trial')}"
                 rest = f"{words.metric(value)} is not among the best {share}"
         told = (f"{head}: {rest}" if rest else head, round(row.seconds, 3), worker)
         attributes += [(row.trial_id, name, text) for name, text in zip(wakings.TOLD, told, strict=True)]
-    statements.put(connection, schema.values, ("trial_id", "objective"), values)
+    statements.put_values(connection, values)
     statements.put_many_attributes(connection, attributes)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -12,7 +12,7 @@ from search.ledger import checkpoints, claims, rungs, studies
 from search.space import spaces
 from search.storage import schema, statements, trials
 from search.storage.databases import Database
-from search.study import ladders
+from search.study import ladders, validation
 
 t, c = schema.trials.c, schema.claims.c
 IS_PAUSED = sqlalchemy.text(schema.PAUSED)
@@ -60,7 +60,9 @@ def _waiting() -> sqlalchemy.Select[Any]:
 # under the study's lock: made once
 WAITING = _waiting()
 AT_RUNG = WAITING.where(c.paused == rungs.RUNG).order_by(c.standing, c.trial_id).limit(1)
-FURTHEST = sqlalchemy.select(sqlalchemy.func.max(c.paused)).where(c.study_id == statements.STUDY, IS_PAUSED)
+FURTHEST = sqlalchemy.select(sqlalchemy.func.max(c.paused)).where(
+    c.study_id == statements.STUDY, IS_PAUSED, c.paused < sqlalchemy.bindparam("below", type_=sqlalchemy.Integer)
+)
 NUMBERED = WAITING.where(t.number == sqlalchemy.bindparam("number", type_=sqlalchemy.Integer))
 
 
@@ -69,23 +71,26 @@ def promotable(connection: sqlalchemy.Connection, study: studies.Study) -> int |
 
     Where the study's pruner pauses no more, each is.
     """
-    ladder = ladder_of(study)
-    if ladder is None:
-        return furthest(connection, study.study_id)
-    for rung in reversed(ladder.rungs):
-        row = connection.execute(AT_RUNG, {"study": study.study_id, "rung_step": rung}).first()
-        if row is None:
-            continue
-        if rungs.is_among_best(connection, study.study_id, row.trial_id, rung, row.standing, ladder.factor):
+    ladder, study_id = ladder_of(study), study.study_id
+    for row in _best(connection, study_id):
+        found = (study_id, row.trial_id, row.paused, row.standing)
+        if ladder is None or rungs.is_among_best(connection, *found, ladder.factor):
             return int(row.trial_id)
     return None
 
 
 def furthest(connection: sqlalchemy.Connection, study_id: int) -> int | None:
     """The paused trial, by id, that has come furthest, of these the best; None without any."""
-    epoch = connection.execute(FURTHEST, {"study": study_id}).scalar()
-    row = connection.execute(AT_RUNG, {"study": study_id, "rung_step": epoch}).first() if epoch is not None else None
-    return None if row is None else int(row.trial_id)
+    return next((int(row.trial_id) for row in _best(connection, study_id)), None)
+
+
+def _best(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Any]:
+    """Of those that have paused after each epoch the best, the last epoch first; an amended study has other rungs."""
+    epoch: int | None = validation.LARGEST
+    while (epoch := connection.execute(FURTHEST, {"study": study_id, "below": epoch}).scalar()) is not None:
+        row = connection.execute(AT_RUNG, {"study": study_id, "rung_step": epoch}).first()
+        if row is not None:
+            yield row
 
 
 def wished(connection: sqlalchemy.Connection, study_id: int, numbers: Sequence[int]) -> int | None:

@@ -4,6 +4,7 @@ All of it is looked at while the study is locked: each question is a look at an 
 """
 
 import math
+from collections.abc import Iterable
 
 import sqlalchemy
 
@@ -41,6 +42,17 @@ def add(connection: sqlalchemy.Connection, study_id: int, trial_id: int, rung: i
         return
     row = {"study_id": study_id, "trial_id": trial_id, "rung": rung, "standing": own}
     connection.execute(rungs.insert(), {**row, "place": count(connection, study_id, rung) + 1})
+
+
+def fill(connection: sqlalchemy.Connection, study_id: int, steps: Iterable[int], maximize: bool) -> None:
+    """Notes what all trials have stored at steps that are rungs from now on, under the study's lock."""
+    t, s = schema.trials.c, schema.steps.c
+    known = sqlalchemy.select(rungs.c.trial_id).where(rungs.c.study_id == study_id, rungs.c.rung == s.step)
+    query = sqlalchemy.select(s.trial_id, s.step, s.intermediate_value, s.intermediate_value_type)
+    query = query.join(schema.trials, t.trial_id == s.trial_id).where(t.study_id == study_id, s.step.in_(list(steps)))
+    rows = connection.execute(query.where(s.trial_id.not_in(known)).order_by(s.trial_id)).all()
+    for trial_id, step, value, kind in rows:
+        add(connection, study_id, trial_id, step, standing(statements.stored_step_value(value, kind), maximize))
 
 
 def count(connection: sqlalchemy.Connection, study_id: int, rung: int) -> int:

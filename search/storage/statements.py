@@ -157,9 +157,16 @@ def stored_step_value(stored: float | None, kind: Any) -> float:
 
 def put_value(connection: sqlalchemy.Connection, trial_id: int, value: float) -> None:
     """Sets the value of a single-objective trial."""
-    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-    row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-    put(connection, schema.values, ("trial_id", "objective"), [row])
+    put_values(connection, {trial_id: value})
+
+
+def put_values(connection: sqlalchemy.Connection, found: Mapping[int, float]) -> None:
+    """The same of several trials, by id."""
+    rows = []
+    for trial_id, value in found.items():
+        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+        rows.append({"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind})
+    put(connection, schema.values, ("trial_id", "objective"), rows)
 
 
 def add_params(

@@ -185,7 +185,8 @@ CLAIMS = (
         "search_claim_uncounted",
         "AFTER DELETE ON search_claims",
         "OLD.config IS NOT NULL OR OLD.seconds <> 0 OR OLD.paused IS NOT NULL",
-        (_add(OF_CLAIM, "OLD.", _minus(OLD)),),
+        # Postgres fires what a cascade from the study fires after all that the study's own end does
+        (_add(OF_CLAIM, "OLD.", _minus(OLD), " WHERE EXISTS (SELECT 1 FROM studies WHERE study_id = OLD.study_id)"),),
     ),
     Trigger(
         "search_blame_counted",

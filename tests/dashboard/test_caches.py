@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from trials import Make, take
 
 from search.dashboard import servers
-from search.ledger import claims, configurations, lives, studies
+from search.ledger import claims, configurations, lives, orders, pauses, studies
 from search.storage import databases, schema
 from search.study import specs
 
@@ -134,3 +134,32 @@ def test_rows_that_are_nobody_s_hide_no_study(tmp_path: pathlib.Path, table: str
     assert 'search_budget_trials{study="first"}' in metrics[1]
     assert 'search_budget_trials{study="last"}' in metrics[1]
     database.close()
+
+
+def test_a_woken_trial_waits_again(opened: databases.Database) -> None:
+    """A dashboard that stays up shows trials that an extension woke as they are, and how many have paused."""
+    pausing = 'hopeless = false\npruner = "asha"\n'
+    text = quick_text(trials=3).replace("hopeless = true\n", pausing)
+    study = studies.create(opened, specs.parse(text, "quick.toml"))
+    for value in (0.1, 0.2, 0.3):
+        claim = take(opened, study)
+        configurations.configure(opened, study, claim, opened.history(study.study_id))
+        pauses.report(opened, study, claim, claims.Progress(1.0, {1: value}), 1, value)
+        if pauses.settle(opened, study, claim, claims.NOTHING, 1, value):
+            claims.tell(opened, claim, TrialState.COMPLETE, value, {})
+    take(opened, study)
+    door = servers.Door(opened)
+
+    def states() -> list[str]:
+        detail = json.loads(ask(door, f"/api/studies/{study.study_id}?after=0")[1])
+        assert [trial["state"] for trial in detail["trials"]] == [
+            json.loads(ask(servers.Door(opened), f"/api/studies/{study.study_id}?after=0")[1])["trials"][place]["state"]
+            for place in range(3)
+        ]
+        return [trial["state"] for trial in detail["trials"]]
+
+    assert states() == ["Pruned", "Pruned", "Complete"]
+    assert 'search_paused_trials{study="quick"} 0.0' in ask(door, "/metrics")[1]
+    orders.extend(opened, study, add=1)
+    assert states() == ["Waiting", "Waiting", "Complete"]
+    assert 'search_paused_trials{study="quick"} 2.0' in ask(door, "/metrics")[1]

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from trials import GONE, ME, Make, take
 
 from search import errors
-from search.ledger import backups, checks, claims, counts, failures, orders, presence, queues, retries, studies
+from search.ledger import backups, checks, claims, counts, failures, orders, pauses, presence, queues, retries, studies
 from search.storage import databases, recounts, schema, statements
 from search.study import specs
 
@@ -89,7 +89,8 @@ class Mix:
         self.numbers = itertools.count()
 
     def ask_plain(self) -> None:
-        self.plain.ask(X)
+        with contextlib.suppress(KeyError):  # it pops from its memory what waited and is gone
+            self.plain.ask(X)
 
     def tell_plain(self) -> None:
         running = [t.number for t in self.plain.get_trials(deepcopy=False) if t.state == TrialState.RUNNING]
@@ -107,7 +108,8 @@ class Mix:
         self.plain.enqueue_trial({"depth": self.chance.randrange(7)})
 
     def optimize_plain(self) -> None:
-        self.plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+        with contextlib.suppress(KeyError):
+            self.plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
 
     def enqueue(self) -> None:
         size = self.chance.randrange(1, 129)
@@ -116,13 +118,13 @@ class Mix:
                 queues.enqueue(self.database, self.study, {"learning_rate": 0.1, "batch_size": size, "depth": 0})
 
     def work(self) -> None:
-        """A trial of ours: told, failed, handed over, a fault, or left running."""
+        """A trial of ours: told, failed, handed over, a fault, paused, or left running."""
         claim: Any = take(self.database, self.study, self.chance.choice([ME, GONE]))
         if not isinstance(claim, claims.Claim):
             return
         spent = self.chance.random() * 10
         claims.beat(self.database, [(claim, spent / 2)])
-        match self.chance.randrange(6):
+        match self.chance.randrange(8):
             case 0:
                 claims.tell(self.database, claim, TrialState.COMPLETE, 0.5, {}, spent)
             case 1:
@@ -133,6 +135,8 @@ class Mix:
                 claims.hand_over(self.database, claim, spent)
             case 4:
                 failures.fault(self.database, claim, ME, "broken", {})
+            case 5 | 6:
+                pauses.settle(self.database, self.study, claim, claims.Progress(spent, {1: 0.5}), 1, 0.5, goes_on=False)
 
     def configure(self) -> None:
         claim: Any = take(self.database, self.study)
@@ -232,6 +236,17 @@ def test_an_id_that_is_given_out_again_begins_with_nothing(tmp_path: pathlib.Pat
     check(database)
     assert database.read(lambda connection: counts.read(connection, second.study_id)).total == 0
     database.close()
+
+
+def test_a_claim_that_was_moved_goes_with_its_study(opened: databases.Database, make_study: Make) -> None:
+    """Nothing is kept of a study that Optuna deletes, though a claim is in it whose trial is elsewhere."""
+    one, two = make_study(name="one"), make_study(name="two")
+    claim = take(opened, one)
+    claims.tell(opened, claim, TrialState.FAIL, None, {}, 3.0)
+    move = schema.claims.update().where(schema.claims.c.trial_id == claim.trial_id).values(study_id=two.study_id)
+    opened.write(lambda connection: connection.execute(move))
+    optuna.delete_study(study_name="two", storage=optuna.storages.RDBStorage(opened.url))
+    check(opened)
 
 
 def test_emptied_tables_are_counted_again(postgres: Server) -> None:

@@ -19,6 +19,7 @@ from search import errors
 from search.cli import tables
 from search.ledger import (
     allocations,
+    amendments,
     backups,
     checks,
     claims,
@@ -31,6 +32,7 @@ from search.ledger import (
     pauses,
     presence,
     rivals,
+    rungs,
     sentences,
     studies,
     summaries,
@@ -466,3 +468,27 @@ def test_what_is_said_of_them(opened: databases.Database) -> None:
     assert tables.states(summary.trials, summary.paused_after).cells == ["paused after 1", "paused after 1", "running"]
     (digest,) = opened.read(lambda connection: digests.read(connection, [study])).values()
     assert digest.paused == 2
+
+
+def test_an_amended_study_knows_its_new_rungs(opened: databases.Database) -> None:
+    """What trials have stored at steps that are rungs now counts there; one that paused at another goes on by it."""
+    study = studies.create(opened, specs.parse(quick_text(trials=9, epochs=10, hopeless="false"), "x"))
+    for value in (0.1, 0.2, 0.3, 0.4):
+        claim = begin(opened, study)
+        claims.tell(opened, claim, TrialState.COMPLETE, value, {}, steps={1: value, 2: value, 3: value})
+    amended = specs.parse(text(trials=9), "x")
+    amendments.amend(opened, study, amended)
+    study = studies.load(opened, study.name)
+    claim = begin(opened, study)
+    assert not reach(opened, study, claim, 1, 0.25)
+    assert opened.read(lambda c: [rungs.count(c, study.study_id, rung) for rung in (1, 2, 3)]) == [5, 0, 4]
+    amendments.amend(opened, study, specs.parse(text(trials=9, more="reduction_factor = 2\nmin_resource = 2\n"), "x"))
+    study = studies.load(opened, study.name)
+    assert opened.read(lambda c: [rungs.count(c, study.study_id, rung) for rung in (1, 2, 3, 4)]) == [5, 4, 4, 0]
+    assert begin(opened, study).number == 5  # of five at epoch 1 the third
+    assert reach(opened, study, begin(opened, study), 2, 0.5)
+    plain = specs.parse(quick_text(trials=9, epochs=10, hopeless="false"), "x")
+    amendments.amend(opened, study, plain)
+    study = studies.load(opened, study.name)
+    assert begin(opened, study).number == 4  # where nothing pauses it goes on
+    exact(opened, study)

@@ -96,6 +96,7 @@ def test_ended_trials_are_read_once(opened: databases.Database, make_study: Make
     sqlalchemy.event.listen(opened.engine, "before_cursor_execute", note)
     assert len(seen(opened, study, mine, 1)) == 31
     sqlalchemy.event.remove(opened.engine, "before_cursor_execute", note)
+    asked = [(text, values) for text, values in asked if "search_orders" not in text]  # whether trials have woken
     named = [value for _, values in asked for value in (values.values() if isinstance(values, dict) else values)]
     ids = {mine.trial_id, other.trial_id}
     assert set(named) <= ids | {study.study_id, 1}

@@ -179,5 +179,6 @@ def test_a_sampler_decides_who_goes_on(
     assert (0, {0: 1}) in asked  # of itself, at its first rung
     assert (0, {0: 2}) in asked
     assert "trial=0 event=paused" not in caplog.text
-    assert records.REASON.find(found[1]) is not None
+    reason = "paused after epoch 1 and not taken up again: the sampler expected more of others"
+    assert records.REASON.find(found[1]) == reason
     assert [each for each in checks.look(opened, study) if not each.holds] == []
