@@ -2,11 +2,12 @@
 
     python benchmarks/space_table.py --workers 2              # what is missing, cheap ones first; taken up again
     python benchmarks/space_table.py --import OLDER.jsonl     # rows of an earlier format
-    python benchmarks/space_table.py --pack                   # space_table.jsonl.gz, its checksum, and what is missing
+    python benchmarks/space_table.py --pack                   # the table, its checksum, and what is missing
 
 Batch sizes 1, 2, 4 ... 128, all else as in the lab: 1,320 configurations. Each is trained for ten epochs on 50,000
 images with the training seed 0; the best 150 and a sample drawn by hash with 1 and 2 as well. What the rule against
-hopeless networks ends before its first epoch is trained only where the sample has it. docs/simulation.md has the format.
+hopeless networks ends before its first epoch is trained only where the sample has it. docs/simulation.md has the
+format.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from models.recipes import ACTIVATIONS, Recipe
 from search.training import hopeless
 
 ROWS = pathlib.Path(__file__).with_name("space_table.jsonl")
-PACKED = ROWS.with_name("space_table.jsonl.gz")
+PACKED = ROWS.parent.parent / "studies" / "lab.table.jsonl.gz"
 RATES, BATCHES, WIDTHS, DEPTHS = (1e-4, 1e-2, 1e-1), tuple(2**n for n in range(8)), (32, 128, 512), range(1, 7)
 EPOCHS, BEST, SHARE = 10, 150, 9  # one in nine of all configurations is in the sample
 SEEDS = (1, 2)
@@ -201,7 +202,8 @@ def pack(rows: list[dict[str, Any]]) -> str:
         "command": "python benchmarks/space_table.py",
     }
     order = {name(params): place for place, params in enumerate(space())}
-    rows = sorted(rows, key=lambda row: (row["seed"], order[name(row["params"])]))
+    last = {(row["seed"], name(row["params"])): row for row in rows if name(row["params"]) in order}
+    rows = sorted(last.values(), key=lambda row: (row["seed"], order[name(row["params"])]))
     text = "".join(json.dumps(each) + "\n" for each in (header, *rows))
     PACKED.write_bytes(gzip.compress(text.encode(), mtime=0))
     return hashlib.sha256(PACKED.read_bytes()).hexdigest()

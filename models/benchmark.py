@@ -159,7 +159,7 @@ def measure(data_dir: pathlib.Path, rounds: int, on_round: Callable[[], None]) -
 def torchvision_layout(data_dir: pathlib.Path) -> Iterator[str]:
     """A folder from which torchvision reads FashionMNIST, wherever ours comes from."""
     with tempfile.TemporaryDirectory(prefix="search-bench-") as folder:
-        raw = pathlib.Path(folder) / sources.RAW
+        raw = pathlib.Path(folder) / sources.PUBLISHED["fashion-mnist"].raw
         raw.mkdir(parents=True)
         for name, path in sources.find(data_dir).items():
             content = path.read_bytes()

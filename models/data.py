@@ -1,4 +1,4 @@
-"""FashionMNIST, or a small synthetic set, resident as arrays; the hold-out; the order of samples."""
+"""FashionMNIST, MNIST, or a small synthetic set, resident as arrays; the hold-out; the order of samples."""
 
 import dataclasses
 import pathlib
@@ -11,7 +11,12 @@ from models.generators import Generator
 
 HOLDOUT_SEED = 0
 # a quarter of a second of a worker's start; `sources.load` checks the files that they follow from
-CHECKSUMS = {"fashion-mnist": "a64cc0dca83e19f4", "fashion-mnist-validation": "25810deb5b9eb38b"}
+CHECKSUMS = {
+    "fashion-mnist": "a64cc0dca83e19f4",
+    "fashion-mnist-validation": "25810deb5b9eb38b",
+    "mnist": "55c41ac0f5a8c456",
+    "mnist-validation": "f1f12ce0d0d07628",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +72,26 @@ def fashion_mnist_bytes(root: str | pathlib.Path) -> Dataset:
     Raises:
         errors.DataError: a file is damaged or foreign, or no source has the set.
     """
-    files = sources.find(pathlib.Path(root))
-    train_images, train_labels, test_images, test_labels = (sources.load(files[name], name) for name in sources.NAMES)
+    return _published("fashion-mnist", pathlib.Path(root))
+
+
+def load(name: str, root: str | pathlib.Path) -> Dataset:
+    """The dataset of a name of `datasets.CLASS_NAMES`; images of a published one are bytes.
+
+    Raises:
+        errors.DataError: a file is damaged or foreign, or no source has the set.
+    """
+    return synthetic() if name == "synthetic" else _published(name, pathlib.Path(root))
+
+
+def _published(name: str, root: pathlib.Path) -> Dataset:
+    files = sources.find(root, name)
+    train_images, train_labels, test_images, test_labels = (
+        sources.load(files[each], each, name) for each in sources.NAMES
+    )
     return _known(
         Dataset(
-            "fashion-mnist",
+            name,
             train_images.reshape(-1, IMAGE_PIXELS),
             train_labels.astype(numpy.int64),
             test_images.reshape(-1, IMAGE_PIXELS),

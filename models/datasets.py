@@ -15,12 +15,13 @@ CLASS_NAMES = {
         "Bag",
         "Ankle boot",
     ),
+    "mnist": tuple(str(digit) for digit in range(CLASSES)),
     "synthetic": tuple(f"prototype {number}" for number in range(CLASSES)),
 }
-TRAINING_IMAGES = {"fashion-mnist": 60_000, "synthetic": 600}
+TRAINING_IMAGES = {"fashion-mnist": 60_000, "mnist": 60_000, "synthetic": 600}
 HOLDOUT_IMAGES = 10_000
 
 
 def held_out(images: int) -> int:
-    """How many of the training images a validation set takes: a sixth, 10,000 of FashionMNIST's 60,000."""
+    """How many of the training images a validation set takes: a sixth, 10,000 of 60,000."""
     return min(HOLDOUT_IMAGES, images // 6)

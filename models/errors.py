@@ -10,7 +10,7 @@ class RecipeError(ModelError):
 
 
 class DataError(ModelError):
-    """The dataset is missing, truncated or not FashionMNIST."""
+    """The dataset is missing, truncated or not what it is called."""
 
 
 class DeviceError(ModelError):

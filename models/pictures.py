@@ -17,11 +17,11 @@ LARGEST_PIXELS = 50_000_000  # unpacked; more is an attack or a mistake
 def read(path: pathlib.Path, resize: bool = False, invert: bool = False) -> tuple[torch.Tensor, tuple[str, ...]]:
     """A PNG or JPEG file as (784,) float32 in [0, 1], and what was done to it, a phrase each.
 
-    Colours become grey; what is transparent becomes black, as FashionMNIST's background is.
+    Colours become grey; what is transparent becomes black, as the background of what it was trained on is.
 
     Args:
         resize: scale an image of another size, keeping its proportions, onto black (white where inverted).
-        invert: the image is dark on light, where FashionMNIST is light on dark.
+        invert: the image is dark on light, where FashionMNIST and MNIST are light on dark.
 
     Raises:
         errors.PictureError: no such file, no PNG or JPEG, damaged, or of another size.

@@ -1,4 +1,4 @@
-"""Real parts for the tests: a Postgres server, databases of both kinds, the real FashionMNIST."""
+"""Real parts for the tests: a Postgres server, databases of both kinds, the real FashionMNIST and MNIST."""
 
 import os
 
@@ -206,7 +206,10 @@ def make_study(opened: databases.Database) -> Callable[..., studies.Study]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> pathlib.Path:
-    """Where the real FashionMNIST is, fetched once."""
+    """Where the real FashionMNIST is, fetched once; MNIST goes there too, for tests that ask for it.
+
+    Where no source has one, its tests fail and say which sources were asked: they are never skipped.
+    """
     from models import sources
 
     folder = pathlib.Path(os.environ.get("SEARCH_DATA", ROOT / "data"))

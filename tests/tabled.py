@@ -1,5 +1,6 @@
 """A small made-up study of its own metric, minimized, and a table of it, for tests of what searches over tables."""
 
+import gzip
 import json
 import math
 import pathlib
@@ -67,6 +68,15 @@ def write(path: pathlib.Path, found: list[dict[str, Any]], **header: Any) -> pat
     """A table of these rows."""
     documents = [header, *found] if header else found
     path.write_text("".join(json.dumps(each) + "\n" for each in documents), encoding="utf-8")
+    return path
+
+
+def put(folder: pathlib.Path) -> pathlib.Path:
+    """The study file, and beside it the table."""
+    folder.mkdir(exist_ok=True)
+    (folder / "made.toml").write_text(TEXT, encoding="utf-8")
+    path = folder / "made.table.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(each) + "\n" for each in rows()).encode()))
     return path
 
 

@@ -7,7 +7,18 @@ from optuna.trial import FrozenTrial
 
 from search import lines, screens, words
 from search.cli import layouts, tables
-from search.ledger import causes, excerpts, forecasts, goals, listings, orders, rosters, sentences, summaries
+from search.ledger import (
+    causes,
+    efficiencies,
+    excerpts,
+    forecasts,
+    goals,
+    listings,
+    orders,
+    rosters,
+    sentences,
+    summaries,
+)
 from search.storage import databases
 from search.study import judgements
 
@@ -25,12 +36,14 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
     """What `--json` prints of a study."""
     crew = rosters.read(database, summary.study.study_id)
     left = forecasts.seconds_left(summary, len(crew.members))
+    efficiency = efficiencies.read(database, summary)
     return {
         **summary.as_json(),
         **goals.as_json(summary),
         **crew.as_json(),
         "reasons": causes.count(database, summary),
         "forecast_seconds": None if left is None else round(left, 1),
+        "efficiency": efficiency and efficiency.as_json(),
     }
 
 

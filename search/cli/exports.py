@@ -75,7 +75,7 @@ def export(
 @click.argument("images", metavar="[IMAGE...]", nargs=-1, type=click.Path(path_type=pathlib.Path))
 @click.option("--test-set", is_flag=True, help="Predict the test set of the model's data.")
 @click.option("--resize", is_flag=True, help="Scale images that are not 28 x 28.")
-@click.option("--invert", is_flag=True, help="The images are dark on light; FashionMNIST is light on dark.")
+@click.option("--invert", is_flag=True, help="The images are dark on light; FashionMNIST and MNIST are light on dark.")
 @worker_options("data_dir")
 @json_option
 @debug_option

@@ -8,7 +8,7 @@ import click
 from search import errors, files, lines, screens
 from search.cli import answers, completions, jsons, others, tables
 from search.cli.options import common, json_option, log
-from search.ledger import causes, listings, outsiders, rosters, sentences, studies, summaries
+from search.ledger import causes, efficiencies, listings, outsiders, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 from search.study import judgements
 
@@ -60,7 +60,8 @@ def _show(database: databases.Database, found: listings.Readable, every: bool) -
     summary = answers.as_far_as_shown(database, found, every)
     screens.say(f"{summary.study.name}: {answers.counts(summary)}", "bold")
     crew, ended = rosters.read(database, summary.study.study_id), causes.count(database, summary)
-    answers.print_trials(summary, *sentences.situation(summary, crew, ended))
+    efficiency = sentences.efficiency(efficiencies.read(database, summary))
+    answers.print_trials(summary, *sentences.situation(summary, crew, ended), *efficiency)
 
 
 @click.command(name="list")

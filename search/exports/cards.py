@@ -72,7 +72,7 @@ def markdown(model: Classifier, facts: Facts, file: str, picture: str) -> str:
         table_markdown(_confusion(model, facts.matrix)),
         f"![confusion matrix]({escapes.link(picture)})",
         "## Limits",
-        f"Trained and tested on {escapes.text(facts.dataset)} alone. Photographs, other articles, other framing or "
+        f"Trained and tested on {escapes.text(facts.dataset)} alone. Photographs, other subjects, other framing or "
         "dark things on a light ground are outside of what these figures say. The probabilities are the softmax of "
         "the logits and were not calibrated.",
         "## Provenance",

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from models import classifier, network, pictures
-from models.data import fashion_mnist_bytes, synthetic
+from models import classifier, data, datasets, errors, network, pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +73,16 @@ def of_test_set(model: pathlib.Path, data_dir: pathlib.Path) -> Tested:
         models.errors.DataError: the dataset is not to be had.
     """
     loaded = classifier.load(model)
-    data = synthetic() if loaded.about.get("dataset") == "synthetic" else fashion_mnist_bytes(data_dir)
-    logits, labels = loaded.logits(network.tensor(data.test_images)), torch.from_numpy(data.test_labels)
+    name = loaded.about.get("dataset", "fashion-mnist")
+    if name not in datasets.CLASS_NAMES:
+        known = ", ".join(datasets.CLASS_NAMES)
+        raise errors.ModelFileError(f"{model} must have been trained on one of {known}, got {name!r}")
+    whole = data.load(name, data_dir)
+    logits, labels = loaded.logits(network.tensor(whole.test_images)), torch.from_numpy(whole.test_labels)
     matrix = classifier.confusion(logits, labels)
     recalls = (matrix.diagonal() / matrix.sum(dim=1).clamp(min=1)).tolist()
     loss = float(functional.cross_entropy(logits, labels))
     accuracy = float(matrix.trace() / matrix.sum())
     by_class = dict(zip(loaded.classes, recalls, strict=True))
     told = {key: loaded.about.get(key) for key in ("evaluate_on", "caution")}
-    return Tested(len(data.test_labels), accuracy, loss, by_class, **told)
+    return Tested(len(whole.test_labels), accuracy, loss, by_class, **told)

@@ -2,7 +2,7 @@
 
 The budget is a count of Optuna's own rows, read in the transaction that holds the study's row lock (on SQLite: BEGIN
 IMMEDIATE) and takes the trial; the database keeps it (`counts`), so that no claim takes longer for the trials before
-it. All of it may be run twice, since an acknowledgement can be lost: the caller makes the owner token, once.
+it. It may be run twice, since an acknowledgement can be lost: the caller makes the owner token, once.
 """
 
 import dataclasses

@@ -61,17 +61,25 @@ def best_id(connection: Connection, study: studies.Study, outside: Iterable[int]
     Args:
         outside: numbers of trials that are not to be it.
     """
-    t, v = schema.trials.c, schema.values.c
-    infinite = sqlalchemy.case((v.value_type == INFINITE_UP, 1), (v.value_type == INFINITE_DOWN, -1), else_=0)
+    t, v, infinite = schema.trials.c, schema.values.c, infinity()
     query = sqlalchemy.select(t.trial_id).join(schema.values, (v.trial_id == t.trial_id) & (v.objective == 0))
     query = query.where(t.study_id == study.study_id, t.state == TrialState.COMPLETE)
-    # what is no number: Postgres stores it as one that is above all, SQLite as NULL
-    is_number = v.value != math.nan if connection.dialect.name == "postgresql" else v.value.is_not(None)
-    query = query.where(sqlalchemy.or_(infinite != 0, is_number))
+    query = query.where(sqlalchemy.or_(infinite != 0, is_number(connection, v.value)))
     if numbers := list(outside):
         query = query.where(t.number.not_in(numbers))
     order = [each.desc() if study.spec.study.direction == "maximize" else each for each in (infinite, v.value)]
     return connection.execute(query.order_by(*order, t.trial_id).limit(1)).scalar()
+
+
+def infinity() -> sqlalchemy.ColumnElement[int]:
+    """Of a stored value: 1 where it is infinite, -1 where it is so downwards, else 0; then `value` has it."""
+    kind = schema.values.c.value_type
+    return sqlalchemy.case((kind == INFINITE_UP, 1), (kind == INFINITE_DOWN, -1), else_=0)
+
+
+def is_number(connection: Connection, value: sqlalchemy.ColumnElement[float]) -> sqlalchemy.ColumnElement[bool]:
+    """Whether a stored value is one: Postgres stores what is none as one that is above all, SQLite as NULL."""
+    return value != math.nan if connection.dialect.name == "postgresql" else value.is_not(None)
 
 
 def find(database: databases.Database, study: studies.Study, number: int) -> tuple[FrozenTrial | None, int]:

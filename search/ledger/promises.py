@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy
 from optuna.study import StudyDirection
 
-from search.ledger import pauses, trainings
+from search.ledger import pauses, stops, trainings
 from search.space import spaces
 from search.surrogates import choices, encodings, looks, outlooks
 from search.surrogates.trainings import Stage, Training
@@ -27,6 +27,11 @@ def propose(ask: "proposals.Ask") -> spaces.Params:
 def wish(ask: "proposals.Ask", paused: Sequence[pauses.Paused]) -> pauses.Wish:
     """Which paused trials go on."""
     return _model(ask).wish(_known(ask), paused, ask.mixed_seed)
+
+
+def bound(ask: "proposals.Ask") -> stops.Bound | None:
+    """How much worse the best trial is than the best configuration there is; None while there is no model."""
+    return _model(ask).bound(_known(ask), ask.mixed_seed)
 
 
 def _maximizes(ask: "proposals.Ask") -> bool:
@@ -73,6 +78,15 @@ class Model:
         outlook, generator = self._outlook(known), numpy.random.default_rng(seed)
         chosen = choices.choose(outlook, self._looks, candidates, generator, {}, known.taken, 1 - known.used)
         return pauses.Wish(chosen.first, chosen.rest)
+
+    def bound(self, known: trainings.Known, seed: int) -> stops.Bound | None:
+        """The regret of the best complete trial, in the metric's unit: a larger one has a chance of one in twenty."""
+        if not self._is_ready(known) or not any(each.stage is Stage.COMPLETE for each in known.trainings):
+            return None
+        outlook, generator = self._outlook(known), numpy.random.default_rng(seed)
+        best = [dict(each.params) for each in outlook.ranked[: looks.BEST]]
+        every = list(self._looks.candidates(best, generator, {}).values())
+        return stops.Bound(outlook.regret(every, generator), known.ended)
 
     def _is_ready(self, known: trainings.Known) -> bool:
         return sum(bool(len(each.values)) or each.value is not None for each in known.trainings) >= STARTUP

@@ -17,7 +17,7 @@ import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import generations, pauses, trainings, views
+from search.ledger import generations, pauses, stops, trainings, views
 from search.space import candidates, parameters, scalars, spaces
 from search.storage.histories import Index
 
@@ -206,6 +206,12 @@ def _gp_cost_wish(ask: Ask, paused: Sequence[pauses.Paused]) -> pauses.Wish:
     return promises.wish(ask, paused)
 
 
+def _gp_cost_bound(ask: Ask) -> stops.Bound | None:
+    from search.ledger import promises
+
+    return promises.bound(ask)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sampler:
     """How one proposes, and what it is shown.
@@ -214,6 +220,7 @@ class Sampler:
         view: makes of (whether to maximize, memory) what chooses the trials to show; None where it learns of none.
         asks_again: whether it proposes something else where its proposal is taken.
         has_model: whether it asks for `Ask.known`.
+        bound: how much worse the best trial is than the best there is; None where it cannot say.
         wish: which of the paused trials it would go on with; None where successive halving decides. It is asked before
             each claim, and by a running trial at a rung, which is among the paused then and goes on at once where it
             comes first. The trial of the ask is the one at the rung, or one with the number after the last.
@@ -224,6 +231,7 @@ class Sampler:
     asks_again: bool = True
     wish: Callable[[Ask, Sequence[pauses.Paused]], pauses.Wish] | None = None
     has_model: bool = False
+    bound: Callable[[Ask], stops.Bound | None] | None = None
 
 
 SAMPLERS = {
@@ -236,5 +244,5 @@ SAMPLERS = {
     "qmc": Sampler(_sobol, asks_again=False),
     "cmaes": Sampler(_cma, lambda _, memory: _generations(memory).rest),
     "gp": Sampler(_gp, lambda maximize, _: lambda index: views.gp(index, maximize), asks_again=False),
-    "gp-cost": Sampler(_gp_cost, wish=_gp_cost_wish, has_model=True),
+    "gp-cost": Sampler(_gp_cost, wish=_gp_cost_wish, has_model=True, bound=_gp_cost_bound),
 }

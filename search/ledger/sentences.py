@@ -1,11 +1,12 @@
 """Sentences about a study: why its trials ended, who works on it, what it has cost, which trial is best."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search import screens, words
-from search.ledger import forecasts, goals, orders, rosters, summaries
+from search.ledger import efficiencies, forecasts, goals, orders, rosters, summaries
 from search.lines import LINE_LONGEST, said
 from search.training import records
 
@@ -142,3 +143,46 @@ def state_note(summary: summaries.Summary) -> str:
     if summary.order.state is orders.StudyState.STOPPED:
         return f"stopping: no trial begins until `search resume {name}` or `search run {name}`"
     return ""
+
+
+def efficiency(found: efficiencies.Efficiency | None) -> list[str]:
+    """What the training time went into, and what random search would have found for it: a line each."""
+    if found is None:
+        return []
+    lines = []
+    if found.random is not None:
+        lines.append(against_random(found, found.random))
+    if found.note is not None:
+        lines.append(f"no comparison with random search: {said(found.note, SHORT)}")
+    if found.seconds:
+        saved = saving(found.saved)
+        lines.append(
+            f"{found.poor_share:.0%} of the training time went into poor trials, {poor(found)}{saved and '; '}{saved}"
+        )
+    return lines
+
+
+def against_random(found: efficiencies.Efficiency, random: efficiencies.Random) -> str:
+    """What random search would have found in the same time, and how long it needs for as much."""
+    line = f"random search would have found {words.metric(random.expected)} in this training time"
+    if math.isfinite(random.low):
+        line += f" (half of all searches {words.metric(random.low)} to {words.metric(random.high)})"
+    line += f", here {words.metric(found.best)}"
+    if random.seconds_to_best is None:
+        return f"{line}, which no recorded training reaches"
+    return f"{line}, for which it needs {words.duration(random.seconds_to_best)} on average"
+
+
+def poor(found: efficiencies.Efficiency) -> str:
+    """Which trials are poor."""
+    if found.margin is not None:
+        return f"more than {found.margin:g} below the best"
+    return f"worse than {words.metric(found.bar)}, the median"
+
+
+def saving(saved: efficiencies.Saved) -> str:
+    """What pausing has spared, in a phrase; nothing where no trial has paused."""
+    if not saved.trials:
+        return ""
+    epochs, trials = words.plural(saved.epochs, "epoch"), words.plural(saved.trials, "trial")
+    return f"pausing saved {epochs} of {trials}, about {words.duration(saved.seconds)}"

@@ -32,12 +32,14 @@ class Known:
         taken: keys of all configurations that trials have.
         used: share of the budget that is given out, 0 to 1.
         count: how many trials have a configuration.
+        ended: how many trials are COMPLETE or PRUNED.
     """
 
     trainings: Sequence[Training]
     taken: frozenset[str]
     used: float
     count: int
+    ended: int
 
     @property
     def state(self) -> tuple[tuple[int, Stage, int], ...]:
@@ -50,7 +52,13 @@ def of(found: Sequence[FrozenTrial], tree: spaces.Space, maximize: bool) -> Know
     inside = [trial for trial in found if trial.params and tree.holds(trial.params)]
     made = [(trial, stage) for trial in inside if (stage := _stage(trial.state, None)) is not None]
     shown = _shown([_training(trial, stage, 0.0) for trial, stage in made], maximize)
-    return Known(shown, frozenset(tree.key(trial.params) for trial in inside), 0.0, len(inside))
+    return Known(
+        shown,
+        frozenset(tree.key(trial.params) for trial in inside),
+        0.0,
+        len(inside),
+        sum(t.state.is_finished() for t in found),
+    )
 
 
 def _training(trial: FrozenTrial, stage: Stage, seconds: float) -> Training:
@@ -93,7 +101,9 @@ class Trainings:
         tally = counts.read(connection, study.study_id)
         given = tally.done + tally.of(TrialState.RUNNING) + tally.of(TrialState.WAITING)
         shown = _shown(list(self._known.values()), study.spec.study.direction == "maximize")
-        return Known(shown, frozenset(self._keys.values()), min(given / max(order.trials, 1), 1.0), len(self._keys))
+        return Known(
+            shown, frozenset(self._keys.values()), min(given / max(order.trials, 1), 1.0), len(self._keys), tally.done
+        )
 
     def _take(self, trial: FrozenTrial, row: sqlalchemy.Row[Any], tree: spaces.Space) -> None:
         trial_id = row.trial_id

@@ -1,4 +1,4 @@
-"""Which paused trials a study's sampler would go on with, asked in memory and outside any lock."""
+"""What a study's sampler says before a claim: which paused trials it would go on with, and how large its regret is."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import optuna
 from optuna.trial import TrialState
 
-from search.ledger import claims, configurations, pauses, proposals, studies
+from search.ledger import claims, configurations, orders, pauses, proposals, stops, studies
 from search.space import spaces
 from search.storage import histories
 from search.storage.databases import Database
@@ -19,13 +19,26 @@ class Wishes:
         self._database, self._study, self._history = database, study, history
         self._sampler = proposals.SAMPLERS[study.spec.sampler.name]
         self._memory = configurations.memory_of(history)
+        self._pauses = self._sampler.wish is not None and pauses.ladder_of(study) is not None
         self._known: dict[int, pauses.Paused] = {}
 
-    def ask(self) -> pauses.Wish:
-        """Which of the paused trials it would take now."""
+    def ask(self) -> tuple[pauses.Wish | None, stops.Bound | None]:
+        """Which of the paused trials it would take now, where trials pause; the regret, where the study asks for it."""
         with self._memory.lock:
-            found = self._paused()
-            return self._asked(found, None) if found else pauses.Wish()
+            wish = None
+            if self._pauses:
+                found = self._paused()
+                wish = self._asked(found, None) if found else pauses.Wish()
+            return wish, self._bound()
+
+    def _bound(self) -> stops.Bound | None:
+        bound, study_id = self._sampler.bound, self._study.study_id
+        if bound is None or self._database.read(lambda c: orders.latest(c, study_id)).regret is None:
+            return None
+        started = time.thread_time()
+        found = bound(self._question(None))
+        self._memory.seconds += time.thread_time() - started
+        return found
 
     def goes_on(self, claim: claims.Claim, params: spaces.Params, values: Mapping[int, float], seconds: float) -> bool:
         """Whether a running trial at a rung is what it would take first, the paused ones beside it."""
@@ -46,18 +59,22 @@ class Wishes:
         wish, spec = self._sampler.wish, self._study.spec
         if wish is None:
             raise ValueError(f"sampler {spec.sampler.name!r} has no wishes")
-        trial = optuna.trial.create_trial(state=TrialState.RUNNING)
-        ask = configurations.asked(self._database, self._study, self._history, trial, {})
-        trial.number = number if number is not None else ask.known.count if ask.known else len(self._history.index)
+        ask = self._question(number)
         started = time.thread_time()
         wished = wish(ask, found)
         self._memory.seconds += time.thread_time() - started
         return wished
 
+    def _question(self, number: int | None) -> proposals.Ask:
+        trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+        ask = configurations.asked(self._database, self._study, self._history, trial, {})
+        trial.number = number if number is not None else ask.known.count if ask.known else len(self._history.index)
+        return ask
+
 
 def of(database: Database, study: studies.Study, history: histories.History) -> Wishes | None:
-    """Of a study whose trials pause and whose sampler decides which go on; of others None."""
+    """Of a study whose sampler has something to say before a claim; of others None."""
     sampler = proposals.SAMPLERS.get(study.spec.sampler.name)
-    if sampler is None or sampler.wish is None or pauses.ladder_of(study) is None:
+    if sampler is None or (sampler.bound is None and (sampler.wish is None or pauses.ladder_of(study) is None)):
         return None
     return Wishes(database, study, history)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from optuna.trial import TrialState
 
 from search import errors, words
-from search.ledger import listings, outsiders, studies, summaries
+from search.ledger import efficiencies, listings, outsiders, studies, summaries
 from search.reports import (
     confirmations,
     factor_chapters,
@@ -115,6 +115,9 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                     found.foreign.append(study)
                     continue
                 experiment = Experiment.of(listings.checked(summaries.whole(database, study)))
+                if experiment.is_search:
+                    spent = efficiencies.read(database, experiment.summary)
+                    experiment = dataclasses.replace(experiment, efficiency=spent)
                 if study.spec.training is not None:
                     confirmed.append(confirmations.read(database, study, searched=experiment))
                 found.experiments.append(experiment)

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from search import words
-from search.ledger import summaries
+from search.ledger import efficiencies, summaries
 from search.space import parameters, scalars, spaces
 from search.training import records
 
@@ -167,11 +167,13 @@ class Experiment:
 
     Attributes:
         factor: the one parameter that varies, in few values; None in a search, and where nothing varies.
+        efficiency: of a search, what its time went into, where that was looked up.
     """
 
     summary: summaries.Whole
     factor: parameters.Parameter | None
     is_single: bool
+    efficiency: efficiencies.Efficiency | None = None
 
     @classmethod
     def of(cls, summary: summaries.Whole) -> "Experiment":

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import words
 from search.ledger import goals, sentences
-from search.reports import factor_chapters, figures, importances, lab, overviews, scatters, search_tables
+from search.reports import efficiencies, factor_chapters, figures, importances, lab, overviews, scatters, search_tables
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
 from search.study import judgements
@@ -22,7 +22,7 @@ def chapter(experiment: Experiment) -> Chapter:
     if not ended:
         return Chapter(f"{experiment.name}: the search", [*blocks, Text("No trial has ended yet.")])
     if _valued(ended):
-        blocks += [_history(experiment), _over_time(experiment)]
+        blocks += [_history(experiment), _over_time(experiment), *efficiencies.blocks(experiment)]
     blocks.append(Bullets(_bill(experiment)))
     blocks += _importance(experiment)
     if any(trial.state == TrialState.PRUNED for trial in ended):
@@ -125,6 +125,7 @@ def _bill(experiment: Experiment) -> list[str]:
             f"{summary.done / hours:.0f} trials an hour of training; the best value came after "
             f"{words.duration(_seconds_until(experiment, best.number))} of it."
         )
+    found += [f"{line[0].upper()}{line[1:]}." for line in sentences.efficiency(experiment.efficiency)]
     epochs = summary.study.spec.training.epochs if summary.study.spec.training else None
     pruned = [t for t in trials if t.state == TrialState.PRUNED]
     if pruned and epochs:

@@ -55,8 +55,8 @@ class Service:
         me = presence.Identity(f"simulated:{number}", "simulated", 0, 0.0)
         watch = presence.Watch(GRACE_SECONDS)
         while self._clock.spent < self._limit_seconds:
-            wish = None if self._wished is None else self._wished.ask()
-            claim = allocations.take(self._database, self._study, me, watch, wish=wish)
+            said = (None, None) if self._wished is None else self._wished.ask()
+            claim = allocations.take(self._database, self._study, me, watch, (), *said)
             if isinstance(claim, claims.Claim):
                 self.run.begun.add(claim.number)
                 with contextlib.suppress(errors.Paused):

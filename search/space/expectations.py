@@ -8,9 +8,8 @@ import math
 from typing import Any
 
 import numpy
-from scipy import special
 
-MOMENTS = 1_000  # of time, between which costs are shared out
+MOMENTS = 1_000  # of time
 BARS = 100  # values whose chances are computed one by one, and as many of the others
 
 Array = numpy.ndarray[Any, Any]
@@ -37,12 +36,15 @@ def after_distinct_draws(values: Array, draws: Array, floor: float) -> Array:
     return numpy.asarray(numpy.diff(below, axis=1, prepend=0.0) @ ordered)
 
 
-def after_seconds(values: Array, costs: Array, weights: Array, seconds: Array, floor: float, workers: int = 1) -> Array:
+def after_seconds(
+    values: Array, costs: Array, weights: Array, seconds: Array, floor: float, workers: int = 1, moments: int = MOMENTS
+) -> Array:
     """The expected best of what is trained to its end by each number of CPU seconds, drawn with replacement.
 
     Args:
         costs: of each configuration's training, seconds.
         workers: that share the seconds evenly.
+        moments: between which costs are shared out; fewer are quicker.
     """
     found = numpy.where(numpy.isnan(values), floor, numpy.maximum(values, floor))
     every = numpy.unique(found)[::-1]
@@ -51,7 +53,7 @@ def after_seconds(values: Array, costs: Array, weights: Array, seconds: Array, f
     if len(every) > 2 * BARS:
         rest = numpy.linspace(BARS, len(every) - 1, BARS).round().astype(int)
         bars = numpy.concatenate([every[:BARS], every[rest]])
-    chances = reached(values, costs, weights, bars, seconds, workers)
+    chances = reached(values, costs, weights, bars, seconds, workers, moments)
     # between two that were computed, with others left out between them, chances change evenly
     later = numpy.column_stack([chances[:, 1:], chances[:, -1:]])
     is_thinned = numpy.arange(len(bars)) >= BARS if len(every) > len(bars) else numpy.zeros(len(bars), bool)
@@ -60,7 +62,9 @@ def after_seconds(values: Array, costs: Array, weights: Array, seconds: Array, f
     return numpy.asarray(floor + chances @ (bars - numpy.append(bars[1:], floor)))
 
 
-def reached(values: Array, costs: Array, weights: Array, bars: Array, seconds: Array, workers: int = 1) -> Array:
+def reached(
+    values: Array, costs: Array, weights: Array, bars: Array, seconds: Array, workers: int = 1, moments: int = MOMENTS
+) -> Array:
     """The chance that a training of at least each bar has ended by each number of CPU seconds, (seconds, bars).
 
     Trainings follow one another: until the first good one ends, the chance of none obeys a renewal equation, which is
@@ -68,17 +72,17 @@ def reached(values: Array, costs: Array, weights: Array, bars: Array, seconds: A
     """
     asked = numpy.asarray(seconds, float) / workers
     horizon = max(float(asked.max(initial=0.0)), 1e-9)
-    mass, place = numpy.asarray(weights, float) / numpy.sum(weights), numpy.asarray(costs, float) / horizon * MOMENTS
+    mass, place = numpy.asarray(weights, float) / numpy.sum(weights), numpy.asarray(costs, float) / horizon * moments
     is_bad = ~(numpy.asarray(values)[None, :] >= numpy.asarray(bars)[:, None])
-    ends = _shared_out(numpy.broadcast_to(mass, is_bad.shape), place)
-    bad = _shared_out(mass * is_bad, place)
+    ends = _shared_out(numpy.broadcast_to(mass, is_bad.shape), place, moments)
+    bad = _shared_out(mass * is_bad, place, moments)
     lasts = 1.0 - numpy.cumsum(ends, axis=1)  # the first training has not ended yet
     none = numpy.empty_like(lasts)
-    for moment in range(MOMENTS + 1):
+    for moment in range(moments + 1):
         earlier = none[:, :moment][:, ::-1]
         after_bad = numpy.einsum("bm,bm->b", bad[:, 1 : moment + 1], earlier)
         none[:, moment] = (lasts[:, moment] + after_bad) / numpy.maximum(1.0 - bad[:, 0], 1e-12)
-    grid = numpy.linspace(0.0, horizon, MOMENTS + 1)
+    grid = numpy.linspace(0.0, horizon, moments + 1)
     at = numpy.stack([numpy.interp(asked, grid, row) for row in numpy.clip(none, 0.0, 1.0)], axis=1)
     return numpy.asarray(1.0 - at**workers)
 
@@ -99,16 +103,18 @@ def _ranked(values: Array, weights: Array, floor: float) -> tuple[Array, Array]:
 
 def _log_ways(many: Array, taken: Array) -> Array:
     """Log of how many sets of `taken` there are among `many`."""
+    from scipy import special  # a quarter of a second, which who looks at a study need not wait for
+
     left = numpy.maximum(many - taken, 0)
     return numpy.asarray(special.gammaln(many + 1) - special.gammaln(left + 1) - special.gammaln(taken + 1))
 
 
-def _shared_out(mass: Array, place: Array) -> Array:
+def _shared_out(mass: Array, place: Array, moments: int) -> Array:
     """Mass, (bars, configurations), at the moments on both sides of each place, so that means stay as they are."""
     before = numpy.floor(place).astype(int)
-    share, found = place - before, numpy.zeros((len(mass), MOMENTS + 1))
+    share, found = place - before, numpy.zeros((len(mass), moments + 1))
     for at, part in ((before, 1.0 - share), (before + 1, share)):
-        known = at <= MOMENTS
+        known = at <= moments
         for row, each in zip(found, mass, strict=True):
-            row += numpy.bincount(at[known], (each * part)[known], MOMENTS + 1)
+            row += numpy.bincount(at[known], (each * part)[known], moments + 1)
     return found

@@ -102,8 +102,11 @@ def beside(study_file: pathlib.Path) -> pathlib.Path | None:
     return path if path.is_file() else None
 
 
-def load(path: pathlib.Path) -> Table:
+def load(path: pathlib.Path, column: str = "values") -> Table:
     """Reads a table; the later of two rows of one configuration and seed counts.
+
+    Args:
+        column: of the metric, where rows have several; those without it have `values`.
 
     Raises:
         errors.InputError: with file, line, rule and value.
@@ -113,7 +116,7 @@ def load(path: pathlib.Path) -> Table:
     steps, direction = _header(header, path)
     found: dict[tuple[str, int], Row] = {}
     for number, document in documents:
-        row = _row(document, f"{path}: line {number}", steps)
+        row = _row(document, f"{path}: line {number}", steps, column)
         found[json.dumps(row.params, sort_keys=True), row.seed] = row
     if not found:
         raise errors.InputError(f"{path}: must hold a training in each line, got none")
@@ -153,7 +156,9 @@ def _header(header: dict[str, Any], path: pathlib.Path) -> tuple[int | None, str
     return steps, direction
 
 
-def _row(document: dict[str, Any], place: str, steps: int | None) -> Row:
+def _row(document: dict[str, Any], place: str, steps: int | None, column: str) -> Row:
+    column = column if column in document else "values"
+
     def read(key: str, default: Any, rule: str, fits: Callable[[Any], bool]) -> Any:
         value = document.get(key, default)
         if not fits(value):
@@ -161,16 +166,16 @@ def _row(document: dict[str, Any], place: str, steps: int | None) -> Row:
         return value
 
     stop = read("stop", None, "null or an integer >= 0", lambda value: value is None or _is_count(value, 0))
-    values = read("values", [], "a list of numbers", lambda value: _are(value, _is_value))
+    values = read(column, [], "a list of numbers", lambda value: _are(value, _is_value))
     seconds = read("seconds", [], "a list of numbers >= 0", lambda value: _are(value, _is_time))
     if len(values) != len(seconds):
         raise errors.InputError(
-            f"{place}: seconds must be as many as values, got {len(seconds)} and {len(values)} of them"
+            f"{place}: seconds must be as many as {column}, got {len(seconds)} and {len(values)} of them"
         )
     if steps is not None and len(values) > steps:
-        raise errors.InputError(f"{place}: values must be at most {steps}, the table's steps, got {len(values)}")
+        raise errors.InputError(f"{place}: {column} must be at most {steps}, the table's steps, got {len(values)}")
     if not values and stop != 0:
-        raise errors.InputError(f"{place}: values must not be empty unless stop is 0, got stop {stop}")
+        raise errors.InputError(f"{place}: {column} must not be empty unless stop is 0, got stop {stop}")
     return Row(
         params=read("params", None, "an object of parameters", _are_params),
         seed=read("seed", 0, "an integer >= 0", lambda value: _is_count(value, 0)),

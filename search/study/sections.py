@@ -28,7 +28,7 @@ class StudySection(validation.Section):
 class Training(validation.Section):
     """[training]: how every trial is trained."""
 
-    dataset: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
+    dataset: Literal["fashion-mnist", "mnist", "synthetic"] = "fashion-mnist"
     epochs: Annotated[int, pydantic.Field(ge=1, le=validation.LARGEST)] = 10
     evaluate_on: Literal["test", "validation"] = "test"  # what a stored text means; see NEW
     value: Literal["last", "mean-of-last-3"] = "last"

@@ -15,6 +15,7 @@ SMOOTHED = 3  # steps at the end whose mean is the value: half the noise of the 
 BEND = 0.15  # how far under the best a gain counts half, in ranges of the values seen
 LOWEST = 0.1  # quantile of values from which that range counts
 UNKNOWN_SPREAD = 0.5  # deviation of values at the end while there are none
+DRAWS, SURE = 200, 0.95  # of a regret
 BELIEVED = 0.3  # noise of a value that is only expected, in deviations
 
 
@@ -42,9 +43,9 @@ class Scale:
         """Of a trial without a value."""
         return self(self._sign * self._low)
 
-    def difference(self, bent: float) -> float:
-        """What a small difference near the best is in the metric's unit."""
-        return bent * self._soft
+    def metric(self, bent: numpy.ndarray) -> numpy.ndarray:
+        """What values on the scale are in the metric's unit, beyond the best that was seen too; more is better."""
+        return numpy.asarray(self._top - self._soft * numpy.expm1(-bent))
 
 
 class Outlook:
@@ -70,6 +71,7 @@ class Outlook:
         means = self.process.predict(at)[0]
         complete = [n for n, each in enumerate(known) if each.stage is Stage.COMPLETE]
         self.best = float(means[complete].max()) if complete else float(means.max())
+        self._chosen = at[max(complete, key=lambda n: means[n])] if complete else None
         self.ranked = [known[place] for place in numpy.argsort(-means, kind="stable")]
 
     def _believe(self, running: Sequence[Training]) -> None:
@@ -88,6 +90,18 @@ class Outlook:
         mean, deviation = self.process.predict(self._encoding(configurations))
         found = acquisitions.log_expected_improvement(mean, deviation, self.best)
         return found - math.log(self.process.scale)
+
+    def regret(self, configurations: Sequence[Mapping[str, Any]], generator: numpy.random.Generator) -> float:
+        """How much the best of these may be better than the complete trial that is believed the best, in the metric.
+
+        All but one in twenty of what the model holds possible is below it (after Wilson, Stopping Bayesian optimization
+        with probabilistic regret bounds, 2024).
+        """
+        if self._chosen is None:
+            return math.inf
+        at = numpy.concatenate([self._chosen[None], self._encoding(configurations)])
+        drawn = self.scale.metric(self.process.sample(at, DRAWS, generator))
+        return float(numpy.quantile(drawn.max(axis=1) - drawn[:, 0], SURE))
 
 
 def _ends(known: Sequence[Training], scale: Scale) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -15,6 +15,7 @@ NOISE, NOISE_SPREAD = math.log(0.03), 1.5  # log of the variance that repeats of
 SCALE_BOUNDS, NOISE_BOUNDS = (math.log(0.1), math.log(8.0)), (math.log(1e-3), math.log(0.5))
 LEAST_VARIANCE = 1e-4  # of a prediction
 JITTER = 1e-8
+SAMPLE_JITTER = 1e-6
 ITERATIONS = 15
 FITTED = 100  # observations that hyperparameters are fitted to
 
@@ -136,3 +137,13 @@ class Process:
         reduced = linalg.solve_triangular(self._factor, kernel, lower=True, check_finite=False)
         variance = numpy.maximum(1 - numpy.einsum("nm,nm->m", reduced, reduced), LEAST_VARIANCE)
         return kernel.T @ self._weights * self.scale + self.mean, numpy.sqrt(variance) * self.scale
+
+    def sample(self, at: numpy.ndarray, count: int, generator: numpy.random.Generator) -> numpy.ndarray:
+        """Values at (m, columns) as they may be together, without the noise of repeats: (count, m)."""
+        kernel, _ = _kernel(distances(self._groups, self._at, at), self.hyperparameters.scales)
+        own, _ = _kernel(distances(self._groups, at, at), self.hyperparameters.scales)
+        reduced = linalg.solve_triangular(self._factor, kernel, lower=True, check_finite=False)
+        own -= reduced.T @ reduced
+        own[numpy.diag_indices_from(own)] += SAMPLE_JITTER
+        drawn = generator.standard_normal((count, len(at))) @ linalg.cholesky(own, check_finite=False)
+        return numpy.asarray((drawn + kernel.T @ self._weights) * self.scale + self.mean)

@@ -6,8 +6,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from models import blas, engines, provenance, recipes
-from models.data import Dataset, fashion_mnist_bytes, synthetic
+from models import blas, data, engines, provenance, recipes
+from models.data import Dataset
 from models.engine import State
 from search.space import spaces
 from search.study import ladders, specs
@@ -77,7 +77,7 @@ class NetworkObjective:
         return self._load() if self._training.evaluate_on == "validation" else self._data
 
     def _load(self) -> Dataset:
-        return fashion_mnist_bytes(self._data_dir) if self._training.dataset == "fashion-mnist" else synthetic()
+        return data.load(self._training.dataset, self._data_dir)
 
     def need(self, params: spaces.Params) -> int:
         """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""

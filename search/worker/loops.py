@@ -119,8 +119,8 @@ class Worker:
         return None
 
     def _take(self, beating: hearts.Heart) -> claims.Claim | allocations.NoTrial:
-        wish = None if self._wished is None else self._wished.ask()
-        return allocations.take(self._database, self._study, self._me, self._watch, beating.owners, wish)
+        said = (None, None) if self._wished is None else self._wished.ask()
+        return allocations.take(self._database, self._study, self._me, self._watch, beating.owners, *said)
 
     def _say_wait(self, why: allocations.NoTrial) -> None:
         """Once, where a wait is more than a moment."""

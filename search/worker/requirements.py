@@ -34,22 +34,24 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
 
 
 def find_data(spec: specs.StudySpec, settings: Settings) -> str:
-    """Looks for what a study trains on, and fetches it where that is FashionMNIST; returns where it is, in words.
+    """Looks for what a study trains on, and fetches it where it is a published set; returns where it is, in words.
 
     Raises:
         models.errors.DataError: it is not to be had.
     """
     if spec.training is None:
         return f"its objective {spec.objective} brings its own data"
-    if spec.training.dataset != "fashion-mnist":
-        return f"the {spec.training.dataset} set is made when it is needed"
     from models import sources
 
-    with progress.spinner("looking for FashionMNIST ..."):
-        files = sources.find(settings.data_dir)
+    dataset = spec.training.dataset
+    if dataset not in sources.PUBLISHED:
+        return f"the {dataset} set is made when it is needed"
+    title = sources.PUBLISHED[dataset].title
+    with progress.spinner(f"looking for {title} ..."):
+        files = sources.find(settings.data_dir, dataset)
         for name, path in files.items():
-            sources.load(path, name)
-    return f"FashionMNIST is in {next(iter(files.values())).parent}"
+            sources.load(path, name, dataset)
+    return f"{title} is in {next(iter(files.values())).parent}"
 
 
 def load(is_training: bool) -> None:

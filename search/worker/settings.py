@@ -54,7 +54,7 @@ class Settings(pydantic.BaseModel):
         Option("--workers", None, "Worker processes.  [default: one per core and slot]"),
     ] = None
     data_dir: Annotated[
-        pathlib.Path, Option("--data-dir", "SEARCH_DATA", "Folder of FashionMNIST; filled on first use.")
+        pathlib.Path, Option("--data-dir", "SEARCH_DATA", "Folder of the datasets; filled on first use.")
     ] = pathlib.Path("data")
     device: Annotated[str, Option("--device", "SEARCH_DEVICE", "cpu, cuda or cuda:N.")] = "cpu"
     engine: Annotated[str | None, Option("--engine", "SEARCH_ENGINE", "Engine, in place of the study file's.")] = None

@@ -34,9 +34,10 @@ PARAMS = {"learning_rate": 0.1, "batch_size": 7, "depth": 2, "width": 16}
 PROTOTYPES = datasets.CLASS_NAMES["synthetic"]
 
 
-def small(activation: str = "ReLU", depth: int = 2) -> classifier.Classifier:
+def small(activation: str = "ReLU", depth: int = 2, dataset: str = "synthetic") -> classifier.Classifier:
     recipe = recipes.Recipe(0.1, 8, depth, 16, activation, epochs=2, seed=3)
-    return classifier.build(recipe, weights.initial(recipe), PROTOTYPES, {"dataset": "synthetic"})
+    classes = datasets.CLASS_NAMES.get(dataset, PROTOTYPES)
+    return classifier.build(recipe, weights.initial(recipe), classes, {"dataset": dataset})
 
 
 def test_a_card_holds_no_markup_of_others() -> None:
@@ -171,6 +172,17 @@ def test_what_is_no_image_is_refused(tmp_path: pathlib.Path) -> None:
     moving[0].save(tmp_path / "moving.png", save_all=True, append_images=moving[1:])
     pixels, notes = pictures.read(tmp_path / "moving.png")
     assert (float(pixels.mean()), notes) == (1.0, ("its first frame",))
+
+
+def test_a_model_is_tested_on_the_set_it_was_trained_on(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """MNIST's test set and digits for a model of MNIST; a set that is not known is one line with the file's name."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(classifier.dump(small(dataset="mnist")))
+    tested = predictions.of_test_set(path, data_dir)
+    assert (tested.images, "".join(tested.recalls)) == (10_000, "0123456789")
+    path.write_bytes(classifier.dump(small(dataset="letters")))
+    with pytest.raises(model_errors.ModelFileError, match=r"model\.safetensors must .* mnist, .*, got 'letters'"):
+        predictions.of_test_set(path, data_dir)
 
 
 def test_an_exported_model_is_the_stored_trial(

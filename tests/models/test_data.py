@@ -1,23 +1,24 @@
 import dataclasses
 import gzip
-import multiprocessing
 import pathlib
-import shutil
 
 import numpy
 import pytest
 import torch
 import torchvision
 
-from models import data, errors, provenance, sources
+from models import data, provenance, sources
+
+published = pytest.mark.parametrize("dataset", sources.PUBLISHED)
 
 
-def test_tensors_are_bitwise_totensor(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
+@published
+def test_tensors_are_bitwise_totensor(data_dir: pathlib.Path, tmp_path: pathlib.Path, dataset: str) -> None:
     """The resident images are what torchvision's ToTensor gives, bit for bit, and so are the labels."""
-    loaded = data.fashion_mnist(data_dir)
-    raw = tmp_path / "FashionMNIST" / "raw"
+    loaded = data.load(dataset, data_dir)
+    raw = tmp_path / sources.PUBLISHED[dataset].title / "raw"
     raw.mkdir(parents=True)
-    for name, path in sources.find(data_dir).items():
+    for name, path in sources.find(data_dir, dataset).items():
         raw.joinpath(name).write_bytes(
             gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         )
@@ -25,9 +26,11 @@ def test_tensors_are_bitwise_totensor(data_dir: pathlib.Path, tmp_path: pathlib.
         (True, loaded.train_images, loaded.train_labels),
         (False, loaded.test_images, loaded.test_labels),
     ):
-        theirs = torchvision.datasets.FashionMNIST(tmp_path, train=train, transform=torchvision.transforms.ToTensor())
+        kind = getattr(torchvision.datasets, sources.PUBLISHED[dataset].title)
+        theirs = kind(tmp_path, train=train, transform=torchvision.transforms.ToTensor())
         assert images.shape == (len(theirs), 784)
-        assert images.dtype == numpy.float32
+        assert images.dtype == numpy.uint8
+        images = data.pixels(images)
         assert labels.dtype == numpy.int64
         for index in range(0, len(theirs), 997):
             image, label = theirs[index]
@@ -57,81 +60,6 @@ def test_order_is_a_fresh_shuffle_per_epoch() -> None:
     assert not numpy.array_equal(data.order(1, 2, 100), data.order(2, 1, 100))
 
 
-@pytest.fixture
-def folder(data_dir: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """The real files, lying plainly in a folder of their own."""
-    for path in sources.find(data_dir).values():
-        shutil.copy(path, tmp_path / path.name)
-    return tmp_path
-
-
-def test_a_plain_folder_will_do(folder: pathlib.Path) -> None:
-    """Files that lie in the folder itself, without torchvision's sub-folders, are used in place."""
-    assert len(data.fashion_mnist(folder).train_images) == 60_000
-    assert not (folder / sources.RAW).exists()
-
-
-def test_a_truncated_file_is_named(folder: pathlib.Path) -> None:
-    """A file cut short is an error that names it, its size and what it should be."""
-    victim = next(folder.glob("t10k-images*"))
-    victim.write_bytes(victim.read_bytes()[:100_000])
-    with pytest.raises(errors.DataError) as raised:
-        data.fashion_mnist(folder)
-    assert str(victim) in str(raised.value)
-
-
-def test_a_foreign_file_is_named(folder: pathlib.Path) -> None:
-    """Another dataset under FashionMNIST's name (MNIST has the same names) is an error, not a training set."""
-    victim = next(folder.glob("train-labels*"))
-    content = b"\0\0\x08\x01" + (60_000).to_bytes(4, "big") + bytes(60_000)
-    victim.write_bytes(gzip.compress(content) if victim.suffix == ".gz" else content)
-    with pytest.raises(errors.DataError, match="is not FashionMNIST's train-labels-idx1-ubyte") as raised:
-        data.fashion_mnist(folder)
-    assert str(victim) in str(raised.value)
-
-
-def test_without_any_source_the_ways_are_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing has the data, the error names the folder, the option and the package, and leaves nothing behind."""
-    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(sources, "MIRROR_SECONDS", 0.001)
-    monkeypatch.setattr(sources, "_from_torchvision", lambda _: (_ for _ in ()).throw(OSError("no network")))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(sources.FETCHERS, "torchvision's download", sources._from_torchvision)
-    with pytest.raises(errors.DataError) as raised:
-        data.fashion_mnist(tmp_path / "data")
-    for way in (
-        "FashionMNIST/raw",
-        "take a data folder that has them",
-        "dataset-fashion-mnist",
-        "no network",
-        "no apt-get",
-    ):
-        assert way in str(raised.value)
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [".fashion-mnist.lock"]
-
-
-@pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get exists on Debian and Ubuntu only")
-@pytest.mark.slow
-def test_two_workers_fetch_at_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that start together on an empty folder (the default one: relative) both get the whole set."""
-    monkeypatch.chdir(tmp_path)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.map(sources.find, [pathlib.Path("data")] * 2)
-    assert found[0] == found[1]
-    for name, path in found[0].items():
-        assert sources.load(path, name).shape[0] in (10_000, 60_000)
-    assert not list(tmp_path.glob("data/.fetch-*"))
-
-
-def test_an_unwritable_folder_is_one_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data folder that cannot be made is an error that names it; the command line adds its option (test_cli)."""
-    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "nowhere")
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with pytest.raises(errors.DataError, match=r"data folder .*file/data cannot be written \("):
-        sources.find(blocked / "data")
-
-
 def test_all_images_are_there_once(data_dir: pathlib.Path) -> None:
     """What workers load stays bytes, and what a hold-out trains on and evaluates are views of one array."""
     whole = data.fashion_mnist_bytes(data_dir)
@@ -143,9 +71,10 @@ def test_all_images_are_there_once(data_dir: pathlib.Path) -> None:
     assert apart.train_images.base.nbytes == whole.train_images.nbytes
 
 
-def test_checksums_that_are_known_are_those_of_the_content(data_dir: pathlib.Path) -> None:
+@published
+def test_checksums_that_are_known_are_those_of_the_content(data_dir: pathlib.Path, dataset: str) -> None:
     """They stand for sums over all images; a set that was changed has none that is known."""
-    whole = data.fashion_mnist(data_dir)
+    whole = data.load(dataset, data_dir)
     for each in (whole, whole.holdout()):
         assert each.checksum == provenance.compute(each)
     assert dataclasses.replace(whole, train_labels=whole.test_labels).checksum is None

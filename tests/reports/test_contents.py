@@ -1,6 +1,7 @@
 """The report of studies: its content, its page in a real browser, and the confirmation of a search."""
 
 import dataclasses
+import gzip
 import itertools
 import json
 import pathlib
@@ -40,6 +41,20 @@ def synthetic(name: str, folder: pathlib.Path, trials: int | None = None, evalua
     return path
 
 
+def table(folder: pathlib.Path) -> None:
+    """What trainings of the lab's space might come to, recorded at three batch sizes, beside its study file."""
+    rows = []
+    for rate, size, depth in itertools.product((1e-4, 1e-2, 1e-1), (1, 16, 128), range(7)):
+        for width, activation in itertools.product((32, 128, 512), ("ReLU", "Sigmoid", "GELU")):
+            params = {"learning_rate": rate, "batch_size": size, "depth": depth}
+            params |= {"width": width, "activation": activation} if depth else {}
+            end = 0.9 - 0.1 * abs(depth - 2) - 0.02 * (width == 32) - 0.1 * (activation == "Sigmoid") - 0.001 / rate
+            values = [max(0.1, end - 0.2 / step) for step in range(1, 5)]
+            rows.append({"params": params, "values": values, "seconds": [0.01 * (1 + depth) * 16 / size] * 4})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "studies" / "lab.table.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The folder of a report on four studies that real workers have trained, one of them over two seeds."""
@@ -48,6 +63,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     try:
         for name in STUDIES:
             synthetic(name, folder, trials=40 if name == "lab" else None)
+        table(folder)
         assert processes.run("create", "depth")[0] == 0
         for depth in (0, 1, 3, 7):
             setting = ("learning_rate=0.001", "batch_size=64", f"depth={depth}")
@@ -73,7 +89,7 @@ def test_a_report_holds_what_the_trials_show(written: pathlib.Path) -> None:
         assert f"\n## {heading}\n" in markdown
         assert f"<h2>{heading}</h2>" in html
     pictures = re.findall(r"\]\((figures/[^)]+\.png)\)", markdown)
-    assert len(pictures) == len(set(pictures)) == html.count("<figure ") == 9
+    assert len(pictures) == len(set(pictures)) == html.count("<figure ") == 10
     for picture in pictures:
         assert (written / picture).read_bytes().startswith(b"\x89PNG")
     assert "Four \\<studies> & more" in markdown
@@ -84,6 +100,11 @@ def test_a_report_holds_what_the_trials_show(written: pathlib.Path) -> None:
     assert "Noise: seeds of one setting spread by" in markdown
     assert re.search(r"\d+ trials pruned, which spared \d+ of 160 epochs", markdown)
     assert "| learning_rate | 0.0001 |" in markdown
+    # beside random search, by the table of its space
+    assert "](figures/lab-efficiency.png)" in markdown
+    assert re.search(r"\n- Random search would have found 0\.\d{4} in this training time \(half of ", markdown)
+    assert re.search(r"\n- \d+% of the training time went into poor trials, more than 0.02 below the best\.", markdown)
+    assert re.search(r"\n\| \d+ s \| [01]\.\d{4} \| 0\.\d{4} \| (0\.\d{4} to|most have)", markdown)
     unequal = [line for line in markdown.splitlines() if line.startswith("|")]
     assert unequal
     for line, following in itertools.pairwise(unequal):
@@ -129,7 +150,7 @@ def test_the_page_is_drawn_whole(browser: sync_api.Browser, written: pathlib.Pat
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("request", lambda request: problems.append(request.url) if "report.html" not in request.url else None)
     opened.goto((written / "report.html").as_uri())
-    assert opened.locator("figure svg").count() == 9
+    assert opened.locator("figure svg").count() == 10
     assert opened.evaluate(LOOK) == []
     ink, paper = opened.evaluate(
         "() => [getComputedStyle(document.querySelector('figure svg')).color,"

@@ -34,9 +34,9 @@ def tried(n: int, seed: int = 0) -> list[Training]:
 
 def choose(
     trainings: list[Training],
-    paused: list[Training] = [],
+    paused: Sequence[Training] = (),
     thrift: float = 1.0,
-    fixed: Any = None,  # noqa: B006
+    fixed: Any = None,
 ) -> choices.Choice:
     outlook = outlooks.Outlook(ENCODING, [*trainings, *paused], True, 10)
     taken = {LAB.key(each.params) for each in (*trainings, *paused)}

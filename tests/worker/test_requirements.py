@@ -67,6 +67,7 @@ def test_an_objective_that_is_allowed_runs(
         (quick_text(), "study 'quick': the synthetic set is made when it is needed"),
         (mine.text(), "study 'own': its objective mine:objective brings its own data"),
         (quick_text().replace('"synthetic"', '"fashion-mnist"'), "study 'quick': FashionMNIST is in here"),
+        (quick_text().replace('"synthetic"', '"mnist"'), "study 'quick': MNIST is in here/MNIST/raw"),
     ],
 )
 def test_data_is_there_before_workers_are(
@@ -81,6 +82,9 @@ def test_data_is_there_before_workers_are(
     (tmp_path / "here").mkdir()
     for path in sources.find(data_dir).values():
         shutil.copy(path, tmp_path / "here")
+    (tmp_path / "here" / "MNIST" / "raw").mkdir(parents=True)
+    for path in sources.find(data_dir, "mnist").values():
+        shutil.copy(path, tmp_path / "here" / "MNIST" / "raw")
     (tmp_path / "a.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["fetch", "a.toml", "--data-dir", "here"]) == 0
