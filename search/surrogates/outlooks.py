@@ -1,7 +1,6 @@
 """What the trials of a study say about any configuration: its value at the end, and what an epoch of it costs."""
 
 import collections
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -62,8 +61,9 @@ class Outlook:
         self._encoding, self.steps = encoding, steps
         known = [each for each in trainings if each.has_value or each.stage is Stage.ENDED]
         at = encoding([each.params for each in known])
-        self.scale = Scale([each.last for each in known if each.has_value], 1.0 if maximize else -1.0)
-        values, noise = _ends(known, self.scale)
+        sign = 1.0 if maximize else -1.0
+        self.scale = Scale([each.last for each in known if each.has_value], sign)
+        values, noise = _ends(known, self.scale, sign)
         self.process = processes.Process(encoding.groups, at, values, noise)
         self._believe([each for each in trainings if each.stage is Stage.RUNNING and not each.has_value])
         timed = [n for n, each in enumerate(known) if len(each.values) and each.seconds > 0]
@@ -104,10 +104,9 @@ class Outlook:
         return float(numpy.quantile(drawn.max(axis=1) - drawn[:, 0], SURE))
 
 
-def _ends(known: Sequence[Training], scale: Scale) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _ends(known: Sequence[Training], scale: Scale, sign: float) -> tuple[numpy.ndarray, numpy.ndarray]:
     """On the scale, (n,): what each comes to at its end, and the deviation of what that is guessed from."""
     values, noise = numpy.empty(len(known)), numpy.zeros(len(known))
-    bent = [functools.cache(lambda place, curve=each.values: scale(float(curve[place]))) for each in known]
     ended = [n for n, each in enumerate(known) if each.stage in (Stage.COMPLETE, Stage.ENDED)]
     for n in ended:
         values[n] = _end(known[n], scale)
@@ -117,11 +116,13 @@ def _ends(known: Sequence[Training], scale: Scale) -> tuple[numpy.ndarray, numpy
         if each.stage not in (Stage.COMPLETE, Stage.ENDED):
             others[len(each.values)].append(n)
     for count, places in others.items():
+        # early values have a scale of their own: what is best after an epoch is far from what is best in the end
+        own = Scale([float(each.values[count - 1]) for each in known if len(each.values) >= count], sign)
         whole = [n for n in ended if known[n].stage is Stage.COMPLETE and len(known[n].values) > count]
-        early = numpy.array([bent[n](count - 1) for n in whole])
+        early = numpy.array([own(float(known[n].values[count - 1])) for n in whole])
         line = projections.Projection(early, values[whole], spread or UNKNOWN_SPREAD)
         for n in places:
-            values[n], noise[n] = line(bent[n](count - 1)), line.deviation
+            values[n], noise[n] = line(own(float(known[n].values[-1]))), line.deviation
     return values, noise
 
 
