@@ -1,8 +1,8 @@
 """Hands out exactly the budget, one live owner per trial.
 
 The budget is a count of Optuna's own rows, read in the transaction that holds the study's row lock (on SQLite: BEGIN
-IMMEDIATE) and takes the trial; the database keeps it (`counts`), so that no claim takes longer for the trials before
-it. It may be run twice, since an acknowledgement can be lost: the caller makes the owner token, once.
+IMMEDIATE) and takes the trial; the database keeps it (`counts`). It may be run twice, since an acknowledgement can be
+lost: the caller makes the owner token, once.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ def take(
         else:
             seen = adoptions.running(connection, study.study_id, own)
             orphans = watch.look(seen, time.monotonic(), database.interruptions)
-            sign = {"owner": owner, "grace_seconds": watch.grace_seconds, **_signature(worker)}
+            sign = _signature(worker) | {"owner": owner, "grace_seconds": watch.grace_seconds}
             found = _Asked(connection, study, order, worker, sign, wish).answer(orphans)
         if isinstance(found, claims.Claim):
             stops.note_begin(connection, study, order)
@@ -126,7 +126,7 @@ class _Asked:
         if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
             return verdict
         for orphan in orphans:
-            if (adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign)) is not None:
+            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign):
                 return adopted
             found = self._counts()  # it may have failed
         return verdict or self._within_budget(found)
@@ -139,9 +139,9 @@ class _Asked:
         if found.unknown:
             foreign.reserve(self.connection, self.study)
             found = self._counts()
-        budget, hours, study_id = self.order.trials, self.order.hours, self.study.study_id
+        budget, hours = self.order.trials, self.order.hours
         running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
-        if hours is not None and counts.spent_seconds(self.connection, study_id) >= 3600 * hours:
+        if hours is not None and counts.spent_seconds(self.connection, self.study.study_id) >= 3600 * hours:
             return NoTrial.WAIT if running else self._end(found, NoTrial.HOURS)
         if (stop := stops.reached(self.connection, self.study, self.order)) is not None:
             return NoTrial.WAIT if running else self._end(found, NoTrial[stop.name])
@@ -185,9 +185,8 @@ class _Asked:
 
     def _go_on(self, found: counts.Counts) -> claims.Claim | None:
         """A paused trial where nothing new can begin: one that the sampler wishes, or the first to become complete."""
-        chosen = None
-        if self.wish is not None:
-            chosen = pauses.wished(self.connection, self.study.study_id, self.wish.rest)
+        rest = () if self.wish is None else self.wish.rest
+        chosen = pauses.wished(self.connection, self.study.study_id, rest)
         if chosen is None and not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE):
             chosen = pauses.furthest(self.connection, self.study.study_id)
         return None if chosen is None else self._start(chosen, "promoted")
@@ -195,8 +194,8 @@ class _Asked:
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
         """What has paused ends with the study."""
         if found.paused:
-            reason = None if self.wish is None else "the sampler expected more of others"
-            reason = reason if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
+            ranked = None if self.wish is None else "the sampler expected more of others"
+            reason = ranked if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
 

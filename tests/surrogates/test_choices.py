@@ -66,8 +66,8 @@ def test_a_promising_pause_comes_first() -> None:
     """A paused trial that is on the way to the best value is taken before anything new; a poor one is not worth it."""
     best = {"learning_rate": 0.1, "batch_size": 8, "depth": 2, "width": 128, "activation": "ReLU"}
     poor = {"learning_rate": 1e-4, "batch_size": 128, "depth": 6, "width": 32, "activation": "Sigmoid"}
-    paused = [training(90, poor, Stage.PAUSED, 3), training(91, best, Stage.PAUSED, 3)]
-    found = choose(tried(15), paused, thrift=0.0)
+    paused = [training(90, poor, Stage.PAUSED, 3), training(91, best, Stage.PAUSED, 9)]
+    found = choose(tried(15), paused)
     assert found.first[:1] == (91,)
     assert found.rest[:1] == (91,)
     assert 90 not in found.first + found.rest
