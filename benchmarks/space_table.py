@@ -33,8 +33,8 @@ from models import blas, data, engines, weights
 from models.recipes import ACTIVATIONS, Recipe
 from search.training import hopeless
 
-ROWS = pathlib.Path(__file__).with_name("space_table.jsonl")
-PACKED = ROWS.parent.parent / "studies" / "lab.table.jsonl.gz"
+HOUSE = pathlib.Path(__file__).parent.parent
+ROWS, PACKED = HOUSE / "runs" / "space_table.jsonl", HOUSE / "studies" / "lab.table.jsonl.gz"
 RATES, BATCHES, WIDTHS, DEPTHS = (1e-4, 1e-2, 1e-1), tuple(2**n for n in range(8)), (32, 128, 512), range(1, 7)
 EPOCHS, BEST, SHARE = 10, 150, 9  # one in nine of all configurations is in the sample
 SEEDS = (1, 2)
@@ -151,7 +151,7 @@ def _activated(activation: str | None, z: numpy.ndarray) -> numpy.ndarray:
     with numpy.errstate(all="ignore"):
         match activation:
             case "ReLU":
-                return numpy.maximum(z, 0)
+                return numpy.asarray(numpy.maximum(z, 0))
             case "Sigmoid":
                 return numpy.asarray(special.expit(z))
             case _:
@@ -159,7 +159,11 @@ def _activated(activation: str | None, z: numpy.ndarray) -> numpy.ndarray:
 
 
 def load(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The rows recorded so far."""
+    """The rows recorded so far; where there is no such file, those of the packed table."""
+    if not path.exists() and PACKED.exists():
+        path.parent.mkdir(exist_ok=True)
+        packed = gzip.decompress(PACKED.read_bytes()).decode().splitlines()
+        path.write_text("".join(f"{line}\n" for line in packed[1:]))
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -227,6 +231,7 @@ def main() -> int:
     parser.add_argument("--data-dir", default=os.environ.get("SEARCH_DATA", "data"))
     options = parser.parse_args()
     rows = load(options.rows)
+    options.rows.parent.mkdir(exist_ok=True)
     if options.older:
         done = {(name(row["params"]), row["seed"]) for row in rows}
         fresh = [row for row in imported(options.older) if (name(row["params"]), row["seed"]) not in done]
