@@ -58,7 +58,8 @@ def space() -> list[Params]:
 def _cost(params: Params) -> float:
     """Of an epoch, in arbitrary units: arithmetic, and what a step costs whatever its size."""
     recipe = Recipe(**params)
-    return recipe.weights * (50_000 + 200_000 / params["batch_size"]) + 5e9 / params["batch_size"]
+    size = int(params["batch_size"])
+    return recipe.weights * (50_000 + 200_000 / size) + 5e9 / size
 
 
 def is_in_sample(params: Params) -> bool:
