@@ -17,7 +17,7 @@ def test_what_does_not_hold_is_said_and_mended(capsys: pytest.CaptureFixture[str
     pathlib.Path("quick.toml").write_text(quick_text(), encoding="utf-8")
     assert cli.main(["create", "quick.toml"]) == cli.main(["enqueue", "quick", "depth=1"]) == 0
     assert cli.main(["check", "quick"]) == 0
-    lines = capsys.readouterr().out.splitlines()[-9:]
+    lines = capsys.readouterr().out.splitlines()[-10:]
     assert lines[1] == "holds  counts: those of 1 row"
     assert all(line.startswith("holds  ") for line in lines)
     with sqlite3.connect("runs/search.db") as connection:

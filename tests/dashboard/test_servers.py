@@ -182,6 +182,7 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
         'search_trials{state="failed",study="quick"}': 1,
         'search_trials{state="running",study="quick"}': 1,
         'search_trials{state="waiting",study="quick"}': 0,
+        'search_paused_trials{study="quick"}': 0,
         'search_best_value{study="quick"}': 0.8,
         'search_budget_trials{study="quick"}': 9,
         'search_budget_hours{study="quick"}': 2.5,

@@ -81,12 +81,14 @@ def test_a_view_changes_little_and_is_even() -> None:
 
 
 def test_a_process_is_shown_few() -> None:
-    """The Gaussian process gets the best hundred complete trials, some others, and no pruned one."""
+    """The Gaussian process gets the best hundred complete trials, and some others, pruned ones among them."""
     trials, index = history(3_000, 2)
     shown = [trials[number] for number in views.gp(index, maximize=True)]
     complete = [trial for trial in shown if trial.state == TrialState.COMPLETE]
-    assert len(complete) == views.GP_TRIALS
-    assert {trial.state for trial in shown} == {TrialState.COMPLETE, TrialState.RUNNING}
+    pruned = [trial for trial in shown if trial.state == TrialState.PRUNED]
+    assert len(complete) + len(pruned) == views.GP_TRIALS
+    assert len(complete) > views.GP_BEST
+    assert {trial.state for trial in shown} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING}
     best = sorted(
         (t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: (-float(t.value or 0.0), t.number)
     )

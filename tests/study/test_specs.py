@@ -101,7 +101,7 @@ def test_a_grid_needs_a_finite_space() -> None:
         ("epochs = 10", "epochs = 2.5", "training.epochs must be a valid integer, got 2.5"),
         ('"test"', '"tset"', "training.evaluate_on must be 'test' or 'validation', got 'tset'"),
         ("hopeless = true", "hopeless = 1", "pruning.hopeless must be a valid boolean, got 1"),
-        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, qmc, cmaes, gp, grid, got 'tpo'"),
+        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, qmc, cmaes, gp, gp-cost, grid, got 'tpo'"),
         ("[1e-4, 1e-2, 1e-1]", "[]", "space.learning_rate.choices must not be empty, got []"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0.1]", "space.learning_rate[1] must not repeat an earlier choice, got 0.1"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0]", "space.learning_rate[1] must be a number > 0, got 0"),
