@@ -40,6 +40,7 @@ PAUSING: dict[str, Any] = {
     **BASE,
     "pruning": {"pruner": "asha", "reduction_factor": 3, "min_resource": 2, "max_resource": 27, "checkpoints": 5},
 }
+BOUNDED: dict[str, Any] = {**BASE, "sampler": {"name": "gp-cost"}, "budget": {"trials": 5, "regret": 0.01}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
@@ -69,10 +70,11 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "budget.target": (BASE, [0.25, None]),
     "budget.patience": (BASE, [3, 9, None]),
     "budget.deadline": (BASE, ["2h", "2120-12-01T08:00:00Z", None]),
+    "budget.regret": (BOUNDED, [0.1, None]),
     "budget.max_failures": (BASE, [3, 7, None]),
     "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
 }
-OTHERS = {"study.name", "budget.regret"}  # another study; what no sampler of these files bounds
+OTHERS = {"study.name"}  # another study
 
 
 def keys() -> list[str]:
