@@ -48,7 +48,8 @@ def choose(
     every = [*fresh, *(each.params for each in paused)]
     if not every:
         return Choice(None)
-    promises, seconds = outlook.promises(every), outlook.seconds(every)
+    at = outlook.points(every)
+    promises, seconds = outlook.promises(at), outlook.seconds(at)
     steps = numpy.full(len(every), float(outlook.steps or 1))
     for place, each in enumerate(paused, len(fresh)):
         steps[place] = max(steps[place] - len(each.values), 1)

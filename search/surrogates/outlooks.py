@@ -81,13 +81,17 @@ class Outlook:
             mean, _ = self.process.predict(at)
             self.process = self.process.and_also(at, mean, numpy.full(len(mean), BELIEVED * self.process.scale))
 
-    def seconds(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
-        """Of an epoch of each, (n,)."""
-        return self._costs.predict(self._encoding(configurations))
+    def points(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
+        """Where they lie, (n, columns): it takes as long as all that is said of them."""
+        return self._encoding(configurations)
 
-    def promises(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
-        """Log of the expected improvement of each at its end, in deviations of the values that were seen, (n,)."""
-        mean, deviation = self.process.predict(self._encoding(configurations))
+    def seconds(self, at: numpy.ndarray) -> numpy.ndarray:
+        """Of an epoch at each of some points, (n,)."""
+        return self._costs.predict(at)
+
+    def promises(self, at: numpy.ndarray) -> numpy.ndarray:
+        """Log of the expected improvement there at the end, in deviations of the values that were seen, (n,)."""
+        mean, deviation = self.process.predict(at)
         found = acquisitions.log_expected_improvement(mean, deviation, self.best)
         return found - math.log(self.process.scale)
 

@@ -131,18 +131,21 @@ class Process:
         joined = [numpy.concatenate(pair) for pair in pairs]
         return Process(self._groups, joined[0], joined[1], joined[2], like=self)
 
+    def _seen_from(self, at: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Covariances of the observations with (m, columns), (n, m), and what they explain of the values there."""
+        kernel, _ = _kernel(distances(self._groups, self._at, at), self.hyperparameters.scales)
+        return kernel, linalg.solve_triangular(self._factor, kernel, lower=True, check_finite=False)
+
     def predict(self, at: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Mean and standard deviation of the values at (m, columns), without the noise of repeats: (m,) each."""
-        kernel, _ = _kernel(distances(self._groups, self._at, at), self.hyperparameters.scales)
-        reduced = linalg.solve_triangular(self._factor, kernel, lower=True, check_finite=False)
+        kernel, reduced = self._seen_from(at)
         variance = numpy.maximum(1 - numpy.einsum("nm,nm->m", reduced, reduced), LEAST_VARIANCE)
         return kernel.T @ self._weights * self.scale + self.mean, numpy.sqrt(variance) * self.scale
 
     def sample(self, at: numpy.ndarray, count: int, generator: numpy.random.Generator) -> numpy.ndarray:
         """Values at (m, columns) as they may be together, without the noise of repeats: (count, m)."""
-        kernel, _ = _kernel(distances(self._groups, self._at, at), self.hyperparameters.scales)
+        kernel, reduced = self._seen_from(at)
         own, _ = _kernel(distances(self._groups, at, at), self.hyperparameters.scales)
-        reduced = linalg.solve_triangular(self._factor, kernel, lower=True, check_finite=False)
         own -= reduced.T @ reduced
         own[numpy.diag_indices_from(own)] += SAMPLE_JITTER
         drawn = generator.standard_normal((count, len(at))) @ linalg.cholesky(own, check_finite=False)

@@ -48,16 +48,15 @@ def test_a_paused_trial_counts_with_what_it_foretells() -> None:
     """One that is ahead after an epoch is expected to end ahead, less surely than if it had ended."""
     ahead = outlook(training(9, Stage.PAUSED, [0.9], batch_size=64, depth=1))
     behind = outlook(training(9, Stage.PAUSED, [0.3], batch_size=64, depth=1))
-    place = [params(batch_size=64, depth=1)]
+    place = ENCODING([params(batch_size=64, depth=1)])
     assert ahead.promises(place)[0] > behind.promises(place)[0] + 0.5
     done = outlook(training(9, Stage.COMPLETE, [0.9, 0.9, 0.9], batch_size=64, depth=1))
-    at = ENCODING(place)
-    assert done.process.predict(at)[1][0] < ahead.process.predict(at)[1][0]
+    assert done.process.predict(place)[1][0] < ahead.process.predict(place)[1][0]
 
 
 def test_where_a_trial_runs_less_is_promised() -> None:
     """A configuration that is trained now, and what is like it, promise less to the next worker."""
-    near = [params(depth=6, batch_size=33)]
+    near = ENCODING([params(depth=6, batch_size=33)])
     before = outlook().promises(near)[0]
     after = outlook(training(9, Stage.RUNNING, [], depth=6, batch_size=32)).promises(near)[0]
     assert after < before
@@ -73,7 +72,7 @@ def test_pruned_without_a_value_is_the_worst() -> None:
 def test_seconds_are_those_of_an_epoch() -> None:
     """Costs are learned by epoch, also of a trial that has only begun."""
     found = outlook(training(9, Stage.PAUSED, [0.5], seconds=7.0, depth=6))
-    deep, flat = found.seconds([params(depth=6), params(depth=0)])
+    deep, flat = found.seconds(ENCODING([params(depth=6), params(depth=0)]))
     assert 4.5 < deep < 9
     assert flat < 3
 
@@ -84,6 +83,6 @@ def test_minimized_and_maximized_are_mirrors() -> None:
         Training(t.number, t.params, t.stage, -t.values, None if t.value is None else -t.value, t.seconds)
         for t in COMPLETE
     ]
-    asked = [params(depth=2), params(depth=6, batch_size=1)]
+    asked = ENCODING([params(depth=2), params(depth=6, batch_size=1)])
     other = outlooks.Outlook(ENCODING, mirrored, False, 3)
     assert other.promises(asked) == pytest.approx(outlook().promises(asked))
