@@ -14,6 +14,13 @@ class Forgetful(databases.Database):
 
     losses = 0
 
+    def lossy(self, call: Callable[[], Any]) -> Any:
+        """What a call returns whose first acknowledgement is lost."""
+        self.losses = 1
+        result = call()
+        assert self.losses == 0
+        return result
+
     def _run(self, work: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
         result = super()._run(work, immediate)
         if immediate and self.losses:

@@ -1,7 +1,6 @@
 """What is said of the limits that end a study: status, JSON, metrics, what to type."""
 
 import json
-from typing import Any
 
 import pytest
 from forgetful import Forgetful
@@ -116,21 +115,15 @@ def test_lost_acknowledgements_begin_a_run_once(url: str) -> None:
     """The first claim, a bound of the regret and more patience, each sent twice."""
     database = Forgetful(url, patience_seconds=30)
 
-    def lossy(call: Any) -> Any:
-        database.losses = 1
-        result = call()
-        assert database.losses == 0
-        return result
-
     from conftest import quick_text
 
     study = studies.create(database, specs.parse(quick_text(trials=9, more=LIMITS), "x"))
     bound = stops.Bound(0.5, 0)
     worker, watch = allocations.presence.Identity.this(), allocations.presence.Watch()
-    claim = lossy(lambda: allocations.take(database, study, worker, watch, bound=bound))
+    claim = database.lossy(lambda: allocations.take(database, study, worker, watch, bound=bound))
     order = database.read(lambda connection: orders.read(connection, study))
     assert (order.begun_at is not None, order.bound, order.bound_trials) == (True, 0.5, 0)
-    lossy(lambda: claims.tell(database, claim, TrialState.COMPLETE, 0.5, {}))
+    database.lossy(lambda: claims.tell(database, claim, TrialState.COMPLETE, 0.5, {}))
     assert summaries.summary(database, study).standing.unimproved == 0
-    assert lossy(lambda: orders.extend(database, study, patience=2)).patience == 5
+    assert database.lossy(lambda: orders.extend(database, study, patience=2)).patience == 5
     database.close()

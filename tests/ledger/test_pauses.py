@@ -5,7 +5,6 @@ import dataclasses
 import pathlib
 import random
 import threading
-from typing import Any
 
 import optuna
 import pytest
@@ -252,23 +251,17 @@ def test_lost_acknowledgements_pause_nothing_twice(url: str) -> None:
     """A report of a rung, a pause, a promotion, the end and a waking: each is done once though it was sent twice."""
     database = Forgetful(url, patience_seconds=30)
 
-    def lossy(call: Any) -> Any:
-        database.losses = 1
-        result = call()
-        assert database.losses == 0
-        return result
-
     study = create(database, trials=2)
     claim = begin(database, study)
-    lossy(lambda: pauses.report(database, study, claim, claims.Progress(1.0, {1: 0.5}), 1, 0.5))
-    assert not lossy(lambda: pauses.settle(database, study, claim, claims.NOTHING, 1, 0.5))
+    database.lossy(lambda: pauses.report(database, study, claim, claims.Progress(1.0, {1: 0.5}), 1, 0.5))
+    assert not database.lossy(lambda: pauses.settle(database, study, claim, claims.NOTHING, 1, 0.5))
     assert not reach(database, study, begin(database, study), 1, 0.4)
-    again = lossy(lambda: take(database, study))
+    again = database.lossy(lambda: take(database, study))
     assert (again.number, again.passed, again.params) == (0, 1, state(database, study, 0).params)
-    assert lossy(lambda: pauses.settle(database, study, again, claims.NOTHING, 3, 0.5, goes_on=True))
+    assert database.lossy(lambda: pauses.settle(database, study, again, claims.NOTHING, 3, 0.5, goes_on=True))
     complete(database, again, 0.6)
-    assert lossy(lambda: take(database, study)) is allocations.NoTrial.FINISHED
-    assert lossy(lambda: orders.extend(database, study, add=1)).wakings == 1
+    assert database.lossy(lambda: take(database, study)) is allocations.NoTrial.FINISHED
+    assert database.lossy(lambda: orders.extend(database, study, add=1)).wakings == 1
     assert waiting(database, study) == {1: 1}
     exact(database, study)
     with pytest.raises(errors.TrialLost):
