@@ -1,5 +1,6 @@
 """Gives a claimed trial its configuration: stored, enqueued or sampled, and never one that another trial has."""
 
+import contextlib
 import dataclasses
 import time
 import weakref
@@ -54,6 +55,14 @@ def memory_of(history: histories.History) -> proposals.Memory:
     return _MEMORIES.setdefault(history, proposals.Memory())
 
 
+@contextlib.contextmanager
+def timed(memory: proposals.Memory) -> Iterator[None]:
+    """Counts the CPU time of a sampler."""
+    started = time.thread_time()
+    yield
+    memory.seconds += time.thread_time() - started
+
+
 def _sample(
     database: Database,
     study: studies.Study,
@@ -68,9 +77,8 @@ def _sample(
     for attempt in range(RESAMPLE_LIMIT if sampler.asks_again else 1):
         with memory.lock:
             ask = asked(database, study, history, trial, fixed, attempt)
-            started = time.thread_time()
-            params = sampler.propose(ask)
-            memory.seconds += time.thread_time() - started
+            with timed(memory):
+                params = sampler.propose(ask)
         if assign(database, study, claim, params, refused=attempt) is not None:
             return params
 

@@ -89,7 +89,7 @@ class Model:
         return stops.Bound(outlook.regret(every, generator), known.ended)
 
     def _is_ready(self, known: trainings.Known) -> bool:
-        return sum(bool(len(each.values)) or each.value is not None for each in known.trainings) >= STARTUP
+        return sum(each.has_value for each in known.trainings) >= STARTUP
 
     def _begin(self, known: trainings.Known, fixed: spaces.Params, generator: numpy.random.Generator) -> spaces.Params:
         """The middle of the space, and then by chance."""

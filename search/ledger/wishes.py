@@ -1,6 +1,5 @@
 """What a study's sampler says before a claim: which paused trials it would go on with, and how large its regret is."""
 
-import time
 from collections.abc import Mapping
 
 import optuna
@@ -35,10 +34,9 @@ class Wishes:
         bound, study_id = self._sampler.bound, self._study.study_id
         if bound is None or self._database.read(lambda c: orders.latest(c, study_id)).regret is None:
             return None
-        started = time.thread_time()
-        found = bound(self._question(None))
-        self._memory.seconds += time.thread_time() - started
-        return found
+        ask = self._question(None)
+        with configurations.timed(self._memory):
+            return bound(ask)
 
     def goes_on(self, claim: claims.Claim, params: spaces.Params, values: Mapping[int, float], seconds: float) -> bool:
         """Whether a running trial at a rung is what it would take first, the paused ones beside it."""
@@ -60,10 +58,8 @@ class Wishes:
         if wish is None:
             raise ValueError(f"sampler {spec.sampler.name!r} has no wishes")
         ask = self._question(number)
-        started = time.thread_time()
-        wished = wish(ask, found)
-        self._memory.seconds += time.thread_time() - started
-        return wished
+        with configurations.timed(self._memory):
+            return wish(ask, found)
 
     def _question(self, number: int | None) -> proposals.Ask:
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
