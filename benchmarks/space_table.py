@@ -72,8 +72,12 @@ def name(params: Params) -> str:
     return json.dumps(params, sort_keys=True)
 
 
-def jobs(rows: list[dict[str, Any]]) -> Iterator[tuple[Params, int, bool]]:
-    """What is missing: a configuration, its training seed, and whether to train it though it is hopeless."""
+def jobs(rows: list[dict[str, Any]]) -> list[tuple[Params, int, bool]]:
+    """What is missing, cheap ones first: a configuration, its training seed, whether to train it though hopeless."""
+    return sorted(_missing(rows), key=lambda job: _cost(job[0]))
+
+
+def _missing(rows: list[dict[str, Any]]) -> Iterator[tuple[Params, int, bool]]:
     done = {(name(row["params"]), row["seed"]): row for row in rows}
     every = space()
     for params in every:
@@ -240,7 +244,7 @@ def main() -> int:
             out.writelines(json.dumps(row) + "\n" for row in fresh)
         print(f"{len(fresh)} rows imported")
         return 0
-    todo = list(jobs(rows))[: options.limit]
+    todo = jobs(rows)[: options.limit]
     if options.pack:
         print(f"{pack(rows)}  {PACKED.name}, {len(rows)} rows, {len(todo)} missing")
         return 0
