@@ -64,7 +64,9 @@ class Model:
         generator = numpy.random.default_rng(seed)
         if not self._is_ready(known):
             return self._begin(known, fixed, generator)
-        chosen = choices.choose(self._outlook(known), self._looks, [], generator, fixed, known.taken, 1 - known.used)
+        chosen = choices.choose(
+            self._outlook(known), self._looks, [], generator, fixed, known.taken, known.thrift, known.scarcity
+        )
         return chosen.new if chosen.new is not None else self._looks.draw(generator, fixed)
 
     def wish(self, known: trainings.Known, paused: Sequence[pauses.Paused], seed: int) -> pauses.Wish:
@@ -76,7 +78,9 @@ class Model:
         if not self._is_ready(known):
             return pauses.Wish()
         outlook, generator = self._outlook(known), numpy.random.default_rng(seed)
-        chosen = choices.choose(outlook, self._looks, candidates, generator, {}, known.taken, 1 - known.used)
+        chosen = choices.choose(
+            outlook, self._looks, candidates, generator, {}, known.taken, known.thrift, known.scarcity
+        )
         return pauses.Wish(chosen.first, chosen.rest)
 
     def bound(self, known: trainings.Known, seed: int) -> stops.Bound | None:

@@ -16,6 +16,7 @@ from search.surrogates.trainings import Stage, Training
 
 SHOWN = 300  # trials: the time of a model grows with their cube
 BEST = 150  # of them the best; the others stand for all
+FEW = 60  # trials
 
 t, c = schema.trials.c, schema.claims.c
 HEADS = sqlalchemy.select(t.trial_id, t.state, c.seconds, c.paused).select_from(
@@ -31,6 +32,7 @@ class Known:
         trainings: up to `SHOWN` of those with values, the best among them, and all that run.
         taken: keys of all configurations that trials have.
         used: share of the budget that is given out, 0 to 1.
+        budget: trials that the study may have.
         count: how many trials have a configuration.
         ended: how many trials are COMPLETE or PRUNED.
     """
@@ -38,8 +40,19 @@ class Known:
     trainings: Sequence[Training]
     taken: frozenset[str]
     used: float
+    budget: float
     count: int
     ended: int
+
+    @property
+    def scarcity(self) -> float:
+        """How scarce trials are, 1 where there is hardly one, 0 from `FEW` on."""
+        return max(1 - self.budget / FEW, 0.0)
+
+    @property
+    def thrift(self) -> float:
+        """How much a second counts, 0 to 1: less where trials are scarce, and the more of them there have been."""
+        return (1 - self.scarcity) * (1 - self.used) / (1 + self.count / FEW)
 
     @property
     def state(self) -> tuple[tuple[int, Stage, int], ...]:
@@ -56,6 +69,7 @@ def of(found: Sequence[FrozenTrial], tree: spaces.Space, maximize: bool) -> Know
         shown,
         frozenset(tree.key(trial.params) for trial in inside),
         0.0,
+        math.inf,
         len(inside),
         sum(t.state.is_finished() for t in found),
     )
@@ -101,9 +115,8 @@ class Trainings:
         tally = counts.read(connection, study.study_id)
         given = tally.done + tally.of(TrialState.RUNNING) + tally.of(TrialState.WAITING)
         shown = _shown(list(self._known.values()), study.spec.study.direction == "maximize")
-        return Known(
-            shown, frozenset(self._keys.values()), min(given / max(order.trials, 1), 1.0), len(self._keys), tally.done
-        )
+        used = min(given / max(order.trials, 1), 1.0)
+        return Known(shown, frozenset(self._keys.values()), used, order.trials, len(self._keys), tally.done)
 
     def _take(self, trial: FrozenTrial, row: sqlalchemy.Row[Any], tree: spaces.Space) -> None:
         trial_id = row.trial_id

@@ -11,6 +11,7 @@ from search.surrogates import looks, outlooks
 from search.surrogates.trainings import Training
 
 OVERHEAD = 0.2  # seconds that a trial takes beside its epochs
+PLACE = 6.0  # log of how much more a new configuration must promise than a paused trial where trials are scarcest
 WORTH = math.log(0.002)  # of the deviation of all values: a paused trial that promises less is not worth its end
 
 
@@ -35,12 +36,14 @@ def choose(
     fixed: spaces.Params,
     taken: Collection[str],
     thrift: float = 1.0,
+    scarcity: float = 0.0,
 ) -> Choice:
     """The largest expected improvement per second to the power of `thrift`.
 
     Args:
         taken: keys of configurations that trials have.
         thrift: how much a second counts, 0 to 1.
+        scarcity: how much a place in the budget counts, 0 to 1: a new configuration takes one, a paused trial has one.
     """
     best = [dict(each.params) for each in outlook.ranked[: looks.BEST]]
     found = {k: params for k, params in space.candidates(best, generator, fixed).items() if k not in taken}
@@ -56,6 +59,7 @@ def choose(
         if each.seconds > 0 and len(each.values):
             seconds[place] = each.seconds / len(each.values)
     scores = promises - thrift * numpy.log(seconds * steps + OVERHEAD)
+    scores[: len(fresh)] -= PLACE * scarcity
     order = sorted(range(len(fresh), len(every)), key=lambda place: -scores[place])
     highest = int(numpy.argmax(scores[: len(fresh)])) if fresh else None
     ahead = [place for place in order if highest is None or scores[place] >= scores[highest]]

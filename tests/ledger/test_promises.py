@@ -1,6 +1,7 @@
 """The sampler gp-cost: what it begins with, proposes, wishes and bounds."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy
@@ -29,9 +30,9 @@ def training(number: int, params: dict[str, Any], stage: Stage = Stage.COMPLETE,
     return Training(number, params, stage, curve, float(curve[-1]) if stage is Stage.COMPLETE else None, 2.0 * steps)
 
 
-def known(found: list[Training], used: float = 0.5) -> trainings.Known:
+def known(found: list[Training], used: float = 0.5, budget: float = math.inf) -> trainings.Known:
     taken = frozenset(LAB.key(each.params) for each in found)
-    return trainings.Known(found, taken, used, len(found), sum(t.stage is not Stage.RUNNING for t in found))
+    return trainings.Known(found, taken, used, budget, len(found), sum(t.stage is not Stage.RUNNING for t in found))
 
 
 TRIED = [training(number, params) for number, params in enumerate(draw(12))]
@@ -77,6 +78,15 @@ def test_wishes() -> None:
     assert found.first[:1] == (21,)
     assert 20 not in found.first + found.rest
     assert model().wish(known([]), asked[:1], 0) == pauses.Wish()
+
+
+@pytest.mark.parametrize(("budget", "first"), [(10, (20,)), (1000, ())])
+def test_a_place_counts_where_there_are_few(budget: float, first: tuple[int, ...]) -> None:
+    """Of ten trials a paused one goes on before a new one takes a place; of a thousand it comes after what is new."""
+    fair = {**MIDDLE, "batch_size": 40, "depth": 2}
+    shown = [*TRIED, training(20, fair, Stage.PAUSED, 1)]
+    found = model().wish(known(shown, 0.1, budget), [_paused(20, fair, 1)], 0)
+    assert (found.first, found.rest) == (first, (20,))
 
 
 def test_the_regret_falls() -> None:

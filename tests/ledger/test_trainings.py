@@ -36,7 +36,19 @@ def test_trials_in_every_state(opened: databases.Database) -> None:
     assert found[1].last == 0.1
     assert found[4].params == running_params(opened, running)
     assert len(known.taken) == known.count == 5
-    assert (known.used, known.ended) == (4 / 8, 2)
+    assert (known.used, known.budget, known.ended) == (4 / 8, 8, 2)
+
+
+def test_seconds_count_less_where_trials_are_few() -> None:
+    """With hardly a trial in the budget a place is all, with sixty seconds are, which count less the more there were."""
+
+    def known(used: float, budget: float, count: int) -> trainings.Known:
+        return trainings.Known([], frozenset(), used, budget, count, count)
+
+    assert [known(0.0, budget, 0).scarcity for budget in (15, 60, 1000)] == [0.75, 0.0, 0.0]
+    assert [known(0.0, budget, 0).thrift for budget in (15, 60, 1000)] == [0.25, 1.0, 1.0]
+    assert [known(0.0, 1e6, count).thrift for count in (60, 120)] == [1 / 2, 1 / 3]
+    assert known(1.0, 60, 60).thrift == 0.0
 
 
 def running_params(database: databases.Database, claim: claims.Claim) -> dict[str, object]:
