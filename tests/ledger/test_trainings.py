@@ -40,7 +40,7 @@ def test_trials_in_every_state(opened: databases.Database) -> None:
 
 
 def test_seconds_count_less_where_trials_are_few() -> None:
-    """With hardly a trial in the budget a place is all, with sixty seconds are, which count less the more there were."""
+    """With hardly a trial in the budget a place is all, with sixty seconds are; they count less the more there were."""
 
     def known(used: float, budget: float, count: int) -> trainings.Known:
         return trainings.Known([], frozenset(), used, budget, count, count)
