@@ -76,7 +76,11 @@ def new_study(url: str, sampler: str) -> str:
 
     name = f"load-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
-    text = text.replace('name = "tpe"', f'name = "{sampler}"').replace("trials = 10", "trials = 20000")
+    text = (
+        text.replace('name = "gp-cost"', f'name = "{sampler}"')
+        .replace('pruner = "asha"', "")
+        .replace("trials = 10", "trials = 20000")
+    )
     database = databases.Database(url)
     studies.create(database, specs.parse(text, name))
     database.close()

@@ -44,7 +44,7 @@ def text(name: str, trials: int, listed: bool = False) -> str:
     """The study's file."""
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
     text = text.replace("trials = 10", f"trials = {2 * trials + 10_000}\nmax_failures = {trials + 10_000}")
-    text = text.replace("hopeless = true", 'hopeless = true\npruner = "median"')
+    text = text.replace('"gp-cost"', '"tpe"').replace('pruner = "asha"', 'pruner = "median"')
     if not listed:
         text = text.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1e-1, log = true }")
     return text

@@ -82,7 +82,8 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
         ('name = "lab"', f'name = "{name}"'),
         ("epochs = 10", f"epochs = {epochs}"),
         ("hopeless = true", "hopeless = false"),
-        ('name = "tpe"', 'name = "random"'),
+        ('name = "gp-cost"', 'name = "random"'),
+        ('pruner = "asha"', ""),
     ):
         if text.count(old) != 1:
             raise ValueError(f"studies/lab.toml must have {old!r} once")

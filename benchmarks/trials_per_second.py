@@ -112,7 +112,7 @@ def new_study(url: str, trials: int, sampler: str) -> str:
 
     name = f"{sampler}-{uuid.uuid4().hex[:8]}"
     text = (ROOT / "studies" / "lab.toml").read_text().replace('name = "lab"', f'name = "{name}"')
-    text = text.replace('name = "tpe"', f'name = "{sampler}"')
+    text = text.replace('name = "gp-cost"', f'name = "{sampler}"').replace('pruner = "asha"', "")
     database = databases.Database(url)
     studies.create(database, specs.parse(text.replace("trials = 10", f"trials = {trials}"), name))
     database.close()

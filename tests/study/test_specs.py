@@ -17,7 +17,8 @@ def test_the_lab_is_read() -> None:
     """The shipped search is the lab's."""
     spec = specs.load(STUDIES / "lab.toml")
     assert (spec.name, spec.budget.trials, spec.training.epochs) == ("lab", 10, 10)
-    assert (spec.sampler.name, spec.pruning.hopeless, spec.training.evaluate_on) == ("tpe", True, "test")
+    assert (spec.sampler.name, spec.pruning.hopeless, spec.training.evaluate_on) == ("gp-cost", True, "test")
+    assert spec.pruning.pruner == "asha"
     assert spec.text == LAB
 
 
@@ -82,7 +83,7 @@ def test_the_labs_one_factor_studies(name: str, factor: str, values: tuple[objec
 
 def test_a_grid_needs_a_finite_space() -> None:
     """A grid over a continuous dimension is refused with the name of the dimension."""
-    text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1e-1 }").replace('"tpe"', '"grid"')
+    text = LAB.replace("[1e-4, 1e-2, 1e-1]", "{ low = 1e-4, high = 1e-1 }").replace('"gp-cost"', '"grid"')
     with pytest.raises(errors.StudyFileError, match="must not be 'grid' since learning_rate is continuous"):
         specs.parse(text, "lab.toml")
 
@@ -101,7 +102,7 @@ def test_a_grid_needs_a_finite_space() -> None:
         ("epochs = 10", "epochs = 2.5", "training.epochs must be a valid integer, got 2.5"),
         ('"test"', '"tset"', "training.evaluate_on must be 'test' or 'validation', got 'tset'"),
         ("hopeless = true", "hopeless = 1", "pruning.hopeless must be a valid boolean, got 1"),
-        ('name = "tpe"', 'name = "tpo"', "sampler.name must be one of tpe, random, qmc, cmaes, gp, gp-cost, grid, got 'tpo'"),
+        ('name = "gp-cost"', 'name = "tpo"', "sampler.name must be one of tpe, random, qmc, cmaes, gp, gp-cost, grid, got 'tpo'"),
         ("[1e-4, 1e-2, 1e-1]", "[]", "space.learning_rate.choices must not be empty, got []"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0.1]", "space.learning_rate[1] must not repeat an earlier choice, got 0.1"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0]", "space.learning_rate[1] must be a number > 0, got 0"),
