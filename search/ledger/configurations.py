@@ -112,7 +112,8 @@ def asked(
     shown = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
     known = database.read(lambda connection: memory.seen.read(connection, study)) if sampler.has_model else None
     steps = spec.training.epochs if spec.training else spec.pruning.max_resource
-    return proposals.Ask(tree, shown, trial, fixed, spec.study.seed, attempt, memory, known, steps)
+    startup = spec.sampler.startup_trials
+    return proposals.Ask(tree, shown, trial, fixed, spec.study.seed, attempt, memory, known, steps, startup)
 
 
 def _taken(database: Database, study: studies.Study) -> candidates.Taken:

@@ -6,7 +6,7 @@ what it can use (`views`); what a worker keeps between asks (`Memory`) saves tim
 """
 
 import dataclasses
-import math
+import functools
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,16 +17,16 @@ import optuna
 from optuna import samplers
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import generations, pauses, stops, trainings, views
+from search.ledger import generations, pauses, stand_ins, stops, trainings, views
 from search.space import candidates, parameters, scalars, spaces
 from search.storage.histories import Index
+from search.study.samplers import STARTUP_TRIALS
 
 if TYPE_CHECKING:
     from search.ledger import promises
 
 warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
-LARGEST = 1e100  # that the Gaussian process is shown
 STEP = 1 / 6  # of each range: the initial sigma of Optuna's CmaEsSampler
 
 
@@ -59,6 +59,7 @@ class Ask:
         memory: the worker's; a fresh one gives the same proposal.
         known: the trials as a model is shown them, for a sampler that has one.
         steps: of a whole training; None where it is not known.
+        startup_trials: by chance before the sampler learns; None for its own default.
     """
 
     tree: spaces.Space
@@ -70,6 +71,7 @@ class Ask:
     memory: Memory = dataclasses.field(default_factory=Memory)
     known: trainings.Known | None = None
     steps: int | None = None
+    startup_trials: int | None = None
 
     @property
     def mixed_seed(self) -> int:
@@ -106,6 +108,13 @@ def _optuna(make: Callable[[int], samplers.BaseSampler]) -> Callable[[Ask], spac
         return ask.complete(choose)
 
     return sample
+
+
+def _tpe(ask: Ask) -> spaces.Params:
+    startup = STARTUP_TRIALS["tpe"] if ask.startup_trials is None else ask.startup_trials
+    # grouped: with plain TPE, width and activation leave the joint space after the first trial of depth 0
+    make = functools.partial(samplers.TPESampler, multivariate=True, group=True, n_startup_trials=startup)
+    return _optuna(lambda seed: make(seed=seed))(ask)
 
 
 def _sobol(ask: Ask) -> spaces.Params:
@@ -154,42 +163,9 @@ def _generations(memory: Memory) -> generations.Generations:
     return memory.cmaes
 
 
-def _bounded(values: Sequence[float]) -> Callable[[float], float]:
-    """Takes a value to the nearest that can be squared: infinite ones to the ends of the others, as Optuna does."""
-    finite = [min(max(value, -LARGEST), LARGEST) for value in values if math.isfinite(value)] or [0.0]
-    return lambda value: min(max(value, min(finite)), max(finite))
-
-
-def _last(trial: FrozenTrial) -> float | None:
-    """What a trial was told with, or a pruned one has reported last."""
-    if trial.value is not None:
-        return float(trial.value)
-    steps = trial.intermediate_values
-    return steps[max(steps)] if trial.state == TrialState.PRUNED and steps else None
-
-
 def _gp(ask: Ask) -> spaces.Params:
-    """Optuna's Gaussian process over all parameters at once.
-
-    A pruned trial counts as what it had last, one without a value as the worst there is. It drops a parameter that some
-    trial lacks: here such a trial is shown to it with the first value in its place, so that it stays part of the model.
-    """
-    axes = {p.name: p.distribution for p in ask.tree.parameters if not p.distribution.single()}
-    shown, ended = optuna.create_study(direction=ask.study.direction), (TrialState.COMPLETE, TrialState.PRUNED)
-    trials = ask.study.get_trials(deepcopy=False, states=(*ended, TrialState.RUNNING))
-    told = [value for trial in trials if (value := _last(trial)) is not None]
-    bounded = _bounded(told)
-    minimizes = ask.study.direction == optuna.study.StudyDirection.MINIMIZE
-    worst = max(told, default=0.0) if minimizes else min(told, default=0.0)
-    for trial in trials:
-        if trial.params and trial.number != ask.trial.number:
-            params = {p.name: trial.params.get(p.name, p.at(0.0)) for p in ask.tree.parameters if p.name in axes}
-            value, state = None, TrialState.RUNNING
-            if trial.state in ended:
-                value, state = bounded(worst if (last := _last(trial)) is None else last), TrialState.COMPLETE
-            shown.add_trial(optuna.trial.create_trial(state=state, value=value, params=params, distributions=axes))
-    shown.ask()
-    seed = ask.mixed_seed  # of the true number
+    """Optuna's Gaussian process over all parameters at once."""
+    shown, seed = stand_ins.study(ask), ask.mixed_seed  # of the true number
     again = dataclasses.replace(ask, study=shown, trial=shown.get_trials(deepcopy=False)[-1])
     return _optuna(lambda _: samplers.GPSampler(seed=seed))(again)
 
@@ -235,11 +211,7 @@ class Sampler:
 
 
 SAMPLERS = {
-    # grouped: with plain TPE, width and activation leave the joint space after the first trial of depth 0
-    "tpe": Sampler(
-        _optuna(lambda seed: samplers.TPESampler(multivariate=True, group=True, seed=seed)),
-        lambda maximize, _: lambda index: views.tpe(index, maximize),
-    ),
+    "tpe": Sampler(_tpe, lambda maximize, _: lambda index: views.tpe(index, maximize)),
     "random": Sampler(_optuna(lambda seed: samplers.RandomSampler(seed=seed))),
     "qmc": Sampler(_sobol, asks_again=False),
     "cmaes": Sampler(_cma, lambda _, memory: _generations(memory).rest),

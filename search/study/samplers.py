@@ -4,6 +4,7 @@ from search.space import spaces
 
 GRID = "grid"
 NAMES = ("tpe", "random", "qmc", "cmaes", "gp", "gp-cost", GRID)
+STARTUP_TRIALS = {"tpe": 10}  # by chance before a sampler learns, where the file does not say it
 BOUNDING = ("gp-cost",)  # those whose model bounds how far the best trial is from the best there is
 
 

@@ -46,6 +46,7 @@ class Sampler(validation.Section):
     """[sampler]: who proposes configurations."""
 
     name: str = "tpe"
+    startup_trials: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] | None = None
 
     @pydantic.field_validator("name")
     @classmethod

@@ -139,6 +139,11 @@ def parse_stored(text: str, name: str) -> StudySpec:
     tree = space_sections.read(file.space, name, networks=file.objective is None)
     if why := samplers.refusal(file.sampler.name, tree, file.pruning.is_on):
         raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
+    if file.sampler.startup_trials is not None and file.sampler.name not in samplers.STARTUP_TRIALS:
+        takers = ", ".join(samplers.STARTUP_TRIALS)
+        raise errors.StudyFileError(
+            f"{name}: sampler.startup_trials is an option of the samplers {takers}, got {file.sampler.name!r}"
+        )
     if file.budget.regret is not None and (why := samplers.regret_refusal(file.sampler.name)):
         raise errors.StudyFileError(f"{name}: budget.regret must not stand {why}; got {file.budget.regret!r}")
     _check_pruning(file, name)

@@ -95,6 +95,21 @@ def test_samplers_learn_from_the_trials(name: str, filled: Callable[..., optuna.
     assert numpy.mean(depths) < numpy.mean([float(v) for v in chance]) - 0.7
 
 
+def test_tpe_learns_after_its_startup_trials(filled: Callable[..., optuna.Study]) -> None:
+    """Before as many trials as the file says it draws as the random sampler does, whatever there is; then it learns."""
+    six, none = filled(6), filled(0)
+
+    def depths(study: optuna.Study, startup: int | None) -> list[object]:
+        asks = [proposals.Ask(LAB, study, trial(n), {}, 0, startup_trials=startup) for n in range(6, 26)]
+        return [proposals.propose("tpe", ask)["depth"] for ask in asks]
+
+    by_chance = depths(none, None)
+    assert depths(six, None) == depths(six, 7) == by_chance
+    learned = depths(six, 6)
+    assert learned != by_chance
+    assert sum(map(int, learned)) < sum(map(int, by_chance))  # type: ignore[call-overload]  # better the shallower
+
+
 def test_qmc_covers_the_space_evenly(filled: Callable[..., optuna.Study]) -> None:
     """64 points of the sequence hit each quarter of a dimension 16 times, give or take one, choices included."""
     study = filled(0)

@@ -41,6 +41,7 @@ PAUSING: dict[str, Any] = {
     "pruning": {"pruner": "asha", "reduction_factor": 3, "min_resource": 2, "max_resource": 27, "checkpoints": 5},
 }
 BOUNDED: dict[str, Any] = {**BASE, "sampler": {"name": "gp-cost"}, "budget": {"trials": 5, "regret": 0.01}}
+TPE: dict[str, Any] = {**BASE, "sampler": {"name": "tpe", "startup_trials": 6}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
@@ -54,6 +55,7 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "training.value": (NETWORKS, ["mean-of-last-3"]),
     "training.engine": (NETWORKS, ["reference"]),
     "training.record": (NETWORKS, [["batch_losses"]]),
+    "sampler.startup_trials": (TPE, [4, None]),
     "sampler.name": (BASE, ["tpe", "grid", None]),
     "pruning.hopeless": (NETWORKS, [False]),
     "pruning.pruner": (BASE, ["median"]),

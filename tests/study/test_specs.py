@@ -102,6 +102,12 @@ def test_a_grid_needs_a_finite_space() -> None:
         ("epochs = 10", "epochs = 2.5", "training.epochs must be a valid integer, got 2.5"),
         ('"test"', '"tset"', "training.evaluate_on must be 'test' or 'validation', got 'tset'"),
         ("hopeless = true", "hopeless = 1", "pruning.hopeless must be a valid boolean, got 1"),
+        (
+            'name = "gp-cost"',
+            'name = "gp-cost"\nstartup_trials = 5',
+            "sampler.startup_trials is an option of the samplers tpe, got 'gp-cost'",
+        ),
+        ('name = "gp-cost"', 'name = "tpe"\nstartup_trials = -1', "sampler.startup_trials must be >= 0, got -1"),
         ('name = "gp-cost"', 'name = "tpo"', "sampler.name must be one of tpe, random, qmc, cmaes, gp, gp-cost, grid, got 'tpo'"),
         ("[1e-4, 1e-2, 1e-1]", "[]", "space.learning_rate.choices must not be empty, got []"),
         ("[1e-4, 1e-2, 1e-1]", "[0.1, 0.1]", "space.learning_rate[1] must not repeat an earlier choice, got 0.1"),
