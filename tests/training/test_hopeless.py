@@ -5,7 +5,11 @@ import pytest
 
 from models import data, engines
 from models.recipes import Recipe
+from search.space import tables
+from search.study import specs
 from search.training import hopeless
+
+TABLE = tables.beside(specs.OURS / "lab.toml")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,17 @@ def test_no_signal_at_all_is_a_reason_too(images: data.Dataset) -> None:
     reason = hopeless.Hopeless(Recipe(0.1, 64, 100, 8, "Sigmoid"), images).before()
     assert reason is not None
     assert reason.startswith("hopeless before training: the signal can grow by ")
+
+
+@pytest.mark.skipif(TABLE is None, reason="a clone without the lab's table")
+def test_no_living_network_of_the_recorded_space_is_stopped(images: data.Dataset) -> None:
+    """Of the trainings in the lab's table that end above 0.2 none was stopped, nor is one in ten of them stopped now."""
+    assert TABLE is not None
+    living = [row for row in tables.load(TABLE).rows if len(row.values) == 10 and row.values[-1] > 0.2]
+    assert len(living) > 750
+    assert [row.params for row in living if row.stop is not None] == []
+    some = [Recipe(**row.params, seed=row.seed) for row in living[::10]]
+    assert [recipe for recipe in some if hopeless.Hopeless(recipe, images).before()] == []
 
 
 def test_divergence_is_pruned_with_its_reason() -> None:
