@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy
-from matplotlib import axes
+from matplotlib import axes, ticker
 
 from search.reports import figures
 from search.simulations import findings
@@ -114,15 +114,15 @@ def _found(group: Group, side: str, tests: dict[str, dict[int, float]], quoted: 
     every = sorted(best(row[side]) for row in rows)
     values = [value for value in every if value != NOTHING]
     judged = [tests.get(_configuration(row["key"], row[side]["best"]), {}) for row in rows if row[side]["ends"]]
-    means = [statistics.fmean(each[seed] for seed in quoting_seeds(quoted)) for each in judged if len(each) >= quoted]
-    is_tested = quoted and means and len(means) == len(values)
+    seeds = quoting_seeds(quoted)
+    means = [statistics.fmean(each[seed] for seed in seeds) for each in judged if seeds and set(seeds) <= set(each)]
     return _line(
         [
             *(dataset, trials, side),
             *((f"{statistics.fmean(values):.4f}", f"{every[len(every) // 10]:.4f}") if values else "--"),
             f"{values[0]:.4f} to {values[-1]:.4f}" if values else "-",
             len(every) - len(values),
-            f"{statistics.fmean(means):.4f}" if is_tested else "-",
+            f"{statistics.fmean(means):.4f}" if means and len(means) == len(values) else "-",
             _spread([row[side]["cpu_seconds"] for row in rows], ".0f"),
             f"{statistics.fmean(row[side]['trials'] for row in rows):.1f}",
             f"{statistics.fmean(len(row[side]['ends']) for row in rows):.1f}",
@@ -190,6 +190,8 @@ def _picture(group: Group) -> figures.Picture:
             label = f"service, {trials} trials" if side == "service" else "plain Optuna"
             panel.plot(marks, middle, color=colour, linewidth=1.6, label=label)
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))  # its own is a formula
+        panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         panel.set_xlabel("CPU seconds")
         panel.set_ylabel(f"best accuracy on the hold-out, {dataset}")
 
