@@ -8,7 +8,7 @@ study in memory as in the lab's notebook, trains with the same engine, seed and 
 seconds; the trial that runs then does not count. Both sides pay for the start of their process and for proposals.
 Trials are judged on the hold-out. In the end the best of each side is trained on all training images with fresh seeds
 and tested; that is no time of the search. Runs are kept in runs/search_quality.jsonl and taken up again: a run is
-another one where the study, the versions or the code of search/ and models/ are others.
+another one where the study, Optuna or the code that it depends on has changed; do not change code meanwhile.
 """
 
 import argparse
@@ -41,10 +41,10 @@ Row = dict[str, Any]
 def code(*folders: str) -> str:
     """A checksum of the sources that a result depends on."""
     found = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((sides.HOUSE / folder).rglob("*.py")):
-            if not set(LEAVES) & set(path.parts[len(sides.HOUSE.parts) :]):
-                found.update(path.read_bytes())
+    for path in sorted(path for folder in folders for path in (sides.HOUSE / folder).rglob("*.py")):
+        if not set(LEAVES) & set(path.relative_to(sides.HOUSE).parts):
+            found.update(path.read_bytes())
+    found.update(pathlib.Path(sides.__file__).read_bytes())
     return found.hexdigest()[:12]
 
 
@@ -98,6 +98,8 @@ def work(run: Callable[[tuple[Row, str]], Row], keys: Sequence[Row], rows: list[
     """Runs what is missing, each in a process of its own, and keeps it."""
     done = {name(row["key"]) for row in rows}
     jobs = [(key, options.data_dir) for key in keys if name(key) not in done]
+    if not jobs:
+        return
     pool = multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1)
     with pool, RUNS.open("a") as out:
         for row in progress.track(pool.imap_unordered(run, jobs), total=len(jobs), description=what):

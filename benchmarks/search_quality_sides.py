@@ -1,13 +1,14 @@
 """The two sides of `search_quality.py`, each with its CPU seconds, and the tests of what they chose."""
 
 import contextlib
+import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -44,14 +45,21 @@ def study(dataset: str, seed: int, trials: int, epochs: int, sampler: str, prune
 
 
 def search(job: tuple[Row, str]) -> Row:
-    """Both sides of one seed, one after the other, in a process that does nothing else: its start is plain's."""
+    """Both sides of one seed, one after the other."""
     key, data_dir = job
-    blas.use_one_thread()
-    began = time.process_time()
     ours = service(key["study"], data_dir)
-    not_plain = time.process_time() - began
-    theirs = plain(key, data_dir, ours["cpu_seconds"], lambda: time.process_time() - not_plain)
-    return {"key": key, "service": ours, "plain": theirs}
+    given = json.dumps([key, data_dir, ours["cpu_seconds"]])
+    words = [sys.executable, __file__]
+    said = subprocess.run(
+        words, cwd=HOUSE, env=_environment(), input=given, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return {"key": key, "service": ours, "plain": json.loads(said.stdout)}
+
+
+def _environment() -> dict[str, str]:
+    """Without what is set for other searches."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEARCH_")}
+    return {**kept, "PYTHONPATH": str(HOUSE)}
 
 
 def service(text: str, data_dir: str) -> Row:
@@ -59,11 +67,10 @@ def service(text: str, data_dir: str) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         file, url = pathlib.Path(folder) / f"{NAME}.toml", f"sqlite:///{folder}/search.db"
         file.write_text(text)
-        words = ["run", str(file), "--storage", url, "--data-dir", data_dir, "--workers", "1"]
+        words = ["-m", "search", "run", str(file), "--storage", url, "--data-dir", data_dir, "--workers", "1"]
         with (pathlib.Path(folder) / "log").open("w+") as log:
-            process = psutil.Popen(
-                [sys.executable, "-m", "search", *words], cwd=HOUSE, stdout=log, stderr=subprocess.STDOUT
-            )
+            how: Row = {"cwd": HOUSE, "env": _environment(), "stdout": log, "stderr": subprocess.STDOUT}
+            process = psutil.Popen([sys.executable, *words], **how)
             moments, seconds = [time.time()], [0.0]
             while process.poll() is None:
                 moments.append(time.time())
@@ -72,9 +79,9 @@ def service(text: str, data_dir: str) -> Row:
             if process.returncode:
                 log.seek(0)
                 raise RuntimeError(f"search run ended with {process.returncode}: {log.read()[-2000:]}")
+        moments.append(time.time())
         trials = _trials(url)
-    used = psutil.Process().cpu_times()  # of this process nothing else was a child
-    moments.append(time.time())
+    used = psutil.Process().cpu_times()  # this process had no other child
     seconds.append(used.children_user + used.children_system)
     ends = [
         (float(numpy.interp(trial.datetime_complete.timestamp(), moments, seconds)), trial.value, trial.params)
@@ -100,8 +107,10 @@ def _trials(url: str) -> list[Any]:
     return api.load(NAME, storage=url).get_trials(deepcopy=False)
 
 
-def plain(key: Row, data_dir: str, limit: float, clock: Callable[[], float]) -> Row:
-    """`study.optimize` until so many CPU seconds are used up."""
+def plain(key: Row, data_dir: str, limit: float) -> Row:
+    """`study.optimize` until this process, which does nothing else, has used so many CPU seconds from its start on."""
+    clock = time.process_time
+    blas.use_one_thread()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     images, engine = data.load(key["dataset"], data_dir).holdout(), engines.load("auto")
     ends: list[End] = []
@@ -152,3 +161,7 @@ def quote(job: tuple[Row, str]) -> Row:
     recipe = Recipe(**key["params"], epochs=key["epochs"], seed=key["seed"])
     *_, last = engines.load("auto").train(recipe, data.load(key["dataset"], data_dir))
     return {"key": key, "test": round(last.accuracy, 5)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(plain(*json.load(sys.stdin))))
