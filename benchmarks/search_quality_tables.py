@@ -119,7 +119,8 @@ def _found(group: Group, side: str, tests: dict[str, dict[int, float]], quoted: 
     return _line(
         [
             *(dataset, trials, side),
-            *((f"{statistics.fmean(values):.4f}", f"{every[len(every) // 10]:.4f}") if values else "--"),
+            f"{statistics.fmean(values):.4f}" if values else "-",
+            "none" if (worst := every[len(every) // 10]) == NOTHING else f"{worst:.4f}",
             f"{values[0]:.4f} to {values[-1]:.4f}" if values else "-",
             len(every) - len(values),
             f"{statistics.fmean(means):.4f}" if means and len(means) == len(values) else "-",
@@ -181,6 +182,7 @@ def _picture(group: Group) -> figures.Picture:
     def draw(panel: axes.Axes) -> None:
         for place, side in enumerate(SIDES):
             curves = numpy.array([[best(row[side], mark) for mark in marks] for row in rows])
+            # the lower one of two: between nothing and something lies no accuracy
             low, middle, high = (
                 numpy.where(each > NOTHING, each, numpy.nan)
                 for each in numpy.quantile(curves, (0.25, 0.5, 0.75), axis=0, method="lower")
@@ -190,6 +192,7 @@ def _picture(group: Group) -> figures.Picture:
             label = f"service, {trials} trials" if side == "service" else "plain Optuna"
             panel.plot(marks, middle, color=colour, linewidth=1.6, label=label)
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))  # its own is a formula
         panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         panel.set_xlabel("CPU seconds")
