@@ -1,146 +1,149 @@
-"""The best accuracy after 10, 30 and 100 trials of the lab's search, and its CPU time, beside plain Optuna.
+"""What a search with real training finds in equal CPU seconds: this service, and plain Optuna.
 
-    python benchmarks/search_quality.py --seeds 5 --trials 100 --epochs 3 --workers 2
+    python benchmarks/search_quality.py --seeds 10 --trials 10 60 --dataset fashion-mnist mnist --workers 2
+    python benchmarks/search_quality.py --table --plot runs/search_quality.svg      # of what was run so far
 
-Both sides train with the same engine, for the same few epochs, with the same training seed; `plain` is
-`study.optimize` with Optuna's defaults, as in the lab's notebook. Runs are kept in search_quality_runs.jsonl and
-taken up again; `--table` prints what is there.
+First `search run` works off a budget with one worker on SQLite. Then `study.optimize` with Optuna's defaults, the
+study in memory as in the lab's notebook, trains with the same engine, seed and images until it has used as many CPU
+seconds; the trial that runs then does not count. Both sides pay for the start of their process and for proposals.
+Trials are judged on the hold-out. In the end the best of each side is trained on all training images with fresh seeds
+and tested; that is no time of the search. Runs are kept in runs/search_quality.jsonl and taken up again: a run is
+another one where the study, Optuna or the code that it depends on has changed; do not change code meanwhile.
 """
 
 import argparse
+import functools
+import hashlib
 import json
 import multiprocessing
 import os
 import pathlib
-import statistics
 import sys
-import tempfile
-import threading
-import time
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
 from typing import Any
 
-import optuna
+import search_quality_sides as sides
+import search_quality_tables as tables
 from rich import progress
 
-from models import blas, engines
-from models.data import fashion_mnist
-from models.recipes import ACTIVATIONS, Recipe
+from models import data, engines
+from search import errors
+from search.study import pruners, samplers, specs
 
-RUNS = pathlib.Path(__file__).with_name("search_quality_runs.jsonl")
-LAB = pathlib.Path(__file__).parent.parent / "studies" / "lab.toml"
-MARKS = (10, 30, 100)
+RUNS = sides.HOUSE / "runs" / "search_quality.jsonl"
+LEAVES = ("api", "cli", "dashboard", "exports", "reports", "simulations")  # of search/: what is found is not theirs
 
-
-def ours(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
-    """`(accuracy, CPU seconds so far)` of each trial of one worker on SQLite, in the order they ended."""
-    from search.ledger import studies
-    from search.storage import databases
-    from search.study import specs
-    from search.training import networks, objectives
-    from search.worker import loops
-
-    text = LAB.read_text().replace("seed = 0", f"seed = {seed}").replace("epochs = 10", f"epochs = {epochs}")
-    spec = specs.parse(text.replace("trials = 10", f"trials = {trials}"), "lab.toml")
-    train = networks.NetworkObjective(spec, data_dir, engine="auto")
-    ends = []
-    started = time.process_time()
-
-    def timed(trial: objectives.Trial) -> objectives.Result:
-        result = train(trial)
-        ends.append((result.value or 0.0, time.process_time() - started))
-        return result
-
-    with tempfile.TemporaryDirectory() as folder:
-        database = databases.Database(f"sqlite:///{folder}/search.db")
-        loops.Worker(database, studies.create(database, spec), timed, threading.Event()).run()
-        database.close()
-    return ends
+Row = dict[str, Any]
 
 
-def plain(seed: int, trials: int, epochs: int, data_dir: pathlib.Path) -> list[tuple[float, float]]:
-    """The same of `study.optimize`, the study in memory."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data, engine = fashion_mnist(data_dir), engines.load("auto")
-    ends = []
-    started = time.process_time()
-
-    def objective(trial: optuna.Trial) -> float:
-        recipe = Recipe(
-            learning_rate=trial.suggest_categorical("learning_rate", [1e-4, 1e-2, 1e-1]),
-            batch_size=trial.suggest_int("batch_size", 1, 128),
-            depth=trial.suggest_int("depth", 0, 6),
-            width=trial.suggest_categorical("width", [32, 128, 512]),
-            activation=trial.suggest_categorical("activation", ACTIVATIONS),
-            epochs=epochs,
-            seed=seed,
-        )
-        *_, last = engine.train(recipe, data)
-        ends.append((last.accuracy, time.process_time() - started))
-        return last.accuracy
-
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, n_trials=trials)
-    return ends
+@functools.cache
+def code(*folders: str) -> str:
+    """A checksum of the sources that a result depends on."""
+    found = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in (sides.HOUSE / folder).rglob("*.py")):
+        if not set(LEAVES) & set(path.relative_to(sides.HOUSE).parts):
+            found.update(path.read_bytes())
+    found.update(pathlib.Path(sides.__file__).read_bytes())
+    return found.hexdigest()[:12]
 
 
-SIDES = {"ours": ours, "plain": plain}
+def name(key: Row) -> str:
+    """What a run depends on, as a key."""
+    return json.dumps(key, sort_keys=True)
 
 
-def _run(job: tuple[str, int, int, int, str]) -> dict[str, Any]:
-    side, seed, trials, epochs, data_dir = job
-    blas.use_one_thread()
-    ends = SIDES[side](seed, trials, epochs, pathlib.Path(data_dir))
-    return {
-        "side": side,
-        "seed": seed,
-        "epochs": epochs,
-        "accuracies": [round(value, 4) for value, _ in ends],
-        "cpu_seconds": [round(seconds, 1) for _, seconds in ends],
-    }
+def searches(options: argparse.Namespace) -> list[Row]:
+    """The keys of all searches, small budgets first.
+
+    Raises:
+        errors.InputError: sampler and pruner do not go together, or there is no such budget.
+    """
+    pruner = None if options.pruner == "none" else options.pruner
+    wanted = []
+    for trials in sorted(options.trials):
+        for seed in range(options.seeds):
+            for dataset in options.dataset:
+                study = sides.study(dataset, seed, trials, options.epochs, options.sampler, pruner)
+                specs.parse(study, "studies/lab.toml")
+                key = {"dataset": dataset, "trials": trials, "seed": seed, "epochs": options.epochs}
+                key |= {"sampler": options.sampler, "pruner": options.pruner, "optuna": metadata.version("optuna")}
+                wanted.append(key | {"code": code("search", "models"), "study": study})
+    return wanted
 
 
-def report(runs: list[dict[str, Any]]) -> None:
-    """Prints the best accuracy and the CPU time at each mark, as median and range over the seeds."""
-    print("| trials | side | best accuracy, median (range) | CPU seconds, median (range) | seeds |")
-    print("|---|---|---|---|---|")
-    for mark in MARKS:
-        for side in SIDES:
-            chosen = [run for run in runs if run["side"] == side and len(run["accuracies"]) >= mark]
-            if not chosen:
+def quotes(rows: Iterable[Row], wanted: Sequence[Row], count: int) -> list[Row]:
+    """The keys of the trainings that judge the best of both sides, each configuration once for a seed."""
+    names = set(map(name, wanted))
+    found: dict[str, Row] = {}
+    for row in rows:
+        if name(row["key"]) not in names:
+            continue
+        for side in tables.SIDES:
+            if row[side]["best"] is None:
                 continue
-            best = sorted(max(run["accuracies"][:mark]) for run in chosen)
-            cpu = sorted(run["cpu_seconds"][mark - 1] for run in chosen)
-            print(
-                f"| {mark} | {side} | {statistics.median(best):.4f} ({best[0]:.4f} to {best[-1]:.4f}) | "
-                f"{statistics.median(cpu):.0f} ({cpu[0]:.0f} to {cpu[-1]:.0f}) | {len(chosen)} |"
-            )
+            for seed in tables.quoting_seeds(count):
+                key = {"dataset": row["key"]["dataset"], "epochs": row["key"]["epochs"], "params": row[side]["best"]}
+                key |= {"seed": seed, "code": code("models")}
+                found[name(key)] = key
+    return list(found.values())
+
+
+def load() -> list[Row]:
+    """All that was run so far."""
+    return [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
+
+
+def work(run: Callable[[tuple[Row, str]], Row], keys: Sequence[Row], rows: list[Row], options: Any, what: str) -> None:
+    """Runs what is missing, each in a process of its own, and keeps it."""
+    done = {name(row["key"]) for row in rows}
+    jobs = [(key, options.data_dir) for key in keys if name(key) not in done]
+    if not jobs:
+        return
+    pool = multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1)
+    with pool, RUNS.open("a") as out:
+        for row in progress.track(pool.imap_unordered(run, jobs), total=len(jobs), description=what):
+            print(json.dumps(row), file=out, flush=True)
+            rows.append(row)
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10, help="of studies, from 0 on; they seed the trainings too")
+    parser.add_argument("--trials", type=int, nargs="+", default=[10, 60], help="budgets of the service")
+    parser.add_argument("--dataset", nargs="+", default=["fashion-mnist"], choices=["fashion-mnist", "mnist"])
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--sampler", default="gp-cost", choices=samplers.NAMES)
+    parser.add_argument("--pruner", default="asha", choices=[*pruners.PRUNERS, "none"])
+    parser.add_argument("--quote", type=int, default=2, help="fresh seeds that test the best of each side")
+    parser.add_argument("--workers", type=int, default=1, help="searches at once, of one core each")
+    parser.add_argument("--data-dir", default=os.environ.get("SEARCH_DATA", "data"), type=os.path.abspath)
+    parser.add_argument("--table", action="store_true", help="run nothing, print what has been run")
+    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw it too: .svg or .png")
+    options = parser.parse_args()
+    if options.plot and options.plot.suffix not in (".svg", ".png"):
+        parser.error(f"--plot must end with .svg or .png, got {options.plot}")
+    return options
 
 
 def main() -> int:
     """Runs what is missing, then prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--table", action="store_true", help="print what has been run")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--data-dir", default=os.environ.get("SEARCH_DATA", "data"))
-    options = parser.parse_args()
-    runs = [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.exists() else []
+    options, rows = arguments(), load()
     if not options.table:
-        done = {(run["side"], run["seed"]) for run in runs if len(run["accuracies"]) >= options.trials}
-        jobs = [
-            (side, seed, options.trials, options.epochs, options.data_dir)
-            for seed in range(options.seeds)
-            for side in SIDES
-            if (side, seed) not in done
-        ]
-        pool = multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1)
-        with pool, RUNS.open("a") as out:
-            for run in progress.track(pool.imap_unordered(_run, jobs), total=len(jobs), description="searching"):
-                print(json.dumps(run), file=out, flush=True)
-                runs.append(run)
-    report(runs)
+        try:
+            wanted = searches(options)
+        except errors.InputError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
+        engines.load("auto").prepare(data.synthetic())  # compiled once, and not on a side's bill
+        RUNS.parent.mkdir(exist_ok=True)
+        work(sides.search, wanted, rows, options, "searching")
+        work(sides.quote, quotes(rows, wanted, options.quote), rows, options, "testing the best")
+    for line in tables.table(rows, options.quote):
+        print(line)
+    if options.plot:
+        tables.plot(rows, options.plot)
     return 0
 
 
