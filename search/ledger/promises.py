@@ -8,8 +8,8 @@ import numpy
 from optuna.study import StudyDirection
 
 from search.ledger import pauses, stops, trainings
-from search.space import spaces
-from search.surrogates import choices, encodings, looks, outlooks
+from search.space import encodings, spaces
+from search.surrogates import choices, looks, outlooks
 from search.surrogates.trainings import Stage, Training
 
 if TYPE_CHECKING:
