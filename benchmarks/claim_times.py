@@ -79,7 +79,7 @@ def main() -> int:
         study = studies.find(database, name)
         if study is None:
             raise LookupError(name)
-        trials = summaries.summary(database, study).trials
+        trials = summaries.whole(database, study).trials
         database.close()
     keys = collections.Counter(study.spec.space.key(trial.params) for trial in trials)
     print(f"{len(trials)} trials by {options.workers} workers in {taken:.1f} s, {len(trials) - len(keys)} duplicates")

@@ -104,7 +104,7 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]]) ->
         taken = time.perf_counter() - started
         for process in processes:
             process.join()
-        trials = summaries.summary(database, study).trials
+        trials = summaries.whole(database, study).trials
         database.close()
         if any(trial.state.name != "COMPLETE" for trial in trials):
             raise RuntimeError(f"{crew}: not every trial is complete")

@@ -2,40 +2,19 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
 from search.ledger import checkpoints, claims, rungs, studies
-from search.space import spaces
-from search.storage import schema, statements, trials
+from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import ladders, validation
 
 t, c = schema.trials.c, schema.claims.c
 IS_PAUSED = sqlalchemy.text(schema.PAUSED)
-
-
-@dataclasses.dataclass(frozen=True)
-class Paused:
-    """A trial that waits after an epoch, as a sampler sees it; or one that has reached a rung and asks to go on.
-
-    Attributes:
-        epoch: after which it paused.
-        value: its last one.
-        values: all of them, by step.
-        seconds: training time over all owners so far.
-    """
-
-    trial_id: int
-    number: int
-    epoch: int
-    value: float
-    values: Mapping[int, float]
-    seconds: float
-    params: spaces.Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,27 +78,6 @@ def wished(connection: sqlalchemy.Connection, study_id: int, numbers: Sequence[i
         if (row := connection.execute(NUMBERED, {"study": study_id, "number": number}).first()) is not None:
             return int(row.trial_id)
     return None
-
-
-def paused(connection: sqlalchemy.Connection, study_id: int, known: Mapping[int, Paused] | None = None) -> list[Paused]:
-    """All that have paused and wait, by number.
-
-    Args:
-        known: by id; what has not changed since is not read again.
-    """
-    rows = connection.execute(WAITING, {"study": study_id}).all()
-    known = known or {}
-    new = [row.trial_id for row in rows if row.trial_id not in known or known[row.trial_id].epoch != row.paused]
-    read = {trial._trial_id: trial for trial in trials.read(connection, study_id, new, attributes=())}
-    found = []
-    for row in rows:
-        if (trial := read.get(row.trial_id)) is None:
-            found.append(known[row.trial_id])
-            continue
-        values = trial.intermediate_values
-        value = values.get(row.paused, float("nan"))
-        found.append(Paused(row.trial_id, row.number, row.paused, value, values, row.seconds, trial.params))
-    return sorted(found, key=lambda each: each.number)
 
 
 def report(

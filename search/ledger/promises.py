@@ -8,8 +8,8 @@ import numpy
 from optuna.study import StudyDirection
 
 from search.ledger import pauses, stops, trainings
-from search.space import spaces
-from search.surrogates import choices, encodings, looks, outlooks
+from search.space import encodings, spaces
+from search.surrogates import choices, looks, outlooks
 from search.surrogates.trainings import Stage, Training
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def propose(ask: "proposals.Ask") -> spaces.Params:
     return _model(ask).propose(_known(ask), ask.fixed, ask.mixed_seed)
 
 
-def wish(ask: "proposals.Ask", paused: Sequence[pauses.Paused]) -> pauses.Wish:
+def wish(ask: "proposals.Ask", paused: Sequence[Training]) -> pauses.Wish:
     """Which paused trials go on."""
     return _model(ask).wish(_known(ask), paused, ask.mixed_seed)
 
@@ -69,10 +69,10 @@ class Model:
         )
         return chosen.new if chosen.new is not None else self._looks.draw(generator, fixed)
 
-    def wish(self, known: trainings.Known, paused: Sequence[pauses.Paused], seed: int) -> pauses.Wish:
+    def wish(self, known: trainings.Known, paused: Sequence[Training], seed: int) -> pauses.Wish:
         """Which of the paused trials that a model is shown go on; none while there is no model."""
         asked = {each.number: each for each in paused}
-        shown = [_training(asked[each.number]) if each.number in asked else each for each in known.trainings]
+        shown = [asked.get(each.number, each) for each in known.trainings]
         candidates = [each for each in shown if each.number in asked]
         known = dataclasses.replace(known, trainings=shown)
         if not self._is_ready(known):
@@ -110,8 +110,3 @@ class Model:
         if self._last is None or self._last[0] != known.state:
             self._last = known.state, outlooks.Outlook(self._encoding, known.trainings, self.maximize, self.steps)
         return self._last[1]
-
-
-def _training(paused: pauses.Paused) -> Training:
-    curve = numpy.array([paused.values[step] for step in sorted(paused.values)])
-    return Training(paused.number, paused.params, Stage.PAUSED, curve, None, paused.seconds)

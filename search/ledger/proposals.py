@@ -21,6 +21,7 @@ from search.ledger import generations, pauses, stand_ins, stops, trainings, view
 from search.space import candidates, parameters, scalars, spaces
 from search.storage.histories import Index
 from search.study.samplers import STARTUP_TRIALS
+from search.surrogates.trainings import Training
 
 if TYPE_CHECKING:
     from search.ledger import promises
@@ -176,7 +177,7 @@ def _gp_cost(ask: Ask) -> spaces.Params:
     return promises.propose(ask)
 
 
-def _gp_cost_wish(ask: Ask, paused: Sequence[pauses.Paused]) -> pauses.Wish:
+def _gp_cost_wish(ask: Ask, paused: Sequence[Training]) -> pauses.Wish:
     from search.ledger import promises
 
     return promises.wish(ask, paused)
@@ -196,16 +197,16 @@ class Sampler:
         view: makes of (whether to maximize, memory) what chooses the trials to show; None where it learns of none.
         asks_again: whether it proposes something else where its proposal is taken.
         has_model: whether it asks for `Ask.known`.
-        bound: how much worse the best trial is than the best there is; None where it cannot say.
-        wish: which of the paused trials it would go on with; None where successive halving decides. It is asked before
-            each claim, and by a running trial at a rung, which is among the paused then and goes on at once where it
-            comes first. The trial of the ask is the one at the rung, or one with the number after the last.
+        bound: of one with a model, how much worse the best trial is than the best there is; None where it cannot say.
+        wish: of one with a model, which of the paused trials it would go on with; None where successive halving
+            decides. It is asked before each claim, and by a running trial at a rung, which is among the paused then and
+            goes on at once where it comes first. The trial of the ask is that one, or has the number after the last.
     """
 
     propose: Callable[[Ask], spaces.Params]
     view: Callable[[bool, Memory], Callable[[Index], numpy.ndarray]] | None = None
     asks_again: bool = True
-    wish: Callable[[Ask, Sequence[pauses.Paused]], pauses.Wish] | None = None
+    wish: Callable[[Ask, Sequence[Training]], pauses.Wish] | None = None
     has_model: bool = False
     bound: Callable[[Ask], stops.Bound | None] | None = None
 

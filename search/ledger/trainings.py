@@ -35,6 +35,8 @@ class Known:
         budget: trials that the study may have.
         count: how many trials have a configuration.
         ended: how many trials are COMPLETE or PRUNED.
+        waiting: those that have paused and may go on, by number; any number of them.
+        regret: with which the study ends; None where it does not.
     """
 
     trainings: Sequence[Training]
@@ -43,6 +45,8 @@ class Known:
     budget: float
     count: int
     ended: int
+    waiting: Sequence[Training] = ()
+    regret: float | None = None
 
     @property
     def scarcity(self) -> float:
@@ -115,8 +119,21 @@ class Trainings:
         tally = counts.read(connection, study.study_id)
         given = tally.done + tally.of(TrialState.RUNNING) + tally.of(TrialState.WAITING)
         shown = _shown(list(self._known.values()), study.spec.study.direction == "maximize")
-        used = min(given / max(order.trials, 1), 1.0)
-        return Known(shown, frozenset(self._keys.values()), used, order.trials, len(self._keys), tally.done)
+        return Known(
+            shown,
+            frozenset(self._keys.values()),
+            min(given / max(order.trials, 1), 1.0),
+            order.trials,
+            len(self._keys),
+            tally.done,
+            self._waiting(),
+            order.regret,
+        )
+
+    def _waiting(self) -> list[Training]:
+        asleep = [trial_id for trial_id, (_, paused) in self._open.items() if paused is not None]
+        found = [self._known[trial_id] for trial_id in asleep if trial_id in self._known]
+        return sorted((each for each in found if each.stage is Stage.PAUSED), key=lambda each: each.number)
 
     def _take(self, trial: FrozenTrial, row: sqlalchemy.Row[Any], tree: spaces.Space) -> None:
         trial_id = row.trial_id

@@ -13,8 +13,7 @@ from typing import Any
 import numpy
 from scipy import linalg, optimize
 
-from search.space import spaces
-from search.space.features import Features
+from search.space import encodings, spaces
 
 LEARNED = 300  # configurations that length scales are learned from
 MOST = 2_000  # configurations that the process goes through
@@ -67,15 +66,15 @@ class Curves:
     """
 
     def __init__(self, space: spaces.Space, recorded: Sequence[Recorded], worst: float, best: float) -> None:
-        self._features, self.recorded = Features(space), list(recorded)
+        self._encoding, self.recorded = encodings.Encoding(space), list(recorded)
         self.worst, self.best = worst, best
         self._slack = max(SLACK * (best - worst), 1e-12)
-        self._at = self._features.of([each.params for each in recorded])
+        self._at = self._encoding([each.params for each in recorded])
         counts = numpy.array([len(each.curves) for each in recorded])
         curves = numpy.array([numpy.mean([self.bend(c) for c in each.curves.values()], axis=0) for each in recorded])
         self._center, self._spread = curves.mean(axis=0), max(float(curves[:, -1].std()), 1e-9)
         targets = (curves - self._center) / self._spread
-        self._scales, noise = _learn(self._at, self._features.owners, targets[:, -1])
+        self._scales, noise = _learn(self._at, self._encoding.owners, targets[:, -1])
         costs = self._regress()
         self._used = _some(recorded, targets[:, -1])
         near = _kernel(self._apart(self._at[self._used], self._at[self._used]))
@@ -101,7 +100,7 @@ class Curves:
 
     def expect(self, configurations: Sequence[spaces.Params]) -> Expected:
         """What training these configurations would come to."""
-        places = self._features.of(configurations)
+        places = self._encoding(configurations)
         means, costs, nearest = [], [], []
         for start in range(0, len(places), MOST):
             some = places[start : start + MOST]
@@ -114,7 +113,7 @@ class Curves:
         return Expected(numpy.concatenate(means), seconds[:, 0], seconds[:, 1], numpy.concatenate(nearest))
 
     def _apart(self, one: Array, other: Array) -> Array:
-        return _apart(one, other, self._features.owners, self._scales)
+        return _apart(one, other, self._encoding.owners, self._scales)
 
     def _regress(self) -> Array:
         """Log of the seconds of an epoch and of the setup, less what a regression says, (n, 2)."""
@@ -181,9 +180,10 @@ def _learn(places: Array, owners: Array, targets: Array) -> tuple[Array, float]:
     """Length scales of the parameters and the noise, by the likelihood of some of what was recorded."""
     chosen = numpy.random.default_rng(0).permutation(len(places))[:LEARNED]
     at, told = places[chosen], targets[chosen]
-    count, one = int(owners.max()) + 1, numpy.ones(1)
+    count, one = len(set(owners)), numpy.ones(1)
     axes = [at[:, owners == own] for own in range(count)]
-    squares = numpy.stack([_apart(axis, axis, numpy.zeros(axis.shape[1], int), one) ** 2 for axis in axes])
+    alike = [_apart(axis, axis, numpy.zeros(axis.shape[1], int), one) ** 2 for axis in axes]
+    squares = numpy.reshape(alike, (count, len(at), len(at)))  # without axes, too
     begin = numpy.append(numpy.zeros(count), math.log(NOISE[1]))
     found = optimize.minimize(
         lambda logs: _badness(logs, squares, told, begin),

@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna import distributions
 
-from search.space import features, spaces
+from search.space import lines, spaces
 from search.space.parameters import Parameter
 
 MOST = 64  # of a parameter; with more of them it is searched as it is, and a model fills in
@@ -59,7 +59,7 @@ class Levels:
         listed += f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         if name in self._placed:
             return f"{name} is searched over its recorded levels, in order: {listed}"
-        line = "a logarithmic line" if features.is_log(found[0], found[-1]) else "a line"
+        line = "a logarithmic line" if lines.is_long(found[0], found[-1]) else "a line"
         return f"{name} counts as its nearest recorded level on {line}: {listed}"
 
 
@@ -93,7 +93,7 @@ def _levels(parameter: Parameter, recorded: Sequence[spaces.Params]) -> list[Any
 
 
 def _nearest(known: Sequence[float], value: float) -> float:
-    is_log = features.is_log(known[0], known[-1])
+    by_ratio = lines.is_long(known[0], known[-1])
     place = bisect.bisect_left(known, value)
     around = known[max(place - 1, 0) : place + 1]
-    return min(around, key=lambda each: abs(math.log(each / value)) if is_log else abs(each - value))
+    return min(around, key=lambda each: abs(math.log(each / value)) if by_ratio else abs(each - value))

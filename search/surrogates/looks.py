@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy
 
-from search.space import parameters, scalars, spaces
-from search.surrogates import lines
+from search.space import lines, parameters, scalars, spaces
 
 EVERYWHERE, AROUND = 250, 150  # configurations
 BEST = 8  # around how many

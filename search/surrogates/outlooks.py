@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy
 
-from search.surrogates import acquisitions, costs, encodings, processes, projections
+from search.space import encodings
+from search.surrogates import acquisitions, costs, processes, projections
 from search.surrogates.trainings import Stage, Training
 
 SMOOTHED = 3  # steps at the end whose mean is the value: half the noise of the last alone

@@ -45,8 +45,8 @@ from search.worker import ownership
 
 def waiting(database: databases.Database, study: studies.Study) -> dict[int, int]:
     """Number to epoch."""
-    found = database.read(lambda connection: pauses.paused(connection, study.study_id))
-    return {each.number: each.epoch for each in found}
+    rows = database.read(lambda connection: connection.execute(pauses.WAITING, {"study": study.study_id}).all())
+    return {row.number: row.paused for row in rows}
 
 
 def exact(database: databases.Database, study: studies.Study) -> None:

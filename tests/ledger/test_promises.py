@@ -63,10 +63,8 @@ def test_what_is_fixed_stays() -> None:
         assert LAB.holds(params)
 
 
-def _paused(number: int, params: dict[str, Any], steps: int) -> pauses.Paused:
-    one = training(number, params, Stage.PAUSED, steps)
-    values = dict(enumerate(one.values.tolist(), 1))
-    return pauses.Paused(number + 100, number, steps, values[steps], values, one.seconds, params)
+def _paused(number: int, params: dict[str, Any], steps: int) -> Training:
+    return training(number, params, Stage.PAUSED, steps)
 
 
 def test_wishes() -> None:

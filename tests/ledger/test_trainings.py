@@ -34,6 +34,7 @@ def test_trials_in_every_state(opened: databases.Database) -> None:
     assert (found[3].values.tolist(), found[3].value, found[3].seconds) == ([0.5, 0.9], 0.9, 7.0)
     assert (found[0].values.tolist(), found[0].value, found[0].seconds) == ([0.3], None, 1.0)
     assert found[1].last == 0.1
+    assert (known.waiting, known.regret) == ([found[0]], None)
     assert found[4].params == running_params(opened, running)
     assert len(known.taken) == known.count == 5
     assert (known.used, known.budget, known.ended) == (4 / 8, 8, 2)
@@ -58,6 +59,7 @@ def running_params(database: databases.Database, claim: claims.Claim) -> dict[st
 def test_a_memory_is_as_good_as_a_fresh_look(opened: databases.Database) -> None:
     """After pauses, promotions, ends and a waking, what was kept and what changed are what a new worker reads."""
     study, seen = create(opened, trials=4), trainings.Trainings()
+    waiting: list[list[int]] = []
 
     def same() -> dict[int, Training]:
         old, new = read(opened, study, seen), read(opened, study, trainings.Trainings())
@@ -65,6 +67,8 @@ def test_a_memory_is_as_good_as_a_fresh_look(opened: databases.Database) -> None
             (t.number, t.params, t.stage, t.values.tolist(), t.value, t.seconds) for t in new.trainings
         ]
         assert (old.taken, old.used, old.count, old.ended) == (new.taken, new.used, new.count, new.ended)
+        waiting.append([each.number for each in old.waiting])
+        assert waiting[-1] == [each.number for each in new.waiting]
         return by_number(old)
 
     same()
@@ -82,6 +86,7 @@ def test_a_memory_is_as_good_as_a_fresh_look(opened: databases.Database) -> None
     assert orders.extend(opened, study, add=1).wakings == 1
     woken = same()
     assert (woken[3].stage, woken[3].value) == (Stage.PAUSED, None)
+    assert waiting == [[], [0], [0, 1], [0, 1, 2], [1, 2], [1, 2], [], [1, 2, 3]]
 
 
 def test_the_best_are_shown_and_others_stand_for_all() -> None:

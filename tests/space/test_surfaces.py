@@ -9,6 +9,18 @@ from search.space import surfaces, tables
 from search.study import specs
 
 BEST = {"rate": 2, "size": 2, "kind": "deep", "layers": 3}
+ONE = """
+objective = "made.up:function"
+
+[study]
+name = "one"
+
+[space]
+kind = ["plain"]
+
+[budget]
+trials = 1
+"""
 
 
 def test_numbers_are_searched_over_their_recorded_levels(tmp_path):
@@ -106,3 +118,12 @@ def test_another_space_or_direction_is_refused(tmp_path):
     tabled.write(path, tabled.rows(), direction="maximize")
     with pytest.raises(errors.InputError, match="direction must be the study's own, got maximize"):
         surfaces.Surface(tabled.spec().space, tables.load(path), maximize=False)
+
+
+def test_a_space_of_one_configuration(tmp_path):
+    """Where nothing is open there is no column to learn from: every seed comes to the noise of what was recorded."""
+    rows = [row for row in tabled.rows() if row["params"] == {"rate": 0.1, "size": 4, "kind": "plain"}]
+    table = tables.load(tabled.write(tmp_path / "one.jsonl", [{**row, "params": {"kind": "plain"}} for row in rows]))
+    surface = surfaces.Surface(specs.parse(ONE, "one.toml").space, table, maximize=False)
+    assert surface.searched.size == 1
+    assert surface.training({"kind": "plain"}).values == pytest.approx(rows[0]["values"])

@@ -5,8 +5,9 @@ from typing import Any
 import numpy
 from conftest import ROOT
 
+from search.space import encodings
 from search.study import specs
-from search.surrogates import choices, encodings, looks, outlooks
+from search.surrogates import choices, looks, outlooks
 from search.surrogates.trainings import Stage, Training
 
 LAB = specs.load(ROOT / "studies" / "lab.toml").space

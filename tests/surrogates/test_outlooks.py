@@ -5,8 +5,9 @@ import numpy
 import pytest
 from conftest import ROOT
 
+from search.space import encodings
 from search.study import specs
-from search.surrogates import encodings, outlooks
+from search.surrogates import outlooks
 from search.surrogates.trainings import Stage, Training
 
 LAB = specs.load(ROOT / "studies" / "lab.toml").space

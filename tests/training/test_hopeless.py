@@ -94,7 +94,7 @@ def test_no_signal_at_all_is_a_reason_too(images: data.Dataset) -> None:
 
 @pytest.mark.skipif(TABLE is None, reason="a clone without the lab's table")
 def test_no_living_network_of_the_recorded_space_is_stopped(images: data.Dataset) -> None:
-    """Of the trainings in the lab's table that end above 0.2 none was stopped, nor is one in ten of them stopped now."""
+    """Of the lab's recorded trainings none that ends above 0.2 was stopped, nor is one in ten of them stopped now."""
     assert TABLE is not None
     living = [row for row in tables.load(TABLE).rows if len(row.values) == 10 and row.values[-1] > 0.2]
     assert len(living) > 750

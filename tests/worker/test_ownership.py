@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from search.ledger import allocations, checks, orders, pauses, proposals, studies, summaries
 from search.storage import databases
 from search.study import specs
+from search.surrogates.trainings import Stage, Training
 from search.training import functions, networks, records
 from search.worker import loops
 from search.worker.settings import Settings
@@ -76,7 +77,7 @@ def test_several_slots_and_an_extension(opened: databases.Database) -> None:
     assert work(opened, study, slots=3) is allocations.NoTrial.FINISHED
     before = ended(opened, study)
     orders.extend(opened, study, add=4)
-    assert opened.read(lambda connection: pauses.paused(connection, study.study_id))
+    assert opened.read(lambda connection: pauses.furthest(connection, study.study_id))
     assert work(opened, study, slots=3) is allocations.NoTrial.FINISHED
     after = ended(opened, study)
     assert (len(before), len(after)) == (8, 12)
@@ -149,24 +150,26 @@ def test_a_sampler_decides_who_goes_on(
     """It sees what has paused, with values, time and parameters; one that is not wished for is told at the end."""
     caplog.set_level(logging.INFO, "search")
     asked: list[tuple[int, dict[int, int]]] = []
+    curves: list[tuple[int, list[float]]] = []
 
-    def wish(ask: proposals.Ask, paused: Sequence[pauses.Paused]) -> pauses.Wish:
-        asked.append((ask.trial.number, {each.number: each.epoch for each in paused}))
+    def wish(ask: proposals.Ask, paused: Sequence[Training]) -> pauses.Wish:
+        asked.append((ask.trial.number, {each.number: len(each.values) for each in paused}))
         for each in paused:
-            assert each.value == each.values[each.epoch]
-            assert sorted(each.values) == list(range(1, each.epoch + 1))
+            assert (each.stage, each.value) == (Stage.PAUSED, None)
+            curves.append((each.number, each.values.tolist()))
             assert ask.tree.holds(each.params)
             assert each.seconds > 0
         shown = {trial.number: trial for trial in ask.study.get_trials(deepcopy=False)}
         assert all(shown[each.number].params == each.params for each in paused)
         # those of even numbers, the furthest first, and where there is no room the last
-        best = sorted((each for each in paused if each.number % 2 == 0), key=lambda each: (-each.epoch, each.number))
+        even = [each for each in paused if each.number % 2 == 0]
+        best = sorted(even, key=lambda each: (-len(each.values), each.number))
         return pauses.Wish(tuple(each.number for each in best), tuple(each.number for each in paused)[5:])
 
     def view(maximize: bool, memory: proposals.Memory) -> Any:
         return lambda index: index.numbers(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
-    sampler = dataclasses.replace(proposals.SAMPLERS["random"], wish=wish, view=view)
+    sampler = dataclasses.replace(proposals.SAMPLERS["random"], wish=wish, view=view, has_model=True)
     monkeypatch.setitem(proposals.SAMPLERS, "random", sampler)
     study = create(opened, "wished", NETWORKS, trials=7)
     assert work(opened, study, slots=slots) is allocations.NoTrial.FINISHED
@@ -176,6 +179,7 @@ def test_a_sampler_decides_who_goes_on(
         through = number % 2 == 0
         assert trial.state == (TrialState.COMPLETE if through else TrialState.PRUNED)
         assert len(trial.intermediate_values) == (4 if through else 1)
+    assert all(curve == list(found[number].intermediate_values.values())[: len(curve)] for number, curve in curves)
     assert any(number == 0 and paused.get(0) == 1 for number, paused in asked)  # of itself, at its first rung
     assert any(number == 0 and paused.get(0) == 2 for number, paused in asked)
     assert "trial=0 event=paused" not in caplog.text

@@ -3,8 +3,7 @@ import math
 import pytest
 from optuna import distributions
 
-from search.space import parameters
-from search.surrogates import lines
+from search.space import lines, parameters
 
 
 def parameter(distribution: distributions.BaseDistribution) -> parameters.Parameter:

@@ -2,8 +2,8 @@ import numpy
 import pytest
 from conftest import ROOT
 
+from search.space import encodings
 from search.study import specs
-from search.surrogates import encodings
 
 LAB = specs.load(ROOT / "studies" / "lab.toml").space
 DEEP = {"learning_rate": 1e-2, "batch_size": 1, "depth": 3, "width": 128, "activation": "GELU"}
@@ -14,6 +14,7 @@ def test_the_points_of_the_lab() -> None:
     """A column a number, one an activation, and one for whether there are hidden layers."""
     encoding = encodings.Encoding(LAB)
     assert [group.stop - group.start for group in encoding.groups] == [1, 1, 1, 1, 3, 1]
+    assert list(encoding.owners) == [0, 1, 2, 3, 4, 4, 4, 5]
     deep, flat = encoding([DEEP, FLAT])
     assert deep == pytest.approx([2 / 3, 0, 0.5, 0.5, 0, 0, 0.5**0.5, 0])
     assert flat == pytest.approx([1, 1, 0, 0.5, 0, 0, 0, 0.5**0.5])

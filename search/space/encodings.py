@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy
 
-from search.space import parameters, spaces
-from search.surrogates import lines
+from search.space import lines, parameters, spaces
 
 CHOICE = math.sqrt(0.5)  # two choices are one apart
 ABSENT = 0.5  # a number that does not exist lies in the middle
@@ -22,6 +21,7 @@ class Encoding:
 
     Attributes:
         groups: the columns of each parameter and condition, which share a length scale.
+        owners: the place of each column's group, (columns,).
     """
 
     def __init__(self, tree: spaces.Space) -> None:
@@ -38,11 +38,12 @@ class Encoding:
             widths.append(1)
         ends = list(itertools.accumulate(widths))
         self.groups = tuple(slice(end - width, end) for end, width in zip(ends, widths, strict=True))
+        self.owners = numpy.repeat(numpy.arange(len(widths)), widths)
 
     def __call__(self, configurations: Sequence[Mapping[str, Any]]) -> numpy.ndarray:
         """(n, columns) float64."""
         rows = [[number for column in self._columns for number in column(params)] for params in configurations]
-        return numpy.array(rows, float).reshape(len(configurations), self.groups[-1].stop if self.groups else 0)
+        return numpy.array(rows, float).reshape(len(configurations), len(self.owners))
 
 
 def _column(parameter: parameters.Parameter) -> tuple[Callable[[Mapping[str, Any]], Sequence[float]], int]:

@@ -11,6 +11,11 @@ from search.space import parameters, scalars
 LOG_SPAN = 10.0  # positive numbers that span as much are compared by their ratio, whatever the file says
 
 
+def is_long(low: float, high: float) -> bool:
+    """Whether numbers of this span are compared by their ratio."""
+    return low > 0 and high / low >= LOG_SPAN
+
+
 @dataclasses.dataclass(frozen=True)
 class Line:
     """From the smallest number of a parameter, at 0, to its largest, at 1.
@@ -39,7 +44,7 @@ class Line:
                 low, high, log = span.low, span.high, span.log
         if not 0 < high - low < math.inf:
             return None
-        return cls(low, high, log or (low > 0 and high / low >= LOG_SPAN), choices)
+        return cls(low, high, log or is_long(low, high), choices)
 
     def place(self, value: float) -> float:
         """Where a number lies, 0 to 1."""
