@@ -10,7 +10,7 @@ class Ladder:
     """Asynchronous successive halving, as a study file sets it.
 
     Attributes:
-        rungs: ascending; the end of a whole trial is none.
+        rungs: ascending; the end of a whole trial is none. None at all where the lab's networks train too few epochs.
         factor: of n trials that have reported a rung, the best floor(n / factor) go on.
         checkpoints: how many paused trials keep the state of their training.
     """
@@ -40,12 +40,13 @@ def of(pruning: sections.Pruning, training: sections.Training | None) -> Ladder 
     settings = {**pruners.PAUSING, **pruning.settings}
     factor, first = int(settings["reduction_factor"]), int(settings["min_resource"])
     end, key = (training.epochs, "training.epochs") if training else (pruning.max_resource or 0, "pruning.max_resource")
-    if first * factor > end:
+    is_said = {"min_resource", "reduction_factor"} & set(pruning.settings)
+    if first * factor > end and (is_said or not training):
         raise ValueError(
             f"{key} must be at least min_resource * reduction_factor = {first * factor} with pruner = "
             f"{pruning.pruner!r}, got {end}"
         )
-    rungs = [first]
-    while rungs[-1] * factor * factor <= end:
+    rungs = [first] if first * factor <= end else []
+    while rungs and rungs[-1] * factor * factor <= end:
         rungs.append(rungs[-1] * factor)
     return Ladder(tuple(rungs), factor, int(settings["checkpoints"]))

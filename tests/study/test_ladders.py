@@ -48,6 +48,15 @@ def test_rungs_are_powers_below_the_end(epochs: int, more: str, rungs: tuple[int
     assert ladders.of(own.pruning, own.training) == found
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_short_training_does_not_pause(epochs: int) -> None:
+    """A file of the lab's networks whose epochs are set low has no rung, where it does not say where they are."""
+    spec = networks(epochs)
+    found = ladders.of(spec.pruning, spec.training)
+    assert found is not None
+    assert found.rungs == ()
+
+
 def test_other_pruners_pause_nothing() -> None:
     """Without asha there is no ladder."""
     assert ladders.of(sections.Pruning(), None) is None
@@ -57,7 +66,11 @@ def test_other_pruners_pause_nothing() -> None:
 @pytest.mark.parametrize(
     ("epochs", "more", "message"),
     [
-        (2, "", "training.epochs must be at least min_resource * reduction_factor = 3 with pruner = 'asha', got 2"),
+        (
+            2,
+            "min_resource = 1",
+            "training.epochs must be at least min_resource * reduction_factor = 3 with pruner = 'asha', got 2",
+        ),
         (10, "min_resource = 4", "training.epochs must be at least min_resource * reduction_factor = 12 with"),
         (10, "max_resource = 9", "pruning.max_resource must be left out beside [training], whose epochs say it, got 9"),
         (10, "min_resource = 0", "pruning.min_resource must be >= 1, got 0"),
