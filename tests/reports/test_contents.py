@@ -103,7 +103,8 @@ def test_a_report_holds_what_the_trials_show(written: pathlib.Path) -> None:
     # beside random search, by the table of its space
     assert "](figures/lab-efficiency.png)" in markdown
     assert re.search(r"\n- Random search would have found 0\.\d{4} in this training time \(half of ", markdown)
-    assert re.search(r"\n- \d+% of the training time went into poor trials, more than 0.02 below the best\.", markdown)
+    poor = r"\n- \d+% of the training time went into poor trials, more than 0.02 below the best; pausing .+\."
+    assert re.search(poor, markdown)
     assert re.search(r"\n\| \d+ s \| [01]\.\d{4} \| 0\.\d{4} \| (0\.\d{4} to|most have)", markdown)
     unequal = [line for line in markdown.splitlines() if line.startswith("|")]
     assert unequal
