@@ -29,15 +29,15 @@ SIZES = tuple(2**n for n in range(8))
 HALVES = {"choose": (slice(0, 4), (0,)), "report": (slice(4, 8), (1, 2))}
 PLAIN = ("tpe", "random", "tpe+hyperband", "tpe+median")
 OURS = (
-    ("random", "none"),
-    ("tpe", "none"),
-    ("tpe:startup_trials=5", "none"),
-    ("tpe", "median"),
-    ("tpe", "successive-halving"),
-    ("tpe", "asha"),
-    ("gp-cost", "none"),
-    ("gp-cost", "median"),
-    ("gp-cost", "asha"),
+    "random+none",
+    "tpe+none",
+    "tpe:startup_trials=5+none",
+    "tpe+median",
+    "tpe+successive-halving",
+    "tpe+asha",
+    "gp-cost+none",
+    "gp-cost+median",
+    "gp-cost+asha",
 )
 BARS = (0.005, 0.002)
 
@@ -57,10 +57,9 @@ def searched(options: argparse.Namespace, training_seed: int) -> list[findings.F
     limit = methods.Limit(trials=options.trials) if options.trials else methods.Limit(seconds=options.seconds)
     setting = experiments.Setting(limit, options.workers)
     chosen = [methods.Method(plain=name) for name in options.plain]
-    parts = [
-        (methods.Part.parse(one, "--sampler"), methods.Part.parse(other, "--pruner")) for one, other in options.ours
-    ]
-    chosen += [methods.Method(*pair) for pair in parts]
+    for each in options.ours:
+        sampler, _, pruner = each.partition("+")
+        chosen.append(methods.Method(methods.Part.parse(sampler, "--ours"), methods.Part.parse(pruner, "--ours")))
     surface = ground.surface()
     target = findings.Target.of(surface)
     with progress.Progress() as bar:
@@ -124,18 +123,18 @@ def main() -> int:
         "--value", choices=("last", "mean-of-last-3"), default="last", help="by which ours judges trials"
     )
     parser.add_argument("--plain", nargs="*", default=PLAIN)
-    parser.add_argument("--ours", nargs="*", default=["+".join(pair) for pair in OURS], metavar="SAMPLER+PRUNER")
+    parser.add_argument("--ours", nargs="*", default=OURS, metavar="SAMPLER+PRUNER")
     parser.add_argument("--output", type=pathlib.Path, default=HOUSE / "runs" / "search_defaults")
     options = parser.parse_args()
-    options.ours = [tuple(each.split("+")) for each in options.ours]
     options.output.mkdir(parents=True, exist_ok=True)
     by_seed = [searched(options, seed) for seed in HALVES[options.stage][1]]
     of = f"{options.trials} trials" if options.trials else f"{options.seconds:.0f} CPU s"
     print(f"batch sizes {half(options.stage)}, {options.workers} worker(s), {of}, {options.seeds} study seeds each\n")
     print("| method | best: mean, worst tenth | CPU s | to 0.5 %: quartiles and 90 %, s | to 0.2 % | on poor ones |")
     print("|---|---|---|---|---|---|")
-    for found in zip(*by_seed, strict=True):
-        print(row(found, next(iter(zip(*by_seed, strict=True)))))
+    by_method = list(zip(*by_seed, strict=True))
+    for found in by_method:
+        print(row(found, by_method[0]))
     return 0
 
 
