@@ -30,14 +30,12 @@ class Wish:
     rest: tuple[int, ...] = ()
 
 
-def _waiting() -> sqlalchemy.Select[Any]:
-    both = schema.claims.join(schema.trials, t.trial_id == c.trial_id)
-    query = sqlalchemy.select(t.trial_id, t.number, c.paused, c.standing, c.seconds).select_from(both)
-    return query.where(c.study_id == statements.STUDY, IS_PAUSED, t.state == TrialState.WAITING)
-
-
 # under the study's lock: made once
-WAITING = _waiting()
+WAITING = (
+    sqlalchemy.select(t.trial_id, t.number, c.paused, c.standing, c.seconds)
+    .select_from(schema.claims.join(schema.trials, t.trial_id == c.trial_id))
+    .where(c.study_id == statements.STUDY, IS_PAUSED, t.state == TrialState.WAITING)
+)
 AT_RUNG = WAITING.where(c.paused == rungs.RUNG).order_by(c.standing, c.trial_id).limit(1)
 FURTHEST = sqlalchemy.select(sqlalchemy.func.max(c.paused)).where(
     c.study_id == statements.STUDY, IS_PAUSED, c.paused < sqlalchemy.bindparam("below", type_=sqlalchemy.Integer)

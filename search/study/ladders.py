@@ -40,8 +40,8 @@ def of(pruning: sections.Pruning, training: sections.Training | None) -> Ladder 
     settings = {**pruners.PAUSING, **pruning.settings}
     factor, first = int(settings["reduction_factor"]), int(settings["min_resource"])
     end, key = (training.epochs, "training.epochs") if training else (pruning.max_resource or 0, "pruning.max_resource")
-    is_said = {"min_resource", "reduction_factor"} & set(pruning.settings)
-    if first * factor > end and (is_said or not training):
+    said = {"min_resource", "reduction_factor"} & set(pruning.settings)
+    if first * factor > end and (said or not training):
         raise ValueError(
             f"{key} must be at least min_resource * reduction_factor = {first * factor} with pruner = "
             f"{pruning.pruner!r}, got {end}"
