@@ -6,6 +6,7 @@
 | `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
 | `{"do": "go on"}` | answers `report` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
+| `{"do": "kept", "id": ...}`, `{"do": "refused", "reason": ...}` | answers `artifact` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
 
 | the process | |
@@ -13,6 +14,7 @@
 | `{"is": "loaded"}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
+| `{"is": "artifact", "path": ..., "name": ...}` | a file that is to be kept, by its whole path |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
 | `{"is": "pruned", "value": 0.5 or null, "reason": ..., "attrs": {...}}` | the same |
 | `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |

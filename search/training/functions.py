@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.study import specs
 from search.training import children, records, seeds
-from search.training.objectives import Failed, Result, Trial
+from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
 
@@ -123,6 +123,13 @@ def _answer(trial: Trial, message: dict[str, Any]) -> dict[str, Any] | None:
         return {"do": "go on"}
     if message["is"] == "prune?":
         return {"do": "prune", "reason": trial.should_prune()}
+    if message["is"] == "artifact":
+        try:
+            answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
+        except Refused as refused:
+            answer = {"do": "refused", "reason": str(refused)}
+        trial.check_stop()
+        return answer
     return None
 
 

@@ -136,7 +136,7 @@ class Worker:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
         settings = self._settings
         trial = ownership.OwnedTrial(
-            self._database, self._study, claim, self._stop, settings.save_seconds, wished=self._wished
+            self._database, self._study, claim, self._stop, settings.save_seconds, self._wished, place=settings.store
         )
         with contextlib.ExitStack() as life:
             life.enter_context(beating.beat_for(trial))

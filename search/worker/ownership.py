@@ -1,7 +1,9 @@
 """A trial that this process owns, as its objective sees it: fenced reports, and when it must end."""
 
+import functools
 import logging
 import math
+import pathlib
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +12,8 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, failures, pauses, presence, rivals, studies, wishes
+from search.ledger import artifacts, claims, failures, pauses, presence, rivals, studies, wishes
+from search.storage import stores
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
@@ -31,6 +34,7 @@ class OwnedTrial:
         save_seconds: of training after which the next report carries a checkpoint.
         wished: asks the study's sampler whether a trial goes on at a rung; None where it has no such wishes.
         clock: seconds that training takes; a simulation has one of its own.
+        place: see `stores.location`; the study's own comes first.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class OwnedTrial:
         save_seconds: float = objectives.SAVE_SECONDS,
         wished: wishes.Wishes | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        place: str | None = None,
     ) -> None:
-        self._now = clock
+        self._now, self._location = clock, place
+        self._is_swept = claim.generation == 1  # it had no owner before
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
         self.released = False
@@ -133,6 +139,21 @@ class OwnedTrial:
         """See `objectives.Trial`."""
         with self._writing:
             self._unwritten_attrs.update(attrs)
+
+    @functools.cached_property
+    def store(self) -> stores.Store:
+        """Where files of the trial are kept; nothing is asked of it before it is used."""
+        place = stores.location(self._study.spec.trial.store, self._database.url, self._location)
+        return stores.Store(place, self._database.patience_seconds, self._stop)
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """See `objectives.Trial`."""
+        kept = artifacts.keep(self._database, self._study.token, self.claim, self.store, path, name)
+        if not self._is_swept:
+            self._is_swept = True
+            artifacts.sweep(self._database, self._study.token, self.claim, self.store)
+        log.info("trial=%d event=artifact name=%r id=%s", self.number, name, kept)
+        return kept
 
     def _is_rung(self, step: int) -> bool:
         return self._ladder is not None and step in self._ladder.rungs
