@@ -19,13 +19,13 @@ import sqlalchemy
 from search import errors
 from search.ledger import claims, studies
 from search.storage import schema, statements, stores
+from search.storage.artifact_stores import ID, path_of
 from search.storage.databases import Database
 from search.training import objectives
 
 log = logging.getLogger("search")
 
 ENTRY = "artifacts:"  # Optuna's prefix of the attributes that name artifacts
-FOLDER = "artifacts"  # of the store: an artifact store of Optuna's own kind
 MOST = 1_000  # of a trial: whoever looks at the trial reads all their rows
 OTHERWISE = "application/octet-stream"
 PIECE_BYTES = 1 << 20
@@ -49,16 +49,16 @@ class Artifact:
     checksum: str | None
     entry: dict[str, Any]
 
+    @property
+    def title(self) -> str:
+        """As a line says it."""
+        return f"trial {self.number}: {self.name!r}"
+
 
 def mark(token: str, number: int | None = None) -> str:
     """What the ids of a study's artifacts begin with, or those of one of its trials."""
     own = f"{token[:8]}-{token[8:12]}-{token[12:16]}-"
     return own if number is None else f"{own}{number >> 16:04x}-{number & 0xFFFF:04x}"
-
-
-def path_of(artifact_id: str) -> str:
-    """Where an artifact lies in its store."""
-    return f"{FOLDER}/{artifact_id}"
 
 
 def new_id(token: str, number: int) -> str:
@@ -98,7 +98,7 @@ def keep(
 def _write(connection: sqlalchemy.Connection, token: str, claim: claims.Claim, entry: dict[str, Any]) -> list[str]:
     """Writes the row; returns the ids of those that it takes the place of."""
     claims.fence(connection, claim)
-    known = _read(connection, schema.trials.c.trial_id == claim.trial_id)
+    known = read(connection, schema.trials.c.trial_id == claim.trial_id)
     mine = [each for each in known if each.artifact_id != entry["artifact_id"]]
     former = [
         each.artifact_id
@@ -154,17 +154,18 @@ def remove(store: stores.Store, paths: Iterable[str]) -> list[str]:
 
 def of_trial(database: Database, trial_id: int) -> list[Artifact]:
     """The artifacts of a trial, by name."""
-    return database.read(lambda connection: _read(connection, schema.trials.c.trial_id == trial_id))
+    return database.read(lambda connection: read(connection, schema.trials.c.trial_id == trial_id))
 
 
 def of_study(database: Database, study: studies.Stored | studies.Study, number: int | None = None) -> list[Artifact]:
     """Those of all trials of a study, or of one, in the order of the trials and by name."""
     t = schema.trials.c
     asked = [t.study_id == study.study_id] + ([] if number is None else [t.number == number])
-    return database.read(lambda connection: _read(connection, *asked))
+    return database.read(lambda connection: read(connection, *asked))
 
 
-def _read(connection: sqlalchemy.Connection, *asked: sqlalchemy.ColumnElement[bool]) -> list[Artifact]:
+def read(connection: sqlalchemy.Connection, *asked: sqlalchemy.ColumnElement[bool]) -> list[Artifact]:
+    """Those of the trials that are asked for, in the order of the trials and by name."""
     t, s = schema.trials.c, schema.system_attributes.c
     query = sqlalchemy.select(t.trial_id, t.number, s.key, s.value_json)
     query = query.join_from(schema.trials, schema.system_attributes, s.trial_id == t.trial_id)
@@ -180,7 +181,7 @@ def _artifact(trial_id: int, number: int, key: str, value_json: str) -> Artifact
         artifact_id, name = str(entry["artifact_id"]), str(entry["filename"])
     except (ValueError, TypeError, KeyError):
         return None
-    if key != ENTRY + artifact_id:
+    if key != ENTRY + artifact_id or not ID.fullmatch(artifact_id):
         return None
     mimetype, size, checksum = (entry.get(each) for each in ("mimetype", "size", "sha256"))
     size = size if isinstance(size, int) else None

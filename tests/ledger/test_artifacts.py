@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.ledger import artifacts, claims, studies
-from search.storage import databases, stores
+from search.storage import artifact_stores, databases, stores
 from search.training import objectives
 from search.worker import ownership
 
@@ -52,7 +52,7 @@ def test_optuna_finds_what_a_trial_keeps(
         ("curve.json", "application/json", None),
         ("logs/all.tar.gz", "application/x-tar", "gzip"),
     }
-    folder = optunas.FileSystemArtifactStore(pathlib.Path(store.url) / artifacts.FOLDER)
+    folder = optunas.FileSystemArtifactStore(pathlib.Path(store.url) / artifact_stores.FOLDER)
     optunas.download_artifact(artifact_store=folder, file_path=str(tmp_path / "back"), artifact_id=kept.pop())
     assert (tmp_path / "back").read_bytes() == b"weights"
     ours = artifacts.of_study(opened, study)
@@ -75,8 +75,8 @@ def test_a_name_is_kept_once(
     model.write_bytes(b"better weights")
     kept = again.artifact(model, "model.pt")
     assert [(each.number, each.artifact_id) for each in artifacts.of_study(opened, study)] == [(0, kept), (1, others)]
-    assert store.names() == sorted(map(artifacts.path_of, (kept, others)))
-    assert store.size(artifacts.path_of(kept)) == len(b"better weights")
+    assert store.names() == sorted(map(artifact_stores.path_of, (kept, others)))
+    assert store.size(artifact_stores.path_of(kept)) == len(b"better weights")
 
 
 def test_who_has_lost_a_trial_keeps_nothing(
@@ -86,7 +86,7 @@ def test_who_has_lost_a_trial_keeps_nothing(
     study = make_study()
     claim = trials.begin(opened, study)
     late = owned(opened, study, claim, store)
-    store.put(artifacts.path_of(artifacts.new_id(study.token, claim.number)), model)  # and was killed then
+    store.put(artifact_stores.path_of(artifacts.new_id(study.token, claim.number)), model)  # and was killed then
     late.hand_over()
     now = owned(opened, study, trials.begin(opened, study), store)
     assert now.number == late.number
@@ -95,7 +95,7 @@ def test_who_has_lost_a_trial_keeps_nothing(
     assert artifacts.of_study(opened, study) == []
     assert len(store.names()) == 1
     kept = now.artifact(model, "model.pt")
-    assert store.names() == [artifacts.path_of(kept)]
+    assert store.names() == [artifact_stores.path_of(kept)]
 
 
 def test_a_trial_keeps_a_bounded_number(
@@ -134,8 +134,8 @@ def test_other_tools_artifacts_are_listed_too(
     """What Optuna has uploaded has no size here; what the dashboard has deleted is gone."""
     study = make_study()
     trials.begin(opened, study)
-    (pathlib.Path(store.url) / artifacts.FOLDER).mkdir(parents=True)
-    folder = optunas.FileSystemArtifactStore(pathlib.Path(store.url) / artifacts.FOLDER)
+    (pathlib.Path(store.url) / artifact_stores.FOLDER).mkdir(parents=True)
+    folder = optunas.FileSystemArtifactStore(pathlib.Path(store.url) / artifact_stores.FOLDER)
     frozen = optuna.load_study(study_name=study.name, storage=opened.optuna).trials[0]
     theirs = optunas.upload_artifact(
         artifact_store=folder, file_path=str(model), study_or_trial=frozen, storage=opened.optuna

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.ledger import artifacts, studies, summaries
-from search.storage import databases, stores
+from search.storage import artifact_stores, databases, stores
 from search.study import specs
 from search.training import functions, leavings
 from search.worker import loops
@@ -66,7 +66,7 @@ def searched(function: str, trial: str = "", settings: Settings | None = None) -
     store = stores.Store(stores.location(study.spec.trial.store, database.url, settings.store))
     found = []
     for each in artifacts.of_study(database, study):
-        with store.open(artifacts.path_of(each.artifact_id)) as content:
+        with store.open(artifact_stores.path_of(each.artifact_id)) as content:
             found.append(f"{each.number} {each.name} {content.read().decode()}")
     database.close()
     assert len(store.names()) == len(found)
