@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from trials import Make
 
 from search import errors
-from search.ledger import artifacts, belongings, bundles, copies, presence, studies
+from search.ledger import artifacts, belongings, bundles, copies, presence, rosters, studies
 from search.ledger import backups as backups_
 from search.storage import artifact_stores, databases, stores
 from search.worker import ownership
@@ -71,7 +71,7 @@ def test_a_study_that_is_in_use_keeps_its_files(
     opened: databases.Database, study: studies.Study, store: stores.Store
 ) -> None:
     """What is not deleted loses nothing."""
-    trials.begin(opened, study, presence.Identity.this())
+    rosters.Entry(study, presence.Identity.this(), "cpu", 30.0).show(opened)
     before = store.names()
     with pytest.raises(errors.StudyInUse):
         belongings.delete(opened, stored(opened, study.name), store.url)
