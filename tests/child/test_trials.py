@@ -22,7 +22,7 @@ class Owner:
 
 
 def view(owner: Owner) -> trials.View:
-    return trials.View(owner, {"params": {}, "number": 3, "seed": 0, "attrs": {}})
+    return trials.View(owner, {"params": {}, "number": 3, "seed": 0, "attrs": {}, "folder": ".", "saved": None})
 
 
 def test_a_file_is_named_by_its_whole_path(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
