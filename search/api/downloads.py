@@ -25,12 +25,12 @@ def artifacts(
     storage: Storage = None,
     on_bytes: OnBytes = SILENT,
 ) -> list[dict[str, Any]]:
-    """The files that trials of a study have kept: of each trial number, name, size in bytes and id.
+    """The files that trials of a study have kept: of each trial's number, name, size in bytes, id, and file here.
 
     Args:
         number: of a trial; all where none is given.
         output: folder to which they are written, as NUMBER/NAME; then each has its `file`, None where the store has it
-            no more.
+            no more, or where no folder is given.
         store: where they are, if the study file does not say it; the environment's where none is given.
         on_bytes: is told how many bytes are written, of how many.
 
@@ -44,7 +44,7 @@ def artifacts(
     if number is not None and study.token is not None:
         excerpts.load(database, study.read(), number)
     found = kept.of_study(database, study, number)
-    rows = [{"trial": e.number, "name": e.name, "size": e.size, "id": e.artifact_id} for e in found]
+    rows = [{"trial": e.number, "name": e.name, "size": e.size, "id": e.artifact_id, "file": None} for e in found]
     if output is None:
         return rows
     place = stores.Store(belongings.location_of(database, study, store))
