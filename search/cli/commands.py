@@ -20,10 +20,7 @@ COMMANDS = {
         "search.cli.amendments:amend",
         "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",
     ),
-    "artifacts": (
-        "search.cli.artifacts:artifacts",
-        "Lists the files that trials have kept, of a study or of trial NUMBER, or writes them to a folder.",
-    ),
+    "artifacts": ("search.cli.artifacts:artifacts", "Lists files that trials have kept, or writes them to a folder."),
     "backup": (
         "search.cli.backups:backup",
         "Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.",
@@ -139,10 +136,7 @@ SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@|USER:PASSWORD@)\S*@|(?<=passwor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The `search` command; returns its exit code, see docs/exit-codes.md.
-
-    Without arguments it takes those of the process, and ends it.
-    """
+    """The `search` command; returns its exit code, see docs/exit-codes.md. Without arguments it ends the process."""
     if arguments is None:
         sys.excepthook = lambda _, error, __: _print_trace(error)
         for stream in (sys.stdout, sys.stderr):

@@ -23,7 +23,7 @@ ARGUMENTS = {
 STORAGE = ("storage", "password_file")
 TRAINING = (
     *("workers", "data_dir", "device", "engine", "grace_seconds", "patience_seconds", "save_seconds", "slots"),
-    *("allow_objectives", "store"),
+    *("allow_objectives", "store", "trials_dir"),
 )
 HELP = ("--debug", "--help")
 # of every command
