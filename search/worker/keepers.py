@@ -6,7 +6,7 @@ import pathlib
 import threading
 
 from search.ledger import artifacts, claims, studies
-from search.storage import stores
+from search.storage import addresses, stores
 from search.storage.databases import Database
 
 log = logging.getLogger("search")
@@ -29,7 +29,10 @@ class Keeper:
     @functools.cached_property
     def store(self) -> stores.Store:
         """Where files of the trial are kept."""
-        place = stores.location(self._study.spec.trial.store, self._database.url, self._place)
+        of_study, url = self._study.spec.trial.store, self._database.url
+        place = stores.location(of_study, url, self._place)
+        if place == stores.location(None, url, "") and addresses.sqlite_file(url) is None:
+            log.warning("event=local-store folder=%s note='workers elsewhere do not see it: --store names one'", place)
         return stores.Store(place, self._database.patience_seconds, self._stop)
 
     def keep(self, path: pathlib.Path, name: str) -> str:
