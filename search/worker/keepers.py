@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import pathlib
 import threading
 
@@ -31,7 +32,8 @@ class Keeper:
         """Where files of the trial are kept."""
         of_study, url = self._study.spec.trial.store, self._database.url
         place = stores.location(of_study, url, self._place)
-        if place == stores.location(None, url, "") and addresses.sqlite_file(url) is None:
+        is_named = of_study or self._place or os.environ.get(stores.VARIABLE)
+        if not is_named and addresses.sqlite_file(url) is None:
             log.warning("event=local-store folder=%s note='workers elsewhere do not see it: --store names one'", place)
         return stores.Store(place, self._database.patience_seconds, self._stop)
 
