@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.study import specs
 from search.training import children, folders, invocations, objectives, records
-from search.training.objectives import Failed, Result, Trial
+from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
 LAST_LINES = 20  # of what a program printed, beside its failure
@@ -179,6 +179,13 @@ def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> di
         return {"do": "go on"}
     if message["is"] == "prune?":
         return {"do": "prune", "reason": trial.should_prune()}
+    if message["is"] == "artifact":
+        try:
+            answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
+        except Refused as refused:
+            answer = {"do": "refused", "reason": str(refused)}
+        trial.check_stop()
+        return answer
     return None
 
 
