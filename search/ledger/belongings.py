@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 
 import sqlalchemy
@@ -10,6 +11,8 @@ from search import errors
 from search.ledger import artifacts, lives, studies
 from search.storage import artifact_stores, schema, stores
 from search.storage.databases import Database
+
+log = logging.getLogger("search")
 
 CHECKPOINTS = "checkpoints"  # of the store, each study's in a folder of its token
 AT_ONCE = 500  # ids in one question
@@ -71,6 +74,7 @@ def delete(database: Database, study: studies.Stored, place: str | None = None) 
         left = artifacts.remove(store, [path for path in found if path not in lent])
         return left + artifacts.remove(store, store.names(f"{CHECKPOINTS}/{study.token}/"))
     except errors.SearchError as error:
+        log.warning("event=files-left store=%s reason=%r", url, str(error))
         return [str(error)]
 
 

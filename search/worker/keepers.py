@@ -6,6 +6,7 @@ import os
 import pathlib
 import threading
 
+from search import errors
 from search.ledger import artifacts, claims, studies
 from search.storage import addresses, stores
 from search.storage.databases import Database
@@ -38,10 +39,19 @@ class Keeper:
         return stores.Store(place, self._database.patience_seconds, self._stop)
 
     def keep(self, path: pathlib.Path, name: str) -> str:
-        """See `artifacts.keep`; what former owners left half done goes with the first."""
-        kept = artifacts.keep(self._database, self._study.token, self._claim, self.store, path, name)
-        if not self._is_swept:
-            self._is_swept = True
-            artifacts.sweep(self._database, self._study.token, self._claim, self.store)
+        """See `artifacts.keep`; what former owners left half done goes with the first.
+
+        Raises:
+            errors.HandOver: the worker was asked to stop while it waited for a store that is away.
+        """
+        try:
+            kept = artifacts.keep(self._database, self._study.token, self._claim, self.store, path, name)
+            if not self._is_swept:
+                self._is_swept = True
+                artifacts.sweep(self._database, self._study.token, self._claim, self.store)
+        except errors.StorageError as error:
+            if self._stop.is_set():
+                raise errors.HandOver from error
+            raise
         log.info("trial=%d event=artifact name=%r id=%s", self._claim.number, name, kept)
         return kept
