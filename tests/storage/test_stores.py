@@ -106,6 +106,19 @@ def test_a_new_file_takes_the_old_one_s_place(store: stores.Store, file: pathlib
         writing.result()
 
 
+def test_who_reads_a_file_goes_on_with_it(tmp_path: pathlib.Path, file: pathlib.Path) -> None:
+    """Though another takes its place meanwhile, or it is removed."""
+    store = stores.Store(str(tmp_path / "store"))
+    store.put("x", file)
+    (tmp_path / "small").write_bytes(b"small")
+    with store.open("x") as content:
+        store.put("x", tmp_path / "small")
+        assert content.read() == file.read_bytes()
+    with store.open("x") as content:
+        store.remove("x")
+        assert content.read() == b"small"
+
+
 KILLED = """
 import pathlib, sys
 from search.storage import stores
