@@ -9,6 +9,7 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
+from search.child import mishaps
 from search.study import specs
 from search.training import children, records, seeds
 from search.training.objectives import Failed, Result, Trial
@@ -53,7 +54,7 @@ class FunctionObjective:
                 child.close()
             raise
         is_memory = message.get("memory", False)
-        if is_memory:  # what it holds goes with it
+        if is_memory or mishaps.is_spoiled(message.get("reason") or ""):  # what it holds, or has broken, goes with it
             child.close()
         else:
             self._put_back(child)
