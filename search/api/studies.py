@@ -14,7 +14,7 @@ from search.api.access import Storage
 from search.ledger import allocations, listings, outcomes, studies, summaries
 from search.storage import databases
 from search.study import specs
-from search.worker import platforms, requirements, supervision
+from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 
@@ -52,6 +52,7 @@ def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     spec = _spec(name, storage)
     if spec.code_checksum is not None:  # its user named the file, and so this code: none that the database may have
         chosen = chosen.model_copy(update={"allow_objectives": spec.code_checksum})
+    chosen = assignments.staffed(spec, chosen)
     with supervision.ready(spec, access.url(storage), chosen) as ready:
         requirements.check(spec, chosen)
         database = access.open_any(storage)
@@ -119,8 +120,13 @@ def work(
 
     how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
+        gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
         objective, need = requirements.objective(study.spec, chosen, life)
+        if gpus is not None:
+            objective, how["device"] = gpus.watch(objective), gpus.label
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
     return _checked(database, study, ended, judged)
 
 

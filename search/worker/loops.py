@@ -50,6 +50,7 @@ class Worker:
         parent: end where this process is no longer the parent.
         health_file: touched with every beat.
         need: bytes that the training of a configuration takes.
+        device: what it trains on, for people; None for the settings' device.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class Worker:
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
         need: Callable[[spaces.Params], int] = lambda _: 0,
+        device: str | None = None,
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me = presence.Identity.this()
         self._watch = presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
+        self._entry = rosters.Entry(study, self._me, device or settings.training_device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
         self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
@@ -124,8 +126,7 @@ class Worker:
 
     def _say_wait(self, why: allocations.NoTrial) -> None:
         """Once, where a wait is more than a moment."""
-        study_id = self._study.study_id
-        others = self._database.read(lambda connection: foreign.waited_for(connection, study_id))
+        others = self._database.read(lambda connection: foreign.waited_for(connection, self._study.study_id))
         note = f" other_tools={others} note='search retry puts back what has ended there'" if others else ""
         log.info("event=waiting reason=%r%s worker=%s", why.value, note, self._me.name)
 
@@ -134,9 +135,8 @@ class Worker:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        settings = self._settings
         trial = ownership.OwnedTrial(
-            self._database, self._study, claim, self._stop, settings.save_seconds, wished=self._wished
+            self._database, self._study, claim, self._stop, self._settings.save_seconds, wished=self._wished
         )
         with contextlib.ExitStack() as life:
             life.enter_context(beating.beat_for(trial))
@@ -154,7 +154,7 @@ class Worker:
         """Whether the step came to its end; else the trial was handed over, failed, or is lost.
 
         Args:
-            is_objective: what it raises is the objective's doing, but for a lack of memory.
+            is_objective: what it raises is the objective's doing, but for a lack of memory or of a GPU.
         """
         try:
             try:
@@ -173,7 +173,7 @@ class Worker:
                     raise
                 self._fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-                if is_objective and not mishaps.is_out_of_memory(error):
+                if is_objective and not mishaps.is_the_machines(error):
                     self._fail(trial, error)
                 else:
                     self._put_off(trial, error)
