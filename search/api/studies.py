@@ -121,9 +121,9 @@ def work(
     how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
-        objective, need = requirements.objective(study.spec, chosen, life)
-        if gpus is not None:
-            objective, how["device"] = gpus.watch(objective), gpus.label
+        objective, need = requirements.objective(study.spec, chosen, life, database.url)
+        if gpus is not None:  # the roster has them by their numbers
+            objective, chosen = gpus.watch(objective), chosen.model_copy(update={"device": gpus.label})
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     if gpus is not None and gpus.ending is not None:
         raise gpus.ending

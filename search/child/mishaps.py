@@ -4,6 +4,7 @@ import re
 import traceback
 from types import TracebackType
 
+TRACEBACK = "Traceback (most recent call last)"
 LONGEST_CHARACTERS = 100_000
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")  # torch's CPU allocator, which raises a RuntimeError
 OUT_OF_MEMORY_TYPES = ("OutOfMemoryError", "ResourceExhaustedError")  # torch and CuPy, TensorFlow
@@ -74,11 +75,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_the_machines(text: str) -> bool:
     """Whether an error's text, or the last lines of a program, speak of memory that ran out or a GPU that is gone.
 
-    What a kernel of the user's own does wrong is not the machine's, though it may end the whole process.
+    What a kernel of the user's own does wrong is not the machine's, though it may end the whole process. Where there
+    are tracebacks the last one counts: TensorFlow speaks of a GPU that is not there whenever it starts.
     """
     if OWN_DOING.search(text):
         return False
-    return any(words.search(text) for words in (DEVICE_OUT_OF_MEMORY, TOLD_OUT_OF_MEMORY, DEVICE_LOST))
+    last = text.rpartition(TRACEBACK)[2]
+    return any(words.search(last) for words in (DEVICE_OUT_OF_MEMORY, TOLD_OUT_OF_MEMORY, DEVICE_LOST))
 
 
 def is_spoiled(text: str) -> bool:

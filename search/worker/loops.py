@@ -50,7 +50,6 @@ class Worker:
         parent: end where this process is no longer the parent.
         health_file: touched with every beat.
         need: bytes that the training of a configuration takes.
-        device: what it trains on, for people; None for the settings' device.
     """
 
     def __init__(
@@ -65,13 +64,12 @@ class Worker:
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
         need: Callable[[spaces.Params], int] = lambda _: 0,
-        device: str | None = None,
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me = presence.Identity.this()
         self._watch = presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study, self._me, device or settings.training_device, settings.grace_seconds)
+        self._entry = rosters.Entry(study, self._me, settings.training_device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
         self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
@@ -126,7 +124,8 @@ class Worker:
 
     def _say_wait(self, why: allocations.NoTrial) -> None:
         """Once, where a wait is more than a moment."""
-        others = self._database.read(lambda connection: foreign.waited_for(connection, self._study.study_id))
+        study_id = self._study.study_id
+        others = self._database.read(lambda connection: foreign.waited_for(connection, study_id))
         note = f" other_tools={others} note='search retry puts back what has ended there'" if others else ""
         log.info("event=waiting reason=%r%s worker=%s", why.value, note, self._me.name)
 
@@ -139,6 +138,7 @@ class Worker:
             self._database, self._study, claim, self._stop, self._settings.save_seconds, wished=self._wished
         )
         with contextlib.ExitStack() as life:
+            life.callback(trial.transcript.end)
             life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
             if self._go_through(trial, lambda: self._prepare(trial, place), is_objective=False):
@@ -164,7 +164,7 @@ class Worker:
                 self._part(trial, parting)
             except errors.DuplicateConfiguration as error:
                 self._refuse(trial, error)
-            except errors.EpochTimeout as error:
+            except errors.TrialTimeout as error:
                 self._fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did

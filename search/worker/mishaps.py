@@ -28,16 +28,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_the_machines(error: BaseException) -> bool:
     """Whether memory ran out, or a GPU is gone."""
-    return is_out_of_memory(error) or child_mishaps.is_the_machines(_said(error))
+    if isinstance(error, objectives.Failed):
+        return error.is_machines
+    return is_out_of_memory(error) or child_mishaps.is_the_machines(told(error)[0])
 
 
 def is_spoiled(error: BaseException) -> bool:
     """Whether CUDA is of no more use in the process that raised it."""
-    return child_mishaps.is_spoiled(_said(error))
-
-
-def _said(error: BaseException) -> str:
-    return told(error)[0]
+    return child_mishaps.is_spoiled(told(error)[0])
 
 
 def free_memory() -> None:

@@ -11,7 +11,7 @@ import pydantic
 
 from search import errors
 from search.ledger import presence
-from search.storage import databases
+from search.storage import databases, locations, stores
 from search.training import objectives
 from search.worker import devices
 
@@ -34,6 +34,10 @@ class Option:
     metavar: str | None = None
 
 
+def _checked_store(store: str | None) -> str | None:
+    return None if store is None else locations.check(store, "--store")
+
+
 class Settings(pydantic.BaseModel):
     """How the workers of this machine train.
 
@@ -48,6 +52,8 @@ class Settings(pydantic.BaseModel):
         gpus: those that workers take theirs of: all, none, or numbers and UUIDs; None leaves them alone.
         per_gpu: workers that share one.
         gpu_locks: folder in which workers say which they have; None for the user's own on this machine.
+        trials_dir: folder of what trials of the user's own code print and write; None for one beside the database.
+        store: where files of trials go whose study names no place; None for beside the database.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -104,6 +110,14 @@ class Settings(pydantic.BaseModel):
             "TRIALS",
         ),
     ] = 1
+    trials_dir: Annotated[
+        pathlib.Path | None,
+        Option(
+            "--trials-dir",
+            "SEARCH_TRIALS_DIR",
+            "Folder of what trials of your own code print and write here.  [default: a folder beside the database]",
+        ),
+    ] = None
     allow_objectives: Annotated[
         str,
         pydantic.Field(min_length=1),
@@ -138,6 +152,17 @@ class Settings(pydantic.BaseModel):
             "Folder in which workers say which GPUs are theirs; the same for all containers of a machine.",
         ),
     ] = None
+    store: Annotated[
+        str | None,
+        pydantic.AfterValidator(_checked_store),
+        Option(
+            "--store",
+            stores.VARIABLE,
+            "Folder or s3://BUCKET/PREFIX for files of trials, where the study file names none.  "
+            "[default: a folder beside the database]",
+            "PLACE",
+        ),
+    ] = None
 
     @classmethod
     def from_environment(cls, **given: Any) -> "Settings":
@@ -170,6 +195,14 @@ class Settings(pydantic.BaseModel):
     def training_device(self) -> str:
         """The device that networks of `[training]` are trained on."""
         return self.device or ("cpu" if self.gpus in (None, devices.NONE) else "cuda")
+
+    def folder(self, storage: str) -> pathlib.Path:
+        """Of what trials of the user's own code print and write here.
+
+        Args:
+            storage: address of their database.
+        """
+        return self.trials_dir or stores.beside(storage, ".trials")
 
     def allows(self, objective: str) -> bool:
         """Whether `module:function` or `command:...` of a study in the database may run here; `*` is for anything."""

@@ -55,6 +55,7 @@ OWN = [
     "RuntimeError: mat1 and mat2 shapes cannot be multiplied",
     "RuntimeError: Cannot re-initialize CUDA in forked subprocess.",
     "ValueError: epochs must be 3, got Xid",
+    "E0 cuda_driver.cc: failed call to cuInit: CUDA_ERROR_NO_DEVICE\nTraceback (most recent call last):\nKeyError: 1",
     "device-side assert triggered\nRuntimeError: CUDA error: unspecified launch failure",
 ]
 

@@ -22,6 +22,8 @@ OTHERS = {
     "gpus": "0,2",
     "per_gpu": 2,
     "gpu_locks": pathlib.Path("locks"),
+    "store": "s3://bucket/prefix",
+    "trials_dir": pathlib.Path("/trials"),
 }
 NAMED = [(name, option) for name, option in settings.options() if option.variable]
 
@@ -63,6 +65,7 @@ def test_workers_of_ours_get_them_all() -> None:
         ({"per_gpu": 0}, "per_gpu: must be greater than or equal to 1, got 0"),
         ({"gpus": "cuda:0"}, "--gpus must be all, none, or numbers and UUIDs"),
         ({"patience_seconds": "nan?"}, "patience_seconds: must be a valid number"),
+        ({"store": "ftp://host"}, "--store must be a folder or begin with one of s3://"),
     ],
 )
 def test_a_wrong_setting_is_named(given: dict[str, object], message: str) -> None:
