@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 import threading
 from typing import Any
 
@@ -36,6 +37,27 @@ def objective(trial):
         {first}
         raise RuntimeError("CUDA error: {error}")
     return 0.5
+"""
+PROGRAM = """
+import os, pathlib, sys
+
+print("value=0.5", os.environ["CUDA_VISIBLE_DEVICES"])
+if not pathlib.Path("raised").exists():
+    pathlib.Path("raised").touch()
+    print("E0 cuda_dnn.cc: a word in passing", file=sys.stderr)
+    raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+"""
+STUDY = """
+command = [{python!r}, "train.py"]
+metric = {{ from = "stdout", pattern = "value=(\\\\S+)" }}
+[study]
+name = "own"
+[space]
+x = [1, 2]
+[sampler]
+name = "random"
+[budget]
+trials = 1
 """
 LOST = "uncorrectable ECC error encountered"
 
@@ -121,6 +143,21 @@ def test_a_gpu_that_failed_and_is_there_has_another_try(machine: gpus.Machine) -
     (trial,) = worked(RAISES.format(first="pathlib.Path('first').write_text(str(os.getpid()))", error=LOST), gpus="all")
     assert trial.state == TrialState.COMPLETE
     assert trial.user_attrs["pid"] != int(pathlib.Path("first").read_text())
+
+
+def test_a_program_has_another_try_too(machine: gpus.Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """What it says at its end tells whose doing its failure was; it sees the GPU of its worker."""
+    machine.has(2)
+    pathlib.Path("train.py").write_text(PROGRAM)
+    pathlib.Path("own.toml").write_text(STUDY.format(python=sys.executable))
+    search.create("own.toml", storage="sqlite:///search.db")
+    with caplog.at_level("INFO", "search"):
+        search.work("own", storage="sqlite:///search.db", gpus="1")
+    (trial,) = ended()
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5)
+    assert caplog.text.count("event=fault") == 1
+    (log,) = pathlib.Path("search.trials").rglob("log.txt")
+    assert log.read_text().count(gpus.uuid(1)) >= 1
 
 
 def test_what_the_objective_did_on_a_gpu_is_its_own(machine: gpus.Machine) -> None:
