@@ -123,7 +123,7 @@ def work(
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
         if gpus is not None:  # the roster has them by their numbers
-            objective, chosen = gpus.watch(objective), chosen.model_copy(update={"device": gpus.label})
+            objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     if gpus is not None and gpus.ending is not None:
         raise gpus.ending

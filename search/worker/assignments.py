@@ -19,7 +19,7 @@ WAIT_SECONDS = 20.0
 LOOK_SECONDS = 0.5
 
 
-def check(spec: specs.StudySpec, settings: Settings) -> None:
+def check(settings: Settings) -> None:
     """Passes settings that go together.
 
     Raises:
@@ -48,7 +48,7 @@ def staffed(spec: specs.StudySpec, settings: Settings) -> Settings:
     Raises:
         errors.InputError: there is no room for so many, or for any.
     """
-    check(spec, settings)
+    check(settings)
     if settings.gpus in (None, devices.NONE):
         return settings
     gpus = _named(spec, settings)
@@ -57,7 +57,7 @@ def staffed(spec: specs.StudySpec, settings: Settings) -> Settings:
     if settings.workers is None and room:
         return settings.model_copy(update={"workers": room})
     if room < (settings.workers or 1):
-        raise errors.InputError(_no_room(spec, settings, gpus, room))
+        raise errors.InputError(_no_room(settings, gpus, spec.trial.gpus, room))
     return settings
 
 
@@ -72,9 +72,12 @@ def shown(settings: Settings) -> contextlib.AbstractContextManager[None]:
     return devices.shown(() if settings.gpus == devices.NONE else devices.named(settings.gpus))
 
 
-def _named(spec: specs.StudySpec, settings: Settings) -> list[devices.Gpu]:
+def _named(spec: specs.StudySpec | None, settings: Settings) -> list[devices.Gpu]:
     assert settings.gpus is not None
-    gpus, needed = devices.named(settings.gpus), spec.trial.gpus
+    gpus = devices.named(settings.gpus)
+    if spec is None:
+        return gpus
+    needed = spec.trial.gpus
     if needed > len(gpus):
         raise errors.InputError(
             f"study {spec.name!r}: trial.gpus must be at most as many as --gpus means, {len(gpus)}, got {needed}"
@@ -87,8 +90,8 @@ def _named(spec: specs.StudySpec, settings: Settings) -> list[devices.Gpu]:
     return gpus
 
 
-def _no_room(spec: specs.StudySpec, settings: Settings, gpus: list[devices.Gpu], room: int) -> str:
-    each = "" if spec.trial.gpus == 1 else f", {spec.trial.gpus} GPUs each"
+def _no_room(settings: Settings, gpus: list[devices.Gpu], count: int, room: int = 0) -> str:
+    each = "" if count == 1 else f", {count} GPUs each"
     how = f"{devices.label(gpus)} with --per-gpu {settings.per_gpu}{each}"
     if room:
         return f"--workers must be at most {room}, what is free of {how}, got {settings.workers}"
@@ -96,14 +99,14 @@ def _no_room(spec: specs.StudySpec, settings: Settings, gpus: list[devices.Gpu],
 
 
 class Equipped:
-    """An objective with GPUs; where they are gone, the worker is to end.
+    """A worker's GPUs; where they are gone, it is to end.
 
     Attributes:
         ending: why it is to end; None while all is well.
     """
 
-    def __init__(self, lease: leases.Lease, stop: threading.Event, keeps_context: bool) -> None:
-        self._lease, self._stop, self._keeps_context = lease, stop, keeps_context
+    def __init__(self, lease: leases.Lease, stop: threading.Event) -> None:
+        self._lease, self._stop = lease, stop
         self.ending: errors.SearchError | None = None
 
     @property
@@ -111,26 +114,36 @@ class Equipped:
         """For people."""
         return devices.label(self._lease.gpus)
 
-    def watch(self, objective: Callable[[Trial], Result]) -> Callable[[Trial], Result]:
-        """The same objective, whose failures are looked into; they are raised as they are."""
+    def watch(self, spec: specs.StudySpec, objective: Callable[[Trial], Result]) -> Callable[[Trial], Result]:
+        """A study's objective, whose failures are looked into; they are raised as they are.
+
+        Raises:
+            errors.InputError: its trials take more GPUs, as they may where a worker serves any study.
+        """
+        if spec.trial.gpus > len(self._lease.gpus):
+            raise errors.InputError(
+                f"study {spec.name!r}: trial.gpus must be at most {len(self._lease.gpus)} for a worker of any study, "
+                f"got {spec.trial.gpus}: give it workers of its own"
+            )
+        is_inside = spec.training is not None
 
         def watched(trial: Trial) -> Result:
             try:
                 return objective(trial)
             except Exception as error:
-                if mishaps.is_the_machines(error):
-                    self._look(error)
+                if mishaps.is_the_machines(error) or mishaps.is_spoiled(error):
+                    self._look(error, is_inside)
                 raise
 
         return watched
 
-    def _look(self, error: Exception) -> None:
+    def _look(self, error: Exception, is_inside: bool) -> None:
         if (why := self._missing()) is not None:
             self.ending = errors.TookItselfOut(
                 f"{self.label} is gone ({why}): this worker takes itself out, its trial waits for others. Look at this "
                 "machine, then start it again"
             )
-        elif self._keeps_context and mishaps.is_spoiled(error):
+        elif is_inside and mishaps.is_spoiled(error):
             self.ending = errors.WorkFailed(f"{self.label}: CUDA can no longer be used in this process: {error}")
         if self.ending is not None:
             log.error("event=device-failed device=%r reason=%r", self.label, str(self.ending))
@@ -146,14 +159,17 @@ class Equipped:
 
 
 @contextlib.contextmanager
-def equipped(spec: specs.StudySpec, settings: Settings, stop: threading.Event) -> Iterator[Equipped | None]:
+def equipped(spec: specs.StudySpec | None, settings: Settings, stop: threading.Event) -> Iterator[Equipped | None]:
     """The GPUs of this worker, as long as the context lasts; None where it has none, or nothing was said of them.
+
+    Args:
+        spec: of the study that it serves; None for any, with one GPU.
 
     Raises:
         errors.InputError: none is to be had.
         errors.Interrupted: it was asked to stop while it waited for one.
     """
-    check(spec, settings)
+    check(settings)
     if settings.gpus in (None, devices.NONE):
         with shown(settings):
             yield None
@@ -161,7 +177,7 @@ def equipped(spec: specs.StudySpec, settings: Settings, stop: threading.Event) -
     lease = _wait_for(spec, settings, stop)
     try:
         with devices.shown(lease.gpus):
-            found = Equipped(lease, stop, keeps_context=spec.training is not None)
+            found = Equipped(lease, stop)
             for gpu in lease.gpus:
                 log.info(
                     "event=gpu device=%r uuid=%s memory_mib=%d busy_percent=%d workers_beside=%d",
@@ -172,12 +188,12 @@ def equipped(spec: specs.StudySpec, settings: Settings, stop: threading.Event) -
         lease.close()
 
 
-def _wait_for(spec: specs.StudySpec, settings: Settings, stop: threading.Event) -> leases.Lease:
+def _wait_for(spec: specs.StudySpec | None, settings: Settings, stop: threading.Event) -> leases.Lease:
     places, deadline = leases.Places(settings.gpu_locks, settings.per_gpu), time.monotonic() + WAIT_SECONDS
-    gpus = _named(spec, settings)
-    while (lease := places.take(gpus, spec.trial.gpus)) is None:
+    gpus, count = _named(spec, settings), 1 if spec is None else spec.trial.gpus
+    while (lease := places.take(gpus, count)) is None:
         if time.monotonic() > deadline:
-            raise errors.InputError(_no_room(spec, settings, gpus, 0))
+            raise errors.InputError(_no_room(settings, gpus, count))
         if stop.wait(LOOK_SECONDS):
             raise errors.Interrupted("asked to stop while it waited for a GPU")
     return lease

@@ -9,12 +9,14 @@ from typing import Any
 import gpus
 import mine
 import pytest
+from conftest import quick_text
 from optuna.trial import TrialState
 
 import search
 from search import cli, errors
 from search.study import specs
-from search.worker import assignments, devices, leases
+from search.training.objectives import Result, Trial
+from search.worker import assignments, devices, leases, processes
 from search.worker.settings import Settings
 
 SHOWS = """
@@ -246,6 +248,33 @@ def test_what_does_not_go_together(machine: gpus.Machine, each: int, given: dict
     with pytest.raises(errors.InputError) as refused:
         assignments.staffed(spec(each), Settings(**given))
     assert rule in str(refused.value)
+
+
+def test_a_worker_of_any_study_has_one(machine: gpus.Machine) -> None:
+    """A study whose trials take several is refused by it, in one line."""
+    machine.has(2)
+    with assignments.equipped(None, Settings.from_environment(gpus="all"), threading.Event()) as found:
+        assert found is not None
+        assert found.label == "gpu 0"
+        with pytest.raises(errors.InputError, match="trial.gpus must be at most 1 for a worker of any study, got 2"):
+            found.watch(spec(2), lambda trial: pytest.fail("not called"))
+
+
+def test_a_network_s_worker_ends_where_cuda_is_spoiled(machine: gpus.Machine) -> None:
+    """It has CUDA in its own process; whoever watches over it starts it again."""
+    machine.has(1)
+    training, stop = specs.parse(quick_text(), "quick.toml"), threading.Event()
+
+    def fails(trial: Trial) -> Result:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    with assignments.equipped(training, Settings.from_environment(gpus="all"), stop) as found:
+        assert found is not None
+        with pytest.raises(RuntimeError, match="launch failure"):
+            found.watch(training, fails)(None)  # type: ignore[arg-type]
+        assert stop.is_set()
+        assert isinstance(found.ending, errors.WorkFailed)
+        assert found.ending.exit_code not in processes.FINAL_CODES
 
 
 def test_instances_are_no_team(machine: gpus.Machine) -> None:
