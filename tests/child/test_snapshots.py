@@ -1,6 +1,5 @@
 """What code keeps to go on from is given back as it was given, and a folder is read at one moment only."""
 
-import os
 import pathlib
 import threading
 import time
@@ -28,7 +27,11 @@ def test_what_was_given_comes_back(tmp_path: pathlib.Path) -> None:
     assert snapshots.keep(str(source), kept) == snapshots.FOLDER
     folder = snapshots.give_back(kept, snapshots.FOLDER, tmp_path / "three")
     assert isinstance(folder, pathlib.Path)
-    assert sorted(str(each.relative_to(folder)) for each in folder.rglob("*")) == ["inner", "inner/a.bin", "inner/empty"]
+    assert sorted(str(each.relative_to(folder)) for each in folder.rglob("*")) == [
+        "inner",
+        "inner/a.bin",
+        "inner/empty",
+    ]
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: pathlib.Path) -> None:
@@ -77,7 +80,7 @@ def test_an_archive_stays_in_its_folder(tmp_path: pathlib.Path) -> None:
     secret.write_text("mine")
     source = tmp_path / "source"
     source.mkdir()
-    os.symlink(secret.parent, source / "out")
+    (source / "out").symlink_to(secret.parent)
     snapshots.pack(source, tmp_path / "kept")
     snapshots.unpack(tmp_path / "kept", tmp_path / "again")
     assert not list((tmp_path / "again").rglob("secret"))

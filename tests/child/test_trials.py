@@ -125,7 +125,9 @@ def test_a_trial_that_was_handed_over_goes_on(function: str, opened: databases.D
     assert log == "from 0\nfrom 3\n"
     left = opened.read(lambda c: c.execute(schema.checkpoints.select()).all())
     assert left == [], "a checkpoint outlived its trial"
-    assert [each.name for each in pathlib.Path("trials", f"{function}-True", "0").iterdir() if each.name[0] == "."] == []
+    assert [
+        each.name for each in pathlib.Path("trials", f"{function}-True", "0").iterdir() if each.name[0] == "."
+    ] == []
 
 
 def test_a_large_checkpoint_goes_to_the_store(
