@@ -2,7 +2,7 @@
 
 | the worker | |
 |---|---|
-| `{"do": "load", "objective": "module:function", "folder": ..., "space": {name: distribution}}` | once, at first |
+| `{"do": "load", "objective": "module:function", "folder": ..., "space": ..., "study": ...}` | once, at first |
 | `{"do": "train", "number": 7, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
 | `{"do": "go on"}` | answers `report` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
@@ -18,7 +18,8 @@
 | `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |
 | `{"is": "over"}` | the same, after `end` |
 
-Numbers that are not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
+`space` is `{name: distribution}`, `study` is `{"name": ..., "direction": "maximize", "metric": ...}`. Numbers that are
+not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
 """
 
 import json

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import messages, mishaps, trials
+from . import messages, mishaps, studies, trials
 
 NUDGE = signal.SIGUSR1
 ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # it is the worker that answers them
@@ -41,7 +41,7 @@ def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
             channel.send({"is": "unusable", "reason": str(error)})
             return
         channel.send({"is": "loaded"})
-        objective = Objective(channel, function, order["space"])
+        objective = Objective(channel, function, order["space"], order.get("study", {}))
         while order := channel.receive() or {}:
             if order["do"] == "train":  # an `end` that came too late is nothing
                 channel.send(objective.train(trials.View(objective, order["number"], order["params"], order["attrs"])))
@@ -85,10 +85,18 @@ class Objective:
 
     Args:
         space: Optuna's JSON of each parameter's distribution.
+        study: what `trial.study` says: name, direction, metric.
     """
 
-    def __init__(self, channel: messages.Channel, function: Callable[[Any], Any], space: dict[str, str]) -> None:
+    def __init__(
+        self,
+        channel: messages.Channel,
+        function: Callable[[Any], Any],
+        space: dict[str, str],
+        study: dict[str, str],
+    ) -> None:
         self._channel, self._function = channel, function
+        self.study = studies.View(**study)
         self.space = {name: distributions.json_to_distribution(text) for name, text in space.items()}
         self._is_inside = False
         self._must_end = False

@@ -86,9 +86,10 @@ class FunctionObjective:
         child = children.Child()
         try:
             space = {p.name: distributions.distribution_to_json(p.distribution) for p in self._spec.space.parameters}
-            child.send(
-                {"do": "load", "objective": self._spec.objective, "folder": str(pathlib.Path.cwd()), "space": space}
-            )
+            study = self._spec.study
+            what = {"objective": self._spec.objective, "folder": str(pathlib.Path.cwd()), "space": space}
+            what["study"] = {"name": study.name, "direction": study.direction, "metric": study.metric}
+            child.send({"do": "load", **what})
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
                 raise errors.InputError(said["reason"])
