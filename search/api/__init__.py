@@ -8,8 +8,9 @@ workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `se
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
+from search.api.runs import run
 from search.api.simulations import simulate
-from search.api.studies import create, load, run, status, work
+from search.api.studies import create, load, status, work
 
 __all__ = [
     "run",

@@ -18,8 +18,9 @@
 | `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |
 | `{"is": "over"}` | the same, after `end` |
 
-`space` is `{name: distribution}`, `study` is `{"name": ..., "direction": "maximize", "metric": ...}`. Numbers that are
-not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
+`space` is `{name: distribution}`, `study` is `{"name": ..., "direction": "maximize", "metric": ...}`. A function
+that no module has comes with `"function"`, the path of its pickle. Numbers that are not finite are `NaN`, `Infinity`
+and `-Infinity`, as Python's json writes them.
 """
 
 import json

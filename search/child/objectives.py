@@ -15,9 +15,10 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import messages, mishaps, studies, trials
+from . import messages, mishaps, pickles, studies, trials
 
 NUDGE = signal.SIGUSR1
+LOADING = "SEARCH_LOADING"  # of the environment: a module of the user's is being imported, and must start no search
 ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # it is the worker that answers them
 
 
@@ -36,7 +37,7 @@ def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
         order = channel.receive() or {}
         put_first(order["folder"])
         try:
-            function = load(order["objective"])
+            function = load(order["objective"], order.get("function"))
         except ValueError as error:
             channel.send({"is": "unusable", "reason": str(error)})
             return
@@ -61,21 +62,24 @@ def _forget() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
-def load(name: str) -> Callable[[Any], Any]:
-    """The function called `package.module:function`.
+def load(name: str, file: str | None = None) -> Callable[[Any], Any]:
+    """The function called `package.module:function`, or the one of a private file.
 
     Raises:
         ValueError: no such module or function.
     """
     module, _, function = name.partition(":")
+    os.environ[LOADING] = name
     try:
-        found = getattr(importlib.import_module(module), function)
+        found = pickles.load(file) if file else getattr(importlib.import_module(module), function)
     except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
         reason, _ = mishaps.told(error)
         raise ValueError(f"objective must name a function that can be imported here, got {name!r}: {reason}") from error
+    finally:
+        os.environ.pop(LOADING, None)
     if not callable(found):
         raise ValueError(f"objective must name a function, got {name!r}, which is {type(found).__name__}")
-    return found  # type: ignore[no-any-return]  # what a module holds
+    return found
 
 
 class Objective:

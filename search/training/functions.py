@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.study import specs
-from search.training import children, records
+from search.training import children, records, shipments
 from search.training.objectives import Failed, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
@@ -89,6 +89,8 @@ class FunctionObjective:
             study = self._spec.study
             what = {"objective": self._spec.objective, "folder": str(pathlib.Path.cwd()), "space": space}
             what["study"] = {"name": study.name, "direction": study.direction, "metric": study.metric}
+            if (file := shipments.received(self._spec.objective or "")) is not None:
+                what["function"] = str(file)
             child.send({"do": "load", **what})
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
