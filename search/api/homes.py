@@ -1,4 +1,4 @@
-"""Who may have a function that lives in a notebook or a script: the workers that its own call of `search.run` starts."""
+"""Who may have a function of a notebook or a script: the workers that its own call of `search.run` starts."""
 
 import logging
 import os
