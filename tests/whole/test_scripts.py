@@ -50,7 +50,7 @@ def script(folder: pathlib.Path, storage: str, *arguments: str) -> tuple[int, st
 
 @pytest.mark.slow
 def test_a_script(processes: Processes, tmp_path: pathlib.Path) -> None:
-    """Without a guard it runs once; again it extends the study and says what changed; no other worker has its code."""
+    """Without a guard it runs once; again it extends the study and says what changed; others have no such code."""
     (tmp_path / "tune.py").write_text(SCRIPT)
     code, said = script(tmp_path, processes.url, "2")
     assert code == 0, said
