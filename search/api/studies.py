@@ -44,8 +44,8 @@ def supervise(
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     spec = _spec(what, storage) if isinstance(what, str) else what
-    if spec.objective is not None:  # its user named the file, and so this function: none that the database may have
-        chosen = chosen.model_copy(update={"allow_objectives": spec.objective})
+    if spec.code_checksum is not None:  # its user named the file, and so this code: none that the database may have
+        chosen = chosen.model_copy(update={"allow_objectives": spec.code_checksum})
     with supervision.ready(spec, access.url(storage), chosen) as ready:
         requirements.check(spec, chosen)
         database = access.open_any(storage)
@@ -115,7 +115,7 @@ def work(
 
     how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
-        objective, need = requirements.objective(study.spec, chosen, life)
+        objective, need = requirements.objective(study.spec, chosen, life, database.url)
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     return _checked(database, study, ended, judged)
 

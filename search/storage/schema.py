@@ -1,10 +1,10 @@
-"""Eight tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Nine tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
-study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what a
-trial had at each rung of a pruner that pauses, `search_finished` which trials have finished, in which order. All vanish
-with the study, whichever tool deletes it.
+study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_logs` the last
+of what its code has printed, `search_added` which trials another tool added with their result, `search_counts` how many
+there are of each kind, `search_rungs` what a trial had at each rung of a pruner that pauses, `search_finished` which
+trials have finished, in which order. All vanish with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -151,6 +151,19 @@ checkpoints = sqlalchemy.Table(
     sqlalchemy.Column("checksum", sqlalchemy.String(64), nullable=False),
 )
 
+# The end of what the code of a trial of the user's own has printed; see `ledger.logs`.
+logs = sqlalchemy.Table(
+    "search_logs",
+    ours,
+    sqlalchemy.Column(
+        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    # of its last owner
+    sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
+    sqlalchemy.Column("bytes", sqlalchemy.BigInteger, nullable=False),
+    sqlalchemy.Column("tail", sqlalchemy.Text, nullable=False),
+)
+
 # Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share.
 workers = sqlalchemy.Table(
     "search_workers",
@@ -239,4 +252,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0005"
+HEAD = "0006"

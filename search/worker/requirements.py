@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from search import errors
 from search.space import spaces
-from search.study import specs
+from search.study import programs, specs
 from search.training.objectives import Result, Trial
 from search.worker import progress
 from search.worker.settings import Settings
@@ -40,7 +40,8 @@ def find_data(spec: specs.StudySpec, settings: Settings) -> str:
         models.errors.DataError: it is not to be had.
     """
     if spec.training is None:
-        return f"its objective {spec.objective} brings its own data"
+        what = f"objective {spec.objective}" if spec.command is None else f"command {programs.shown(spec.command)}"
+        return f"its {what} brings its own data"
     from models import sources
 
     dataset = spec.training.dataset
@@ -89,21 +90,23 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.InputError: it may not.
     """
-    if spec.objective is not None and not settings.allows(spec.objective):
+    code, checksum = spec.code, spec.code_checksum
+    if code is not None and checksum is not None and not (settings.allows(code) or settings.allows(checksum)):
         raise errors.InputError(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
-            f"got {spec.objective!r} where {settings.allow_objectives!r} may run; if you know that function: "
-            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(spec.objective)}"
+            f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
+            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(checksum)}"
         )
 
 
 def objective(
-    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack
+    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack, url: str
 ) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
     """What trains the trials of a study here, and how many bytes the training of a configuration takes.
 
     Args:
         life: ends what is kept for the next trial.
+        url: of the database.
 
     Raises:
         errors.InputError: an objective of the user's own that is not to be had.
@@ -112,7 +115,7 @@ def objective(
     if spec.training is None:
         from search.training import functions
 
-        own = functions.FunctionObjective(spec)
+        own = functions.FunctionObjective(spec, settings.folder(url), settings.save_seconds)
         life.callback(own.close)
         return own, lambda params: 0
     from search.training import networks  # imports Numba

@@ -11,7 +11,7 @@ import pydantic
 
 from search import errors
 from search.ledger import presence
-from search.storage import databases
+from search.storage import databases, locations, stores
 from search.training import objectives
 
 SLOTS_LIMIT = 1_024
@@ -33,6 +33,10 @@ class Option:
     metavar: str | None = None
 
 
+def _checked_store(store: str | None) -> str | None:
+    return None if store is None else locations.check(store, "--store")
+
+
 class Settings(pydantic.BaseModel):
     """How the workers of this machine train.
 
@@ -44,6 +48,7 @@ class Settings(pydantic.BaseModel):
         grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
         slots: trials at once in each process.
         allow_objectives: which functions named by a study in the database may be imported and called here.
+        store: where files of trials go whose study names no place; None for beside the database.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -109,6 +114,17 @@ class Settings(pydantic.BaseModel):
             "NAMES",
         ),
     ] = "all"
+    store: Annotated[
+        str | None,
+        pydantic.AfterValidator(_checked_store),
+        Option(
+            "--store",
+            stores.VARIABLE,
+            "Folder or s3://BUCKET/PREFIX for files of trials, where the study file names none.  "
+            "[default: a folder beside the database]",
+            "PLACE",
+        ),
+    ] = None
 
     @classmethod
     def from_environment(cls, **given: Any) -> "Settings":
@@ -138,11 +154,13 @@ class Settings(pydantic.BaseModel):
         return self.workers or max(1, cores // self.slots)
 
     def allows(self, objective: str) -> bool:
-        """Whether the function `module:function` of a study in the database may run here; `*` stands for anything."""
+        """Whether `module:function` or `command:...` of a study in the database may run here; `*` is for anything."""
         names = [word.strip() for word in self.allow_objectives.split(",")]
         if names in (["all"], ["none"]):
             return names == ["all"]
         module = objective.partition(":")[0]
+        if module == "command":  # no name of a module allows a program
+            return any(":" in name and fnmatch.fnmatchcase(objective, name) for name in names)
         return any(fnmatch.fnmatchcase(objective if ":" in name else module, name) for name in names)
 
     def arguments(self, name: str) -> list[str]:

@@ -35,7 +35,7 @@ print(study.study_name, len(study.trials), all(t.value == t.params["x"] * FACTOR
 CELLS = (
     "import search\nSPACE = {'x': {'low': 0.0, 'high': 1.0}}",
     "def objective(trial):\n    print('inside')\n    return trial.params['x']",
-    "study = search.run(objective, space=SPACE, trials=2, workers=1, sampler='random', seed=1)\nprint(study.study_name)",
+    "study = search.run(objective, space=SPACE, trials=2, workers=1, sampler='random')\nprint(study.study_name)",
     "study = search.run(lambda t: 1 / 0, space=SPACE, trials=1, workers=1, budget={'max_failures': 0})",
 )
 
