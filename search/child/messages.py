@@ -5,6 +5,8 @@
 | `{"do": "load", "objective": "module:function", "folder": ..., "space": ..., "study": ...}` | once, at first |
 | `{"do": "load", "program": true, "folder": ...}` | the same, for programs |
 | `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}, "folder": ..., "saved": ...}` | a trial |
+| `{"do": "record", "folder": ...}` | the same, where each value is asked for |
+| `{"do": "choose", "value": 0.5}` | answers `suggest`; of choices the place of one |
 | `{"do": "go on"}` | answers `report` and `checkpoint` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
@@ -18,6 +20,7 @@ is known already, `save_seconds` and `rungs`, after which its checkpoint folder 
 | `{"is": "loaded"}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
 | `{"is": "checkpoint", "path": ..., "kind": ..., "step": 1 or null}` | a file that is the worker's from now on |
+| `{"is": "suggest", "name": ..., "distribution": ...}` | of a trial that is recorded: which value? |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
 | `{"is": "pruned", "value": 0.5 or null, "reason": ..., "attrs": {...}}` | the same |

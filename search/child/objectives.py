@@ -15,8 +15,9 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import messages, mishaps, nudges, pickles, studies, trials
+from . import messages, mishaps, nudges, pickles, recordings, studies, trials
 
+UNSAMPLED: dict[str, Any] = {"number": 0, "seed": 0, "params": {}, "attrs": {}, "saved": None}  # a trial
 LOADING = "SEARCH_LOADING"  # of the environment: a module of the user's is being imported, and must start no search
 
 
@@ -44,6 +45,8 @@ def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
     while order := channel.receive() or {}:
         if order["do"] == "train":  # an `end` that came too late is nothing
             channel.send(objective.train(trials.View(objective, order)))
+        elif order["do"] == "record":
+            channel.send(objective.train(recordings.Recording(objective, {**order, **UNSAMPLED})))
 
 
 def load(name: str, file: str | None = None) -> Callable[[Any], Any]:

@@ -69,6 +69,10 @@ COMMANDS = {
         "search.cli.runs:fetch",
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
+    "init": (
+        "search.cli.drafts:init",
+        "Writes the study file of an Optuna objective: runs it with several values, and records what it suggests.",
+    ),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "pause": (
         "search.cli.orders:pause",
