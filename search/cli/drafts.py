@@ -42,10 +42,10 @@ def init(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Writes the study file of an Optuna objective: runs it with several values, and records what it suggests.
+    """Writes the study file of an Optuna objective, from what runs of it suggest.
 
-    It runs in a process of its own, and really: what it writes, it writes. A run ends where the objective asks whether
-    it should be pruned, at its end, or when the time is over.
+    It is run with several values, in a process of its own, and really: what it writes, it writes. A run ends where the
+    objective asks whether it should be pruned, at its end, or when the time is over.
 
     \b
     Example:
