@@ -1,11 +1,9 @@
 """Trains trials by running a program: reads its values, ends it where its trial ends, keeps its checkpoint folder."""
 
 import contextlib
-import json
 import math
 import os
 import pathlib
-import re
 import select
 import signal
 import subprocess
@@ -13,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from . import messages, nudges, snapshots
+from . import messages, nudges, snapshots, values
 
 LOOK_SECONDS = 0.1  # between two looks at a file of values
 PARTING_SECONDS = 5.0  # for a program that was asked to end
@@ -86,7 +84,7 @@ class Trial:
 
     def _take(self, line: str) -> dict[str, Any] | None:
         """A line of output or of the file of values; the message that the trial ends with, where it does."""
-        found = self._read(line)
+        found = values.find(self._order["metric"], line, self._step)
         if found is None:
             return None
         self._step, self._value = found
@@ -97,25 +95,6 @@ class Trial:
             self._keep()
         if (reason := self._ask({"is": "prune?"})["reason"]) is not None:
             return {"is": "pruned", "value": self._value, "reason": reason, "attrs": {}}
-        return None
-
-    def _read(self, line: str) -> tuple[int, float] | None:
-        """Step and value of a line; None of one without. The last line of a study's life may be anything."""
-        metric, step = self._order["metric"], None
-        if metric["from"] == "stdout":
-            match = re.search(metric["pattern"], line)
-            if match is None:
-                return None
-            named = match.groupdict()
-            value, step = named.get("value", match[1]) if "value" in named else match[1], named.get("step")
-        else:
-            try:
-                row = json.loads(line)
-                value, step = row[metric["value"]], row.get(metric["step"])
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return None
-        with contextlib.suppress(TypeError, ValueError):
-            return (self._step + 1 if step is None else int(step)), float(value)
         return None
 
     def _lines(self, process: subprocess.Popen[bytes]) -> Iterator[str]:

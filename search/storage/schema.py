@@ -34,6 +34,11 @@ def _partial(name: str, condition: str, table: sqlalchemy.Table, *columns: str) 
     sqlalchemy.Index(name, *(table.c[each] for each in columns), sqlite_where=where, postgresql_where=where)
 
 
+def _trial_id() -> sqlalchemy.Column[int]:
+    parent = sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE")
+    return sqlalchemy.Column("trial_id", parent, primary_key=True, autoincrement=False)
+
+
 def _study_id() -> sqlalchemy.Column[int]:
     return sqlalchemy.Column("study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False)
 
@@ -41,9 +46,7 @@ def _study_id() -> sqlalchemy.Column[int]:
 claims = sqlalchemy.Table(
     "search_claims",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     _study_id(),
     # the reservation of a configuration and repeat: NULL until it is sampled
     sqlalchemy.Column("config", sqlalchemy.String(spaces.KEY_CHARACTERS)),
@@ -142,9 +145,7 @@ orders = sqlalchemy.Table(
 checkpoints = sqlalchemy.Table(
     "search_checkpoints",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     sqlalchemy.Column("epoch", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("history", sqlalchemy.Text, nullable=False),
     sqlalchemy.Column("weights", sqlalchemy.LargeBinary, nullable=False),
@@ -155,9 +156,7 @@ checkpoints = sqlalchemy.Table(
 logs = sqlalchemy.Table(
     "search_logs",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     # of its last owner
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
     sqlalchemy.Column("bytes", sqlalchemy.BigInteger, nullable=False),
@@ -184,9 +183,7 @@ workers = sqlalchemy.Table(
 added = sqlalchemy.Table(
     "search_added",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     sqlalchemy.Column(
         "study_id",
         sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
@@ -229,9 +226,7 @@ counts = sqlalchemy.Table(
 finished = sqlalchemy.Table(
     "search_finished",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     sqlalchemy.Column("study_id", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("score", sqlalchemy.Float),

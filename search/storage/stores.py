@@ -230,9 +230,14 @@ def location(of_study: str | None, storage: str, given: str | None = None) -> st
         return locations.check(of_study, "trial.store")
     if chosen := given or os.environ.get(VARIABLE):
         return locations.check(chosen, "--store")
+    return locations.check(str(beside(storage, ".store")))
+
+
+def beside(storage: str, ending: str) -> pathlib.Path:
+    """A folder for files of a database's trials: beside a SQLite file, else below `runs` in the working folder."""
     file = addresses.sqlite_file(storage)
     if file is not None:
         name = file.stem if file.suffix in SQLITE_ENDINGS else file.name
-        return locations.check(str(file.with_name(f"{name}.store")))
+        return file.with_name(f"{name}{ending}")
     name = sqlalchemy.make_url(storage).database or "search"
-    return locations.check(str(FOLDER / f"{files.safe_name(name)}.store"))
+    return FOLDER / f"{files.safe_name(name)}{ending}"

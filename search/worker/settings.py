@@ -48,6 +48,7 @@ class Settings(pydantic.BaseModel):
         grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
         slots: trials at once in each process.
         allow_objectives: which functions named by a study in the database may be imported and called here.
+        trials_dir: folder of what trials of the user's own code print and write; None for one beside the database.
         store: where files of trials go whose study names no place; None for beside the database.
     """
 
@@ -103,6 +104,14 @@ class Settings(pydantic.BaseModel):
             "TRIALS",
         ),
     ] = 1
+    trials_dir: Annotated[
+        pathlib.Path | None,
+        Option(
+            "--trials-dir",
+            "SEARCH_TRIALS_DIR",
+            "Folder of what trials of your own code print and write here.  [default: a folder beside the database]",
+        ),
+    ] = None
     allow_objectives: Annotated[
         str,
         pydantic.Field(min_length=1),
@@ -152,6 +161,14 @@ class Settings(pydantic.BaseModel):
         """How many processes there will be."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.workers or max(1, cores // self.slots)
+
+    def folder(self, storage: str) -> pathlib.Path:
+        """Of what trials of the user's own code print and write here.
+
+        Args:
+            storage: address of their database.
+        """
+        return self.trials_dir or stores.beside(storage, ".trials")
 
     def allows(self, objective: str) -> bool:
         """Whether `module:function` or `command:...` of a study in the database may run here; `*` is for anything."""

@@ -20,6 +20,7 @@ OTHERS = {
     "slots": 4,
     "allow_objectives": "digits:objective,ours.*",
     "store": "s3://bucket/prefix",
+    "trials_dir": pathlib.Path("/trials"),
 }
 NAMED = [(name, option) for name, option in settings.options() if option.variable]
 
