@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import types
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 DIGITS = 16
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 DEEPEST = 20  # of values within values
+LONGEST = 1_000  # of the values of one, which are looked at
 
 
 def of(function: Any) -> str:
     """The same for the same code in any process, whatever its file and line; another where it or its values change.
 
-    Of values that are no numbers, strings or tables of them, arrays say, only the type counts.
+    Of values that are no numbers, strings or tables of them, arrays say, only the type counts; of long tables the
+    beginning.
     """
     found = hashlib.sha256()
     for word in _words(function, set(), 0):
@@ -82,11 +85,11 @@ def _inner(value: Any) -> Iterable[Any]:
     if isinstance(value, types.CodeType):
         return value.co_consts
     if isinstance(value, list | tuple):
-        return value
+        return [len(value), *value[:LONGEST]]
     if isinstance(value, set | frozenset):
         return sorted(repr(each) for each in value if isinstance(each, PLAIN))
     if isinstance(value, dict):
-        return [each for pair in value.items() for each in pair]
+        return [len(value), *_flat(itertools.islice(value.items(), LONGEST))]
     if isinstance(value, types.FunctionType):
         return [value.__code__, *_flat(captured(value))] if _is_ours(value) else [value.__name__]
     if isinstance(value, functools.partial | types.MethodType):
