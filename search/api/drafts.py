@@ -132,6 +132,7 @@ def _record(target: Target, seconds: float, on_recording: Callable[[int], None])
         whole=[each.values for each in found if each.is_whole],
         cut=[each.values for each in found if not each.is_whole],
         errors=[(each.values, each.error) for each in found if each.error],
+        has_quiet=any(each.is_quiet for each in found),
         asks=any(each.asks for each in found),
         has_more=has_more,
     )

@@ -27,6 +27,7 @@ class Seen:
         whole: the values of each recording that came to its end, by name in the order of suggestion.
         cut: of each that did not.
         errors: what recordings failed with, and the values then.
+        has_quiet: whether one was ended since it suggested nothing for long.
         asks: whether it asks if it should be pruned.
         has_more: whether the time was over before all was tried.
     """
@@ -35,6 +36,7 @@ class Seen:
     whole: Sequence[Values]
     cut: Sequence[Values]
     errors: Sequence[tuple[Values, str]]
+    has_quiet: bool
     asks: bool
     has_more: bool
 
@@ -83,7 +85,7 @@ def _told(seen: Seen) -> list[str]:
         said.append(f"Not seen: what it suggests at {'; '.join(untried)}.")
     if seen.has_more:
         said.append("The time was over before all was tried: --seconds gives it more.")
-    if seen.cut and not seen.errors:
+    if seen.has_quiet:
         said.append("It was ended before it returned: what it would suggest later is not here.")
     for values, error in seen.errors[:1]:
         at = ", ".join(f"{name} = {scalars.shown(value)}" for name, value in values.items())

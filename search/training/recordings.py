@@ -31,13 +31,15 @@ class Recording:
 
     Attributes:
         values: what it was given, by name in the order of suggestion.
-        is_whole: it came to its end, or was ended where it asked whether it should be.
+        is_whole: it came to its end, was ended where it asked whether it should be, or was quiet.
+        is_quiet: it suggested nothing for so long that it was ended; it may have had more to suggest.
         error: what it failed with, or None.
         has_reports, asks: whether it reported a step, and asked whether it should be pruned.
     """
 
     values: Values
     is_whole: bool
+    is_quiet: bool
     error: str | None
     has_reports: bool
     asks: bool
@@ -108,19 +110,20 @@ class Recorder:
         """One run: with these values, and for all else the first choice and the middle of each range, or any."""
         values: Values = {}
         seen: set[str] = set()
-        ended: dict[str, Any] | None = None
         try:
             with tempfile.TemporaryDirectory() as folder:
                 ended = self._run(folder, lambda message: self._choose(message, wanted, mix, values), seen)
         except children.Gone as gone:
             self._close()
             ended = {"is": "failed", "reason": str(gone)}
-        is_whole = ended is not None and ended["is"] != "failed"
-        error = ended["reason"] if ended is not None and not is_whole else None
-        return Recording(values, is_whole, error, "report" in seen, "prune?" in seen)
+        kind = ended["is"]
+        error = ended["reason"] if kind == "failed" else None
+        return Recording(
+            values, kind not in ("failed", "late"), kind == "quiet", error, "report" in seen, "prune?" in seen
+        )
 
-    def _run(self, folder: str, choose: Callable[[dict[str, Any]], float], seen: set[str]) -> dict[str, Any] | None:
-        """Has the objective run; returns the message that it ends with, None where it was ended.
+    def _run(self, folder: str, choose: Callable[[dict[str, Any]], float], seen: set[str]) -> dict[str, Any]:
+        """Has the objective run; returns the message that it ends with, or `quiet` or `late` where it was ended.
 
         Args:
             seen: gets the kinds of messages that came.
@@ -144,7 +147,7 @@ class Recorder:
             child.send(answer)
         if not child.end_trial(lambda _: None):
             self._close()
-        return None
+        return {"is": "late" if time.monotonic() >= self._until else "quiet"}
 
     def _limit(self) -> float:
         """Seconds without a suggestion that end a recording: the first shows how long they take."""

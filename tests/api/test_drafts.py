@@ -41,7 +41,8 @@ def silent(trial):
     return trial.params["x"]
 
 def lasting(trial):
-    trial.suggest_categorical("kind", ["a", "b"])
+    if trial.suggest_categorical("kind", ["a", "b"]) == "b":
+        trial.suggest_int("depth", 1, 2)
     time.sleep(300)
     trial.suggest_float("late", 0, 1)
 
@@ -102,14 +103,14 @@ def test_what_no_file_can_hold(function: str, message: str, capsys: pytest.Captu
 
 
 def test_one_that_lasts_is_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    """The time is kept, and the file says that there may be more."""
+    """The time is kept, conditions are told from what was suggested, and the file says that there may be more."""
     began = time.monotonic()
-    assert cli.main(["init", "mine_to_draft:lasting", "--seconds", "4"]) == 0
-    assert time.monotonic() - began < 20
+    assert cli.main(["init", "mine_to_draft:lasting", "--seconds", "6"]) == 0
+    assert time.monotonic() - began < 30
     text = pathlib.Path("mine_to_draft.toml").read_text()
     assert "# It was ended before it returned: what it would suggest later is not here.\n" in text
-    assert 'kind = ["a", "b"]\n' in text
-    assert "Not seen: what it suggests at kind = a, b." in capsys.readouterr().out
+    assert """depth = { low = 1, high = 2, when = "kind == 'b'" }""" in text
+    assert "The time was over before all was tried: --seconds gives it more." in capsys.readouterr().out
 
 
 def test_a_branch_that_fails_is_told() -> None:
