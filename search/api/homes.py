@@ -4,7 +4,7 @@ import logging
 import os
 
 from search import errors
-from search.child import objectives
+from search.child import pickles
 from search.ledger import homes, studies
 from search.storage import databases
 from search.training import shipments
@@ -18,7 +18,7 @@ def check_not_loading() -> None:
     Raises:
         errors.InputError: it does.
     """
-    if name := os.environ.get(objectives.LOADING):
+    if name := os.environ.get(pickles.LOADING):
         raise errors.InputError(
             f'search.run must not be called while {name!r} is imported: put it behind `if __name__ == "__main__":`'
         )

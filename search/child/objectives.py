@@ -18,7 +18,6 @@ from optuna import distributions
 from . import messages, mishaps, nudges, pickles, recordings, studies, trials
 
 UNSAMPLED: dict[str, Any] = {"number": 0, "seed": 0, "params": {}, "attrs": {}, "saved": None}  # a trial
-LOADING = "SEARCH_LOADING"  # of the environment: a module of the user's is being imported, and must start no search
 
 
 class Interrupted(BaseException):
@@ -56,14 +55,14 @@ def load(name: str, file: str | None = None) -> Callable[[Any], Any]:
         ValueError: no such module or function.
     """
     module, _, function = name.partition(":")
-    os.environ[LOADING] = name
+    os.environ[pickles.LOADING] = name
     try:
         found = pickles.load(file) if file else getattr(importlib.import_module(module), function)
     except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
         reason, _ = mishaps.told(error)
         raise ValueError(f"objective must name a function that can be imported here, got {name!r}: {reason}") from error
     finally:
-        os.environ.pop(LOADING, None)
+        os.environ.pop(pickles.LOADING, None)
     if not callable(found):
         raise ValueError(f"objective must name a function, got {name!r}, which is {type(found).__name__}")
     return found

@@ -8,6 +8,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+LOADING = "SEARCH_LOADING"  # of the environment: a module of the user's is being imported, and must start no search
+
 
 def load(path: str) -> Callable[[Any], Any]:
     """The function; the cell that it was written in is known to tracebacks.
