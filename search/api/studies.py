@@ -12,8 +12,8 @@ import optuna
 from search import errors
 from search.api import access, homes
 from search.api.access import Storage
-from search.ledger import allocations, listings, outcomes, studies, summaries
-from search.storage import databases
+from search.ledger import allocations, checkpoint_files, listings, outcomes, studies, summaries
+from search.storage import databases, stores
 from search.study import specs
 from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
@@ -117,6 +117,10 @@ def work(
     with contextlib.ExitStack() as life:
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
+    if study.spec.code is not None and ended is not None:
+        with contextlib.suppress(errors.StorageError):  # the next worker does it
+            place = stores.location(study.spec.trial.store, database.url, chosen.store)
+            checkpoint_files.sweep(database, study, stores.Store(place, chosen.patience_seconds, stop))
     return _checked(database, study, ended, judged)
 
 

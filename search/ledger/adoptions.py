@@ -157,3 +157,19 @@ def take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: i
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
     return _claim(connection, study, row, how, saved, stands)
+
+
+def start_over(database: Database, claim: claims.Claim) -> None:
+    """Clears what is stored of a training that cannot be gone on with, but for what others have been compared with.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+
+    def transaction(connection: sqlalchemy.Connection) -> None:
+        claims.fence(connection, claim)
+        checkpoints.delete(connection, claim.trial_id)
+        later = schema.steps.c.step > rungs.highest(connection, claim.trial_id)
+        connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == claim.trial_id, later))
+
+    database.write(transaction)

@@ -1,13 +1,16 @@
 """What the process of code of the user's own is told to train a trial: see `search/child/messages.py`."""
 
 import json
+import logging
 import shutil
 from typing import Any
 
 from search import files
 from search.study import ladders, programs, specs
 from search.training import folders, records, seeds
-from search.training.objectives import Trial
+from search.training.objectives import Damaged, Trial
+
+log = logging.getLogger("search")
 
 VARIABLES = {
     "SEARCH_TRIAL_NUMBER": "number",
@@ -35,22 +38,31 @@ def order(spec: specs.StudySpec, trial: Trial, folder: folders.Folder, save_seco
 
 def _saved(trial: Trial, folder: folders.Folder) -> dict[str, Any] | None:
     """A copy of the checkpoint, which the code may do with what it likes."""
-    payload = trial.saved.payload if trial.saved is not None else None
-    if payload is None:
+    saved = trial.saved
+    if saved is None or saved.payload is None:
         return None
+    payload = saved.payload
     folder.scratch.mkdir(exist_ok=True)
     kept = folder.scratch / "saved"
-    if payload.path is None:
-        kept.write_bytes(payload.content)
-    else:
+    if payload.path is not None:
         shutil.copyfile(payload.path, kept)
-    return {"path": str(kept), "kind": payload.kind}
+    elif payload.place:
+        try:
+            trial.fetch(payload, kept)
+        except Damaged as damaged:
+            log.warning("trial=%d event=checkpoint-damaged reason=%r note='it starts over'", trial.number, str(damaged))
+            trial.start_over()
+            return None
+    else:
+        kept.write_bytes(payload.content)
+    value = saved.values[-1] if saved.values else None
+    return {"path": str(kept), "kind": payload.kind, "step": saved.epoch, "value": value}
 
 
 def _program(spec: specs.StudySpec, trial: Trial, folder: folders.Folder, save_seconds: float) -> dict[str, Any]:
     assert spec.command is not None
     assert spec.metric is not None
-    ladder, saved, params_file = ladders.of(spec.pruning, spec.training), trial.saved, folder.path / folders.PARAMS
+    ladder, params_file = ladders.of(spec.pruning, spec.training), folder.path / folders.PARAMS
     files.write(params_file, json.dumps(trial.params, indent=2).encode())
     words = {
         "number": str(trial.number),
@@ -68,8 +80,6 @@ def _program(spec: specs.StudySpec, trial: Trial, folder: folders.Folder, save_s
             **{variable: words[word] for variable, word in VARIABLES.items()},
         },
         "metric": {**spec.metric.model_dump(by_alias=True), "path": path},
-        "step": saved.epoch if saved else 0,
-        "value": saved.values[-1] if saved and saved.values else None,
         "save_seconds": save_seconds,
         "rungs": list(ladder.rungs) if ladder else [],
     }

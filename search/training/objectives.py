@@ -20,11 +20,15 @@ class Payload:
     Attributes:
         kind: what it is given back as: "bytes", "file" or "folder", which is a tar archive.
         path: of the file; None for one that was stored.
+        store, place: where it is, where it is too large for the database; `checksum`: its SHA-256.
     """
 
     kind: str
     path: pathlib.Path | None = None
     content: bytes = b""
+    store: str = ""
+    place: str = ""
+    checksum: str = ""
 
     def read(self) -> bytes:
         """All of it."""
@@ -101,11 +105,28 @@ class Trial(Protocol):
     def checkpoint(self, payload: Payload, step: int | None = None) -> None:
         """Keeps what code of the user's own can go on from, after a step: the last one reported, or one to come."""
 
+    def fetch(self, payload: Payload, target: pathlib.Path) -> None:
+        """Puts what was stored into a file.
+
+        Raises:
+            Damaged: it is not what it was.
+        """
+
+    def start_over(self) -> None:
+        """The training begins at its start: what was stored of it goes."""
+
     def heard(self) -> None:
         """The code lives: it has printed something."""
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """Stores attributes with the next report, or with the end of the trial, whatever it is."""
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """Keeps a file with the trial, in place of one of the same name; returns its id.
+
+        Raises:
+            Refused: it cannot be kept.
+        """
 
     def should_prune(self) -> str | None:
         """Why the study's population pruner would end the trial after its last report, or None."""
@@ -121,6 +142,14 @@ class Result:
     state: TrialState
     value: float | None
     attrs: dict[str, Any]
+
+
+class Refused(Exception):
+    """What an objective asked for cannot be done, which it is told as an error of its own; it may go on."""
+
+
+class Damaged(Exception):
+    """A checkpoint is gone, or not as it was; the training starts over."""
 
 
 class Failed(Exception):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -128,11 +129,21 @@ class ReplayedTrial:
         """See `objectives.Trial`."""
         payload.discard()
 
+    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> None:
+        """See `objectives.Trial`."""
+
+    def start_over(self) -> None:
+        """See `objectives.Trial`."""
+
     def heard(self) -> None:
         """See `objectives.Trial`."""
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """Nowhere: the trial has its own."""
+        return ""
 
     def should_prune(self) -> str | None:
         """Where the stored trial ended, whoever ended it."""
