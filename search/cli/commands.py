@@ -73,6 +73,7 @@ COMMANDS = {
         "search.cli.runs:fetch",
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
+    "init": ("search.cli.drafts:init", "Writes the study file of an Optuna objective, from what runs of it suggest."),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "logs": (
         "search.cli.logs:show",
@@ -143,10 +144,7 @@ SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@|USER:PASSWORD@)\S*@|(?<=passwor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The `search` command; returns its exit code, see docs/exit-codes.md.
-
-    Without arguments it takes those of the process, and ends it.
-    """
+    """The `search` command; returns its exit code, see docs/exit-codes.md. Without arguments it ends the process."""
     if arguments is None:
         sys.excepthook = lambda _, error, __: _print_trace(error)
         for stream in (sys.stdout, sys.stderr):

@@ -18,6 +18,7 @@ ARGUMENTS = {
     "MODEL": "A file of `search export`.",
     "[IMAGE...]": "PNG or JPEG files.",
     "[PARAMETER=VALUE...]": "Of the study's space; a parameter that is left out is sampled.",
+    "OBJECTIVE": "The function: FILE.py:FUNCTION, or MODULE:FUNCTION of an installed package or of this folder.",
     "SHELL": "bash, zsh or fish.",
 }
 STORAGE = ("storage", "password_file")

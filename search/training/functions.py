@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.child import mishaps
 from search.study import specs
-from search.training import children, folders, invocations, objectives, records
+from search.training import children, folders, invocations, objectives, records, shipments
 from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
@@ -139,9 +139,13 @@ class FunctionObjective:
         child = children.Child()
         try:
             space = {p.name: distributions.distribution_to_json(p.distribution) for p in self._spec.space.parameters}
+            study = self._spec.study
             order: dict[str, Any] = {"objective": self._spec.objective, "space": space}
+            order["study"] = {"name": study.name, "direction": study.direction, "metric": study.metric}
             if self._spec.command is not None:
                 order = {"program": True}
+            elif (file := shipments.received(self._spec.objective or "")) is not None:
+                order["function"] = str(file)
             child.send({"do": "load", "folder": str(pathlib.Path.cwd()), **order})
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
