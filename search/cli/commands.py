@@ -70,6 +70,7 @@ COMMANDS = {
         "search.cli.runs:fetch",
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
+    "init": ("search.cli.drafts:init", "Writes the study file of an Optuna objective, from what runs of it suggest."),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "logs": (
         "search.cli.logs:show",

@@ -38,7 +38,7 @@ def _claim(
     row: Any,
     how: str,
     saved: objectives.Checkpoint | None = None,
-    stands: int = 0,
+    stands: int = -1,
 ) -> claims.Claim:
     fixed = connection.execute(
         sqlalchemy.select(schema.system_attributes.c.value_json).where(
@@ -153,7 +153,7 @@ def take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: i
     saved, stands = checkpoints.find(connection, trial_id), rungs.highest(connection, trial_id)
     if saved is None:
         checkpoints.delete(connection, trial_id)
-    later = schema.steps.c.step > max(saved.epoch if saved else 0, stands)
+    later = schema.steps.c.step > max(saved.epoch if saved else -1, stands)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
     return _claim(connection, study, row, how, saved, stands)
