@@ -35,6 +35,16 @@ def plain(trial):
     trial.artifact("mine.txt")
     return trial.params["x"]
 """
+PROGRAM = """
+import pathlib, sys
+
+folder = pathlib.Path(sys.argv[1])
+(folder / "artifacts" / "deep").mkdir(parents=True)
+(folder / "artifacts" / "plot.txt").write_text("p")
+(folder / "artifacts" / "deep" / "model.txt").write_text("m")
+(folder / "beside.txt").write_text("b")
+print("value", sys.argv[2])
+"""
 TEXT = """
 objective = "keeps_files:{function}"
 [study]
@@ -102,6 +112,20 @@ def test_files_go_to_a_service(s3: S3) -> None:
         "0 state.txt epoch 1",
         "1 state.txt epoch 1",
     ]
+
+
+def test_a_program_keeps_what_it_leaves(tmp_path: pathlib.Path) -> None:
+    """In `artifacts/` of its trial's folder, at its end; what lies beside that is no artifact."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = f'command = ["{sys.executable}", "program.py", "{{trial_dir}}", "{{x}}"]'
+    metric = "metric = { from = 'stdout', pattern = 'value (?P<value>.*)' }"
+    text = TEXT.format(function="f", trial="").replace('objective = "keeps_files:f"', f"{command}\n{metric}")
+    database = databases.Database("sqlite:///own.db")
+    study = studies.create(database, specs.parse(text, "own.toml"))
+    loops.Worker(database, study, functions.FunctionObjective(study.spec), threading.Event()).run()
+    found = [(each.number, each.name) for each in artifacts.of_study(database, study)]
+    database.close()
+    assert found == [(0, "deep/model.txt"), (0, "plot.txt"), (1, "deep/model.txt"), (1, "plot.txt")]
 
 
 class Kept:
