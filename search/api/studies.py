@@ -50,8 +50,8 @@ def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
     spec = _spec(name, storage)
-    if spec.objective is not None:  # its user named the file, and so this function: none that the database may have
-        chosen = chosen.model_copy(update={"allow_objectives": spec.objective})
+    if spec.code_checksum is not None:  # its user named the file, and so this code: none that the database may have
+        chosen = chosen.model_copy(update={"allow_objectives": spec.code_checksum})
     with supervision.ready(spec, access.url(storage), chosen) as ready:
         requirements.check(spec, chosen)
         database = access.open_any(storage)

@@ -3,7 +3,7 @@
 | the worker | |
 |---|---|
 | `{"do": "load", "objective": "module:function", "folder": ..., "space": {name: distribution}}` | once, at first |
-| `{"do": "train", "number": 7, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
+| `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
 | `{"do": "go on"}` | answers `report` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |

@@ -44,7 +44,7 @@ def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
         objective = Objective(channel, function, order["space"])
         while order := channel.receive() or {}:
             if order["do"] == "train":  # an `end` that came too late is nothing
-                channel.send(objective.train(trials.View(objective, order["number"], order["params"], order["attrs"])))
+                channel.send(objective.train(trials.View(objective, order)))
     except (EOFError, BrokenPipeError):
         return
 

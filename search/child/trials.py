@@ -25,16 +25,19 @@ class View(optuna.trial.FixedTrial):
     """The trial.
 
     Args:
-        attrs: user attributes that it has already.
+        order: the worker's, to train it (`messages`).
 
     Attributes:
+        seed: of its training: the study's own, or another for each repeat; below 2**32.
         reason: why the study's pruner would end it, where that was asked for.
         last: the last reported value.
     """
 
-    def __init__(self, owner: Owner, number: int, params: dict[str, Any], attrs: dict[str, Any]) -> None:
-        super().__init__(params, number=number)
-        for name, value in attrs.items():
+    def __init__(self, owner: Owner, order: dict[str, Any]) -> None:
+        params: dict[str, Any] = order["params"]
+        super().__init__(params, number=order["number"])
+        self.seed: int = order["seed"]
+        for name, value in order["attrs"].items():
             super().set_user_attr(name, value)
         self.reason: str | None = None
         self.last: float | None = None

@@ -50,6 +50,8 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     given = raw.isoformat() if isinstance(raw, datetime.date | datetime.time) else repr(raw)
     if key == "objective":
         return f"{key} must be package.module:function, got {given}"
+    if location[:1] == ["command"]:
+        return f"command must be a list of strings, or of lists of them, none empty, got {given}"
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from search import errors
 from search.study import specs
-from search.training import children, records
+from search.training import children, records, seeds
 from search.training.objectives import Failed, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
@@ -42,7 +42,7 @@ class FunctionObjective:
         """
         child = self._take() or self._start()
         try:
-            message = _talk(child, trial)
+            message = self._talk(child, trial)
         except children.Gone as gone:
             child.close()
             raise Failed(f"{gone} inside the objective", "", is_memory=gone.code == -signal.SIGKILL) from None
@@ -100,19 +100,19 @@ class FunctionObjective:
             raise
         return child
 
-
-def _talk(child: children.Child, trial: Trial) -> dict[str, Any]:
-    """Has a trial trained; returns the message that it ends with."""
-    attrs = {records.REPEAT.name: trial.repeat} if trial.repeat else {}
-    child.send({"do": "train", "number": trial.number, "params": trial.params, "attrs": attrs})
-    while True:
-        message = child.receive(LOOK_SECONDS)
-        if message is None:
-            trial.check_stop()
-        elif (answer := _answer(trial, message)) is not None:
-            child.send(answer)
-        else:
-            return message
+    def _talk(self, child: children.Child, trial: Trial) -> dict[str, Any]:
+        """Has a trial trained; returns the message that it ends with."""
+        attrs = {records.REPEAT.name: trial.repeat} if trial.repeat else {}
+        seed = seeds.of(self._spec.study.seed, trial.repeat)
+        child.send({"do": "train", "number": trial.number, "seed": seed, "params": trial.params, "attrs": attrs})
+        while True:
+            message = child.receive(LOOK_SECONDS)
+            if message is None:
+                trial.check_stop()
+            elif (answer := _answer(trial, message)) is not None:
+                child.send(answer)
+            else:
+                return message
 
 
 def _answer(trial: Trial, message: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from search import errors
 from search.space import spaces
-from search.study import specs
+from search.study import programs, specs
 from search.training.objectives import Result, Trial
 from search.worker import progress
 from search.worker.settings import Settings
@@ -40,7 +40,8 @@ def find_data(spec: specs.StudySpec, settings: Settings) -> str:
         models.errors.DataError: it is not to be had.
     """
     if spec.training is None:
-        return f"its objective {spec.objective} brings its own data"
+        what = f"objective {spec.objective}" if spec.command is None else f"command {programs.shown(spec.command)}"
+        return f"its {what} brings its own data"
     from models import sources
 
     dataset = spec.training.dataset
@@ -89,11 +90,12 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.InputError: it may not.
     """
-    if spec.objective is not None and not settings.allows(spec.objective):
+    code, checksum = spec.code, spec.code_checksum
+    if code is not None and checksum is not None and not (settings.allows(code) or settings.allows(checksum)):
         raise errors.InputError(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
-            f"got {spec.objective!r} where {settings.allow_objectives!r} may run; if you know that function: "
-            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(spec.objective)}"
+            f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
+            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(checksum)}"
         )
 
 

@@ -138,11 +138,13 @@ class Settings(pydantic.BaseModel):
         return self.workers or max(1, cores // self.slots)
 
     def allows(self, objective: str) -> bool:
-        """Whether the function `module:function` of a study in the database may run here; `*` stands for anything."""
+        """Whether `module:function` or `command:...` of a study in the database may run here; `*` is for anything."""
         names = [word.strip() for word in self.allow_objectives.split(",")]
         if names in (["all"], ["none"]):
             return names == ["all"]
         module = objective.partition(":")[0]
+        if module == "command":  # no name of a module allows a program
+            return any(":" in name and fnmatch.fnmatchcase(objective, name) for name in names)
         return any(fnmatch.fnmatchcase(objective if ":" in name else module, name) for name in names)
 
     def arguments(self, name: str) -> list[str]:
