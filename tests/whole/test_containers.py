@@ -26,6 +26,7 @@ FILES = (
     "Dockerfile",
     ".dockerignore",
     "docker-compose.yml",
+    "compose.own.yaml",
     "Makefile",
     "README.md",
     "constraints.txt",
@@ -77,6 +78,36 @@ name = "random"
 [budget]
 trials = 1
 """
+
+# code of the user's own, which needs a package that the image lacks
+OWN = {
+    "requirements.txt": "funcy\n",
+    "train.py": """
+import time
+
+import funcy
+
+
+def objective(trial):
+    time.sleep(0.5)
+    return float(funcy.last([0, trial.params["x"]]) * TIMES)
+""",
+    "study.toml": """
+objective = "train:objective"
+
+[study]
+name = "own"
+
+[space]
+x = { low = 1, high = 1000 }
+
+[sampler]
+name = "random"
+
+[budget]
+trials = 12
+""",
+}
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +304,51 @@ def test_a_taken_port_is_told(service: Service) -> None:
         done = service.compose("up", "--detach", "dashboard", env=given)
     assert done.returncode != 0
     assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_code_of_the_users_own(service: Service) -> None:
+    """A folder with a study, a module and requirements: two workers share it; an edit needs no build."""
+    (service.folder / "mycode").mkdir()
+    for name, text in OWN.items():
+        (service.folder / "mycode" / name).write_text(text.replace("TIMES", "1"))
+    subprocess.run(["chmod", "-R", "a+rX", service.folder / "mycode"], check=True)
+    given = {"OWN": "./mycode", "STUDY": "study.toml", "ALLOW_OBJECTIVES": "train:objective"}
+
+    def compose(*arguments: str) -> str:
+        files = ("-f", "docker-compose.yml", "-f", "compose.own.yaml")
+        done = service.compose(*files, *arguments, env={**service.engine.env, **given})
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def trials() -> list[tuple[str, float]]:
+        found = json.loads(service.get("/api/studies")[1])["study_summaries"]
+        (own,) = (each["study_id"] for each in found if each["study_name"] == "own")
+        shown = json.loads(service.get(f"/api/studies/{own}?after=0")[1])["trials"]
+        return [(trial["params"][0]["param_external_value"], trial["values"][0]) for trial in shown]
+
+    def ended() -> float | None:
+        return service.metric('search_trials{state="complete",study="own"}')
+
+    compose("up", "--detach", "--build", "--scale", "worker=2")
+    until(lambda: ended() == 12, 60)
+    assert service.metric('search_todo_trials{study="own"}') == 0
+    time.sleep(1)  # a trial too many would have begun by now
+    assert [len(trials()), *(float(x) == value for x, value in trials())] == [12, *[True] * 12]
+    logs = {worker: service.engine.docker("logs", worker, capture_output=True) for worker in service.workers()}
+    ran = [(each.stdout + each.stderr).count("event=complete") for each in logs.values()]
+    assert (len(ran), sum(ran), all(ran)) == (2, 12, True)
+    assert compose("exec", "-T", "worker", "id", "-u").strip() == "10001"
+    assert "Read-only" in compose("exec", "-T", "worker", "sh", "-c", "touch /own/new 2>&1; touch /new 2>&1; true")
+
+    def image() -> str:
+        return service.engine.docker(
+            "inspect", "--format", "{{.Image}}", service.workers()[0], capture_output=True
+        ).stdout
+
+    built = image()
+    (service.folder / "mycode" / "train.py").write_text(OWN["train.py"].replace("TIMES", "-1"))
+    compose("restart", "worker")
+    assert service.search("extend", "own", "--trials", "4")[0] == 0
+    until(lambda: ended() == 16, 60)
+    assert [value == -float(x) for x, value in trials()[12:]] == [True] * 4
+    assert image() == built
