@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tomllib
 from typing import Any
@@ -154,6 +155,18 @@ def test_base_images_can_be_pinned(tmp_path: pathlib.Path) -> None:
     assert services["create"]["build"]["args"] == {"PYTHON_IMAGE": "${PYTHON_IMAGE:-python:3.13-slim-trixie}"}
     assert services["db"]["image"] == "${POSTGRES_IMAGE:-postgres:17-trixie}"
     assert "ARG PYTHON_IMAGE=python:3.13-slim-trixie\nFROM ${PYTHON_IMAGE}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_a_secret_is_made_for_a_cluster(tmp_path: pathlib.Path) -> None:
+    """`make kubernetes-secrets` writes a password and the URL with it, both without an end of line, once."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for _ in range(2):
+        subprocess.run(["make", "--silent", "kubernetes-secrets"], cwd=tmp_path, check=True)
+        password, url = ((tmp_path / "secrets" / name).read_text() for name in ("password", "url"))
+        assert re.fullmatch(r"[\w-]{32}", password)
+        assert url == f"postgresql://search:{password}@search-postgres/search"
+        assert password == (tmp_path / "secrets" / "db-password").read_text().strip()
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
 
 
 def test_the_example_settings_are_the_defaults() -> None:
