@@ -43,7 +43,9 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "a pool": (*ANY, "keda.enabled=true", "keda.minReplicas=1", STAYS),
     "elsewhere": ("postgres.enabled=false", "network.databaseCidr=10.1.2.3/32", "storage.key=url", "image.tag=7"),
     "alone": ("dashboard.enabled=false", "network.enabled=false", "workers.dataClaim=pictures"),
-    "with variables": ('workers.env=[{"name":"PYTHONPATH","value":"/own/lib"}]', 'imagePullSecrets=[{"name":"mine"}]'),
+    "with files": ("store.claim=files", STAYS),
+    "with a bucket": ("store.url=s3://bucket/folder", "network.toTheWeb=true"),
+    "with variables": ('env=[{"name":"PYTHONPATH","value":"/own/lib"}]', 'imagePullSecrets=[{"name":"mine"}]'),
 }
 
 
@@ -144,9 +146,27 @@ def test_values_reach_the_workers() -> None:
     assert (settings["SEARCH_DEVICE"], settings["SEARCH_ALLOW_OBJECTIVES"]) == ("cuda", "train:objective")
     assert found["Job", "search-workers"]["spec"]["parallelism"] == 7
 
+    assert "SEARCH_STORE" not in settings
+
     pod, worker = worker_of(templated(*ANY))
     assert worker["args"] == ["search", "work", "--any", "--stay"]
     assert "initContainers" not in pod
+
+
+def test_trials_keep_files_where_workers_write_and_the_dashboard_reads() -> None:
+    """A claim, or an address with its credentials; all pods are told the same place."""
+    found = named(templated(*VARIANTS["with files"]))
+    assert found["ConfigMap", "search-settings"]["data"]["SEARCH_STORE"] == "/store"
+    _, worker = worker_of(list(found.values()))
+    (dashboard,) = found["Deployment", "search-dashboard"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "store", "mountPath": "/store"} in worker["volumeMounts"]
+    assert {"name": "store", "mountPath": "/store", "readOnly": True} in dashboard["volumeMounts"]
+    key = 'env=[{"name":"AWS_PROFILE","value":"search"}]'
+    found = named(templated(*VARIANTS["with a bucket"], key))
+    assert found["ConfigMap", "search-settings"]["data"]["SEARCH_STORE"] == "s3://bucket/folder"
+    assert [{"name": "AWS_PROFILE", "value": "search"} in each["env"] for each in containers(list(found.values()))] == [
+        each["name"] in ("worker", "dashboard") for each in containers(list(found.values()))
+    ]
 
 
 def test_a_database_elsewhere_is_reached_and_no_other() -> None:
@@ -195,6 +215,7 @@ def test_keda_reads_a_metric_that_is_there(
         (("workers.gpusPerWorker=-1",), "at '/workers/gpusPerWorker'"),
         (("study=",), "study is empty: then command must say what workers run"),
         (("own.initImage=a", "own.configMap=b"), "your code comes from one of them, not from both"),
+        (("store.claim=a", "store.url=s3://b"), "trials keep their files in one of them, not in both"),
         (("postgres.enabled=false",), "network.databaseCidr must be the address of your database"),
         (("keda.enabled=true", "dashboard.enabled=false"), "keda.enabled needs dashboard.enabled"),
     ],

@@ -338,6 +338,8 @@ def test_code_of_the_users_own(service: Service) -> None:
     ran = [(each.stdout + each.stderr).count("event=complete") for each in logs.values()]
     assert (len(ran), sum(ran), all(ran)) == (2, 12, True)
     assert compose("exec", "-T", "worker", "id", "-u").strip() == "10001"
+    compose("exec", "-T", "--index", "1", "worker", "touch", "/store/kept")
+    compose("exec", "-T", "--index", "2", "worker", "test", "-e", "/store/kept")
     assert "Read-only" in compose("exec", "-T", "worker", "sh", "-c", "touch /own/new 2>&1; touch /new 2>&1; true")
 
     def image() -> str:

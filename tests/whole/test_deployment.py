@@ -26,13 +26,14 @@ def test_compose_asks_for_commands_that_exist() -> None:
     more = [
         yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"] for name in ("gpu", "password", "own")
     ]
-    for each in more[-1].values():
+    for each in (more[-1][name] for name in ("create", "fetch", "worker")):
         check_command(each["command"])
     for each in ours.values():
         check_command(each["command"])
         assert each["init"]
     named = [set(service.get("environment", {})) for group in (ours, *more) for service in group.values()]
-    assert {name for names in named for name in names if name.startswith("SEARCH_")} <= known_variables()
+    known = known_variables() | {"SEARCH_STORE"}
+    assert {name for names in named for name in names if name.startswith("SEARCH_")} <= known
     assert [port for each in services.values() for port in each.get("ports", ())] == [
         "127.0.0.1:${DASHBOARD_PORT:-8080}:8080"
     ]
@@ -89,7 +90,11 @@ def test_compose_shares_nothing_to_write_to() -> None:
 def test_code_of_the_users_own_changes_nothing_else() -> None:
     """Beside an image FROM ours, its command and a folder that is only read, each service stays as it is."""
     services = yaml.safe_load((ROOT / "compose.own.yaml").read_text())["services"]
+    store = {"environment": {"SEARCH_STORE": "${STORE:-/store}"}}
+    assert services.pop("dashboard") == {**store, "volumes": ["store:/store:ro"]}
     assert set(services) == {"create", "fetch", "worker"}
+    assert services["worker"].pop("environment") == store["environment"]
+    assert services["worker"]["volumes"].pop() == "store:/store"
     for name, each in services.items():
         assert set(each) - {"build"} == {"image", "working_dir", "volumes", "command"}, name
         assert each["volumes"] == ["${OWN:-./own}:/own:ro"]

@@ -136,7 +136,7 @@ spec:
         - name: SEARCH_SLOTS
           value: {{ .Values.workers.slots | quote }}
         {{- end }}
-        {{- with .Values.workers.env }}
+        {{- with .Values.env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
       # no probe: a worker waits out an outage, and one that hangs loses its trial
@@ -155,6 +155,9 @@ spec:
         {{- else if .Values.network.toTheWeb }}
         - {name: data, mountPath: /data}
         {{- end }}
+        {{- if .Values.store.claim }}
+        - {name: store, mountPath: /store}
+        {{- end }}
   volumes:
     - name: tmp # the engine, which each pod compiles for itself where its processor is not the image's
       emptyDir: {sizeLimit: {{ .Values.workers.temporary }}}
@@ -165,6 +168,10 @@ spec:
     {{- else if .Values.network.toTheWeb }}
     - name: data
       emptyDir: {sizeLimit: 512Mi}
+    {{- end }}
+    {{- with .Values.store.claim }}
+    - name: store
+      persistentVolumeClaim: {claimName: {{ . }}}
     {{- end }}
 {{- end }}
 {{- end }}
