@@ -35,6 +35,7 @@ FILES = (
     "pyproject.toml",
     "optuna_search_service.py",
     "deploy/entrypoint.sh",
+    "deploy/own.Dockerfile",
 )
 FOLDERS = ("models", "search", "studies")
 TRIALS = 24
@@ -354,3 +355,9 @@ def test_code_of_the_users_own(service: Service) -> None:
     until(lambda: ended() == 16, 60)
     assert [value == -float(x) for x, value in trials()[12:]] == [True] * 4
     assert image() == built
+
+    build = ("build", "--quiet", "--file", "deploy/own.Dockerfile", "--tag", "mine:1", "mycode")
+    service.engine.docker(*build, cwd=service.folder, capture_output=True)
+    run = ("run", "--rm", "--read-only", "mine:1", "sh", "-c", "id -u; pwd; python -c 'import train'; ls")
+    words = service.engine.docker(*run, capture_output=True).stdout.split()
+    assert words == ["10001", "/own", *sorted(OWN)]

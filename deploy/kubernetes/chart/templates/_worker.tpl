@@ -16,6 +16,11 @@ capabilities: {drop: [ALL]}
     secretKeyRef: {name: {{ .Values.storage.secret }}, key: {{ .Values.storage.key }}}
 {{- end }}
 
+{{/* changed settings are other pods: they are read once, when a pod starts */}}
+{{- define "search.annotations" -}}
+{checksum/settings: {{ include (print .Template.BasePath "/settings.yaml") . | sha256sum | trunc 16 | quote }}}
+{{- end }}
+
 {{- define "search.hasCode" -}}
 {{- if or .Values.own.initImage .Values.own.configMap }}yes{{ end }}
 {{- end }}
@@ -93,6 +98,7 @@ capabilities: {drop: [ALL]}
 {{- with .root -}}
 metadata:
   labels: {app: search-worker, app.kubernetes.io/part-of: search}
+  annotations: {{ include "search.annotations" . }}
 spec:
   automountServiceAccountToken: false
   restartPolicy: {{ $.restart }}
