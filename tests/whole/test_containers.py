@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 
 import container_engine
+import kubelet
+import manifests
 import pytest
 from conftest import ROOT
 from container_services import Service, until, worker_of
@@ -361,3 +363,35 @@ def test_code_of_the_users_own(service: Service) -> None:
     run = ("run", "--rm", "--read-only", "mine:1", "sh", "-c", "id -u; pwd; python -c 'import train'; ls")
     words = service.engine.docker(*run, capture_output=True).stdout.split()
     assert words == ["10001", "/own", *sorted(OWN)]
+
+
+CODE = "FROM python:3.13-slim-trixie\nCOPY . /code\nRUN pip install --target /code/lib -r /code/requirements.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "settings"),
+    [
+        ("mine:1", ("image.repository=mine", "image.tag=1")),
+        ("code:1", ("own.initImage=code:1", 'env=[{"name":"PYTHONPATH","value":"/own/lib"}]')),
+    ],
+)
+def test_pods_of_the_chart_run_code_of_the_users_own(
+    service: Service, image: str, settings: tuple[str, ...], tmp_path: pathlib.Path
+) -> None:
+    """The chart's Job, its containers one after the other as a node starts them: code there, study made, all trials."""
+    folder, name = service.folder / "mycode", f"pods-{image.partition(':')[0]}"
+    (folder / "study.toml").write_text(OWN["study.toml"].replace('"own"', f'"{name}"').replace("12", "3"))
+    (folder / "Code.Dockerfile").write_text(CODE)
+    file = {"mine:1": "deploy/own.Dockerfile", "code:1": "mycode/Code.Dockerfile"}[image]
+    build = ("build", "--quiet", "--file", file, "--tag", image, "mycode")
+    service.engine.docker(*build, cwd=service.folder, capture_output=True)
+
+    found = manifests.templated("study=study.toml", "allowObjectives=train:objective", *settings)
+    (given,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
+    (pod,) = (pod for pod in manifests.pods(found) if pod["containers"][0]["name"] == "worker")
+    password = (service.folder / "secrets" / "db-password").read_text().strip()
+    secrets = {"url": f"postgresql://search:{password}@db/search"}
+    node = kubelet.Node(service.engine, f"proof{service.port}_inside", given, secrets)
+    done = node.run(pod, tmp_path / "volumes")
+    assert [each.returncode for each in done] == [0] * (len(pod["initContainers"]) + 1), done
+    assert service.metric(f'search_trials{{state="complete",study="{name}"') == 3
