@@ -1,12 +1,17 @@
 """A trial as Optuna's users know it, with the configuration that the study file's space gave it."""
 
 import json
+import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import optuna
 from optuna import distributions
 
+from . import snapshots
+
+SCRATCH = ".search"  # below a trial's folder: files on their way between the two processes
 PREFIX = "search:"  # of attributes of a trial that are the search's own
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
 LARGEST_STEP = 2**31 - 1  # what its column of steps holds
@@ -29,6 +34,7 @@ class View(optuna.trial.FixedTrial):
 
     Attributes:
         seed: of its training: the study's own, or another for each repeat; below 2**32.
+        dir: a folder of its own on this machine; what is in it at the end stays there.
         reason: why the study's pruner would end it, where that was asked for.
         last: the last reported value.
     """
@@ -41,6 +47,8 @@ class View(optuna.trial.FixedTrial):
             super().set_user_attr(name, value)
         self.reason: str | None = None
         self.last: float | None = None
+        self.dir = pathlib.Path(order["folder"])
+        self._saved, self._kept = order["saved"], 0
         self._given, self._owner = params, owner
         self._attrs: dict[str, Any] = {}
 
@@ -76,6 +84,33 @@ class View(optuna.trial.FixedTrial):
         """Whether the study's pruner would end the trial after its last report."""
         self.reason = self._owner.ask({"is": "prune?"})["reason"]
         return self.reason is not None
+
+    def checkpoint(self, state: bytes | str | os.PathLike[str], step: int | None = None) -> None:
+        """Keeps what the training can go on from, should it be interrupted: see `restore`.
+
+        Args:
+            state: bytes, or a file or folder, which is copied.
+            step: the step that it is after; None for the last one that was reported. Of a step that is yet to be
+                reported it is stored together with that report.
+
+        Raises:
+            TypeError: it is something else.
+            OSError: the file cannot be read.
+        """
+        self._kept += 1
+        target = self.dir / SCRATCH / f"checkpoint-{self._kept}"
+        kind = snapshots.keep(state, target)
+        step = None if step is None else _step(step)
+        self._owner.ask({"is": "checkpoint", "path": str(target), "kind": kind, "step": step})
+
+    def restore(self) -> Any:
+        """What was given to `checkpoint` last, by whoever trained this trial before: bytes, or a path of a copy.
+
+        None for a training that starts at its beginning.
+        """
+        if self._saved is None:
+            return None
+        return snapshots.give_back(pathlib.Path(self._saved["path"]), self._saved["kind"], self.dir / SCRATCH)
 
     def set_user_attr(self, key: str, value: Any) -> None:
         """Stores an attribute with the next report, or with the end of the trial, whatever it is."""

@@ -100,12 +100,13 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
 
 
 def objective(
-    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack
+    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack, url: str
 ) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
     """What trains the trials of a study here, and how many bytes the training of a configuration takes.
 
     Args:
         life: ends what is kept for the next trial.
+        url: of the database.
 
     Raises:
         errors.InputError: an objective of the user's own that is not to be had.
@@ -114,7 +115,7 @@ def objective(
     if spec.training is None:
         from search.training import functions
 
-        own = functions.FunctionObjective(spec)
+        own = functions.FunctionObjective(spec, settings.folder(url), settings.save_seconds)
         life.callback(own.close)
         return own, lambda params: 0
     from search.training import networks  # imports Numba
