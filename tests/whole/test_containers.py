@@ -341,8 +341,8 @@ def test_code_of_the_users_own(service: Service) -> None:
     ran = [(each.stdout + each.stderr).count("event=complete") for each in logs.values()]
     assert (len(ran), sum(ran), all(ran)) == (2, 12, True)
     assert compose("exec", "-T", "worker", "id", "-u").strip() == "10001"
-    compose("exec", "-T", "--index", "1", "worker", "touch", "/store/kept")
-    compose("exec", "-T", "--index", "2", "worker", "test", "-e", "/store/kept")
+    for worker, command in zip(service.workers(), ("touch", "ls"), strict=True):
+        service.engine.docker("exec", worker, command, "/store/kept", capture_output=True)
     assert "Read-only" in compose("exec", "-T", "worker", "sh", "-c", "touch /own/new 2>&1; touch /new 2>&1; true")
 
     def image() -> str:
@@ -365,28 +365,39 @@ def test_code_of_the_users_own(service: Service) -> None:
     assert words == ["10001", "/own", *sorted(OWN)]
 
 
+PROGRAM = """
+command = ["python", "program.py", "{x}"]
+metric = { from = "stdout", pattern = "value (.*)" }
+"""
 CODE = "FROM python:3.13-slim-trixie\nCOPY . /code\nRUN pip install --target /code/lib -r /code/requirements.txt\n"
 
 
 @pytest.mark.parametrize(
     ("image", "settings"),
     [
-        ("mine:1", ("image.repository=mine", "image.tag=1")),
-        ("code:1", ("own.initImage=code:1", 'env=[{"name":"PYTHONPATH","value":"/own/lib"}]')),
+        ("mine:1", ("image.repository=mine", "image.tag=1", "allowObjectives=train:objective")),
+        (
+            "code:1",
+            ("own.initImage=code:1", "allowObjectives=command:*", 'env=[{"name":"PYTHONPATH","value":"/own/lib"}]'),
+        ),
     ],
 )
 def test_pods_of_the_chart_run_code_of_the_users_own(
     service: Service, image: str, settings: tuple[str, ...], tmp_path: pathlib.Path
 ) -> None:
-    """The chart's Job, its containers one after the other as a node starts them: code there, study made, all trials."""
+    """The chart's Job, its containers as a node starts them: code there, study made, all trials, of a program too."""
     folder, name = service.folder / "mycode", f"pods-{image.partition(':')[0]}"
-    (folder / "study.toml").write_text(OWN["study.toml"].replace('"own"', f'"{name}"').replace("12", "3"))
+    text = OWN["study.toml"].replace('"own"', f'"{name}"').replace("12", "3")
+    if image == "code:1":
+        text = text.replace('objective = "train:objective"', PROGRAM)
+        (folder / "program.py").write_text("import sys, train\nprint('value', train.funcy.last(sys.argv))\n")
+    (folder / "study.toml").write_text(text)
     (folder / "Code.Dockerfile").write_text(CODE)
     file = {"mine:1": "deploy/own.Dockerfile", "code:1": "mycode/Code.Dockerfile"}[image]
     build = ("build", "--quiet", "--file", file, "--tag", image, "mycode")
     service.engine.docker(*build, cwd=service.folder, capture_output=True)
 
-    found = manifests.templated("study=study.toml", "allowObjectives=train:objective", *settings)
+    found = manifests.templated("study=study.toml", *settings)
     (given,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
     (pod,) = (pod for pod in manifests.pods(found) if pod["containers"][0]["name"] == "worker")
     password = (service.folder / "secrets" / "db-password").read_text().strip()
