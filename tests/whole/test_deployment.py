@@ -93,7 +93,8 @@ def test_code_of_the_users_own_changes_nothing_else() -> None:
     store = {"environment": {"SEARCH_STORE": "${STORE:-/store}"}}
     assert services.pop("dashboard") == {**store, "volumes": ["store:/store:ro"]}
     assert set(services) == {"create", "fetch", "worker"}
-    assert services["worker"].pop("environment") == store["environment"]
+    trials = {"SEARCH_TRIALS_DIR": "/store/trials"}
+    assert services["worker"].pop("environment") == {**store["environment"], **trials}
     assert services["worker"]["volumes"].pop() == "store:/store"
     for name, each in services.items():
         assert set(each) - {"build"} == {"image", "working_dir", "volumes", "command"}, name
