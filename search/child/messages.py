@@ -7,11 +7,12 @@
 | `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}, "folder": ..., "saved": ...}` | a trial |
 | `{"do": "go on"}` | answers `report` and `checkpoint` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
+| `{"do": "kept", "id": ...}`, `{"do": "refused", "reason": ...}` | answers `artifact` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
 
-`folder` is the trial's own; `saved` is `{"path": ..., "kind": ...}` of the checkpoint that it goes on from, or null. To
-train by a program it is told more: `arguments`, `environment`, `metric` (as a study file has it), `step`, the last that
-is known already, `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
+`folder` is the trial's own; `saved` is `{"path": ..., "kind": ..., "step": 3, "value": 0.5}` of the checkpoint that it
+goes on from, or null. To train by a program it is told more: `arguments`, `environment`, `metric` (as a study file has
+it), `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 
 | the process | |
 |---|---|
@@ -19,6 +20,7 @@ is known already, `save_seconds` and `rungs`, after which its checkpoint folder 
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
 | `{"is": "checkpoint", "path": ..., "kind": ..., "step": 1 or null}` | a file that is the worker's from now on |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
+| `{"is": "artifact", "path": ..., "name": ...}` | a file that is to be kept, by its whole path |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
 | `{"is": "pruned", "value": 0.5 or null, "reason": ..., "attrs": {...}}` | the same |
 | `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |

@@ -14,6 +14,7 @@ from . import snapshots
 SCRATCH = ".search"  # below a trial's folder: files on their way between the two processes
 PREFIX = "search:"  # of attributes of a trial that are the search's own
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
+NAME_CHARACTERS = 200  # of an artifact
 LARGEST_STEP = 2**31 - 1  # what its column of steps holds
 
 
@@ -37,6 +38,7 @@ class View(optuna.trial.FixedTrial):
         dir: a folder of its own on this machine; what is in it at the end stays there.
         reason: why the study's pruner would end it, where that was asked for.
         last: the last reported value.
+        restored_step: what `restore` has given is after this step; 0 where it gave nothing.
     """
 
     def __init__(self, owner: Owner, order: dict[str, Any]) -> None:
@@ -48,7 +50,7 @@ class View(optuna.trial.FixedTrial):
         self.reason: str | None = None
         self.last: float | None = None
         self.dir = pathlib.Path(order["folder"])
-        self._saved, self._kept = order["saved"], 0
+        self._saved, self._kept, self.restored_step = order["saved"], 0, 0
         self._given, self._owner = params, owner
         self._attrs: dict[str, Any] = {}
 
@@ -85,6 +87,23 @@ class View(optuna.trial.FixedTrial):
         self.reason = self._owner.ask({"is": "prune?"})["reason"]
         return self.reason is not None
 
+    def artifact(self, path: Any, name: str | None = None) -> str:
+        """Keeps a file with the trial, as it is now, and returns its id; it takes the place of one of the same name.
+
+        Args:
+            name: the file's own where none is given; it may have slashes within it.
+        """
+        whole = os.path.abspath(os.fspath(path))  # noqa: PTH100  # a link of the user's keeps its name
+        name = _name(os.path.basename(whole) if name is None else name)  # noqa: PTH119
+        if not os.path.isfile(whole):  # noqa: PTH113
+            more = ": pack a folder first, as shutil.make_archive does" if os.path.isdir(whole) else ""  # noqa: PTH112
+            raise FileNotFoundError(f"artifact: there is no file {whole}{more}")
+        answer = self._owner.ask({"is": "artifact", "path": whole, "name": name})
+        if answer["do"] == "refused":
+            raise ValueError(f"artifact: {answer['reason']}")
+        kept: str = answer["id"]
+        return kept
+
     def checkpoint(self, state: bytes | str | os.PathLike[str], step: int | None = None) -> None:
         """Keeps what the training can go on from, should it be interrupted: see `restore`.
 
@@ -110,6 +129,7 @@ class View(optuna.trial.FixedTrial):
         """
         if self._saved is None:
             return None
+        self.restored_step, self.last = self._saved["step"], self._saved["value"]
         return snapshots.give_back(pathlib.Path(self._saved["path"]), self._saved["kind"], self.dir / SCRATCH)
 
     def set_user_attr(self, key: str, value: Any) -> None:
@@ -144,6 +164,16 @@ def _plain(key: Any, value: Any) -> Any:
         raise ValueError(
             f"set_user_attr({key!r}): a value must survive JSON, got one of type {kind}: {error}"
         ) from None
+
+
+def _name(name: Any) -> str:
+    """The name of an artifact, which may be a path below the trial's."""
+    parts = name.split("/") if isinstance(name, str) else []
+    if not 0 < len("/".join(parts)) <= NAME_CHARACTERS or not name.isprintable() or {"", ".", ".."} & set(parts):
+        raise ValueError(
+            f"artifact: a name must be 1 to {NAME_CHARACTERS} printable characters, and a path within, got {name!r}"
+        )
+    return str(name)
 
 
 def _as_list(value: Any) -> Any:

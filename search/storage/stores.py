@@ -4,6 +4,7 @@ A file appears whole or not at all, and is not changed once it is there, but for
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import tempfile
@@ -81,7 +82,7 @@ class Store:
         self.url = locations.check(url)
         self._patience_seconds, self._stop = patience_seconds, stop or threading.Event()
         is_folder = locations.is_folder(self.url)
-        self._place: Place = folders.Folder(self.url) if is_folder else buckets.Bucket(self.url)
+        self._place: Place = folders.Folder(self.url) if is_folder else _bucket(self.url)
 
     def put(self, path: str, source: pathlib.Path) -> None:
         """Writes a file, in place of what is there; a reader never sees half of it.
@@ -213,6 +214,10 @@ class Store:
             said = addresses.scrub(" ".join(str(error).split())) or type(error).__name__
             more = " stayed away" if self._place.is_transient(error) else " cannot be used"
             raise errors.StorageError(f"store {self.url}{more}: {said[:500]}; at {path!r}") from error
+
+
+# made once for a process: what speaks to a service has connections of its own, and takes a while to load
+_bucket = functools.lru_cache(buckets.Bucket)
 
 
 def location(of_study: str | None, storage: str, given: str | None = None) -> str:

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.study import specs
 from search.training import children, folders, invocations, objectives, records
-from search.training.objectives import Failed, Result, Trial
+from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
 LAST_LINES = 20  # of what a program printed, beside its failure
@@ -32,6 +32,7 @@ class FunctionObjective:
 
     Raises:
         errors.InputError: the function is not to be had.
+        errors.WorkFailed: its process was killed.
     """
 
     def __init__(
@@ -44,7 +45,10 @@ class FunctionObjective:
             root or pathlib.Path(self._temporary.name if self._temporary else ""), spec.name
         )
         self._idle: list[children.Child] = []
-        self._idle.append(self._start())
+        try:
+            self._idle.append(self._start())
+        except children.Gone as gone:
+            raise errors.WorkFailed(f"{self._named}: {gone} when it was started; is there enough memory?") from None
 
     def __call__(self, trial: Trial) -> Result:
         """Runs the code to its end, or until a pruner ends the trial.
@@ -53,9 +57,16 @@ class FunctionObjective:
             objectives.Failed: it failed, or its process ended.
             errors.SearchError: the trial must end.
         """
+        if (reason := trial.should_prune() if trial.saved is not None else None) is not None:
+            # what an earlier owner would have asked before it ended
+            last = trial.saved.values[-1] if trial.saved and trial.saved.values else None
+            return Result(TrialState.PRUNED, last, {records.REASON.name: reason})
         folder = self._folders.of(trial.number)
         folder.begin(trial.is_new, trial.saved is not None)
-        child = self._take() or self._start()
+        try:
+            child = self._take() or self._start()
+        except children.Gone as gone:
+            raise Failed(f"{gone} when it was started", "", is_memory=True) from None
         log = child.output.begin(folder, trial.heard)
         trial.watch(log, folder.finish)
         try:
@@ -80,6 +91,10 @@ class FunctionObjective:
             child.output.end()
             self._put_back(child)
             folder.end()
+
+    @property
+    def _named(self) -> str:
+        return f"objective {self._spec.objective!r}" if self._spec.command is None else "command"
 
     def _result(self, trial: Trial, message: dict[str, Any], said: str) -> Result:
         trial.keep(message["attrs"])  # of one that fails too
@@ -117,6 +132,7 @@ class FunctionObjective:
 
         Raises:
             errors.InputError: the function is not to be had.
+            children.Gone: it was killed.
         """
         child = children.Child()
         try:
@@ -130,7 +146,9 @@ class FunctionObjective:
                 raise errors.InputError(said["reason"])
         except children.Gone as gone:
             child.close()
-            raise errors.InputError(f"objective {self._spec.objective!r}: {gone} when it was imported") from None
+            if gone.code == -signal.SIGKILL:  # by a machine without memory: nothing that the code did
+                raise
+            raise errors.InputError(f"{self._named}: {gone} when it was imported") from None
         except BaseException:
             child.close()
             raise
@@ -161,6 +179,13 @@ def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> di
         return {"do": "go on"}
     if message["is"] == "prune?":
         return {"do": "prune", "reason": trial.should_prune()}
+    if message["is"] == "artifact":
+        try:
+            answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
+        except Refused as refused:
+            answer = {"do": "refused", "reason": str(refused)}
+        trial.check_stop()
+        return answer
     return None
 
 

@@ -107,6 +107,13 @@ class Trial(Protocol):
     def keep(self, attrs: dict[str, Any]) -> None:
         """Stores attributes with the next report, or with the end of the trial, whatever it is."""
 
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """Keeps a file with the trial, in place of one of the same name; returns its id.
+
+        Raises:
+            Refused: it cannot be kept.
+        """
+
     def should_prune(self) -> str | None:
         """Why the study's population pruner would end the trial after its last report, or None."""
 
@@ -121,6 +128,10 @@ class Result:
     state: TrialState
     value: float | None
     attrs: dict[str, Any]
+
+
+class Refused(Exception):
+    """What an objective asked for cannot be done, which it is told as an error of its own; it may go on."""
 
 
 class Failed(Exception):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +134,10 @@ class ReplayedTrial:
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """Nowhere: the trial has its own."""
+        return ""
 
     def should_prune(self) -> str | None:
         """Where the stored trial ended, whoever ended it."""

@@ -67,8 +67,7 @@ class Worker:
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
-        self._me = presence.Identity.this()
-        self._watch = presence.Watch(settings.grace_seconds)
+        self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
         self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
@@ -135,7 +134,8 @@ class Worker:
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
         trial = ownership.OwnedTrial(
-            self._database, self._study, claim, self._stop, self._settings.save_seconds, wished=self._wished
+            *(self._database, self._study, claim, self._stop, self._settings.save_seconds, self._wished),
+            place=self._settings.store,
         )
         with contextlib.ExitStack() as life:
             life.callback(trial.transcript.end)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import pathlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from search.ledger import claims, failures, pauses, presence, rivals, studies, w
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
-from search.worker import savepoints, timeouts, transcripts
+from search.worker import keepers, savepoints, timeouts, transcripts
 
 log = logging.getLogger("search")
 
@@ -32,6 +33,7 @@ class OwnedTrial:
         save_seconds: of training after which the next report carries a checkpoint.
         wished: asks the study's sampler whether a trial goes on at a rung; None where it has no such wishes.
         clock: seconds that training takes; a simulation has one of its own.
+        place: see `stores.location`; the study's own comes first.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class OwnedTrial:
         save_seconds: float = objectives.SAVE_SECONDS,
         wished: wishes.Wishes | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        place: str | None = None,
     ) -> None:
         self._now = clock
+        self.keeper = keepers.Keeper(database, study, claim, stop, place)
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
         self.released = False
@@ -151,6 +155,10 @@ class OwnedTrial:
         """See `objectives.Trial`."""
         with self._writing:
             self._unwritten_attrs.update(attrs)
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """See `objectives.Trial`."""
+        return self.keeper.keep(path, name)
 
     def _is_rung(self, step: int) -> bool:
         return self._ladder is not None and step in self._ladder.rungs

@@ -203,3 +203,9 @@ def test_the_environment_may_name_the_place(monkeypatch: pytest.MonkeyPatch) -> 
     assert stores.location(None, "sqlite:///x.db") == "s3://bucket"
     assert stores.location(None, "sqlite:///x.db", "/given") == "/given"
     assert stores.location("/of/file", "sqlite:///x.db") == "/of/file"
+
+
+def test_a_service_without_its_library_is_named() -> None:
+    """With what to install, before anything else."""
+    with pytest.raises(errors.InputError, match="a store at gs:// needs the package gcsfs"):
+        stores.Store("gs://bucket/prefix")
