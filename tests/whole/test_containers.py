@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import container_engine
 import kubelet
@@ -86,6 +87,7 @@ trials = 1
 OWN = {
     "requirements.txt": "funcy\n",
     "train.py": """
+import pathlib
 import time
 
 import funcy
@@ -93,6 +95,9 @@ import funcy
 
 def objective(trial):
     time.sleep(0.5)
+    if pathlib.Path("/store/trials").exists():
+        pathlib.Path("/tmp/kept.txt").write_text(f"x is {trial.params['x']}")
+        trial.artifact("/tmp/kept.txt")
     return float(funcy.last([0, trial.params["x"]]) * TIMES)
 """,
     "study.toml": """
@@ -323,11 +328,13 @@ def test_code_of_the_users_own(service: Service) -> None:
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def trials() -> list[tuple[str, float]]:
+    def shown() -> list[dict[str, Any]]:
         found = json.loads(service.get("/api/studies")[1])["study_summaries"]
         (own,) = (each["study_id"] for each in found if each["study_name"] == "own")
-        shown = json.loads(service.get(f"/api/studies/{own}?after=0")[1])["trials"]
-        return [(trial["params"][0]["param_external_value"], trial["values"][0]) for trial in shown]
+        return list(json.loads(service.get(f"/api/studies/{own}?after=0")[1])["trials"])
+
+    def trials() -> list[tuple[str, float]]:
+        return [(trial["params"][0]["param_external_value"], trial["values"][0]) for trial in shown()]
 
     def ended() -> float | None:
         return service.metric('search_trials{state="complete",study="own"}')
@@ -341,8 +348,10 @@ def test_code_of_the_users_own(service: Service) -> None:
     ran = [(each.stdout + each.stderr).count("event=complete") for each in logs.values()]
     assert (len(ran), sum(ran), all(ran)) == (2, 12, True)
     assert compose("exec", "-T", "worker", "id", "-u").strip() == "10001"
-    for worker, command in zip(service.workers(), ("touch", "ls"), strict=True):
-        service.engine.docker("exec", worker, command, "/store/kept", capture_output=True)
+    for trial, (x, _) in zip(shown(), trials(), strict=True):
+        (kept,) = trial["artifacts"]
+        place = f"/artifacts/{trial['study_id']}/{trial['trial_id']}/{kept['artifact_id']}"
+        assert (kept["filename"], service.get(place)) == ("kept.txt", (200, f"x is {x}"))
     assert "Read-only" in compose("exec", "-T", "worker", "sh", "-c", "touch /own/new 2>&1; touch /new 2>&1; true")
 
     def image() -> str:

@@ -32,8 +32,7 @@ def test_compose_asks_for_commands_that_exist() -> None:
         check_command(each["command"])
         assert each["init"]
     named = [set(service.get("environment", {})) for group in (ours, *more) for service in group.values()]
-    known = known_variables() | {"SEARCH_STORE"}
-    assert {name for names in named for name in names if name.startswith("SEARCH_")} <= known
+    assert {name for names in named for name in names if name.startswith("SEARCH_")} <= known_variables()
     assert [port for each in services.values() for port in each.get("ports", ())] == [
         "127.0.0.1:${DASHBOARD_PORT:-8080}:8080"
     ]
