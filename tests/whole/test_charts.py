@@ -165,7 +165,8 @@ def test_values_reach_the_workers() -> None:
     variables = {each["name"]: each.get("value") for each in worker["env"]}
     assert (variables["SEARCH_SLOTS"], variables["OMP_NUM_THREADS"]) == ("2", "2")
     settings = found["ConfigMap", "search-settings"]["data"]
-    assert (settings["SEARCH_DEVICE"], settings["SEARCH_ALLOW_OBJECTIVES"]) == ("cuda", "train:objective")
+    expected = {"SEARCH_DEVICE": "cuda", "SEARCH_GPUS": "all", "SEARCH_ALLOW_OBJECTIVES": "train:objective"}
+    assert {name: settings.get(name) for name in expected} == expected
     (job,) = (each for (kind, _), each in found.items() if kind == "Job")
     assert job["spec"]["parallelism"] == 7
 

@@ -155,7 +155,12 @@ def test_overlays_bring_code_of_the_users_own(variant: str, base: str, tmp_path:
     check_references(found)
     check_locked(found, frozenset({"nvidia.com/gpu"}))
     (settings,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
-    expected = {"STUDY": "study.toml", "SEARCH_ALLOW_OBJECTIVES": "train:objective", "SEARCH_DEVICE": "cuda"}
+    expected = {
+        "STUDY": "study.toml",
+        "SEARCH_ALLOW_OBJECTIVES": "train:objective",
+        "SEARCH_DEVICE": "cuda",
+        "SEARCH_GPUS": "all",
+    }
     assert {name: settings[name] for name in expected} == expected
     (worker,) = (each for each in containers(found) if each["name"] == "worker")
     (pod,) = (pod for pod in pods(found) if worker in pod["containers"])
