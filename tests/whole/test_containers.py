@@ -94,7 +94,7 @@ import funcy
 
 
 def objective(trial):
-    time.sleep(0.5)
+    time.sleep(1)
     if pathlib.Path("/store/trials").exists():
         pathlib.Path("/tmp/kept.txt").write_text(f"x is {trial.params['x']}")
         trial.artifact("/tmp/kept.txt")
@@ -340,7 +340,7 @@ def test_code_of_the_users_own(service: Service) -> None:
         return service.metric('search_trials{state="complete",study="own"}')
 
     compose("up", "--detach", "--build", "--scale", "worker=2")
-    until(lambda: ended() == 12, 60)
+    until(lambda: ended() == 12)
     assert service.metric('search_todo_trials{study="own"}') == 0
     time.sleep(1)  # a trial too many would have begun by now
     assert [len(trials()), *(float(x) == value for x, value in trials())] == [12, *[True] * 12]
@@ -363,7 +363,7 @@ def test_code_of_the_users_own(service: Service) -> None:
     (service.folder / "mycode" / "train.py").write_text(OWN["train.py"].replace("TIMES", "-1"))
     compose("restart", "worker")
     assert service.search("extend", "own", "--trials", "4")[0] == 0
-    until(lambda: ended() == 16, 60)
+    until(lambda: ended() == 16)
     assert [value == -float(x) for x, value in trials()[12:]] == [True] * 4
     assert image() == built
 
