@@ -83,14 +83,26 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
 
+def check_device(settings: Settings) -> None:
+    """What a worker of any study needs whatever the study.
+
+    Raises:
+        models.errors.ModelError: an engine or a device that is not there.
+    """
+    if settings.device != "cpu" or settings.engine is not None:
+        from models import engines  # imports Numba
+
+        engines.load(settings.engine or "auto", settings.device)
+
+
 def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
     """Whether a study of the database may have its own objective imported here: whoever can write there names it.
 
     Raises:
-        errors.InputError: it may not.
+        errors.NotAllowed: it may not.
     """
     if spec.objective is not None and not settings.allows(spec.objective):
-        raise errors.InputError(
+        raise errors.NotAllowed(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
             f"got {spec.objective!r} where {settings.allow_objectives!r} may run; if you know that function: "
             f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(spec.objective)}"
