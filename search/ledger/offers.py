@@ -13,7 +13,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import counts, orders, presence
+from search.ledger import allocations, counts, orders, presence, stops, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 
@@ -28,7 +28,7 @@ class Offer:
 
     Attributes:
         order_id: grows with each order.
-        order: in force; None where a newer version wrote it.
+        state: of the order in force, and `trials`: how many may finish; see `orders.Order`.
         running: trials that a worker of ours runs, as an observer sees them.
     """
 
@@ -36,19 +36,25 @@ class Offer:
     name: str
     token: str
     order_id: int
-    order: orders.Order | None
+    state: str
+    trials: int
     counts: counts.Counts
     running: tuple[presence.Sighting, ...] = ()
 
     @property
     def is_open(self) -> bool:
         """Whether it is neither paused nor stopped."""
-        return self.order is not None and self.order.state is orders.StudyState.ACTIVE
+        return self.state == orders.StudyState.ACTIVE
+
+    @property
+    def is_of_newer_version(self) -> bool:
+        """Whether its state is one that this version does not know."""
+        return self.state not in [*orders.StudyState]
 
     @property
     def has_room(self) -> bool:
         """Whether its budget of trials has room for one more."""
-        return self.order is not None and self.counts.done + self._running < self.order.trials
+        return self.counts.done + self._running < self.trials
 
     @property
     def is_under_way(self) -> bool:
@@ -84,19 +90,13 @@ def _read(connection: sqlalchemy.Connection) -> list[Offer]:
             row.study_name,
             row.first_token,
             row.order_id,
-            _order(row),
+            row.state,
+            row.trials,
             found.get(row.study_id, nothing),
             tuple(seen.get(row.study_id, ())),
         )
         for row in connection.execute(LATEST)
     ]
-
-
-def _order(row: Any) -> orders.Order | None:
-    try:
-        return orders._order(row)
-    except errors.InputError:
-        return None
 
 
 def _latest() -> sqlalchemy.Select[Any]:
@@ -105,9 +105,10 @@ def _latest() -> sqlalchemy.Select[Any]:
     ends = sqlalchemy.select(
         o.c.study_id, sqlalchemy.func.min(o.c.order_id).label("low"), sqlalchemy.func.max(o.c.order_id).label("high")
     )
+    known = (o.c[name] for name in ("study_id", "order_id", "state", "trials"))
     of = ends.group_by(o.c.study_id).subquery()
     return (
-        sqlalchemy.select(schema.studies.c.study_name, first.c.token.label("first_token"), o)
+        sqlalchemy.select(schema.studies.c.study_name, first.c.token.label("first_token"), *known)
         .join_from(schema.studies, of, of.c.study_id == schema.studies.c.study_id)
         .join(first, first.c.order_id == of.c.low)
         .join(o, o.c.order_id == of.c.high)
@@ -138,6 +139,21 @@ def running(connection: sqlalchemy.Connection) -> dict[int, list[presence.Sighti
         sighting = presence.Sighting(row.trial_id, row.owner, row.generation, row.beat, worker, row.grace_seconds)
         found[row.study_id].append(sighting)
     return found
+
+
+def has_ended(connection: sqlalchemy.Connection, study: studies.Study, offer: Offer) -> bool:
+    """Whether a study is known to have nothing to do, though its trials are not used up: nobody need prepare for it.
+
+    Failures are not looked at: a claim may excuse them.
+    """
+    order = orders.latest(connection, study.study_id)
+    if offer.is_under_way or offer.counts.paused:
+        return False
+    if order.hours is not None and counts.spent_seconds(connection, study.study_id) >= 3600 * order.hours:
+        return True
+    if stops.reached(connection, study, order) is not None:
+        return True
+    return not offer.counts.of(TrialState.FAIL) and allocations._is_exhausted(connection, study, offer.counts)
 
 
 def fold(database: Database, offers: Collection[Offer]) -> None:

@@ -141,6 +141,19 @@ class Desks:
         self._open.move_to_end(offer.token)
         return known.desk
 
+    def has_ended(self, offer: offers.Offer) -> bool:
+        """Whether a study that is not open need not be opened; see `offers.has_ended`.
+
+        Raises:
+            errors.InputError: it cannot be read.
+            errors.StudyNotFound: it was deleted.
+        """
+        if offer.token in self:
+            return False
+        study = self._load(offer)
+        with listings.named(offer.name):
+            return self._database.read(lambda connection: offers.has_ended(connection, study, offer))
+
     def _has_changed(self, desk: Desk, offer: offers.Offer) -> bool:
         """Whether its file was amended, or its name is another one; workers that stay at one study end for neither."""
         return desk.study.name != offer.name or self._load(offer).spec.text != desk.study.spec.text

@@ -108,7 +108,7 @@ class Worker:
     def _matching(self) -> list[offers.Offer]:
         found = [offer for offer in offers.read(self._database) if names.matches(offer.name, self._match)]
         for offer in found:
-            if offer.order is None and self._refusals.find(offer) is None:
+            if offer.is_of_newer_version and self._refusals.find(offer) is None:
                 self._refusals.add(offer, errors.InputError("its last order is of a newer version"))
         there = {offer.token for offer in found}
         self._shares.forget(there)
@@ -158,6 +158,9 @@ class Worker:
     def _ask(self, offer: offers.Offer, busy: set[int], beating: hearts.Heart, pool: threads.Threads) -> bool:
         """Whether a trial was begun; what keeps one study from being worked on here keeps none of the others."""
         try:
+            if self._desks.has_ended(offer):
+                self._answers[offer.token] = _Answer(offer.mark, allocations.NoTrial.FINISHED, time.monotonic())
+                return False
             desk = self._desks.at(offer, busy)
             self._seats.sit(desk.entry)
             found = desk.take(beating)

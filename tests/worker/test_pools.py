@@ -14,7 +14,7 @@ import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
 from processes import until
-from trials import ME, Make, begin, take
+from trials import ME, Make, begin, succeed, take
 
 from search import errors
 from search.ledger import allocations, lives, orders, rosters, studies, summaries
@@ -290,6 +290,21 @@ def test_few_studies_are_kept_open_and_none_is_loaded_for_each_trial(
     worker(opened).run()
     assert [len(done(opened, study)) for study in made] == [2] * len(made)
     assert most == desks.KEPT
+
+
+def test_what_has_ended_is_not_opened(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study at its target, or with its whole space tried, has trials left in its budget: nothing is loaded for it."""
+    one = specs.parse(mine.text("builtins:len", trials=9, space="x = [1]"), "one.toml")
+    for study in (make_study(trials=9, more="target = 0.0"), studies.create(opened, one)):
+        succeed(opened, begin(opened, study))
+
+    def never(*_: object) -> None:
+        raise AssertionError("it is opened")
+
+    monkeypatch.setattr(desks.Desks, "at", never)
+    assert worker(opened).run() is allocations.NoTrial.FINISHED
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
