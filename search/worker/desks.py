@@ -114,7 +114,7 @@ class Desks:
     @property
     def is_full(self) -> bool:
         """Whether one more takes the place of another."""
-        return len(self._open) >= KEPT
+        return bool(self._open) and (len(self._open) >= KEPT or threads.free_bytes() < SPARE_BYTES)
 
     @property
     def seconds(self) -> float:
@@ -187,7 +187,7 @@ class Desks:
     def _make_room(self, busy: Collection[int]) -> None:
         idle = [token for token, each in self._open.items() if each.desk.study.study_id not in busy]
         for token in idle:
-            if not self.is_full and threads.free_bytes() >= SPARE_BYTES:
+            if not self.is_full:
                 break
             self._close(token)
             mishaps.free_memory()

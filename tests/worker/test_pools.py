@@ -290,6 +290,12 @@ def test_few_studies_are_kept_open_and_none_is_loaded_for_each_trial(
     worker(opened).run()
     assert [len(done(opened, study)) for study in made] == [2] * len(made)
     assert most == desks.KEPT
+    monkeypatch.setattr(desks, "SPARE_BYTES", 1 << 60)  # memory is short
+    most = 0
+    for study in made[:2]:
+        orders.extend(opened, study, add=1)
+    worker(opened).run()
+    assert most == 1
 
 
 def test_what_has_ended_is_not_opened(
@@ -369,6 +375,20 @@ def test_a_worker_that_is_asked_to_stop_hands_its_trial_over(
 
     assert loops.Worker(opened, study, ends, threading.Event()).run() is allocations.NoTrial.FINISHED
     assert done(opened, study) == [TrialState.COMPLETE]
+
+
+def test_a_study_that_is_stopped_at_once_keeps_its_trials(
+    opened: databases.Database, own: Callable[..., Any], make_study: Make
+) -> None:
+    """They are handed over in the middle, and the worker goes on with the other studies."""
+    study, other = own("own", "slow", trials=2), make_study(name="other", trials=2, epochs=1)
+    with futures.ThreadPoolExecutor() as threads_:
+        running = threads_.submit(worker(opened, grace_seconds=0.3).run)
+        until(lambda: TrialState.RUNNING in done(opened, study))
+        orders.set_state(opened, study, orders.StudyState.STOPPED, at_once=True)
+    assert running.result() is allocations.NoTrial.FINISHED
+    assert done(opened, study) == [TrialState.WAITING]
+    assert len(done(opened, other)) == 2
 
 
 def test_an_orphan_is_adopted_while_another_study_is_trained(
