@@ -14,7 +14,7 @@ import pytest
 from conftest import quick_text
 from optuna.trial import TrialState
 from processes import until
-from trials import ME, Make, begin, succeed, take
+from trials import ME, Make, begin, fail, succeed, take
 
 from search import errors
 from search.ledger import allocations, lives, orders, rosters, studies, summaries
@@ -296,6 +296,44 @@ def test_few_studies_are_kept_open_and_none_is_loaded_for_each_trial(
         orders.extend(opened, study, add=1)
     worker(opened).run()
     assert most == 1
+
+
+def test_with_many_studies_that_are_dear_to_open_none_is_opened_twice(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker stays with those that it has, for ten times as long as opening one took, before it closes one."""
+    seen: list[str] = []
+    new = desks.Desks._new
+
+    def slow(kept: desks.Desks, offer: Any, busy: Any) -> Any:
+        seen.append(offer.name)
+        found = new(kept, offer, busy)
+        found.seconds = 10.0
+        return found
+
+    monkeypatch.setattr(desks.Desks, "_new", slow)
+    made = [make_study(name=f"s{number}", trials=3, epochs=1) for number in range(desks.KEPT + 2)]
+    worker(opened).run()
+    assert [len(done(opened, study)) for study in made] == [3] * len(made)
+    assert sorted(seen) == sorted(study.name for study in made)
+
+
+def test_a_study_that_can_do_no_more_is_asked_once(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many trials of others follow: its answer stands until it is changed."""
+    failed, other = make_study(name="failed", more="max_failures = 0"), make_study(name="other", trials=6, epochs=1)
+    fail(opened, begin(opened, failed), "for a reason")
+    asked: list[str] = []
+    ask = desks.Desk.take
+
+    def seen(desk: desks.Desk, *given: Any) -> Any:
+        asked.append(desk.study.name)
+        return ask(desk, *given)
+
+    monkeypatch.setattr(desks.Desk, "take", seen)
+    assert worker(opened).run() is allocations.NoTrial.FINISHED
+    assert (asked.count("failed"), asked.count("other"), len(done(opened, other))) == (1, 6, 6)
 
 
 def test_what_has_ended_is_not_opened(
