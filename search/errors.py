@@ -22,7 +22,7 @@ class StudyFileError(InputError):
 
 
 class NotAllowed(InputError):
-    """A study names an objective that may not be imported here."""
+    """A study names an objective that is not for this worker: it may not be imported here, or lives elsewhere."""
 
 
 class StudyNotFound(InputError):
@@ -85,5 +85,9 @@ class Paused(SearchError):
     """The trial has paused at a rung and waits until it is among the best there. Never shown to a user."""
 
 
-class EpochTimeout(SearchError):
-    """An epoch takes longer than the study file allows; the trial fails."""
+class TrialTimeout(SearchError):
+    """A trial takes longer, or is silent for longer, than the study file allows; it fails."""
+
+
+class EpochTimeout(TrialTimeout):
+    """The same of an epoch."""

@@ -5,11 +5,13 @@ decides as it does for the commands: `SEARCH_STORAGE` and `SEARCH_STORAGE_PASSWO
 workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `search.worker.settings` names.
 """
 
+from search.api.downloads import artifacts
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
+from search.api.runs import run
 from search.api.simulations import simulate
-from search.api.studies import create, load, run, status, work
+from search.api.studies import create, load, status, work
 
 __all__ = [
     "run",
@@ -27,6 +29,7 @@ __all__ = [
     "delete",
     "rename",
     "copy",
+    "artifacts",
     "replay",
     "confirm",
     "export",

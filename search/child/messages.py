@@ -2,23 +2,38 @@
 
 | the worker | |
 |---|---|
-| `{"do": "load", "objective": "module:function", "folder": ..., "space": {name: distribution}}` | once, at first |
-| `{"do": "train", "number": 7, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
-| `{"do": "go on"}` | answers `report` |
+| `{"do": "load", "objective": "module:function", "folder": ..., "space": ..., "study": ...}` | once, at first |
+| `{"do": "load", "program": true, "folder": ...}` | the same, for programs |
+| `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}, "folder": ..., "saved": ...}` | a trial |
+| `{"do": "record", "folder": ...}` | the same, where each value is asked for |
+| `{"do": "choose", "value": 0.5}` | answers `suggest`; of choices the place of one |
+| `{"do": "go on"}` | answers `report` and `checkpoint` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
+| `{"do": "kept", "id": ...}`, `{"do": "refused", "reason": ...}` | answers `artifact` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
+
+`folder` is the trial's own; `saved` is `{"path": ..., "kind": ..., "step": 3, "value": 0.5}` of the checkpoint that it
+goes on from, or null. To train by a program it is told more: `arguments`, `environment`, `metric` (as a study file has
+it), `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 
 | the process | |
 |---|---|
 | `{"is": "loaded"}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
+| `{"is": "checkpoint", "path": ..., "kind": ..., "step": 1 or null}` | a file that is the worker's from now on |
+| `{"is": "suggest", "name": ..., "distribution": ...}` | of a trial that is recorded: which value? |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
+| `{"is": "artifact", "path": ..., "name": ...}` | a file that is to be kept, by its whole path |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
 | `{"is": "pruned", "value": 0.5 or null, "reason": ..., "attrs": {...}}` | the same |
 | `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |
 | `{"is": "over"}` | the same, after `end` |
 
-Numbers that are not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
+A trial that must end may say more before it is over: a checkpoint is kept, and all else is answered by `end`.
+
+`space` is `{name: distribution}`, `study` is `{"name": ..., "direction": "maximize", "metric": ...}`. A function
+that no module has comes with `"function"`, the path of its pickle. Numbers that are not finite are `NaN`, `Infinity`
+and `-Infinity`, as Python's json writes them.
 """
 
 import json

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import inspect
-import itertools
 import logging
 import math
 import os
@@ -15,67 +14,57 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import messages, mishaps, trials
+from . import messages, mishaps, nudges, pickles, recordings, studies, trials
 
-NUDGE = signal.SIGUSR1
-ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # it is the worker that answers them
+UNSAMPLED: dict[str, Any] = {"number": 0, "seed": 0, "params": {}, "attrs": {}, "saved": None}  # a trial
 
 
 class Interrupted(BaseException):
     """The trial must end. Code that lets it pass ends at once; other code is killed after a while."""
 
 
-def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
-    """Loads the function that the worker names, and trains its trials until the worker is gone."""
+def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
+    """Loads the function that the worker's first order names, and trains its trials.
+
+    Raises:
+        EOFError, BrokenPipeError: the worker is gone.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for number in (*ASKING, NUDGE):  # schedulers send SIGUSR1, too
-        signal.signal(number, _leave_it)
-    os.register_at_fork(after_in_child=_forget)
+    nudges.leave()
+    os.register_at_fork(after_in_child=nudges.forget)
     try:
-        order = channel.receive() or {}
-        put_first(order["folder"])
-        try:
-            function = load(order["objective"])
-        except ValueError as error:
-            channel.send({"is": "unusable", "reason": str(error)})
-            return
-        channel.send({"is": "loaded"})
-        objective = Objective(channel, function, order["space"])
-        while order := channel.receive() or {}:
-            if order["do"] == "train":  # an `end` that came too late is nothing
-                channel.send(objective.train(trials.View(objective, order["number"], order["params"], order["attrs"])))
-    except (EOFError, BrokenPipeError):
+        function = load(order["objective"], order.get("function"))
+    except ValueError as error:
+        channel.send({"is": "unusable", "reason": str(error)})
         return
+    channel.send({"is": "loaded"})
+    objective = Objective(channel, function, order["space"], order.get("study", {}))
+    while order := channel.receive() or {}:
+        if order["do"] == "train":  # an `end` that came too late is nothing
+            channel.send(objective.train(trials.View(objective, order)))
+        elif order["do"] == "record":
+            channel.send(objective.train(recordings.Recording(objective, {**order, **UNSAMPLED})))
 
 
-def _leave_it(number: int, _: object) -> None:
-    """A handler, since what is ignored would be ignored by programs that the objective starts, too."""
-
-
-def _forget() -> None:
-    """A fork of the objective's, as of multiprocessing, ends where it is asked to."""
-    signal.signal(NUDGE, signal.SIG_DFL)
-    for number in ASKING:
-        if signal.getsignal(number) is _leave_it:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
-
-def load(name: str) -> Callable[[Any], Any]:
-    """The function called `package.module:function`.
+def load(name: str, file: str | None = None) -> Callable[[Any], Any]:
+    """The function called `package.module:function`, or the one of a private file.
 
     Raises:
         ValueError: no such module or function.
     """
     module, _, function = name.partition(":")
+    os.environ[pickles.LOADING] = name
     try:
-        found = getattr(importlib.import_module(module), function)
+        found = pickles.load(file) if file else getattr(importlib.import_module(module), function)
     except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
         reason, _ = mishaps.told(error)
         raise ValueError(f"objective must name a function that can be imported here, got {name!r}: {reason}") from error
+    finally:
+        os.environ.pop(pickles.LOADING, None)
     if not callable(found):
         raise ValueError(f"objective must name a function, got {name!r}, which is {type(found).__name__}")
-    return found  # type: ignore[no-any-return]  # what a module holds
+    return found
 
 
 class Objective:
@@ -85,14 +74,22 @@ class Objective:
 
     Args:
         space: Optuna's JSON of each parameter's distribution.
+        study: what `trial.study` says: name, direction, metric.
     """
 
-    def __init__(self, channel: messages.Channel, function: Callable[[Any], Any], space: dict[str, str]) -> None:
+    def __init__(
+        self,
+        channel: messages.Channel,
+        function: Callable[[Any], Any],
+        space: dict[str, str],
+        study: dict[str, str],
+    ) -> None:
         self._channel, self._function = channel, function
+        self.study = studies.View(**study)
         self.space = {name: distributions.json_to_distribution(text) for name, text in space.items()}
         self._is_inside = False
         self._must_end = False
-        signal.signal(NUDGE, self._on_nudge)
+        signal.signal(nudges.NUDGE, self._on_nudge)
 
     def train(self, trial: trials.View) -> dict[str, Any]:
         """The message that a trial ends with."""
@@ -113,12 +110,13 @@ class Objective:
 
     def _run_generator(self, trial: trials.View) -> dict[str, Any]:
         epochs: Generator[Any, None, Any] = self._function(trial)
-        value = None
-        for step in itertools.count(1):
+        value, step = None, 0
+        while True:
             with self._inside():
                 reported = next(epochs, None)
             if reported is None:
                 break
+            step = max(step, trial.restored_step) + 1  # it goes on from where it asked to
             value = trials.number(reported, f"what it yields after epoch {step}")
             self.ask({"is": "report", "step": step, "value": value, "attrs": trial.take_attrs()})
             reason = f"the {step}. value is nan" if math.isnan(value) else self.ask({"is": "prune?"})["reason"]
@@ -126,6 +124,7 @@ class Objective:
                 with self._inside():
                     epochs.close()
                 return {"is": "pruned", "value": None if math.isnan(value) else value, "reason": reason}
+        value = trial.last if value is None else value  # of one that was interrupted at its end
         if value is None:
             raise ValueError("the objective yielded nothing")
         return {"is": "complete", "value": value}

@@ -20,6 +20,10 @@ COMMANDS = {
         "search.cli.amendments:amend",
         "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",
     ),
+    "artifacts": (
+        "search.cli.artifacts:artifacts",
+        "Lists the files that trials have kept, of a study or of trial NUMBER, or writes them to a folder.",
+    ),
     "backup": (
         "search.cli.backups:backup",
         "Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.",
@@ -69,7 +73,12 @@ COMMANDS = {
         "search.cli.runs:fetch",
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
+    "init": ("search.cli.drafts:init", "Writes the study file of an Optuna objective, from what runs of it suggest."),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
+    "logs": (
+        "search.cli.logs:show",
+        "Shows what the code of a trial has printed: all of it on the machine that trained it, elsewhere the end.",
+    ),
     "pause": (
         "search.cli.orders:pause",
         "Lets no trial begin until `search resume`; workers stay and wait. Running trials are finished.",
@@ -135,10 +144,7 @@ SECRETS = re.compile(r"(?<=://)(?![^\s@]*\*\*\*@|USER:PASSWORD@)\S*@|(?<=passwor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The `search` command; returns its exit code, see docs/exit-codes.md.
-
-    Without arguments it takes those of the process, and ends it.
-    """
+    """The `search` command; returns its exit code, see docs/exit-codes.md. Without arguments it ends the process."""
     if arguments is None:
         sys.excepthook = lambda _, error, __: _print_trace(error)
         for stream in (sys.stdout, sys.stderr):

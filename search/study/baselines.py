@@ -132,7 +132,7 @@ def _is_of(spec: specs.StudySpec, file: pathlib.Path) -> bool:
 
 
 def _trained(spec: specs.StudySpec) -> tuple[str | None, ...]:
-    return spec.objective, spec.training.dataset if spec.training else None, spec.study.direction
+    return spec.code, spec.training.dataset if spec.training else None, spec.study.direction
 
 
 def _by_name(space: spaces.Space) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pydantic
 from search import words
 from search.study import sections, specs
 
-DEFINING = ("objective", "study", "training", "space")
+DEFINING = ("objective", "command", "metric", "study", "training", "space")
 FOLLOWED = tuple(name for name in sections.File.model_fields if name not in DEFINING)
 
 

@@ -3,7 +3,7 @@
 from search import escapes
 from search.space import scalars
 from search.space.parameters import Parameter
-from search.study import judgements
+from search.study import judgements, programs
 from search.study.specs import StudySpec
 
 # Optuna-dashboard keeps a note in system attributes of a study, in pieces of at most this length
@@ -50,6 +50,8 @@ def _ends(spec: StudySpec) -> str:
 
 def _training(spec: StudySpec) -> str:
     if spec.training is None:
+        if spec.command is not None:
+            return f"command {escapes.code(programs.shown(spec.command))}"
         return f"objective {escapes.code(spec.objective or '')}"
     training = spec.training
     found = f"{training.epochs} epochs on {escapes.code(training.dataset)}, evaluated on the {training.evaluate_on} set"

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search.study import deadlines, names, pruners, samplers, validation
+from search.storage import locations
+from search.study import deadlines, names, programs, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -87,6 +88,33 @@ class Pruning(validation.Section):
         return {key: value for key in pruners.OPTIONS if (value := getattr(self, key)) is not None}
 
 
+class Trial(validation.Section):
+    """[trial]: the process that trains a trial by code of the user's own.
+
+    Attributes:
+        process: "warm": kept for the next trial, with what it has imported; "fresh": a new one for each.
+        max_seconds: of a trial in all, over all its owners; `silent_seconds`: without a report or any output.
+        gpus: how many it takes where workers have any.
+        store: folder or fsspec URL for checkpoints that are too large for the database, and for artifacts.
+    """
+
+    process: Literal["warm", "fresh"] = "warm"
+    max_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
+    silent_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
+    gpus: Annotated[int, pydantic.Field(ge=1, le=1_024)] = 1
+    store: Annotated[str, pydantic.Field(min_length=1, max_length=1_000)] | None = None
+
+    @pydantic.field_validator("store")
+    @classmethod
+    def _place(cls, store: str | None) -> str | None:
+        if store is not None:
+            locations.check(store, "trial.store")
+        return store
+
+
+TRIAL = Trial()
+
+
 class Budget(validation.Section):
     """[budget]: how many trials, for how long, when it is enough, and what is too much."""
 
@@ -113,6 +141,9 @@ class File(validation.Section):
     """The whole file."""
 
     objective: Annotated[str, pydantic.Field(pattern=OBJECTIVE)] | None = None
+    command: programs.Command | None = None
+    metric: programs.Metric | None = None
+    trial: Trial = TRIAL
     study: StudySection
     training: Training | None = None
     space: Annotated[dict[str, Any], pydantic.Field(min_length=1)]
@@ -120,3 +151,8 @@ class File(validation.Section):
     pruning: Pruning = Pruning()
     budget: Budget
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it trains code of the user's own."""
+        return self.objective is not None or self.command is not None

@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import ladders, limits, pruners, samplers, sections, space_sections, texts, validation
+from search.study import defaults, limits, programs, sections, space_sections, texts, validation
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -24,6 +26,8 @@ class StudySpec:
     Attributes:
         text: the file, which `create` stores on the study.
         objective: the user's own, `package.module:function`; then there is no `training`.
+        command: a program of the user's own in its place, and `metric` where it says its values.
+        trial: the process that either runs in.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
         path: of the file, where it was read from one.
@@ -41,6 +45,9 @@ class StudySpec:
     budget: sections.Budget
     enqueue: tuple[spaces.Params, ...]
     notes: tuple[str, ...]
+    command: tuple[str | list[str], ...] | None = None
+    metric: programs.Metric | None = None
+    trial: sections.Trial = sections.TRIAL
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
@@ -50,6 +57,18 @@ class StudySpec:
     def name(self) -> str:
         """The study's name."""
         return self.study.name
+
+    @property
+    def code(self) -> str | None:
+        """What runs of the user's own: `module:function`, or `command:` and its words; None for the lab's networks."""
+        return self.objective if self.command is None else f"command:{programs.shown(self.command)}"
+
+    @property
+    def code_checksum(self) -> str | None:
+        """The same in a word without spaces or signs that a pattern could hold."""
+        if self.command is None:
+            return self.objective
+        return f"command:{hashlib.sha256(programs.dump(self.command).encode()).hexdigest()[:16]}"
 
     def named(self, name: str) -> "StudySpec":
         """The same under the name that it has in the storage: any Optuna tool can rename a study."""
@@ -135,18 +154,9 @@ def parse_stored(text: str, name: str) -> StudySpec:
     """
     raw = texts.toml(text, name)
     file = validation.validate(sections.File, raw, name)
-    file = _settled(file, name)
-    tree = space_sections.read(file.space, name, networks=file.objective is None)
-    if why := samplers.refusal(file.sampler.name, tree, file.pruning.is_on):
-        raise errors.StudyFileError(f"{name}: sampler.name must not be {file.sampler.name!r} {why}")
-    if file.sampler.startup_trials is not None and file.sampler.name not in samplers.STARTUP_TRIALS:
-        takers = ", ".join(samplers.STARTUP_TRIALS)
-        raise errors.StudyFileError(
-            f"{name}: sampler.startup_trials is an option of the samplers {takers}, got {file.sampler.name!r}"
-        )
-    if file.budget.regret is not None and (why := samplers.regret_refusal(file.sampler.name)):
-        raise errors.StudyFileError(f"{name}: budget.regret must not stand {why}; got {file.budget.regret!r}")
-    _check_pruning(file, name)
+    file = defaults.settled(file, name)
+    tree = space_sections.read(file.space, name, networks=not file.is_own)
+    defaults.check(file, tree, name)
     kept, notes = space_sections.read_enqueued(file.enqueue, tree, name)
     return StudySpec(
         text=text,
@@ -159,61 +169,20 @@ def parse_stored(text: str, name: str) -> StudySpec:
         budget=file.budget,
         enqueue=kept,
         notes=notes,
+        command=None if file.command is None else tuple(file.command),
+        metric=file.metric,
+        trial=file.trial,
         said=frozenset(raw.get("training", {})),
         written=text,
     )
 
 
-def _settled(file: sections.File, name: str) -> sections.File:
-    """The file with the defaults of what it trains: the lab's networks, or an objective of the user's own."""
-    is_own = file.objective is not None
-    metric = file.study.metric or ("value" if is_own else "accuracy")
-    file = file.model_copy(update={"study": file.study.model_copy(update={"metric": metric})})
-    if not is_own:
-        for key, only in (("direction", "maximize"), ("metric", "accuracy")):
-            if (given := getattr(file.study, key)) != only:
-                raise errors.StudyFileError(f"{name}: study.{key} must be {only!r} beside [training], got {given!r}")
-        hopeless = file.pruning.hopeless is not False
-    else:
-        if file.training is not None and "value" in file.training.model_fields_set:
-            raise errors.StudyFileError(
-                f"{name}: training.value must not stand beside objective: a trial's value is what the function returns "
-                f"or yields last, got {file.training.value!r}"
-            )
-        if file.training is not None:
-            raise errors.StudyFileError(f"{name}: [training] must not stand beside objective, got {file.objective!r}")
-        if file.pruning.hopeless:
-            raise errors.StudyFileError(
-                f"{name}: pruning.hopeless must be false beside objective, got True: it judges the lab's networks only"
-            )
-        if file.pruning.pruner == "hyperband":
-            raise errors.StudyFileError(
-                f"{name}: pruning.pruner must not be 'hyperband' beside objective: it needs to know the epochs"
-            )
-        hopeless = False
-    training = sections.Training(record=[]) if file.objective is None and file.training is None else file.training
-    pruning = file.pruning.model_copy(update={"hopeless": hopeless})
-    return file.model_copy(update={"training": training, "pruning": pruning})
-
-
-def _check_pruning(file: sections.File, name: str) -> None:
-    pruner = file.pruning.pruner
-    allowed = pruners.PRUNERS[pruner].options if pruner else ()
-    for key in file.pruning.settings:
-        if key not in allowed:
-            takers = ", ".join(other for other, one in pruners.PRUNERS.items() if key in one.options)
-            raise errors.StudyFileError(f"{name}: pruning.{key} is an option of the pruners {takers}, got {pruner!r}")
-    try:
-        ladders.of(file.pruning, file.training)
-    except ValueError as error:
-        raise errors.StudyFileError(f"{name}: {error}") from error
-
-
 def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     """What a study would have to change in [study], [training] or [space] to follow `given`, a phrase each."""
     found = []
-    if stored.objective != given.objective:
-        found.append(f"objective is {stored.objective!r}, the file says {given.objective!r}")
+    for key in ("objective", "command", "metric"):
+        if (ours := getattr(stored, key)) != (theirs := getattr(given, key)):
+            found.append(f"{key} is {_plain(ours)!r}, the file says {_plain(theirs)!r}")
     for section in ("study", "training"):
         ours, theirs = getattr(stored, section), getattr(given, section)
         if ours is None or theirs is None:
@@ -228,6 +197,13 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
         if _describe(ours.get(key)) != _describe(theirs.get(key)):  # Optuna's own == takes True for 1
             found.append(f"space.{key} is {_describe(ours.get(key))}, the file says {_describe(theirs.get(key))}")
     return found
+
+
+def _plain(value: Any) -> Any:
+    """A metric or command as the file has it."""
+    if isinstance(value, programs.Metric):
+        return value.model_dump(by_alias=True, exclude_unset=True)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _describe(parameter: parameters.Parameter | None) -> str:

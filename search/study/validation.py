@@ -37,6 +37,8 @@ def validate(model: type[T], raw: Any, name: str, place: tuple[str, ...] = ()) -
     """
     try:
         return pydantic.TypeAdapter(model).validate_python(raw)
+    except errors.InputError as error:  # a rule that shows no secret
+        raise errors.StudyFileError(f"{name}: {error}") from error
     except pydantic.ValidationError as error:
         raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from error
 
@@ -50,6 +52,8 @@ def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     given = raw.isoformat() if isinstance(raw, datetime.date | datetime.time) else repr(raw)
     if key == "objective":
         return f"{key} must be package.module:function, got {given}"
+    if location[:1] == ["command"]:
+        return f"command must be a list of strings, or of lists of them, none empty, got {given}"
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":

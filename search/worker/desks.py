@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from search import errors
-from search.ledger import allocations, claims, listings, offers, rosters, studies
+from search.ledger import allocations, checkpoint_files, claims, listings, offers, rosters, studies
 from search.space import spaces
+from search.storage import stores
 from search.storage.databases import Database
 from search.training.objectives import Result, Trial
-from search.worker import bylines, hearts, loops, mishaps, requirements, seats, threads
+from search.worker import assignments, bylines, hearts, loops, mishaps, requirements, seats, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -83,6 +84,7 @@ class Shared:
 
     seats: seats.Seats
     admission: threads.Admission
+    gpus: assignments.Equipped | None = None
 
 
 @dataclasses.dataclass
@@ -94,7 +96,12 @@ class _Open:
 
 
 class Desks:
-    """The desks of one worker: at most `KEPT` of studies that it trains nothing of just now."""
+    """The desks of one worker: at most `KEPT` of studies that it trains nothing of just now.
+
+    Args:
+        spend: told the seconds that each study has taken, by its token.
+        check: passes a study whose code can be had here.
+    """
 
     def __init__(
         self,
@@ -103,9 +110,10 @@ class Desks:
         settings: Settings,
         shared: Shared,
         spend: Callable[[str, float], None],
+        check: Callable[[Database, studies.Study], None],
     ) -> None:
         self._database, self._stop, self._settings = database, stop, settings
-        self._shared, self._spend = shared, spend
+        self._shared, self._spend, self._check = shared, spend, check
         self._open: collections.OrderedDict[str, _Open] = collections.OrderedDict()  # by token, the last used last
 
     def __contains__(self, token: str) -> bool:
@@ -168,16 +176,23 @@ class Desks:
     def _new(self, offer: offers.Offer, busy: Collection[int]) -> _Open:
         study = self._load(offer)
         requirements.check_objective(study.spec, self._settings)
+        self._check(self._database, study)
         requirements.check_slots(study.spec, self._settings)
         self._make_room(busy)
         began = time.monotonic()
         with contextlib.ExitStack() as life, bylines.named(study.name):
-            objective, need = requirements.objective(study.spec, self._settings, life)
+            settings, gpus = self._settings, self._shared.gpus
+            objective, need = requirements.objective(study.spec, settings, life, self._database.url)
+            if gpus is not None:  # the roster has them by their numbers
+                objective, settings = (
+                    gpus.watch(study.spec, objective),
+                    settings.model_copy(update={"device": gpus.label}),
+                )
 
             def spend(seconds: float) -> None:
                 self._spend(study.token, seconds)
 
-            how = (self._stop, self._settings, need, self._shared, spend)
+            how = (self._stop, settings, need, self._shared, spend)
             desk = Desk(self._database, study, objective, *how)
             seconds = time.monotonic() - began
             log.info("event=opened seconds=%.1f", seconds)
@@ -217,3 +232,13 @@ class Desks:
         with contextlib.suppress(errors.SearchError):  # the line grows old by itself
             self._shared.seats.leave(token)
         each.life.close()
+        self._sweep(each.desk.study)
+
+    def _sweep(self, study: studies.Study) -> None:
+        """What killed workers have left of checkpoints in its store, as a worker of that study does when it ends."""
+        if study.spec.code is None or self._stop.is_set():
+            return
+        with contextlib.suppress(errors.StorageError):  # the next worker does it
+            place = stores.location(study.spec.trial.store, self._database.url, self._settings.store)
+            store = stores.Store(place, self._database.patience_seconds, self._stop)
+            checkpoint_files.sweep(self._database, study, store)

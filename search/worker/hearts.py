@@ -187,6 +187,7 @@ class Heart:
             return
         try:
             trial.write_if_due()
+            trial.transcript.write_if_due()
         except errors.Interrupted:
             pass
         except errors.SearchError as error:

@@ -67,9 +67,8 @@ class Worker:
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
-        self._me = presence.Identity.this()
-        self._watch = presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
+        self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
+        self._entry = rosters.Entry(study, self._me, settings.training_device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
         self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
@@ -129,11 +128,12 @@ class Worker:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        settings = self._settings
         trial = ownership.OwnedTrial(
-            self._database, self._study, claim, self._stop, settings.save_seconds, wished=self._wished
+            *(self._database, self._study, claim, self._stop, self._settings.save_seconds, self._wished),
+            place=self._settings.store,
         )
         with contextlib.ExitStack() as life:
+            life.callback(trial.transcript.end)
             life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
             if self._go_through(trial, lambda: self._prepare(trial, place), is_objective=False):
@@ -149,7 +149,7 @@ class Worker:
         """Whether the step came to its end; else the trial was handed over, failed, or is lost.
 
         Args:
-            is_objective: what it raises is the objective's doing, but for a lack of memory.
+            is_objective: what it raises is the objective's doing, but for a lack of memory or of a GPU.
         """
         try:
             try:
@@ -159,7 +159,7 @@ class Worker:
                 self._part(trial, parting)
             except errors.DuplicateConfiguration as error:
                 self._refuse(trial, error)
-            except errors.EpochTimeout as error:
+            except errors.TrialTimeout as error:
                 self._fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did
@@ -168,7 +168,7 @@ class Worker:
                     raise
                 self._fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-                if is_objective and not mishaps.is_out_of_memory(error):
+                if is_objective and not mishaps.is_the_machines(error):
                     self._fail(trial, error)
                 else:
                     self._put_off(trial, error)

@@ -7,14 +7,14 @@ import pathlib
 import random
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from search import errors
-from search.ledger import allocations, claims, offers, presence
+from search.ledger import allocations, claims, offers, presence, studies
 from search.storage import addresses
 from search.storage.databases import Database
 from search.study import names
-from search.worker import bylines, desks, hearts, loops, refusals, seats, shares, threads
+from search.worker import assignments, bylines, desks, hearts, loops, refusals, seats, shares, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -44,6 +44,7 @@ class Worker:
     Args:
         match: shell patterns of studies' names; any where there is none.
         stop, settings, stay, parent, health_file: see `loops.Worker`; with `stay` new studies are waited for too.
+        check, gpus: see `desks.Desks`.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Worker:
         stay: bool = False,
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
+        check: Callable[[Database, studies.Study], None] = lambda *_: None,
+        gpus: assignments.Equipped | None = None,
     ) -> None:
         self._database, self._stop, self._settings = database, stop, settings
         self._match, self._stay = tuple(match), stay
@@ -63,8 +66,8 @@ class Worker:
         self._me, self._shares = presence.Identity.this(), shares.Shares()
         self._seats = seats.Seats(database, self._me, settings.grace_seconds)
         self._admission = threads.Admission(settings.slots, threads.free_bytes)
-        shared = desks.Shared(self._seats, self._admission)
-        self._desks = desks.Desks(database, stop, settings, shared, self._shares.spend)
+        shared = desks.Shared(self._seats, self._admission, gpus)
+        self._desks = desks.Desks(database, stop, settings, shared, self._shares.spend, check)
         self._refusals = refusals.Refusals()
         self._answers: dict[str, _Answer] = {}
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from search import errors
 from search.space import spaces
-from search.study import specs
+from search.storage import stores
+from search.study import programs, specs
 from search.training.objectives import Result, Trial
-from search.worker import progress
+from search.worker import assignments, progress
 from search.worker.settings import Settings
 
 
@@ -23,14 +24,16 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     if spec.training is None:
         from search.training import functions
 
-        functions.check(spec)
+        with assignments.shown(settings):
+            functions.check(spec)
+        check_store(spec, settings)
         return
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
-    if settings.device != "cpu" or engine != "auto":
+    if settings.training_device != "cpu" or engine != "auto":
         from models import engines  # imports Numba
 
-        engines.load(engine, settings.device)
+        engines.load(engine, settings.training_device)
 
 
 def find_data(spec: specs.StudySpec, settings: Settings) -> str:
@@ -40,7 +43,8 @@ def find_data(spec: specs.StudySpec, settings: Settings) -> str:
         models.errors.DataError: it is not to be had.
     """
     if spec.training is None:
-        return f"its objective {spec.objective} brings its own data"
+        what = f"objective {spec.objective}" if spec.command is None else f"command {programs.shown(spec.command)}"
+        return f"its {what} brings its own data"
     from models import sources
 
     dataset = spec.training.dataset
@@ -78,21 +82,31 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.InputError: not here.
     """
-    slots, device = settings.slots, settings.device
+    slots, device = settings.slots, settings.training_device
     if slots > 1 and device != "cpu":
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
 
 def check_device(settings: Settings) -> None:
-    """What a worker of any study needs whatever the study.
+    """Passes an engine and a device that are asked for whatever the study.
 
     Raises:
-        models.errors.ModelError: an engine or a device that is not there.
+        models.errors.ModelError: one is not there.
     """
-    if settings.device != "cpu" or settings.engine is not None:
+    if settings.device not in (None, "cpu") or settings.engine is not None:
         from models import engines  # imports Numba
 
-        engines.load(settings.engine or "auto", settings.device)
+        engines.load(settings.engine or "auto", settings.training_device)
+
+
+def check_store(spec: specs.StudySpec, settings: Settings) -> None:
+    """Whether what speaks to the store of a study is installed here.
+
+    Raises:
+        errors.InputError: it is not.
+    """
+    if place := spec.trial.store or settings.store:
+        stores.Store(place)
 
 
 def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
@@ -101,21 +115,23 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.NotAllowed: it may not.
     """
-    if spec.objective is not None and not settings.allows(spec.objective):
+    code, checksum = spec.code, spec.code_checksum
+    if code is not None and checksum is not None and not (settings.allows(code) or settings.allows(checksum)):
         raise errors.NotAllowed(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
-            f"got {spec.objective!r} where {settings.allow_objectives!r} may run; if you know that function: "
-            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(spec.objective)}"
+            f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
+            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(checksum)}"
         )
 
 
 def objective(
-    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack
+    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack, url: str
 ) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
     """What trains the trials of a study here, and how many bytes the training of a configuration takes.
 
     Args:
         life: ends what is kept for the next trial.
+        url: of the database.
 
     Raises:
         errors.InputError: an objective of the user's own that is not to be had.
@@ -124,10 +140,11 @@ def objective(
     if spec.training is None:
         from search.training import functions
 
-        own = functions.FunctionObjective(spec)
+        check_store(spec, settings)
+        own = functions.FunctionObjective(spec, settings.folder(url), settings.save_seconds)
         life.callback(own.close)
         return own, lambda params: 0
     from search.training import networks  # imports Numba
 
-    found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)
+    found = networks.NetworkObjective(spec, settings.data_dir, settings.training_device, settings.engine)
     return found, found.need

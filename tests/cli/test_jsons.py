@@ -123,6 +123,8 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     (tmp_path / "quick.toml").write_text(quick_text(trials=3, hopeless="false"))
     assert say("create", "quick.toml")["best"] is None
     say("fetch", "quick.toml")
+    (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
+    assert say("init", "mine_to_init.py:objective")["parameters"] == ["x"]
     say("enqueue", "quick", "depth=1")
     say("pause", "quick")
     say("resume", "quick")
@@ -146,7 +148,8 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("export", "quick", "--to", "quick.safetensors")
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
     assert say("check", "quick", "--recount")["holds"]
-    say("backup", "quick", "quick.db")
+    assert say("artifacts", "quick") == []
+    say("backup", "quick", "quick.db", "--artifacts")
     say("copy", "quick", "other")
     say("rename", "other", "another")
     say("delete", "another", "--yes")

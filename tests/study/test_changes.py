@@ -42,9 +42,26 @@ PAUSING: dict[str, Any] = {
 }
 BOUNDED: dict[str, Any] = {**BASE, "sampler": {"name": "gp-cost"}, "budget": {"trials": 5, "regret": 0.01}}
 TPE: dict[str, Any] = {**BASE, "sampler": {"name": "tpe", "startup_trials": 6}}
+PROGRAM: dict[str, Any] = {
+    **{key: value for key, value in BASE.items() if key != "objective"},
+    "command": ["train", "--x", "{x}"],
+    "metric": {"from": "stdout", "pattern": "loss=(.*)"},
+}
+RECORDING: dict[str, Any] = {**PROGRAM, "metric": {"from": "file", "path": "{trial_dir}/loss.jsonl"}}
+OWN: dict[str, Any] = {**BASE, "trial": {"process": "fresh", "max_seconds": 9.0, "store": "kept"}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
+    "command": (PROGRAM, [["train", "{x}"], ["train", ["--x", "{x}"]]]),
+    "metric.pattern": (PROGRAM, ["error=(.*)"]),
+    "metric.path": (RECORDING, ["elsewhere.jsonl"]),
+    "metric.value": (RECORDING, ["loss"]),
+    "metric.step": (RECORDING, ["epoch"]),
+    "trial.process": (OWN, ["warm", None]),
+    "trial.max_seconds": (OWN, [10.0, None]),
+    "trial.silent_seconds": (OWN, [60]),
+    "trial.gpus": (OWN, [2]),
+    "trial.store": (OWN, ["elsewhere", None]),
     "space": (BASE, [{"x": [1, 2], "y": [1, 2]}, {"x": [1, 2, 3], "y": [1, 2], "z": [0]}]),
     "study.direction": (BASE, ["maximize"]),
     "study.metric": (BASE, ["error", None]),
@@ -76,7 +93,7 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "budget.max_failures": (BASE, [3, 7, None]),
     "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
 }
-OTHERS = {"study.name"}  # another study
+OTHERS = {"study.name", "metric.source"}  # another study; what another source needs beside it is another too
 
 
 def keys() -> list[str]:
@@ -120,7 +137,7 @@ def test_no_key_changes_in_silence(opened: databases.Database, key: str, value: 
     studies.create(opened, original)
     edited = changed(base, key, value)
     if key.partition(".")[0] in changes.DEFINING:
-        with pytest.raises(errors.StudyExists, match=key.removesuffix(".name")):
+        with pytest.raises(errors.StudyExists, match=key.removesuffix(".name").partition("metric.")[0] or "metric"):
             studies.find_same(opened, edited)
         return
     found = studies.find_same(opened, edited)
