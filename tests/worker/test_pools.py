@@ -18,7 +18,7 @@ from trials import ME, Make, begin, fail, succeed, take
 
 from search import errors
 from search.ledger import allocations, lives, orders, rosters, studies, summaries
-from search.storage import databases
+from search.storage import databases, statements
 from search.study import specs
 from search.worker import desks, loops, pools, refusals
 from search.worker.settings import Settings
@@ -260,7 +260,7 @@ def test_a_study_that_is_torn_away_takes_only_its_trial(
     with futures.ThreadPoolExecutor() as threads_:
         running = threads_.submit(worker(opened, grace_seconds=0.3).run)
         until(lambda: rosters.read(opened, torn.study_id).members and TrialState.RUNNING in done(opened, torn))
-        optuna.delete_study(study_name="torn", storage=opened.optuna)
+        opened.write(lambda connection: statements.delete_study(connection, torn.study_id))
     assert running.result() is allocations.NoTrial.FINISHED
     assert (order.count("torn"), len(done(opened, other))) == (1, 2)
 
