@@ -28,14 +28,14 @@ def check(database: databases.Database, study: studies.Study) -> None:
     """Passes a study whose function can be had here; a worker with another version of it says so in its log.
 
     Raises:
-        errors.InputError: it lives elsewhere.
+        errors.NotAllowed: it lives elsewhere.
     """
     if not shipments.is_shipped(study.spec.objective):
         return
     home = homes.read(database, study)
     if not os.environ.get(shipments.VARIABLE):
         place = home.place if home else "a notebook or script that called search.run"
-        raise errors.InputError(
+        raise errors.NotAllowed(
             f"study {study.name!r}: its function lives in {place}, and only the workers that search.run starts there "
             "have it; put it into a module of its own, under another study name, and any worker can import it"
         )

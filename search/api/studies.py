@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -19,6 +19,7 @@ from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 Begin = Callable[[databases.Database, specs.StudySpec], studies.Study]
+TABLES_SECONDS = 2.0  # between two looks whether a database has tables of ours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +81,10 @@ def create(name: str, *, storage: Storage = None) -> optuna.Study:
 
 
 def work(
-    name: str,
+    name: str | None = None,
     *,
+    any: bool = False,  # noqa: A002  # the word of the command
+    match: str | Sequence[str] = (),
     storage: Storage = None,
     stay: bool = False,
     stop: threading.Event | None = None,
@@ -93,7 +96,9 @@ def work(
     """Works on a study in this process until nothing is left; returns why, or None where it was asked to stop.
 
     Args:
-        stay: wait for an extension where the study is finished.
+        any: on any study of the storage in place of a named one, each in its turn.
+        match: shell patterns, of which the names of these must fit one.
+        stay: wait for an extension where the study is finished; with `any` for new studies too.
         stop: set to end the work; running trials are handed over.
         parent: end where this process is no longer the parent. A worker that somebody watches over waits for
             a SQLite file that is away; for others it is a mistyped one.
@@ -104,9 +109,17 @@ def work(
         errors.WorkFailed: nothing is left to do, and less was done than was asked for.
         errors.SearchError: bad input, or the database stayed away.
     """
+    match = (match,) if isinstance(match, str) else tuple(match)
+    check_which(name, any, match)
     platforms.check("work")
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     database = _open(storage, chosen, stop, parent)
+    how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
+    if name is None:
+        while stay and database.only_reads and not stop.wait(TABLES_SECONDS):  # no study was ever made in it
+            database.close()
+            database = _open(storage, chosen, stop, parent)
+        return _work_any(database, chosen, stop, match=match, **how)
     study = studies.load(database, name)
     requirements.check_objective(study.spec, chosen)
     homes.check(database, study)
@@ -114,7 +127,6 @@ def work(
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
     from search.worker import loops
 
-    how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
@@ -128,6 +140,34 @@ def work(
     if gpus is not None and gpus.ending is not None:
         raise gpus.ending
     return _checked(database, study, ended, judged)
+
+
+def _work_any(
+    database: databases.Database, chosen: Settings, stop: threading.Event, **how: Any
+) -> allocations.NoTrial | None:
+    from search.worker import pools
+
+    with assignments.equipped(None, chosen, stop) as gpus:
+        requirements.check_device(chosen)
+        ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
+    return ended
+
+
+def check_which(name: str | None, any_: bool, match: Sequence[str]) -> None:
+    """Passes a study, or any, and patterns of names beside any alone.
+
+    Raises:
+        errors.InputError: neither or both, or a pattern that fits no name.
+    """
+    if (name is None) is not any_:
+        got = "neither" if name is None else f"both, of {name!r}"
+        raise errors.InputError(f"work takes either a STUDY or --any, got {got}")
+    if match and not any_:
+        raise errors.InputError(f"--match must stand beside --any, got {match[0]!r} beside study {name!r}")
+    if "" in match:
+        raise errors.InputError("--match must be a pattern of names, got ''")
 
 
 def _open(storage: Storage, chosen: Settings, stop: threading.Event, parent: int | None) -> databases.Database:

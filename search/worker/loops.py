@@ -80,15 +80,10 @@ class Worker:
             errors.StorageError: the database stayed away for too long.
         """
         try:
-            watched = self._database, self._study, self._watch, self._entry, self._stop
-            with hearts.Heart(*watched, self._parent, self._health_file) as beating:
+            seat = hearts.Seat(self._database, self._study, self._watch, self._entry)
+            with hearts.Heart(self._database, seat, self._stop, self._parent, self._health_file) as beating:
                 ended = self._work(beating)
-            if beating.failure is not None:
-                reason, _ = mishaps.told(beating.failure)
-                raise errors.WorkFailed(
-                    f"the heart of worker {self._me.name} failed, so it ends: {reason}; its trials were handed over",
-                    1,
-                )
+            beating.check()
             return ended
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker

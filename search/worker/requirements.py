@@ -87,6 +87,18 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
 
+def check_device(settings: Settings) -> None:
+    """Passes an engine and a device that are asked for whatever the study.
+
+    Raises:
+        models.errors.ModelError: one is not there.
+    """
+    if settings.device not in (None, "cpu") or settings.engine is not None:
+        from models import engines  # imports Numba
+
+        engines.load(settings.engine or "auto", settings.training_device)
+
+
 def check_store(spec: specs.StudySpec, settings: Settings) -> None:
     """Whether what speaks to the store of a study is installed here.
 
@@ -101,11 +113,11 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
     """Whether a study of the database may have its own objective imported here: whoever can write there names it.
 
     Raises:
-        errors.InputError: it may not.
+        errors.NotAllowed: it may not.
     """
     code, checksum = spec.code, spec.code_checksum
     if code is not None and checksum is not None and not (settings.allows(code) or settings.allows(checksum)):
-        raise errors.InputError(
+        raise errors.NotAllowed(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
             f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
             f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(checksum)}"

@@ -214,9 +214,9 @@ class Settings(pydantic.BaseModel):
             return any(":" in name and fnmatch.fnmatchcase(objective, name) for name in names)
         return any(fnmatch.fnmatchcase(objective if ":" in name else module, name) for name in names)
 
-    def arguments(self, name: str) -> list[str]:
-        """What follows `search work` for a study of that name."""
-        words = [name]
+    def arguments(self, *which: str) -> list[str]:
+        """What follows `search work` for the study of a name, or for any: what says which comes first."""
+        words = [*which]
         for field, option in options():
             if field != "workers" and (value := getattr(self, field)) is not None:
                 words += [option.flag, str(value)]

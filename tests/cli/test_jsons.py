@@ -130,6 +130,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("resume", "quick")
     assert say("run", "quick.toml", "--workers", "1")["best"]["value"] <= 1
     say("work", "quick")
+    assert len(say("work", "--any", "--match", "q*", table="status")) == 1
     say("extend", "quick", "--trials", "1")
     (tmp_path / "quick.toml").write_text(quick_text(trials=4, hopeless="false", more="max_failures = 2"))
     assert say("amend", "quick.toml")["amended"] == ["budget.trials", "budget.max_failures"]
