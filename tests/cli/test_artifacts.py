@@ -108,6 +108,10 @@ def test_they_go_with_the_study(capsys: pytest.CaptureFixture[str], store: store
     assert search(capsys, "backup", "own", "own.db", "--artifacts")[0] == 2
     assert search(capsys, "copy", "own", "other")[0] == 0
     assert len(store.names()) == 8
+    assert search(capsys, "copy", "own", "own", "--to", "sqlite:///elsewhere.db")[0] == 0
+    assert len(store.names()) == 8
+    assert len(stores.Store("elsewhere.store").names()) == 4
+    assert search(capsys, "artifacts", "own", "--storage", "sqlite:///elsewhere.db", "--output", "from-there")[0] == 0
     assert search(capsys, "delete", "own", "--yes")[0] == 0
     assert search(capsys, "delete", "other", "--yes")[0] == 0
     assert store.names() == []
