@@ -9,7 +9,7 @@ from search import errors
 from search.api import access
 from search.api.access import Storage
 from search.ledger import excerpts, listings, outsiders, studies, summaries
-from search.worker import platforms, requirements, supervision
+from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
@@ -38,7 +38,7 @@ def replay(
     from search.training import networks, replays
 
     epochs = max(trial.intermediate_values, default=0)
-    objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.device, chosen.engine)
+    objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.training_device, chosen.engine)
     return replays.replay(trial, objective, lambda epoch: on_epoch(epoch, epochs))
 
 
@@ -73,7 +73,7 @@ def confirm(
     database = access.open_existing(storage)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
     requirements.check(confirming.spec, chosen)
-    supervision.supervise(database, confirming, chosen).check()
+    supervision.supervise(database, confirming, assignments.staffed(confirming.spec, chosen)).check()
     return confirmations.expect(database, study, other_name)
 
 
@@ -105,7 +105,7 @@ def export(
     named = None if trial is None else excerpts.load(database, study, trial)
     choice = model_files.choose(database, study, named)
     epochs = max(choice.trial.intermediate_values, default=0)
-    objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.device, chosen.engine)
+    objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.training_device, chosen.engine)
     return model_files.export(choice, objective, files, lambda epoch: on_epoch(epoch, epochs))
 
 
@@ -178,7 +178,9 @@ def reproduce_lab(
     for step in reproductions.run(
         database,
         lambda spec: supervision.begin(database, spec),
-        lambda study, label: supervision.supervise(database, study, chosen, label).check(),
+        lambda study, label: supervision.supervise(
+            database, study, assignments.staffed(study.spec, chosen), label
+        ).check(),
         seeds,
         trials,
     ):

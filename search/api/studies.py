@@ -15,7 +15,7 @@ from search.api.access import Storage
 from search.ledger import allocations, checkpoint_files, listings, outcomes, studies, summaries
 from search.storage import databases, stores
 from search.study import specs
-from search.worker import platforms, requirements, supervision
+from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 Begin = Callable[[databases.Database, specs.StudySpec], studies.Study]
@@ -46,6 +46,7 @@ def supervise(
     spec = _spec(what, storage) if isinstance(what, str) else what
     if spec.code_checksum is not None:  # its user named the file, and so this code: none that the database may have
         chosen = chosen.model_copy(update={"allow_objectives": spec.code_checksum})
+    chosen = assignments.staffed(spec, chosen)
     with supervision.ready(spec, access.url(storage), chosen) as ready:
         requirements.check(spec, chosen)
         database = access.open_any(storage)
@@ -115,12 +116,17 @@ def work(
 
     how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
+        gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
+        if gpus is not None:  # the roster has them by their numbers
+            objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     if study.spec.code is not None and ended is not None:
         with contextlib.suppress(errors.StorageError):  # the next worker does it
             place = stores.location(study.spec.trial.store, database.url, chosen.store)
             checkpoint_files.sweep(database, study, stores.Store(place, chosen.patience_seconds, stop))
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
     return _checked(database, study, ended, judged)
 
 

@@ -67,6 +67,7 @@ class Collector(registry.Collector):
         ended = core.GaugeMetricFamily(
             "search_ended", "1 where a limit has ended the study, for each that is set", labels=["study", "limit"]
         )
+        workers = core.GaugeMetricFamily("search_workers", "Workers alive by device", labels=["study", "device"])
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a rate
             found = listings.read(self._database, foreign=False, brief=True)
@@ -77,12 +78,14 @@ class Collector(registry.Collector):
                     study_id = summary.study.study_id
                     done, crew = work.get(study_id, works.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
                     self._add(summary, done, crew, families, trials)
+                    for device, count in collections.Counter(member.device for member in crew.members).items():
+                        workers.add_metric([summary.study.name, device], count)
                     for limit in (each for each in stops.Stop if getattr(summary.order, each) is not None):
                         ended.add_metric([summary.study.name, limit], int(limit is summary.stop))
                     shown.append(summary)
             self._keep({_key(summary.study) for summary in shown})
         unreadable.add_metric([], len(found) - len(shown))
-        yield from (trials, *families.values(), ended, unreadable)
+        yield from (trials, *families.values(), ended, workers, unreadable)
 
     def _keep(self, keys: set[Key]) -> None:
         """Forgets studies that are gone."""

@@ -11,6 +11,7 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
+from search.child import mishaps
 from search.study import specs
 from search.training import children, folders, invocations, objectives, records, shipments
 from search.training.objectives import Failed, Refused, Result, Trial
@@ -78,7 +79,7 @@ class FunctionObjective:
             killed = gone.code == -signal.SIGKILL
             raise Failed(f"{gone} inside the objective", said, is_memory=killed) from None
         except Failed as failed:
-            if failed.is_memory:  # what it holds goes with it
+            if failed.is_memory or mishaps.is_spoiled(str(failed)):  # what it holds, or has broken, goes with it
                 child.close()
             raise
         except BaseException as error:
@@ -103,7 +104,8 @@ class FunctionObjective:
             if self._spec.command is not None:
                 trace = "\n".join(said.splitlines()[-LAST_LINES:])
                 reason += f": {last}" if (last := trace.rpartition("\n")[2].strip()) else ""
-            raise Failed(reason, trace, message["memory"])
+            told = reason if self._spec.command is None else trace
+            raise Failed(reason, trace, message["memory"], mishaps.is_the_machines(told))
         if message["is"] == "pruned":
             return Result(TrialState.PRUNED, message["value"], {records.REASON.name: message["reason"]})
         return Result(TrialState.COMPLETE, message["value"], {})

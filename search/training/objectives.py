@@ -158,8 +158,9 @@ class Failed(Exception):
     Attributes:
         trace: its traceback; empty where there is none.
         is_memory: its memory ran out, or it was killed, which mostly means that.
+        is_machines: it is no doing of the objective's, as of a GPU that is gone.
     """
 
-    def __init__(self, reason: str, trace: str, is_memory: bool) -> None:
+    def __init__(self, reason: str, trace: str, is_memory: bool, is_machines: bool = False) -> None:
         super().__init__(reason)
-        self.trace, self.is_memory = trace, is_memory
+        self.trace, self.is_memory, self.is_machines = trace, is_memory, is_memory or is_machines

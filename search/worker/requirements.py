@@ -9,7 +9,7 @@ from search.space import spaces
 from search.storage import stores
 from search.study import programs, specs
 from search.training.objectives import Result, Trial
-from search.worker import progress
+from search.worker import assignments, progress
 from search.worker.settings import Settings
 
 
@@ -24,15 +24,16 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     if spec.training is None:
         from search.training import functions
 
-        functions.check(spec)
+        with assignments.shown(settings):
+            functions.check(spec)
         check_store(spec, settings)
         return
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
-    if settings.device != "cpu" or engine != "auto":
+    if settings.training_device != "cpu" or engine != "auto":
         from models import engines  # imports Numba
 
-        engines.load(engine, settings.device)
+        engines.load(engine, settings.training_device)
 
 
 def find_data(spec: specs.StudySpec, settings: Settings) -> str:
@@ -81,7 +82,7 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.InputError: not here.
     """
-    slots, device = settings.slots, settings.device
+    slots, device = settings.slots, settings.training_device
     if slots > 1 and device != "cpu":
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
@@ -133,5 +134,5 @@ def objective(
         return own, lambda params: 0
     from search.training import networks  # imports Numba
 
-    found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)
+    found = networks.NetworkObjective(spec, settings.data_dir, settings.training_device, settings.engine)
     return found, found.need

@@ -144,3 +144,20 @@ def test_the_example_settings_are_the_defaults() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     shown = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert shown == used
+
+
+def test_replicas_share_the_gpus_of_a_machine() -> None:
+    """Docker gives each replica all of them; locks in one folder that all projects share say whose each is."""
+    override = yaml.safe_load((ROOT / "compose.gpu.yaml").read_text())
+    worker, folder = override["services"]["worker"], "/gpu-locks"
+    assert set(override["services"]) == {"worker"}
+    (reserved,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert (reserved["driver"], reserved["count"]) == ("nvidia", "all")
+    assert {"gpu", "compute", "utility"} == set(reserved["capabilities"])  # utility: nvidia-smi
+    assert worker["environment"]["SEARCH_GPU_LOCKS"] == folder
+    assert worker["volumes"] == [f"gpu-locks:{folder}"]
+    volume = override["volumes"]["gpu-locks"]
+    assert volume["name"] == "search-gpu-locks"
+    # a tmpfs of the image's user: nothing is left of it, and none but workers can hold a lock there
+    user = re.findall(r"useradd --uid (\d+)", (ROOT / "Dockerfile").read_text())
+    assert {f"uid={user[0]}", "mode=0700"} <= set(volume["driver_opts"]["o"].split(","))
