@@ -195,6 +195,7 @@ def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> di
             answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
         except Refused as refused:
             answer = {"do": "refused", "reason": str(refused)}
+        trial.heard()  # now, not when it began: it may have taken a while
         trial.check_stop()
         return answer
     return None
