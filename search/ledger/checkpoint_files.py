@@ -5,23 +5,26 @@ was killed between the two has left is swept away when the trial's next checkpoi
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
 import pathlib
 import uuid
+from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
 from search.ledger import checkpoints, claims, studies
-from search.ledger.belongings import CHECKPOINTS
 from search.storage import schema, stores
 from search.storage.databases import Database
 from search.training import objectives
 
 log = logging.getLogger("search")
+
+CHECKPOINTS = "checkpoints"  # of the store, each study's in a folder of its token
 
 
 def put(
@@ -71,6 +74,36 @@ def sweep(database: Database, study: studies.Study, store: stores.Store, number:
     for path in left:
         store.remove(path)
     return len(left)
+
+
+def carry(database: Database, study: studies.Study, store: stores.Store) -> None:
+    """Gives a copy of a study copies of those that its rows came with. One that is gone, its trial does without.
+
+    Raises:
+        errors.StorageError: a store or the database cannot be used.
+    """
+    own = f"{CHECKPOINTS}/{study.token}/"
+    for number, row in database.read(lambda connection: _kept(connection, study.study_id)):
+        known = json.loads(row["history"]).get(checkpoints.OWN, {})
+        if not known.get("place") or known["place"].startswith(own):
+            continue
+        place = f"{own}{number}/0-{uuid.uuid4().hex}"
+        try:
+            stores.Store(known["store"]).copy(known["place"], place, store)
+        except stores.Missing as error:
+            log.warning("trial=%d event=checkpoint-missing reason=%r", number, str(error))
+            continue
+        if not database.write(functools.partial(checkpoints.move, row=row, store=store.url, place=place)):
+            store.remove(place)  # a worker has stored a later one meanwhile
+
+
+def _kept(connection: sqlalchemy.Connection, study_id: int) -> list[tuple[int, dict[str, Any]]]:
+    """Rows of code of the user's own, without what they hold, with the number of the trial."""
+    t, kept = schema.trials.c, schema.checkpoints
+    query = sqlalchemy.select(t.number, *kept.c).join(schema.trials, t.trial_id == kept.c.trial_id)
+    own = kept.c.history.contains(f'"{checkpoints.OWN}"')
+    rows = connection.execute(query.where(t.study_id == study_id, own, sqlalchemy.func.length(kept.c.weights) == 0))
+    return [(row["number"], dict(row)) for row in rows.mappings()]
 
 
 def _in_use(connection: sqlalchemy.Connection, study_id: int) -> tuple[set[str], set[int]]:

@@ -67,6 +67,16 @@ def find(connection: sqlalchemy.Connection, trial_id: int) -> objectives.Checkpo
     return objectives.Checkpoint(row["epoch"], tuple(weights[name] for name in sorted(weights)), values, history)
 
 
+def move(connection: sqlalchemy.Connection, row: dict[str, Any], store: str, place: str) -> bool:
+    """Says where the content of a checkpoint is now; False where another row is in its place."""
+    history = json.loads(row["history"])
+    history[OWN] |= {"store": store, "place": place}
+    moved = {"epoch": row["epoch"], "history": json.dumps(history), "weights": bytes(row["weights"])}
+    here, mine = checkpoints.c, {"history": moved["history"], "checksum": _checksum(moved)}
+    former = (here.trial_id == row["trial_id"], here.checksum.in_([row["checksum"], mine["checksum"]]))
+    return connection.execute(checkpoints.update().where(*former).values(**mine)).rowcount == 1
+
+
 def delete(connection: sqlalchemy.Connection, trial_id: int) -> None:
     """Removes the checkpoint of a trial, if there is one."""
     connection.execute(checkpoints.delete().where(checkpoints.c.trial_id == trial_id))

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import itertools
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 DIGITS = 16
@@ -13,14 +13,18 @@ DEEPEST = 20  # of values within values
 LONGEST = 1_000  # of the values of one, which are looked at
 
 
-def of(function: Any) -> str:
+def of(function: Any, modules: Collection[str] = ()) -> str:
     """The same for the same code in any process, whatever its file and line; another where it or its values change.
 
     Of values that are no numbers, strings or tables of them, arrays say, only the type counts; of long tables the
     beginning.
+
+    Args:
+        modules: whose functions and classes are looked into, as those of the running program are; all others are known
+            by their names.
     """
     found = hashlib.sha256()
-    for word in _words(function, set(), 0):
+    for word in _words(function, set(), 0, {"__main__", *modules}):
         found.update(word.encode("utf-8", "backslashreplace") + b"\0")
     return found.hexdigest()[:DIGITS]
 
@@ -64,7 +68,7 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*inner)
 
 
-def _words(value: Any, seen: set[int], depth: int) -> Iterator[str]:
+def _words(value: Any, seen: set[int], depth: int, ours: Collection[str]) -> Iterator[str]:
     if isinstance(value, PLAIN):
         yield repr(value)
         return
@@ -76,11 +80,11 @@ def _words(value: Any, seen: set[int], depth: int) -> Iterator[str]:
         yield from (value.co_code.hex(), " ".join(value.co_names))
     elif isinstance(value, types.ModuleType | type):
         yield value.__name__
-    for each in _inner(value):
-        yield from _words(each, seen, depth + 1)
+    for each in _inner(value, ours):
+        yield from _words(each, seen, depth + 1, ours)
 
 
-def _inner(value: Any) -> Iterable[Any]:
+def _inner(value: Any, ours: Collection[str]) -> Iterable[Any]:
     """What a value is made of."""
     if isinstance(value, types.CodeType):
         return value.co_consts
@@ -91,20 +95,17 @@ def _inner(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return [len(value), *_flat(itertools.islice(value.items(), LONGEST))]
     if isinstance(value, types.FunctionType):
-        return [value.__code__, *_flat(captured(value))] if _is_ours(value) else [value.__name__]
+        return [value.__code__, *_flat(captured(value))] if value.__module__ in ours else [value.__name__]
     if isinstance(value, functools.partial | types.MethodType):
         return _flat(captured(value))
     if isinstance(value, type):
         return (
-            [each for each in vars(value).values() if isinstance(each, types.FunctionType)] if _is_ours(value) else []
+            [each for each in vars(value).values() if isinstance(each, types.FunctionType)]
+            if value.__module__ in ours
+            else []
         )
-    return [type(value)] if _is_ours(type(value)) else []
+    return [type(value)] if type(value).__module__ in ours else []
 
 
 def _flat(pairs: Iterable[tuple[str, Any]]) -> list[Any]:
     return [each for pair in pairs for each in pair]
-
-
-def _is_ours(value: Any) -> bool:
-    """Whether it is of the running program; what is imported is known by its name."""
-    return bool(getattr(value, "__module__", None) == "__main__")

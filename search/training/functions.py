@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from search import errors
 from search.child import mishaps
 from search.study import specs
-from search.training import children, folders, invocations, objectives, records, shipments
+from search.training import children, folders, invocations, leavings, objectives, records, shipments
 from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
@@ -72,12 +72,17 @@ class FunctionObjective:
         trial.watch(log, folder.finish)
         try:
             message = self._talk(child, trial, folder)
-            return self._result(trial, message, child.output.end())
+            result = self._result(trial, message, child.output.end())
+            if self._spec.command is not None:
+                leavings.keep_all(trial, folder.path)
+            return result
         except children.Gone as gone:
             said = child.output.end()
             child.close()
             killed = gone.code == -signal.SIGKILL
             raise Failed(f"{gone} inside the objective", said, is_memory=killed) from None
+        except objectives.Refused as refused:
+            raise Failed(str(refused), "", is_memory=False) from None
         except Failed as failed:
             if failed.is_memory or mishaps.is_spoiled(str(failed)):  # what it holds, or has broken, goes with it
                 child.close()
@@ -190,6 +195,7 @@ def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> di
             answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
         except Refused as refused:
             answer = {"do": "refused", "reason": str(refused)}
+        trial.heard()  # now, not when it began: it may have taken a while
         trial.check_stop()
         return answer
     return None

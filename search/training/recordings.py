@@ -34,14 +34,13 @@ class Recording:
         is_whole: it came to its end, was ended where it asked whether it should be, or was quiet.
         is_quiet: it suggested nothing for so long that it was ended; it may have had more to suggest.
         error: what it failed with, or None.
-        has_reports, asks: whether it reported a step, and asked whether it should be pruned.
+        asks: it asked whether it should be pruned.
     """
 
     values: Values
     is_whole: bool
     is_quiet: bool
     error: str | None
-    has_reports: bool
     asks: bool
 
 
@@ -64,7 +63,7 @@ class Recorder:
         self._name, self._folder = objective, folder
         self._until = time.monotonic() + seconds
         self.space: dict[str, distributions.BaseDistribution] = {}
-        self._longest: float | None = None  # wait for a suggestion in the first recording
+        self._longest: float | None = None  # wait for a suggestion so far
         self._child: children.Child | None = None
 
     def __enter__(self) -> "Recorder":
@@ -118,9 +117,7 @@ class Recorder:
             ended = {"is": "failed", "reason": str(gone)}
         kind = ended["is"]
         error = ended["reason"] if kind == "failed" else None
-        return Recording(
-            values, kind not in ("failed", "late"), kind == "quiet", error, "report" in seen, "prune?" in seen
-        )
+        return Recording(values, kind not in ("failed", "late"), kind == "quiet", error, "prune?" in seen)
 
     def _run(self, folder: str, choose: Callable[[dict[str, Any]], float], seen: set[str]) -> dict[str, Any]:
         """Has the objective run; returns the message that it ends with, or `quiet` or `late` where it was ended.

@@ -6,6 +6,7 @@ goes by its name.
 
 import contextlib
 import dataclasses
+import importlib.machinery
 import inspect
 import linecache
 import os
@@ -103,19 +104,43 @@ def pack(function: Callable[[Any], Any]) -> Shipment:
     Raises:
         errors.InputError: it cannot be pickled, and which variable it is that cannot.
     """
-    module, name = getattr(function, "__module__", None), _name(function)
-    if inspect.isfunction(function) and module != MAIN and function.__qualname__ == name:
-        holder = sys.modules.get(module or "")
-        if getattr(holder, name, None) is function and pathlib.Path(getattr(holder, "__file__", None) or "").is_file():
-            return Shipment(f"{module}:{name}", str(module), f"module {module}")
+    module, name = str(getattr(function, "__module__", None)), _name(function)
+    holder = sys.modules.get(module)
+    kept: list[Any] = []  # a module that goes along
+    if inspect.isfunction(function) and module != MAIN and getattr(holder, function.__qualname__, None) is function:
+        if _is_importable(module):
+            return Shipment(f"{module}:{name}", module, f"module {module}")
+        kept = [holder]
     program, home = _program()
+    with contextlib.ExitStack() as stack:
+        for each in kept:
+            cloudpickle.register_pickle_by_value(each)
+            stack.callback(cloudpickle.unregister_pickle_by_value, each)
+        pickled = _pickled(function, name)
+    content = pickle.dumps({"function": pickled, "sources": _sources(function)})
+    plain, modules = re.sub(r"\W", "_", name), [each.__name__ for each in kept]
+    return Shipment(f"{MAIN}:{plain}", program, home, fingerprints.of(function, modules), content)
+
+
+def _pickled(function: Any, name: str) -> bytes:
     try:
-        pickled = cloudpickle.dumps(function)
+        found: bytes = cloudpickle.dumps(function)
     except Exception as error:  # whatever an object of the user's own raises
         raise errors.InputError(f"search.run({name}): {_blame(function, error)}") from error
-    content = pickle.dumps({"function": pickled, "sources": _sources(function)})
-    plain = re.sub(r"\W", "_", name)
-    return Shipment(f"{MAIN}:{plain}", program, home, fingerprints.of(function), content)
+    return found
+
+
+def _is_importable(module: str) -> bool:
+    """Whether workers find the very file of a module: they look into the working folder first."""
+    top = module.partition(".")[0]
+    file = getattr(sys.modules.get(top), "__file__", None)
+    found = importlib.machinery.PathFinder.find_spec(top, [str(pathlib.Path.cwd()), *_paths(), *sys.path])
+    if found is None:  # one that is installed in an editable way has a finder of its own
+        specs = (finder.find_spec(top, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        found = next((each for each in specs if each is not None), None)
+    if found is None or file is None or found.origin is None:
+        return found is not None
+    return pathlib.Path(found.origin).resolve() == pathlib.Path(file).resolve()
 
 
 def _name(function: Any) -> str:

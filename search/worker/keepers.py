@@ -4,12 +4,13 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import pathlib
 import threading
 
 from search import errors
 from search.ledger import artifacts, checkpoint_files, checkpoints, claims, studies
-from search.storage import stores
+from search.storage import addresses, stores
 from search.storage.databases import Database
 from search.training import objectives
 
@@ -35,15 +36,28 @@ class Keeper:
     @functools.cached_property
     def store(self) -> stores.Store:
         """Where files of the trial are kept."""
-        place = stores.location(self._study.spec.trial.store, self._database.url, self._place)
+        of_study, url = self._study.spec.trial.store, self._database.url
+        place = stores.location(of_study, url, self._place)
+        is_named = of_study or self._place or os.environ.get(stores.VARIABLE)
+        if not is_named and addresses.sqlite_file(url) is None:
+            log.warning("event=local-store folder=%s note='workers elsewhere do not see it: --store names one'", place)
         return stores.Store(place, self._database.patience_seconds, self._stop)
 
     def keep(self, path: pathlib.Path, name: str) -> str:
-        """See `artifacts.keep`; what former owners left half done goes with the first."""
-        kept = artifacts.keep(self._database, self._study.token, self._claim, self.store, path, name)
-        if not self._is_swept:
-            self._is_swept = True
-            artifacts.sweep(self._database, self._study.token, self._claim, self.store)
+        """See `artifacts.keep`; what former owners left half done goes with the first.
+
+        Raises:
+            errors.HandOver: the worker was asked to stop while it waited for a store that is away.
+        """
+        try:
+            kept = artifacts.keep(self._database, self._study.token, self._claim, self.store, path, name)
+            if not self._is_swept:
+                self._is_swept = True
+                artifacts.sweep(self._database, self._study.token, self._claim, self.store)
+        except errors.StorageError as error:
+            if self._stop.is_set():
+                raise errors.HandOver from error
+            raise
         log.info("trial=%d event=artifact name=%r id=%s", self._claim.number, name, kept)
         return kept
 

@@ -183,6 +183,8 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
         'search_trials{state="failed",study="quick"}': 1,
         'search_trials{state="running",study="quick"}': 1,
         'search_trials{state="waiting",study="quick"}': 0,
+        'search_todo_trials{study="quick"}': 7,  # of 9, two have finished
+        "search_all_todo_trials": 7,
         'search_paused_trials{study="quick"}': 0,
         'search_best_value{study="quick"}': 0.8,
         'search_budget_trials{study="quick"}': 9,

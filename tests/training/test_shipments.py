@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import pickle
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,24 @@ def test_a_function_of_a_module_goes_by_name(tmp_path: pathlib.Path, monkeypatch
     with packed.sent():
         assert os.environ["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path.resolve())
         assert shipments.VARIABLE not in os.environ
+
+
+def test_a_module_that_workers_would_not_find_goes_along(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file of its name lies in the working folder, where workers look first: theirs would be trained."""
+    for folder, value in (("here", 1), ("there", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine_twice.py").write_text(f"VALUE = {value}\ndef objective(trial):\n    return VALUE\n")
+    monkeypatch.syspath_prepend(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "here")
+    import mine_twice  # type: ignore[import-not-found]
+
+    packed = shipments.pack(mine_twice.objective)
+    assert packed.objective == "__main__:objective"
+    assert packed.content is not None
+    monkeypatch.delitem(sys.modules, "mine_twice")
+    assert pickle.loads(pickle.loads(packed.content)["function"])(None) == 2  # noqa: S301
 
 
 @pytest.mark.parametrize(
