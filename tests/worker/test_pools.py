@@ -17,7 +17,7 @@ from processes import until
 from trials import ME, Make, begin, fail, succeed, take
 
 from search import errors
-from search.ledger import allocations, belongings, lives, orders, rosters, studies, summaries
+from search.ledger import allocations, checkpoint_files, lives, orders, rosters, studies, summaries
 from search.storage import databases, statements, stores
 from search.study import specs
 from search.worker import desks, loops, pools, refusals
@@ -437,10 +437,10 @@ def test_what_killed_workers_left_in_a_store_goes_when_its_study_is_closed(
     study = own("own", trials=1)
     store = stores.Store(stores.location(study.spec.trial.store, opened.url, None))
     (tmp_path / "left").write_bytes(b"half a checkpoint")
-    store.put(f"{belongings.CHECKPOINTS}/{study.token}/0/1-left", tmp_path / "left")
-    assert len(store.names(belongings.CHECKPOINTS)) == 1
+    store.put(f"{checkpoint_files.CHECKPOINTS}/{study.token}/0/1-left", tmp_path / "left")
+    assert len(store.names(checkpoint_files.CHECKPOINTS)) == 1
     worker(opened).run()
-    assert store.names(belongings.CHECKPOINTS) == []
+    assert store.names(checkpoint_files.CHECKPOINTS) == []
 
 
 def test_an_orphan_is_adopted_while_another_study_is_trained(
