@@ -22,6 +22,7 @@ log = logging.getLogger("search")
 
 KEPT = 4  # studies
 SPARE_BYTES = 1 << 30  # of memory: with less free, fewer are kept
+SWEEP_SECONDS = 5.0  # patience with the store of a study that is closed: the others wait
 
 
 class Desk(loops.Worker):
@@ -240,5 +241,5 @@ class Desks:
             return
         with contextlib.suppress(errors.StorageError):  # the next worker does it
             place = stores.location(study.spec.trial.store, self._database.url, self._settings.store)
-            store = stores.Store(place, self._database.patience_seconds, self._stop)
+            store = stores.Store(place, SWEEP_SECONDS, self._stop)
             checkpoint_files.sweep(self._database, study, store)

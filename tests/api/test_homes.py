@@ -9,7 +9,7 @@ import pytest
 import search
 from search import errors
 from search.api import homes as access
-from search.ledger import homes, studies
+from search.ledger import allocations, homes, studies
 from search.storage import databases
 from search.study import specs
 from search.training import shipments
@@ -31,6 +31,17 @@ def test_others_are_told_where_it_lives(study: tuple[databases.Database, studies
     homes.write(database, own, homes.Home("notebook tune.ipynb on elsewhere", "1a"))
     with pytest.raises(errors.InputError, match="its function lives in notebook tune.ipynb on elsewhere, and only"):
         search.work("own", storage=database)
+
+
+def test_a_worker_of_any_study_passes_it_by(
+    study: tuple[databases.Database, studies.Study], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says where the function lives, and ends well: nobody but its notebook was to run it."""
+    with caplog.at_level(logging.WARNING):
+        assert search.work(any=True, storage=study[0]) is allocations.NoTrial.FINISHED
+    (said,) = caplog.messages
+    assert said.startswith("study='own' event=passed-by reason=")
+    assert "its function lives in a notebook or script that called search.run" in said
 
 
 def test_another_version_is_told(

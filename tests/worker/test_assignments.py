@@ -109,6 +109,21 @@ def test_own_code_sees_the_gpus_of_its_worker(
     assert leases.Places(pathlib.Path("locks"), 1).room(devices.named("all"), 1) == 3
 
 
+def test_a_worker_of_any_study_has_one_gpu(machine: gpus.Machine) -> None:
+    """The roster and the objective have it; a study whose trials take two is passed by, and told at the end."""
+    machine.has(2)
+    mine.write(pathlib.Path(), SHOWS, trials=1)
+    text = pathlib.Path("own.toml").read_text()
+    pathlib.Path("two.toml").write_text(text.replace('"own"', '"two"') + "[trial]\ngpus = 2\n")
+    for name in ("two.toml", "own.toml"):
+        search.create(name, storage="sqlite:///search.db")
+    with pytest.raises(errors.WorkFailed, match="of 'two'; of the first: study 'two': trial.gpus must be at most 1"):
+        search.work(any=True, storage="sqlite:///search.db", gpus="all")
+    (trial,) = ended()
+    assert trial.user_attrs["CUDA_VISIBLE_DEVICES"] == gpus.uuid(0)
+    assert trial.user_attrs["device"] == "gpu 0"
+
+
 def test_no_gpu_is_no_gpu(machine: gpus.Machine) -> None:
     """`none` hides them all; nvidia-smi is not asked."""
     machine.has(3)

@@ -17,8 +17,8 @@ from processes import until
 from trials import ME, Make, begin, fail, succeed, take
 
 from search import errors
-from search.ledger import allocations, lives, orders, rosters, studies, summaries
-from search.storage import databases, statements
+from search.ledger import allocations, checkpoint_files, lives, orders, rosters, studies, summaries
+from search.storage import databases, statements, stores
 from search.study import specs
 from search.worker import desks, loops, pools, refusals
 from search.worker.settings import Settings
@@ -427,6 +427,20 @@ def test_a_study_that_is_stopped_at_once_keeps_its_trials(
     assert running.result() is allocations.NoTrial.FINISHED
     assert done(opened, study) == [TrialState.WAITING]
     assert len(done(opened, other)) == 2
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_killed_workers_left_in_a_store_goes_when_its_study_is_closed(
+    opened: databases.Database, own: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    """Checkpoints that no row names, as at the end of a worker of that study alone."""
+    study = own("own", trials=1)
+    store = stores.Store(stores.location(study.spec.trial.store, opened.url, None))
+    (tmp_path / "left").write_bytes(b"half a checkpoint")
+    store.put(f"{checkpoint_files.CHECKPOINTS}/{study.token}/0/1-left", tmp_path / "left")
+    assert len(store.names(checkpoint_files.CHECKPOINTS)) == 1
+    worker(opened).run()
+    assert store.names(checkpoint_files.CHECKPOINTS) == []
 
 
 def test_an_orphan_is_adopted_while_another_study_is_trained(
