@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.5
 @click.command(name="logs")
 @study_argument
 @click.argument("number", type=click.IntRange(0))
-@click.option("--follow", "-f", is_flag=True, help="Go on until the trial has ended.")
+@click.option("--follow", is_flag=True, help="Go on until the trial has ended.")
 @worker_options("trials_dir")
 @json_option
 @common

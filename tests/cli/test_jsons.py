@@ -125,6 +125,8 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("fetch", "quick.toml")
     (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     assert say("init", "mine_to_init.py:objective")["parameters"] == ["x"]
+    say("run", "mine_to_init.toml", "--workers", "1", table="status")
+    assert say("logs", "mine_to_init", "0")["text"] == ""
     say("enqueue", "quick", "depth=1")
     say("pause", "quick")
     say("resume", "quick")

@@ -117,7 +117,7 @@ class Interrupted(ownership.OwnedTrial):
     after_epoch = 10**9
 
     def check_stop(self) -> None:
-        if self._epoch > self.after_epoch:
+        if self._timeouts.epoch > self.after_epoch:
             raise errors.HandOver
         super().check_stop()
 
