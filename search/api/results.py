@@ -1,14 +1,18 @@
 """What came of a study, from Python: replay, confirm, export, predict, report; and the whole lab reproduced."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from optuna.trial import FrozenTrial
+
 from search import errors
 from search.api import access
 from search.api.access import Storage
 from search.ledger import excerpts, listings, outsiders, studies, summaries
+from search.study import specs
 from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
@@ -25,21 +29,32 @@ OnEpoch = Callable[[int, int], None]  # is told how many epochs are done, and of
 def replay(
     name: str, number: int, *, storage: Storage = None, on_epoch: OnEpoch = lambda done, epochs: None, **settings: Any
 ) -> "replays.Replay":
-    """Trains a stored trial again, here, and compares the curves; see `search.training.replays`.
+    """Trains a stored trial again, here, and compares; see `search.training.replays`, and `reruns` for own code.
 
     Raises:
-        errors.InputError: no such trial, one without a curve, or a study of the user's own objective.
+        errors.InputError: no such trial, one without a curve, or code that may not run here.
     """
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
     trial = excerpts.load(database, study, number)
+    epochs = max(trial.intermediate_values, default=0)
     if study.spec.training is None:
-        raise errors.InputError(f"study {study.name!r} has an objective of its own, which replay cannot train")
+        return _rerun(study.spec, trial, chosen, lambda step: on_epoch(step, epochs))
     from search.training import networks, replays
 
-    epochs = max(trial.intermediate_values, default=0)
     objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.device, chosen.engine)
     return replays.replay(trial, objective, lambda epoch: on_epoch(epoch, epochs))
+
+
+def _rerun(
+    spec: specs.StudySpec, trial: FrozenTrial, settings: Settings, on_step: Callable[[int], None]
+) -> "replays.Replay":
+    from search.training import reruns
+
+    requirements.check_objective(spec, settings, "replay", str(trial.number))
+    with contextlib.ExitStack() as life:
+        objective, _ = requirements.objective(spec, settings, life)
+        return reruns.rerun(trial, objective, spec, on_step)
 
 
 def confirm(
@@ -66,10 +81,10 @@ def confirm(
 
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
-    if study.spec.training is not None:
-        found = confirmations.known(database, study, top, seeds, other_name)
-        if found is not None:
-            return found
+    found = confirmations.known(database, study, top, seeds, other_name)
+    if found is not None:
+        return found
+    requirements.check_objective(study.spec, chosen, "confirm")
     database = access.open_existing(storage)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
     requirements.check(confirming.spec, chosen)

@@ -10,7 +10,7 @@
 
 | the process | |
 |---|---|
-| `{"is": "loaded"}`, `{"is": "unusable", "reason": ...}` | answers `load` |
+| `{"is": "loaded", "code": {path: checksum}}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import messages, mishaps, trials
+from . import codes, messages, mishaps, trials
 
 NUDGE = signal.SIGUSR1
 ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # it is the worker that answers them
@@ -40,7 +40,7 @@ def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
         except ValueError as error:
             channel.send({"is": "unusable", "reason": str(error)})
             return
-        channel.send({"is": "loaded"})
+        channel.send({"is": "loaded", "code": codes.of(order["objective"].partition(":")[0], order["folder"])})
         objective = Objective(channel, function, order["space"])
         while order := channel.receive() or {}:
             if order["do"] == "train":  # an `end` that came too late is nothing

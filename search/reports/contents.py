@@ -118,8 +118,7 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                 if experiment.is_search:
                     spent = efficiencies.read(database, experiment.summary)
                     experiment = dataclasses.replace(experiment, efficiency=spent)
-                if study.spec.training is not None:
-                    confirmed.append(confirmations.read(database, study, searched=experiment))
+                confirmed.append(confirmations.read(database, study, searched=experiment))
                 found.experiments.append(experiment)
         except errors.StudyNotFound:
             raise
@@ -189,10 +188,13 @@ def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
     """What the chosen configurations are worth on images and seeds by which they were not chosen."""
     rows = []
     for entry in found.entries:
-        values = f"{entry.selected:.4f}", entry.runs.value.show(), f"{entry.optimism:+.4f}"
+        values = words.metric(entry.selected), entry.runs.value.show(), words.metric(entry.optimism, "+")
         rows.append([words.configuration(entry.runs.params), *values])
-    headings = ["configuration", "value in the search", "test accuracy", "optimism"]
-    caption = f"The best of {words.code(found.searched)}, trained on all images with {found.seeds} fresh seeds."
+    is_own = found.spec.training is None
+    again = f"{found.spec.study.metric} again" if is_own else "test accuracy"
+    headings = ["configuration", "value in the search", again, "optimism"]
+    where = "" if is_own else " on all images"
+    caption = f"The best of {words.code(found.searched)}, trained{where} with {found.seeds} fresh seeds."
     sentence, remarks = found.sentence(), [f"{each[0].upper()}{each[1:]}." for each in found.remarks()]
     optimism = f"Optimism over the configurations: {found.optimism.show(signed=True)}."
     blocks: list[Block] = [

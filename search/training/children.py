@@ -38,6 +38,9 @@ class Child:
 
     The group ends with this process, however it ends, and with `close`.
 
+    Attributes:
+        code: checksums of the files that it has imported of the user's, by path.
+
     Raises:
         errors.InputError: this system has no such processes.
     """
@@ -64,6 +67,7 @@ class Child:
             for descriptor in theirs:
                 os.close(descriptor)
         self._channel = messages.Channel(ours_in, ours_out)
+        self.code: dict[str, str] = {}
 
     def send(self, message: dict[str, Any]) -> None:
         """Says something.

@@ -92,6 +92,7 @@ class FunctionObjective:
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
                 raise errors.InputError(said["reason"])
+            child.code = (said or {}).get("code", {})
         except children.Gone as gone:
             child.close()
             raise errors.InputError(f"objective {self._spec.objective!r}: {gone} when it was imported") from None
@@ -104,6 +105,7 @@ class FunctionObjective:
         """Has a trial trained; returns the message that it ends with."""
         attrs = {records.REPEAT.name: trial.repeat} if trial.repeat else {}
         seed = seeds.of(self._spec.study.seed, trial.repeat)
+        trial.keep({records.CODE.name: child.code, records.SEED.name: seed})
         child.send({"do": "train", "number": trial.number, "seed": seed, "params": trial.params, "attrs": attrs})
         while True:
             message = child.receive(LOOK_SECONDS)

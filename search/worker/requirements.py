@@ -4,7 +4,7 @@ import contextlib
 import shlex
 from collections.abc import Callable
 
-from search import errors
+from search import errors, words
 from search.space import spaces
 from search.study import programs, specs
 from search.training.objectives import Result, Trial
@@ -84,8 +84,11 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
 
-def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
+def check_objective(spec: specs.StudySpec, settings: Settings, command: str = "work", *more: str) -> None:
     """Whether a study of the database may have its own objective imported here: whoever can write there names it.
+
+    Args:
+        command: that would, with what stands behind the study's name.
 
     Raises:
         errors.InputError: it may not.
@@ -95,7 +98,7 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
         raise errors.InputError(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
             f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
-            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(checksum)}"
+            f"{' '.join(('search', command, words.typed(spec.name), *more))} --allow-objectives {shlex.quote(checksum)}"
         )
 
 
