@@ -61,7 +61,7 @@ def agreed(
     """What is wanted, with the seeds that a confirming study has begun with.
 
     Raises:
-        errors.InputError: it runs other code, has other configurations or another number of seeds, or the search's seed.
+        errors.InputError: it runs other code, has other configurations or seeds, or the seed that the search had.
     """
     if found.spec.code != study.spec.code:
         raise errors.InputError(
