@@ -18,7 +18,7 @@ from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
 if TYPE_CHECKING:
-    from search.exports import model_files, predictions
+    from search.exports import model_files, predictions, recordings
     from search.reports import confirmations, contents, reproductions
     from search.training import replays
 
@@ -122,6 +122,23 @@ def export(
     epochs = max(choice.trial.intermediate_values, default=0)
     objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.device, chosen.engine)
     return model_files.export(choice, objective, files, lambda epoch: on_epoch(epoch, epochs))
+
+
+def record(name: str, table: Path, *, force: bool = False, storage: Storage = None) -> "recordings.Recorded":
+    """Writes the complete trials of a study as a table for `search simulate`; see `search.exports.recordings`.
+
+    Args:
+        force: replace a file that is there.
+
+    Raises:
+        errors.InputError: nothing to write, or no place for it.
+    """
+    from search.exports import recordings
+
+    path = pathlib.Path(table)
+    recordings.check_path(path, force)
+    database = access.open_to_read(storage)
+    return recordings.write(database, studies.load(database, name), path)
 
 
 def predict(model: Path, *images: Path, resize: bool = False, invert: bool = False) -> "list[predictions.Prediction]":

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from search import api, errors, screens, words
+from search.api import results
 from search.cli import answers, jsons, layouts
 from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
 from search.worker import progress
 from search.worker.settings import Settings
 
 if TYPE_CHECKING:
-    from search.exports import predictions
+    from search.exports import predictions, recordings
 
 SHOWN = 3  # most probable classes of an image
 
@@ -22,10 +23,15 @@ SHOWN = 3  # most probable classes of an image
 @click.option(
     "--to",
     "path",
-    required=True,
     type=click.Path(path_type=pathlib.Path),
     metavar="FILE.safetensors",
     help="Model file; its card (.md) and confusion matrix (.png) are written beside it.",
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=pathlib.Path),
+    metavar="FILE.jsonl[.gz]",
+    help="In place of --to: all complete trials, as a table that `search simulate` searches.",
 )
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Trial N, in place of the best.")
 @click.option("--onnx", is_flag=True, help="Write FILE.onnx too.")
@@ -35,7 +41,8 @@ SHOWN = 3  # most probable classes of an image
 @common
 def export(
     name: str,
-    path: pathlib.Path,
+    path: pathlib.Path | None,
+    table: pathlib.Path | None,
     trial: int | None,
     onnx: bool,
     force: bool,
@@ -51,7 +58,16 @@ def export(
     Example:
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
+      search export lab --table lab.jsonl.gz
     """
+    if (path is None) == (table is None):
+        raise errors.InputError("export takes either --to or --table")
+    if table is not None:
+        if trial is not None or onnx:
+            raise errors.InputError("export --table takes neither --trial nor --onnx")
+        _print_table(results.record(name, table, force=force, storage=storage), as_json)
+        return
+    assert path is not None
     with screens.bar("training") as on_epoch:
         found = api.export(
             name, path, trial, onnx=onnx, force=force, storage=storage, on_epoch=on_epoch, **dict(settings)
@@ -68,6 +84,20 @@ def export(
     )
     if found.choice.caution is not None:
         screens.say_wrapped(found.choice.caution)
+
+
+def _print_table(found: "recordings.Recorded", as_json: bool) -> None:
+    if as_json:
+        jsons.say(found.as_json())
+        return
+    left = ", ".join(f"{count} {words.STATES[state]}" for state, count in found.left_out.items())
+    screens.say(
+        f"{words.plural(found.rows, 'training')} of study {found.study!r} written to {found.path}"
+        + (f"; left out: {left}" if left else "")
+    )
+    screens.say(
+        f"next: `search simulate FILE.toml --table {words.typed(str(found.path))}`, where FILE.toml is its study file"
+    )
 
 
 @click.command()
