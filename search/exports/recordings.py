@@ -77,7 +77,9 @@ def write(database: databases.Database, study: studies.Study, path: pathlib.Path
         files.write(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     except OSError as error:
         raise errors.InputError(f"--table {path} cannot be written: {error.strerror}") from error
-    left = collections.Counter(trial.state for trial in trials if trial.state != TrialState.COMPLETE)
+    left: collections.Counter[TrialState] = collections.Counter(
+        trial.state for trial in trials if trial.state != TrialState.COMPLETE
+    )
     return Recorded(study.name, path, len(rows), steps, dict(left))
 
 

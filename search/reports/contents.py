@@ -15,6 +15,7 @@ from search.reports import (
     lab,
     outsider_chapters,
     pages,
+    rules,
     search_chapters,
     takeaways,
     verdicts,
@@ -25,18 +26,6 @@ from search.reports.verdicts import Verdict
 from search.storage import databases
 from search.study import judgements
 from search.training import records
-
-RULES = (
-    "An interval is Student's at 95 % over the training seeds; ± is half its width. With one seed there is none.",
-    "Seeds are paired: repeat k of every configuration starts from the same random generator and sees the images in "
-    "the same order. A difference is called real where the interval of its mean over the seeds leaves out 0, widened "
-    "where one value is compared with several, so that all the comparisons hold together (Bonferroni).",
-    "Accuracy is a share of the evaluated images, from 0 to 1; guessing gives 0.1. Loss is cross-entropy in nats, the "
-    "mean over evaluation batches, as the lab computes it.",
-    "Where a study is evaluated on the test set, as the lab's are, its best value is optimistic: it was chosen by the "
-    "same images. `search confirm` measures it with fresh seeds, and where the study was evaluated on the hold-out, on "
-    "images that chose nothing.",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +140,7 @@ def build(
             found.append(factor_chapters.chapter(experiment, colours))
     found += more
     if experiments:
-        found.append(Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)]))
+        found.append(Chapter("How to read this", [Bullets(rules.of(experiments)), *_provenance(experiments)]))
     names = [each.name for each in experiments] + [each.name for each in foreign]
     noun = "Studies" if len(names) > 1 else "Study"
     facts = (_facts(experiments) if experiments else []) + _foreign_facts(foreign)

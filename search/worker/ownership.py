@@ -192,7 +192,7 @@ class OwnedTrial:
             number=self.number,
             values=self._values,
             others=found,
-            epochs=spec.training.epochs if spec.training else None,
+            epochs=spec.training.epochs if spec.training else spec.pruning.max_resource,
             settings=spec.pruning.settings,
         )
         return pruners.reason(spec.pruning.pruner, standing)

@@ -186,6 +186,14 @@ def test_a_plain_objective_with_a_pruner() -> None:
     assert all(t.user_attrs["tag"] == t.number for t in trials if t.state == TrialState.COMPLETE)
 
 
+def test_hyperband_knows_how_long_a_trial_is() -> None:
+    """From max_resource: its brackets begin at other steps, and end trials there."""
+    pruning = 'pruner = "hyperband"\nmax_resource = 4\nreduction_factor = 2'
+    _, trials = searched("plain", 30, pruning=pruning)
+    reasons = {t.user_attrs["search:reason"].partition(":")[0] for t in trials if t.state == TrialState.PRUNED}
+    assert {"halving after epoch 1", "halving after epoch 2"} <= reasons
+
+
 @pytest.mark.parametrize(
     ("function", "state", "reason"),
     [
