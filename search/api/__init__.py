@@ -5,6 +5,7 @@ decides as it does for the commands: `SEARCH_STORAGE` and `SEARCH_STORAGE_PASSWO
 workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `search.worker.settings` names.
 """
 
+from search.api.downloads import artifacts
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
@@ -27,6 +28,7 @@ __all__ = [
     "delete",
     "rename",
     "copy",
+    "artifacts",
     "replay",
     "confirm",
     "export",

@@ -49,11 +49,10 @@ def replay(
 def _rerun(
     spec: specs.StudySpec, trial: FrozenTrial, settings: Settings, on_step: Callable[[int], None]
 ) -> "replays.Replay":
-    from search.training import reruns
+    from search.training import functions, reruns
 
     requirements.check_objective(spec, settings, "replay", str(trial.number))
-    with contextlib.ExitStack() as life:
-        objective, _ = requirements.objective(spec, settings, life)
+    with contextlib.closing(functions.FunctionObjective(spec)) as objective:  # its folder is nobody else's
         return reruns.rerun(trial, objective, spec, on_step)
 
 

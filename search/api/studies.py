@@ -119,7 +119,7 @@ def work(
 
     how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
-        objective, need = requirements.objective(study.spec, chosen, life)
+        objective, need = requirements.objective(study.spec, chosen, life, database.url)
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     return _checked(database, study, ended, judged)
 

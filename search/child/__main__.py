@@ -1,6 +1,7 @@
 """Where such a process begins: `python -P .../search/child/__main__.py INCOMING OUTGOING LIFE`, three descriptors.
 
-It says `ready`, is told which function to load, and then trains one trial after another (`messages` has the words).
+It is told what to load, a function or that it is to run programs, and then trains one trial after another (`messages`
+has the words).
 All of its process group ends with whoever holds the other end of LIFE, whatever the objective does meanwhile.
 """
 
@@ -75,10 +76,18 @@ def main(incoming: int, outgoing: int, life: int) -> None:
     spec = importlib.util.spec_from_file_location(PRIVATE, HERE / "__init__.py", submodule_search_locations=[str(HERE)])
     assert spec is not None
     sys.modules[PRIVATE] = importlib.util.module_from_spec(spec)
-    messages = importlib.import_module(f"{PRIVATE}.messages")
-    objectives = importlib.import_module(f"{PRIVATE}.objectives")
     sys.argv = [sys.argv[0]]  # a module of the user's may read it
-    objectives.serve(messages.Channel(incoming, outgoing), put_first)
+    channel = importlib.import_module(f"{PRIVATE}.messages").Channel(incoming, outgoing)
+    try:
+        order = channel.receive()
+        if order.get("program"):  # it needs nothing that takes long to load
+            importlib.import_module(f"{PRIVATE}.programs").serve(channel, order["folder"])
+        else:
+            objectives = importlib.import_module(f"{PRIVATE}.objectives")
+            put_first(order["folder"])
+            objectives.serve(channel, order)
+    except (EOFError, BrokenPipeError):  # the worker is gone
+        return
 
 
 if __name__ == "__main__":

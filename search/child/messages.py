@@ -3,20 +3,30 @@
 | the worker | |
 |---|---|
 | `{"do": "load", "objective": "module:function", "folder": ..., "space": {name: distribution}}` | once, at first |
-| `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}}` | a trial; what comes next answers it |
-| `{"do": "go on"}` | answers `report` |
+| `{"do": "load", "program": true, "folder": ...}` | the same, for programs |
+| `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}, "folder": ..., "saved": ...}` | a trial |
+| `{"do": "go on"}` | answers `report` and `checkpoint` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
+| `{"do": "kept", "id": ...}`, `{"do": "refused", "reason": ...}` | answers `artifact` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
+
+`folder` is the trial's own; `saved` is `{"path": ..., "kind": ...}` of the checkpoint that it goes on from, or null. To
+train by a program it is told more: `arguments`, `environment`, `metric` (as a study file has it), `step`, the last that
+is known already, `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 
 | the process | |
 |---|---|
 | `{"is": "loaded", "code": {path: checksum}}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
+| `{"is": "checkpoint", "path": ..., "kind": ..., "step": 1 or null}` | a file that is the worker's from now on |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
+| `{"is": "artifact", "path": ..., "name": ...}` | a file that is to be kept, by its whole path |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
 | `{"is": "pruned", "value": 0.5 or null, "reason": ..., "attrs": {...}}` | the same |
 | `{"is": "failed", "reason": ..., "trace": ..., "memory": false, "attrs": {...}}` | the same; memory: it ran out |
 | `{"is": "over"}` | the same, after `end` |
+
+A trial that must end may say more before it is over: a checkpoint is kept, and all else is answered by `end`.
 
 Numbers that are not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
 """

@@ -15,50 +15,33 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import codes, messages, mishaps, trials
-
-NUDGE = signal.SIGUSR1
-ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # it is the worker that answers them
+from . import codes, messages, mishaps, nudges, trials
 
 
 class Interrupted(BaseException):
     """The trial must end. Code that lets it pass ends at once; other code is killed after a while."""
 
 
-def serve(channel: messages.Channel, put_first: Callable[[str], None]) -> None:
-    """Loads the function that the worker names, and trains its trials until the worker is gone."""
+def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
+    """Loads the function that the worker's first order names, and trains its trials.
+
+    Raises:
+        EOFError, BrokenPipeError: the worker is gone.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for number in (*ASKING, NUDGE):  # schedulers send SIGUSR1, too
-        signal.signal(number, _leave_it)
-    os.register_at_fork(after_in_child=_forget)
+    nudges.leave()
+    os.register_at_fork(after_in_child=nudges.forget)
     try:
-        order = channel.receive() or {}
-        put_first(order["folder"])
-        try:
-            function = load(order["objective"])
-        except ValueError as error:
-            channel.send({"is": "unusable", "reason": str(error)})
-            return
-        channel.send({"is": "loaded", "code": codes.of(order["objective"].partition(":")[0], order["folder"])})
-        objective = Objective(channel, function, order["space"])
-        while order := channel.receive() or {}:
-            if order["do"] == "train":  # an `end` that came too late is nothing
-                channel.send(objective.train(trials.View(objective, order)))
-    except (EOFError, BrokenPipeError):
+        function = load(order["objective"])
+    except ValueError as error:
+        channel.send({"is": "unusable", "reason": str(error)})
         return
-
-
-def _leave_it(number: int, _: object) -> None:
-    """A handler, since what is ignored would be ignored by programs that the objective starts, too."""
-
-
-def _forget() -> None:
-    """A fork of the objective's, as of multiprocessing, ends where it is asked to."""
-    signal.signal(NUDGE, signal.SIG_DFL)
-    for number in ASKING:
-        if signal.getsignal(number) is _leave_it:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    channel.send({"is": "loaded", "code": codes.of(order["objective"].partition(":")[0], order["folder"])})
+    objective = Objective(channel, function, order["space"])
+    while order := channel.receive() or {}:
+        if order["do"] == "train":  # an `end` that came too late is nothing
+            channel.send(objective.train(trials.View(objective, order)))
 
 
 def load(name: str) -> Callable[[Any], Any]:
@@ -92,7 +75,7 @@ class Objective:
         self.space = {name: distributions.json_to_distribution(text) for name, text in space.items()}
         self._is_inside = False
         self._must_end = False
-        signal.signal(NUDGE, self._on_nudge)
+        signal.signal(nudges.NUDGE, self._on_nudge)
 
     def train(self, trial: trials.View) -> dict[str, Any]:
         """The message that a trial ends with."""

@@ -1,14 +1,20 @@
 """A trial as Optuna's users know it, with the configuration that the study file's space gave it."""
 
 import json
+import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import optuna
 from optuna import distributions
 
+from . import snapshots
+
+SCRATCH = ".search"  # below a trial's folder: files on their way between the two processes
 PREFIX = "search:"  # of attributes of a trial that are the search's own
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
+NAME_CHARACTERS = 200  # of an artifact
 LARGEST_STEP = 2**31 - 1  # what its column of steps holds
 
 
@@ -29,6 +35,7 @@ class View(optuna.trial.FixedTrial):
 
     Attributes:
         seed: of its training: the study's own, or another for each repeat; below 2**32.
+        dir: a folder of its own on this machine; what is in it at the end stays there.
         reason: why the study's pruner would end it, where that was asked for.
         last: the last reported value.
     """
@@ -41,6 +48,8 @@ class View(optuna.trial.FixedTrial):
             super().set_user_attr(name, value)
         self.reason: str | None = None
         self.last: float | None = None
+        self.dir = pathlib.Path(order["folder"])
+        self._saved, self._kept = order["saved"], 0
         self._given, self._owner = params, owner
         self._attrs: dict[str, Any] = {}
 
@@ -77,6 +86,50 @@ class View(optuna.trial.FixedTrial):
         self.reason = self._owner.ask({"is": "prune?"})["reason"]
         return self.reason is not None
 
+    def artifact(self, path: Any, name: str | None = None) -> str:
+        """Keeps a file with the trial, as it is now, and returns its id; it takes the place of one of the same name.
+
+        Args:
+            name: the file's own where none is given; it may have slashes within it.
+        """
+        whole = os.path.abspath(os.fspath(path))  # noqa: PTH100  # a link of the user's keeps its name
+        name = _name(os.path.basename(whole) if name is None else name)  # noqa: PTH119
+        if not os.path.isfile(whole):  # noqa: PTH113
+            more = ": pack a folder first, as shutil.make_archive does" if os.path.isdir(whole) else ""  # noqa: PTH112
+            raise FileNotFoundError(f"artifact: there is no file {whole}{more}")
+        answer = self._owner.ask({"is": "artifact", "path": whole, "name": name})
+        if answer["do"] == "refused":
+            raise ValueError(f"artifact: {answer['reason']}")
+        kept: str = answer["id"]
+        return kept
+
+    def checkpoint(self, state: bytes | str | os.PathLike[str], step: int | None = None) -> None:
+        """Keeps what the training can go on from, should it be interrupted: see `restore`.
+
+        Args:
+            state: bytes, or a file or folder, which is copied.
+            step: the step that it is after; None for the last one that was reported. Of a step that is yet to be
+                reported it is stored together with that report.
+
+        Raises:
+            TypeError: it is something else.
+            OSError: the file cannot be read.
+        """
+        self._kept += 1
+        target = self.dir / SCRATCH / f"checkpoint-{self._kept}"
+        kind = snapshots.keep(state, target)
+        step = None if step is None else _step(step)
+        self._owner.ask({"is": "checkpoint", "path": str(target), "kind": kind, "step": step})
+
+    def restore(self) -> Any:
+        """What was given to `checkpoint` last, by whoever trained this trial before: bytes, or a path of a copy.
+
+        None for a training that starts at its beginning.
+        """
+        if self._saved is None:
+            return None
+        return snapshots.give_back(pathlib.Path(self._saved["path"]), self._saved["kind"], self.dir / SCRATCH)
+
     def set_user_attr(self, key: str, value: Any) -> None:
         """Stores an attribute with the next report, or with the end of the trial, whatever it is."""
         if str(key).startswith(PREFIX):
@@ -109,6 +162,16 @@ def _plain(key: Any, value: Any) -> Any:
         raise ValueError(
             f"set_user_attr({key!r}): a value must survive JSON, got one of type {kind}: {error}"
         ) from None
+
+
+def _name(name: Any) -> str:
+    """The name of an artifact, which may be a path below the trial's."""
+    parts = name.split("/") if isinstance(name, str) else []
+    if not 0 < len("/".join(parts)) <= NAME_CHARACTERS or not name.isprintable() or {"", ".", ".."} & set(parts):
+        raise ValueError(
+            f"artifact: a name must be 1 to {NAME_CHARACTERS} printable characters, and a path within, got {name!r}"
+        )
+    return str(name)
 
 
 def _as_list(value: Any) -> Any:

@@ -20,6 +20,10 @@ COMMANDS = {
         "search.cli.amendments:amend",
         "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",
     ),
+    "artifacts": (
+        "search.cli.artifacts:artifacts",
+        "Lists the files that trials have kept, of a study or of trial NUMBER, or writes them to a folder.",
+    ),
     "backup": (
         "search.cli.backups:backup",
         "Writes a study into a new FILE, as it is now, workers or not. Any Optuna tool opens it as sqlite:///FILE.",

@@ -11,6 +11,7 @@ ARGUMENTS = {
     "STUDY...": "The studies: their names, or the paths of their files.",
     "[STUDY]": "The study: its name, or the path of its file.",
     "NUMBER": "Of a trial, as `search status` shows it.",
+    "[NUMBER]": "Of a trial, as `search status` shows it.",
     "[NUMBER...]": "Of failed trials, as `search status` shows them.",
     "NEW": "The other name.",
     "FILE": "The backup, a SQLite file.",
@@ -22,7 +23,7 @@ ARGUMENTS = {
 STORAGE = ("storage", "password_file")
 TRAINING = (
     *("workers", "data_dir", "device", "engine", "grace_seconds", "patience_seconds", "save_seconds", "slots"),
-    "allow_objectives",
+    *("allow_objectives", "store"),
 )
 HELP = ("--debug", "--help")
 # of every command
@@ -53,6 +54,7 @@ EXITS_OF = {
         "1": "Another curve, and nothing that is recorded differs.",
     },
     "check": {"0": "All holds.", "1": "Something does not; its line says what."},
+    "artifacts": {"0": EXITS["0"], "1": "Some are not in the store any more, or it cannot be read."},
     "delete": {"0": "Deleted.", "1": "You did not agree: the study is kept."},
 }
 

@@ -6,8 +6,8 @@ import click
 
 from search import errors, screens, words
 from search.cli import answers, completions, jsons
-from search.cli.options import common, json_option, study_argument
-from search.ledger import copies, lives, studies, summaries
+from search.cli.options import common, json_option, store_option, study_argument
+from search.ledger import belongings, copies, lives, studies, summaries
 from search.storage import addresses, databases
 
 new_argument = click.argument("new", metavar="NEW")
@@ -16,9 +16,10 @@ new_argument = click.argument("new", metavar="NEW")
 @click.command()
 @study_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@store_option
 @json_option
 @common
-def delete(name: str, yes: bool, as_json: bool, storage: str) -> int:
+def delete(name: str, yes: bool, store: str | None, as_json: bool, storage: str) -> int:
     """Deletes a study with all its trials, once it says how much that is and you agree.
 
     While workers are at it nothing is deleted, with --yes neither: `search stop STUDY --now` ends them.
@@ -38,9 +39,12 @@ def delete(name: str, yes: bool, as_json: bool, storage: str) -> int:
         if not click.confirm(f"Delete study {study.name!r} with {lost}?", err=as_json):
             screens.say(f"study {study.name!r} is kept", where=screens.err if as_json else screens.out)
             return 1
-    lives.delete(database, study)
+    left = belongings.delete(database, study, store)
+    for each in left:
+        screens.say(f"left in the store: {each}", where=screens.err)
     if as_json:
-        jsons.say({"study": study.name, "trials": content.trials, "training_seconds": round(content.seconds, 3)})
+        found = {"trials": content.trials, "training_seconds": round(content.seconds, 3), "left": left}
+        jsons.say({"study": study.name, **found})
         return 0
     screens.say(f"study {study.name!r} deleted: {lost}")
     return 0
@@ -74,9 +78,10 @@ def rename(name: str, new: str, as_json: bool, storage: str) -> None:
 @click.option(
     "--to", "target", metavar="URL", help="Another storage.  [default: the same]", shell_complete=completions.storages
 )
+@store_option
 @json_option
 @common
-def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -> None:
+def copy(name: str, new: str, target: str | None, store: str | None, as_json: bool, storage: str) -> None:
     """Copies a study under a new name, here or to another storage. Not while workers are at it.
 
     What ran waits in the copy. Of a copy that another tool made, it makes one with a budget, that workers take up.
@@ -91,6 +96,10 @@ def copy(name: str, new: str, target: str | None, as_json: bool, storage: str) -
     other = None if target is None else databases.Database(addresses.check_url(target), databases.OPEN_SECONDS)
     with screens.bar("copying") as on_trials:
         copied = copies.copy(database, study, new, other, on_trials)
+    with screens.bar("copying files") as on_files:
+        moved = belongings.copy(database, study, other or database, copied, store, on_files)
+    for each in moved.missing:
+        screens.say(f"not in the store any more, and not copied: {each}", where=screens.err)
     summary = summaries.summary(other or database, copied)
     if as_json:
         jsons.say({"study": study.name, **answers.as_json(other or database, summary)})

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from search.cli import completions
-from search.storage import addresses
+from search.storage import addresses, stores
 from search.worker import settings
 from search.worker.settings import Settings
 
@@ -19,6 +19,13 @@ T = TypeVar("T")
 
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 study_argument = click.argument("name", metavar="STUDY", shell_complete=completions.studies)
+store_option = click.option(
+    "--store",
+    envvar=stores.VARIABLE,
+    metavar="PLACE",
+    help="Where files of trials are, a folder or s3://BUCKET/PREFIX, if no study file says it.  "
+    "[default: a folder beside the database]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 

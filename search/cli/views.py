@@ -7,7 +7,7 @@ import click
 
 from search import errors, files, lines, screens
 from search.cli import answers, completions, jsons, others, tables
-from search.cli.options import common, json_option, log
+from search.cli.options import common, json_option, log, store_option
 from search.ledger import causes, efficiencies, listings, outsiders, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 from search.study import judgements
@@ -117,6 +117,7 @@ def list_studies(as_json: bool, storage: str) -> None:
     help="File with the hash of the password that opens writing; without it nothing can be written.",
 )
 @click.option("--read-only", is_flag=True, help="Nothing can be written, with the password neither.")
+@store_option
 @click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
 @common
 def dashboard(
@@ -126,6 +127,7 @@ def dashboard(
     sub_path: str,
     password_hash_file: pathlib.Path | None,
     read_only: bool,
+    store: str | None,
     hash_password: bool,
     storage: str,
 ) -> int:
@@ -157,5 +159,5 @@ def dashboard(
     database = databases.open_to_read(storage) if password_hash is None else databases.open_existing(storage)
     writing = "reading only" if database.only_reads else "writing with the password"
     shown = f"dashboard of {addresses.hide_password(database.url)}"
-    served = door.Door(database, host_names, password_hash, below)
+    served = door.Door(database, host_names, password_hash, below, store)
     return door.serve(served, host, port, lambda address: screens.say(f"{shown} at {address} ({writing})"))

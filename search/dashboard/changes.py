@@ -11,7 +11,7 @@ from typing import Any
 from optuna_dashboard import _serializer
 
 from search import errors
-from search.ledger import identities, lives, studies
+from search.ledger import belongings, identities, lives, studies
 from search.storage.databases import Database
 
 READS = ("GET", "HEAD")
@@ -27,11 +27,16 @@ STATUSES: dict[type[errors.SearchError], str] = {
 }
 
 
-def carry_out(database: Database, environ: dict[str, Any], path: str) -> tuple[str, str] | None:
+def carry_out(
+    database: Database, environ: dict[str, Any], path: str, store: str | None = None
+) -> tuple[str, str] | None:
     """Deletes or renames where that is asked for, and returns what is answered: status and body.
 
     Refuses what else would be written to a study that is not ours. None for any other request, and where one that is
     not ours is to be renamed: optuna-dashboard does it.
+
+    Args:
+        store: where files of trials are, see `stores.location`.
     """
     method = environ["REQUEST_METHOD"]
     path = path.encode("latin-1", "replace").decode("utf-8", "replace")  # as optuna-dashboard reads it
@@ -44,7 +49,7 @@ def carry_out(database: Database, environ: dict[str, Any], path: str) -> tuple[s
         if study is None:
             raise errors.StudyNotFound(f"there is no study {asked[1]}")
         if method == "DELETE":
-            lives.delete(database, study)
+            belongings.delete(database, study, store)
             return "204 No Content", ""
         return None if study.token is None else ("201 Created", _rename(database, study, environ))
     except errors.SearchError as error:

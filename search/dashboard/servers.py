@@ -15,7 +15,19 @@ import prometheus_client
 from prometheus_client import exposition
 
 from search import errors
-from search.dashboard import changes, curves, details, listeners, metrics, pages, passwords, places, samples, sheets
+from search.dashboard import (
+    artifacts,
+    changes,
+    curves,
+    details,
+    listeners,
+    metrics,
+    pages,
+    passwords,
+    places,
+    samples,
+    sheets,
+)
 from search.dashboard.pages import Application, Environ, StartResponse
 from search.dashboard.passwords import Verdict
 from search.storage import addresses
@@ -67,11 +79,17 @@ class Door:
         hosts: names beside this machine's own that the Host header may have; `*` for any.
         password_hash: argon2's, of the password that opens writing; None: nothing may be written. Nor may it to a
             database that is only looked at.
+        store: where files of trials are, see `stores.location`.
         sub_path: below which a proxy serves it, as `places.sub_path` makes it; what comes without it is answered too.
     """
 
     def __init__(
-        self, database: Database, hosts: Iterable[str] = (), password_hash: str | None = None, sub_path: str = ""
+        self,
+        database: Database,
+        hosts: Iterable[str] = (),
+        password_hash: str | None = None,
+        sub_path: str = "",
+        store: str | None = None,
     ) -> None:
         self._database, self._health_database = database, database.patient(HEALTH_SECONDS)
         writes = password_hash is not None and not database.only_reads
@@ -81,7 +99,9 @@ class Door:
         dashboard: Application = optuna_dashboard.wsgi(gallery, curves.Drawings(database, gallery))
         gallery.is_read_by(dashboard)
         behind = samples.Samples(database, gallery, pages.Pages(dashboard))
-        self._pages: Application = details.Details(database, sheets.Sheets(database, behind))
+        shown = details.Details(database, sheets.Sheets(database, behind))
+        self._pages: Application = artifacts.Artifacts(database, shown, store)
+        self._store = store
         self.sub_path = sub_path
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._registry.register(metrics.Collector(database))
@@ -99,7 +119,7 @@ class Door:
         refused = self._refusal(environ, path)
         if refused is not None:
             return refused(environ, start_response)
-        changed = changes.carry_out(self._database, environ, path)
+        changed = changes.carry_out(self._database, environ, path, self._store)
         if changed is not None:
             return Answer(*changed)(environ, start_response)
         if places.is_elsewhere(environ["PATH_INFO"]):

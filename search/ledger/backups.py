@@ -31,6 +31,7 @@ OF_TRIAL = (
     schema.system_attributes,
     schema.added,
     schema.rungs,
+    schema.logs,
 )
 NOBODY = {"worker": "", "host": "", "pid": 0, "pid_started": 0.0, "grace_seconds": 0.0}
 FORMER = "restored"  # the owner of a running trial, which is adopted then; without one it would be another tool's

@@ -1,7 +1,8 @@
 """Keeps the training of a running trial, one row in the study's own database.
 
 A row is written in the transaction that reports its epoch or hands the trial over, under the same fence, and goes with
-the tell: there is at most one for each trial that runs or waits, of at most `LIMIT_BYTES`.
+the tell: there is at most one for each trial that runs or waits, of at most `LIMIT_BYTES`. It holds the weights of a
+network, or what code of the user's own has given.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ log = logging.getLogger("search")
 
 LIMIT_BYTES = 64 << 20  # the lab's largest network has 7 MB; a larger one than this starts over
 
+OWN = "own"  # key of the history: how to give back what code of the user's own has given
+
 checkpoints = schema.checkpoints
 
 
@@ -27,12 +30,19 @@ def save(connection: sqlalchemy.Connection, trial_id: int, checkpoint: objective
 
     One that is too large is left out, and an older one stays.
     """
-    names = {f"{number:03}": weight for number, weight in enumerate(checkpoint.weights)}
-    if sum(weight.nbytes for weight in checkpoint.weights) > LIMIT_BYTES:
+    payload = checkpoint.payload
+    size = sum(weight.nbytes for weight in checkpoint.weights) if payload is None else payload.size
+    if size > LIMIT_BYTES:
         log.warning("event=checkpoint-left-out reason='more than %d MB'", LIMIT_BYTES >> 20)
         return
-    history = json.dumps({"values": checkpoint.values, **checkpoint.history})
-    row = {"epoch": checkpoint.epoch, "history": history, "weights": safetensors.numpy.save(names)}
+    history: dict[str, Any] = {"values": checkpoint.values, **checkpoint.history}
+    if payload is None:
+        names = {f"{number:03}": weight for number, weight in enumerate(checkpoint.weights)}
+        content = safetensors.numpy.save(names)
+    else:
+        history[OWN] = {"kind": payload.kind, "steps": checkpoint.steps}
+        content = payload.read()
+    row: dict[str, Any] = {"epoch": checkpoint.epoch, "history": json.dumps(history), "weights": content}
     row = {"trial_id": trial_id, **row, "checksum": _checksum(row)}
     statements.put(connection, checkpoints, ("trial_id",), [row])
 
@@ -45,10 +55,13 @@ def find(connection: sqlalchemy.Connection, trial_id: int) -> objectives.Checkpo
     if row["checksum"] != _checksum(row):
         log.warning("event=checkpoint-damaged epoch=%d note='set aside, the trial starts over'", row["epoch"])
         return None
-    weights, history = safetensors.numpy.load(bytes(row["weights"])), json.loads(row["history"])
-    return objectives.Checkpoint(
-        row["epoch"], tuple(weights[name] for name in sorted(weights)), history.pop("values"), history
-    )
+    history = json.loads(row["history"])
+    values, own = history.pop("values"), history.pop(OWN, None)
+    if own is not None:
+        payload = objectives.Payload(own["kind"], content=bytes(row["weights"]))
+        return objectives.Checkpoint(row["epoch"], (), values, history, own["steps"], payload)
+    weights = safetensors.numpy.load(bytes(row["weights"]))
+    return objectives.Checkpoint(row["epoch"], tuple(weights[name] for name in sorted(weights)), values, history)
 
 
 def delete(connection: sqlalchemy.Connection, trial_id: int) -> None:

@@ -1,10 +1,10 @@
-"""Eight tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Nine tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
-study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_added` which
-trials another tool added with their result, `search_counts` how many there are of each kind, `search_rungs` what a
-trial had at each rung of a pruner that pauses, `search_finished` which trials have finished, in which order. All vanish
-with the study, whichever tool deletes it.
+study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_logs` the last
+of what its code has printed, `search_added` which trials another tool added with their result, `search_counts` how many
+there are of each kind, `search_rungs` what a trial had at each rung of a pruner that pauses, `search_finished` which
+trials have finished, in which order. All vanish with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -34,6 +34,11 @@ def _partial(name: str, condition: str, table: sqlalchemy.Table, *columns: str) 
     sqlalchemy.Index(name, *(table.c[each] for each in columns), sqlite_where=where, postgresql_where=where)
 
 
+def _trial_id() -> sqlalchemy.Column[int]:
+    parent = sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE")
+    return sqlalchemy.Column("trial_id", parent, primary_key=True, autoincrement=False)
+
+
 def _study_id() -> sqlalchemy.Column[int]:
     return sqlalchemy.Column("study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False)
 
@@ -41,9 +46,7 @@ def _study_id() -> sqlalchemy.Column[int]:
 claims = sqlalchemy.Table(
     "search_claims",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     _study_id(),
     # the reservation of a configuration and repeat: NULL until it is sampled
     sqlalchemy.Column("config", sqlalchemy.String(spaces.KEY_CHARACTERS)),
@@ -142,13 +145,22 @@ orders = sqlalchemy.Table(
 checkpoints = sqlalchemy.Table(
     "search_checkpoints",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     sqlalchemy.Column("epoch", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("history", sqlalchemy.Text, nullable=False),
     sqlalchemy.Column("weights", sqlalchemy.LargeBinary, nullable=False),
     sqlalchemy.Column("checksum", sqlalchemy.String(64), nullable=False),
+)
+
+# The end of what the code of a trial of the user's own has printed; see `ledger.logs`.
+logs = sqlalchemy.Table(
+    "search_logs",
+    ours,
+    _trial_id(),
+    # of its last owner
+    sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
+    sqlalchemy.Column("bytes", sqlalchemy.BigInteger, nullable=False),
+    sqlalchemy.Column("tail", sqlalchemy.Text, nullable=False),
 )
 
 # Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share.
@@ -171,9 +183,7 @@ workers = sqlalchemy.Table(
 added = sqlalchemy.Table(
     "search_added",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     sqlalchemy.Column(
         "study_id",
         sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
@@ -216,9 +226,7 @@ counts = sqlalchemy.Table(
 finished = sqlalchemy.Table(
     "search_finished",
     ours,
-    sqlalchemy.Column(
-        "trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    _trial_id(),
     sqlalchemy.Column("study_id", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("score", sqlalchemy.Float),
@@ -239,4 +247,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0005"
+HEAD = "0006"

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from search.storage import locations
 from search.study import deadlines, names, programs, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
@@ -107,6 +108,13 @@ class Trial(validation.Section):
     silent_seconds: Annotated[float, pydantic.Field(gt=0)] | None = None
     gpus: Annotated[int, pydantic.Field(ge=1, le=1_024)] = 1
     store: Annotated[str, pydantic.Field(min_length=1, max_length=1_000)] | None = None
+
+    @pydantic.field_validator("store")
+    @classmethod
+    def _place(cls, store: str | None) -> str | None:
+        if store is not None:
+            locations.check(store, "trial.store")
+        return store
 
 
 TRIAL = Trial()

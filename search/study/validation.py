@@ -37,6 +37,8 @@ def validate(model: type[T], raw: Any, name: str, place: tuple[str, ...] = ()) -
     """
     try:
         return pydantic.TypeAdapter(model).validate_python(raw)
+    except errors.InputError as error:  # a rule that shows no secret
+        raise errors.StudyFileError(f"{name}: {error}") from error
     except pydantic.ValidationError as error:
         raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from error
 

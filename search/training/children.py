@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from search import child, errors
 from search.child import messages
+from search.training import outputs
 
 MAIN = pathlib.Path(child.__file__).with_name("__main__.py")
+STDERR = 2
 PARTING_SECONDS = 8.0  # for code that is asked to end; whoever stops a worker gives it some 15
 
 
@@ -40,6 +43,8 @@ class Child:
 
     Attributes:
         code: checksums of the files that it has imported of the user's, by path.
+        output: what the group prints.
+        is_closed: it was ended.
 
     Raises:
         errors.InputError: this system has no such processes.
@@ -51,23 +56,27 @@ class Child:
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
         theirs_life, self._life = os.pipe()
+        printed, printing = os.pipe()
         theirs = (theirs_in, theirs_out, theirs_life)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-u", str(MAIN), *map(str, theirs)],
+                [sys.executable, "-P", "-u", "-X", "faulthandler", str(MAIN), *map(str, theirs)],
                 stdin=subprocess.DEVNULL,
+                stdout=printing,
+                stderr=printing,
                 pass_fds=theirs,
                 start_new_session=True,
             )
         except BaseException:
-            for descriptor in (ours_in, ours_out, self._life):
+            for descriptor in (ours_in, ours_out, self._life, printed):
                 os.close(descriptor)
             raise
         finally:
-            for descriptor in theirs:
+            for descriptor in (*theirs, printing):
                 os.close(descriptor)
         self._channel = messages.Channel(ours_in, ours_out)
         self.code: dict[str, str] = {}
+        self.output, self.is_closed = outputs.Output(printed, STDERR), False
 
     def send(self, message: dict[str, Any]) -> None:
         """Says something.
@@ -94,25 +103,36 @@ class Child:
         except (EOFError, ValueError):  # or what a process at its end left of a message
             raise self._gone() from None
 
-    def end_trial(self) -> bool:
-        """Asks it to end its trial at once; returns whether it has done so, and may have another."""
+    def end_trial(self, keep: Callable[[dict[str, Any]], None]) -> bool:
+        """Asks it to end its trial at once; returns whether it has done so, and may have another.
+
+        Args:
+            keep: is given a checkpoint that the code hands over in parting.
+        """
         deadline = time.monotonic() + PARTING_SECONDS
         with contextlib.suppress(Gone, ProcessLookupError):
             self.send({"do": "end"})
             os.kill(self._process.pid, signal.SIGUSR1)
             while (left := deadline - time.monotonic()) > 0:
                 message = self.receive(left)
-                if message is not None and message["is"] in ("over", "complete", "pruned", "failed"):
-                    return True
+                if message is None or message["is"] in ("over", "complete", "pruned", "failed"):
+                    return message is not None
+                if message["is"] == "checkpoint":
+                    keep(message)
+                self.send({"do": "go on" if message["is"] == "checkpoint" else "end"})
         return False
 
     def close(self) -> None:
         """Ends it, and whatever of its group is left."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         self._kill_group()
         self._process.wait()
         for descriptor in (self._channel.incoming, self._channel.outgoing, self._life):
             with contextlib.suppress(OSError):  # closed before
                 os.close(descriptor)
+        self.output.close()
 
     def _kill_group(self) -> None:
         # before it is waited for: until then no other process can have its number

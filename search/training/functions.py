@@ -1,7 +1,9 @@
-"""An objective of the user's own, trained in a process of its own (`search/child/`)."""
+"""Code of the user's own, a function or a program, trained in a process of its own (`search/child/`)."""
 
+import contextlib
 import pathlib
 import signal
+import tempfile
 import threading
 from typing import Any
 
@@ -9,57 +11,85 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
+from search.child import codes
 from search.study import specs
-from search.training import children, records, seeds
-from search.training.objectives import Failed, Result, Trial
+from search.training import children, folders, invocations, objectives, records
+from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
+LAST_LINES = 20  # of what a program printed, beside its failure
 
 
 class FunctionObjective:
-    """Calls `objective = "package.module:function"` of a study file with an Optuna trial.
+    """Calls `objective = "package.module:function"` of a study file with an Optuna trial, or runs its `command`.
 
     A generator function yields the metric after each epoch; a plain function returns it at the end, and may use
     `report` and `should_prune`. As many trials at once as there are threads that call it, each in a process that is
     kept for the next one.
 
+    Args:
+        root: for the folders of trials of the study's database; None for one that goes with `close`.
+        save_seconds: between two checkpoints of a program.
+
     Raises:
         errors.InputError: the function is not to be had.
     """
 
-    def __init__(self, spec: specs.StudySpec) -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: specs.StudySpec, root: pathlib.Path | None = None, save_seconds: float = objectives.SAVE_SECONDS
+    ) -> None:
+        self._spec, self._save_seconds = spec, save_seconds
         self._lock = threading.Lock()
+        self._temporary = tempfile.TemporaryDirectory(prefix="search-") if root is None else None
+        self._folders = folders.Folders(
+            root or pathlib.Path(self._temporary.name if self._temporary else ""), spec.name
+        )
         self._idle: list[children.Child] = []
         self._idle.append(self._start())
 
     def __call__(self, trial: Trial) -> Result:
-        """Runs the function to its end, or until a pruner ends the trial.
+        """Runs the code to its end, or until a pruner ends the trial.
 
         Raises:
-            objectives.Failed: it raised, or its process ended.
+            objectives.Failed: it failed, or its process ended.
             errors.SearchError: the trial must end.
         """
+        folder = self._folders.of(trial.number)
+        folder.begin(trial.is_new, trial.saved is not None)
         child = self._take() or self._start()
+        log = child.output.begin(folder, trial.heard)
+        trial.watch(log, folder.finish)
         try:
-            message = self._talk(child, trial)
+            message = self._talk(child, trial, folder)
+            return self._result(trial, message, child.output.end())
         except children.Gone as gone:
+            said = child.output.end()
             child.close()
-            raise Failed(f"{gone} inside the objective", "", is_memory=gone.code == -signal.SIGKILL) from None
-        except BaseException:
-            if child.end_trial():
-                self._put_back(child)
-            else:
+            killed = gone.code == -signal.SIGKILL
+            raise Failed(f"{gone} inside the objective", said, is_memory=killed) from None
+        except Failed as failed:
+            if failed.is_memory:  # what it holds goes with it
                 child.close()
             raise
-        is_memory = message.get("memory", False)
-        if is_memory:  # what it holds goes with it
-            child.close()
-        else:
+        except BaseException as error:
+            if not child.end_trial(lambda said: _part_with(trial, said, folder)) or isinstance(
+                error, errors.TrialTimeout
+            ):
+                child.close()
+            raise
+        finally:
+            child.output.end()
             self._put_back(child)
+            folder.end()
+
+    def _result(self, trial: Trial, message: dict[str, Any], said: str) -> Result:
         trial.keep(message["attrs"])  # of one that fails too
         if message["is"] == "failed":
-            raise Failed(message["reason"], message["trace"], is_memory)
+            reason, trace = message["reason"], message["trace"]
+            if self._spec.command is not None:
+                trace = "\n".join(said.splitlines()[-LAST_LINES:])
+                reason += f": {last}" if (last := trace.rpartition("\n")[2].strip()) else ""
+            raise Failed(reason, trace, message["memory"])
         if message["is"] == "pruned":
             return Result(TrialState.PRUNED, message["value"], {records.REASON.name: message["reason"]})
         return Result(TrialState.COMPLETE, message["value"], {})
@@ -68,14 +98,20 @@ class FunctionObjective:
         """Ends the processes."""
         while self._idle:
             self._idle.pop().close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def _take(self) -> children.Child | None:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
     def _put_back(self, child: children.Child) -> None:
-        with self._lock:
-            self._idle.append(child)
+        """Keeps a process for the next trial, where that is wanted; what a program left behind ends with it."""
+        if self._spec.command is not None or self._spec.trial.process == "fresh":
+            child.close()
+        if not child.is_closed:
+            with self._lock:
+                self._idle.append(child)
 
     def _start(self) -> children.Child:
         """A process that has loaded the function.
@@ -86,13 +122,14 @@ class FunctionObjective:
         child = children.Child()
         try:
             space = {p.name: distributions.distribution_to_json(p.distribution) for p in self._spec.space.parameters}
-            child.send(
-                {"do": "load", "objective": self._spec.objective, "folder": str(pathlib.Path.cwd()), "space": space}
-            )
+            order: dict[str, Any] = {"objective": self._spec.objective, "space": space}
+            if self._spec.command is not None:
+                order = {"program": True}
+            child.send({"do": "load", "folder": str(pathlib.Path.cwd()), **order})
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
                 raise errors.InputError(said["reason"])
-            child.code = (said or {}).get("code", {})
+            child.code = (said or {}).get("code") or codes.of_program(self._spec.command or (), pathlib.Path.cwd())
         except children.Gone as gone:
             child.close()
             raise errors.InputError(f"objective {self._spec.objective!r}: {gone} when it was imported") from None
@@ -101,31 +138,53 @@ class FunctionObjective:
             raise
         return child
 
-    def _talk(self, child: children.Child, trial: Trial) -> dict[str, Any]:
+    def _talk(self, child: children.Child, trial: Trial, folder: folders.Folder) -> dict[str, Any]:
         """Has a trial trained; returns the message that it ends with."""
-        attrs = {records.REPEAT.name: trial.repeat} if trial.repeat else {}
-        seed = seeds.of(self._spec.study.seed, trial.repeat)
-        trial.keep({records.CODE.name: child.code, records.SEED.name: seed})
-        child.send({"do": "train", "number": trial.number, "seed": seed, "params": trial.params, "attrs": attrs})
+        order = invocations.order(self._spec, trial, folder, self._save_seconds)
+        trial.keep({records.CODE.name: child.code, records.SEED.name: order["seed"]})
+        child.send(order)
         while True:
             message = child.receive(LOOK_SECONDS)
             if message is None:
                 trial.check_stop()
-            elif (answer := _answer(trial, message)) is not None:
+            elif (answer := _answer(trial, message, folder)) is not None:
                 child.send(answer)
             else:
                 return message
 
 
-def _answer(trial: Trial, message: dict[str, Any]) -> dict[str, Any] | None:
+def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> dict[str, Any] | None:
     """What the process is told; None where the trial has ended."""
     if message["is"] == "report":
         trial.report(message["step"], message["value"], message["attrs"])
         trial.check_stop()
         return {"do": "go on"}
+    if message["is"] == "checkpoint":
+        _keep(trial, message, folder)
+        trial.check_stop()
+        return {"do": "go on"}
     if message["is"] == "prune?":
         return {"do": "prune", "reason": trial.should_prune()}
+    if message["is"] == "artifact":
+        try:
+            answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
+        except Refused as refused:
+            answer = {"do": "refused", "reason": str(refused)}
+        trial.check_stop()
+        return answer
     return None
+
+
+def _keep(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> None:
+    """A checkpoint that the process handed over."""
+    kept = folder.keep(pathlib.Path(message["path"]))
+    trial.checkpoint(objectives.Payload(message["kind"], kept), message["step"])
+
+
+def _part_with(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> None:
+    """The same of one that must end, and may be another's already."""
+    with contextlib.suppress(errors.SearchError):
+        _keep(trial, message, folder)
 
 
 def check(spec: specs.StudySpec) -> None:

@@ -1,6 +1,8 @@
 """What every objective is given and gives: a trial in, checkpoints on the way, a result."""
 
 import dataclasses
+import pathlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy
@@ -12,20 +14,67 @@ SAVE_SECONDS = 20.0  # of training between two checkpoints of a trial
 
 
 @dataclasses.dataclass(frozen=True)
+class Payload:
+    """What code of the user's own needs to go on: a file of this machine, or what was read of the database.
+
+    Attributes:
+        kind: what it is given back as: "bytes", "file" or "folder", which is a tar archive.
+        path: of the file; None for one that was stored.
+    """
+
+    kind: str
+    path: pathlib.Path | None = None
+    content: bytes = b""
+
+    def read(self) -> bytes:
+        """All of it."""
+        return self.content if self.path is None else self.path.read_bytes()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.content) if self.path is None else self.path.stat().st_size
+
+    def discard(self) -> None:
+        """Removes the file: another one is in its place."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """A training after a whole epoch.
 
     Attributes:
-        epoch: how many are done.
+        epoch: how many are done; of code of the user's own, the step that it has reported.
         weights: of the network, in the order of `models.engine.State`.
         values: what was reported, an epoch each.
         history: what the objective needs beside them to go on as if nothing had happened; it survives JSON.
+        steps: of the values, where they are not 1, 2, 3, ...
+        payload: of code of the user's own, in place of weights.
     """
 
     epoch: int
     weights: tuple[numpy.ndarray, ...]
     values: list[float]
     history: dict[str, Any]
+    steps: list[int] | None = None
+    payload: Payload | None = None
+
+    @property
+    def curve(self) -> dict[int, float]:
+        """Values by step."""
+        return dict(zip(self.steps or range(1, len(self.values) + 1), self.values, strict=False))
+
+
+class Printed(Protocol):
+    """What the code of a trial has printed so far."""
+
+    total: int
+
+    @property
+    def tail(self) -> str:
+        """The last of `total` bytes."""
 
 
 class Trial(Protocol):
@@ -36,14 +85,34 @@ class Trial(Protocol):
     # which training seed: 0 is the study's own
     repeat: int
 
-    # the training of an earlier owner, to go on from
-    saved: Checkpoint | None
+    # nobody has begun it before
+    is_new: bool
+
+    @property
+    def saved(self) -> Checkpoint | None:
+        """The training of an earlier owner, to go on from."""
+
+    def watch(self, printed: Printed, finish: Callable[[], None]) -> None:
+        """Stores now and then what is printed; `finish` is called when the trial is this owner's no more."""
 
     def report(self, step: int, value: float, attrs: dict[str, Any], after: Checkpoint | None = None) -> None:
         """Stores the value of a 1-based step, and now and then the training after it."""
 
+    def checkpoint(self, payload: Payload, step: int | None = None) -> None:
+        """Keeps what code of the user's own can go on from, after a step: the last one reported, or one to come."""
+
+    def heard(self) -> None:
+        """The code lives: it has printed something."""
+
     def keep(self, attrs: dict[str, Any]) -> None:
         """Stores attributes with the next report, or with the end of the trial, whatever it is."""
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """Keeps a file with the trial, in place of one of the same name; returns its id.
+
+        Raises:
+            Refused: it cannot be kept.
+        """
 
     def should_prune(self) -> str | None:
         """Why the study's population pruner would end the trial after its last report, or None."""
@@ -59,6 +128,10 @@ class Result:
     state: TrialState
     value: float | None
     attrs: dict[str, Any]
+
+
+class Refused(Exception):
+    """What an objective asked for cannot be done, which it is told as an error of its own; it may go on."""
 
 
 class Failed(Exception):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,7 @@ class ReplayedTrial:
     def __init__(self, trial: FrozenTrial, on_epoch: Callable[[int], None] = lambda epoch: None) -> None:
         self.number, self.params = trial.number, trial.params
         self.repeat = records.repeat_of(trial)
+        self.is_new = True
         self.saved: objectives.Checkpoint | None = None
         self.values: dict[int, float] = {}
         self.weights: tuple[numpy.ndarray, ...] = ()
@@ -122,8 +124,22 @@ class ReplayedTrial:
         self.weights = after.weights if after else ()
         self._on_epoch(step)
 
+    def watch(self, printed: objectives.Printed, finish: Callable[[], None]) -> None:
+        """See `objectives.Trial`."""
+
+    def checkpoint(self, payload: objectives.Payload, step: int | None = None) -> None:
+        """See `objectives.Trial`."""
+        payload.discard()
+
+    def heard(self) -> None:
+        """See `objectives.Trial`."""
+
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """Nowhere: the trial has its own."""
+        return ""
 
     def should_prune(self) -> str | None:
         """Where the stored trial ended, whoever ended it."""

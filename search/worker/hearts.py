@@ -116,6 +116,7 @@ class Heart:
             return
         try:
             trial.write_if_due()
+            trial.transcript.write_if_due()
         except errors.Interrupted:
             pass
         except errors.SearchError as error:

@@ -67,8 +67,7 @@ class Worker:
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
-        self._me = presence.Identity.this()
-        self._watch = presence.Watch(settings.grace_seconds)
+        self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
         self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
@@ -134,11 +133,12 @@ class Worker:
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
-        settings = self._settings
         trial = ownership.OwnedTrial(
-            self._database, self._study, claim, self._stop, settings.save_seconds, wished=self._wished
+            *(self._database, self._study, claim, self._stop, self._settings.save_seconds, self._wished),
+            place=self._settings.store,
         )
         with contextlib.ExitStack() as life:
+            life.callback(trial.transcript.end)
             life.enter_context(beating.beat_for(trial))
             place = life.enter_context(contextlib.ExitStack())
             if self._go_through(trial, lambda: self._prepare(trial, place), is_objective=False):
@@ -164,7 +164,7 @@ class Worker:
                 self._part(trial, parting)
             except errors.DuplicateConfiguration as error:
                 self._refuse(trial, error)
-            except errors.EpochTimeout as error:
+            except errors.TrialTimeout as error:
                 self._fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did

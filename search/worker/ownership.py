@@ -2,6 +2,7 @@
 
 import logging
 import math
+import pathlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from search.ledger import claims, failures, pauses, presence, rivals, studies, w
 from search.storage.databases import Database
 from search.study import pruners
 from search.training import objectives
+from search.worker import keepers, savepoints, timeouts, transcripts
 
 log = logging.getLogger("search")
 
@@ -31,6 +33,7 @@ class OwnedTrial:
         save_seconds: of training after which the next report carries a checkpoint.
         wished: asks the study's sampler whether a trial goes on at a rung; None where it has no such wishes.
         clock: seconds that training takes; a simulation has one of its own.
+        place: see `stores.location`; the study's own comes first.
     """
 
     def __init__(
@@ -42,34 +45,41 @@ class OwnedTrial:
         save_seconds: float = objectives.SAVE_SECONDS,
         wished: wishes.Wishes | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        place: str | None = None,
     ) -> None:
         self._now = clock
+        self.keeper = keepers.Keeper(database, study, claim, stop, place)
         self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
         self.params: dict[str, Any] = {}
         self.released = False
         self.lost: errors.SearchError | None = None
         self._database, self._study, self._stop = database, study, stop
-        self._epoch_seconds = claim.epoch_seconds
-        self._values = dict(enumerate(claim.saved.values, 1)) if claim.saved else {}
+        self._values = claim.saved.curve if claim.saved else {}
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
-        self._epoch_started = self._now()
-        self._epoch = claim.saved.epoch + 1 if claim.saved else 1
-        self._save_seconds, self._last_save, self._last_write = save_seconds, self._epoch_started, self._epoch_started
+        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, clock)
+        self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock)
+        self._last_write = self._now()
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
         judged_at_once = study.spec.pruning.pruner is not None and self._ladder is None
         self._write_seconds = 0.0 if judged_at_once else WRITE_SECONDS
         self._unwritten: dict[int, float] = {}
         self._unwritten_attrs: dict[str, Any] = {}
         self._writing = threading.RLock()
-        self.saved = claim.saved
-        self.unsaved: objectives.Checkpoint | None = None
+        self.is_new = claim.generation <= 1
+        self.transcript = transcripts.Transcript(database, claim)
 
     def begin(self, params: dict[str, Any]) -> None:
         """The training starts now, with this configuration."""
         self.params = params
         self._go_on()
-        self._last_save = self._last_write = self._epoch_started
+        self._last_write = self._now()
+        self._savepoints.begin()
+
+    @property
+    def saved(self) -> objectives.Checkpoint | None:
+        """See `objectives.Trial`."""
+        return self._savepoints.saved
 
     def stand_by(self) -> None:
         """The training stands still, and its clock, until it goes on."""
@@ -77,14 +87,13 @@ class OwnedTrial:
 
     def go_back(self) -> None:
         """To the last epoch that was finished, or the start: the training begins there once more."""
-        self.saved = self.unsaved or self.saved
-        self._values = dict(enumerate(self.saved.values, 1)) if self.saved else {}
-        self._epoch = self.saved.epoch + 1 if self.saved else 1
+        saved = self._savepoints.go_back()
+        self._values = saved.curve if saved else {}
         self._go_on()
 
     def _go_on(self) -> None:
-        self._epoch_started = self._now()
-        self._clock = self.seconds, self._epoch_started
+        self._timeouts.begin(self.saved.epoch + 1 if self.saved else 1)
+        self._clock = self.seconds, self._timeouts.started
 
     @property
     def seconds(self) -> float:
@@ -103,36 +112,53 @@ class OwnedTrial:
             return errors.HandOver()
         if self.lost is not None:
             return self.lost
-        if self._epoch_seconds is None or self._clock[1] is None:
-            return None
-        if self._now() - self._epoch_started > self._epoch_seconds:
-            return errors.EpochTimeout(
-                f"epoch {self._epoch} took longer than budget.epoch_seconds = {self._epoch_seconds:g}"
-            )
-        return None
+        return None if self._clock[1] is None else self._timeouts.passed(self.seconds)
+
+    def watch(self, printed: objectives.Printed, finish: Callable[[], None]) -> None:
+        """See `objectives.Trial`."""
+        self.transcript.begin(printed, finish)
+
+    def heard(self) -> None:
+        """See `objectives.Trial`."""
+        self._timeouts.heard()
 
     def report(
         self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None
     ) -> None:
         """See `objectives.Trial`."""
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
-        due = self._now() - self._last_save >= self._save_seconds
         is_new = step > self.claim.stands
+        self._values[step] = value
+        after = after or self._savepoints.take_ahead(self._values)
+        due = after is not None and self._savepoints.is_due
         with self._writing:
             if is_new:  # what others have been compared with stays
                 self._unwritten[step] = value
             self._unwritten_attrs.update(attrs)
             self.write_if_due(after if due else None, step if is_new and self._is_rung(step) else None)
-        self._values[step] = value
-        self._epoch, self._epoch_started = step + 1, self._now()
-        self.unsaved = None if due else after
+        self._timeouts.begin(step + 1)
+        if after is not None:
+            self._savepoints.hold(after, due)
+
+    def checkpoint(self, payload: objectives.Payload, step: int | None = None) -> None:
+        """See `objectives.Trial`."""
+        last = max(self._values, default=0)
+        if step is not None and step > last:
+            self._savepoints.put_ahead(step, payload)
+            return
+        after, due = savepoints.after(last if step is None else step, payload, self._values), self._savepoints.is_due
         if due:
-            self._last_save, self.saved = self._epoch_started, after
+            self.write_if_due(after)
+        self._savepoints.hold(after, due)
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""
         with self._writing:
             self._unwritten_attrs.update(attrs)
+
+    def artifact(self, path: pathlib.Path, name: str) -> str:
+        """See `objectives.Trial`."""
+        return self.keeper.keep(path, name)
 
     def _is_rung(self, step: int) -> bool:
         return self._ladder is not None and step in self._ladder.rungs
@@ -157,17 +183,20 @@ class OwnedTrial:
 
     def tell(self, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         """Ends the trial, with all that was reported; see `claims.tell`."""
+        self.transcript.write()
         steps, further = self._take_unwritten()
         claims.tell(self._database, self.claim, state, value, {**further, **attrs}, self.seconds, steps)
 
     def hand_over(self) -> None:
         """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
-        claims.hand_over(self._database, self.claim, self.seconds, self.unsaved, *self._take_unwritten())
+        self.transcript.write()
+        claims.hand_over(self._database, self.claim, self.seconds, self._savepoints.unsaved, *self._take_unwritten())
 
     def put_off(self, worker: presence.Identity, error: str, attrs: dict[str, Any]) -> bool:
         """Notes a failure that is not the objective's; whether the trial has failed for good. See `failures.fault`."""
+        self.transcript.write()
         steps, further = self._take_unwritten()
-        progress = claims.Progress(self.seconds, steps, further, self.unsaved)
+        progress = claims.Progress(self.seconds, steps, further, self._savepoints.unsaved)
         return failures.fault(self._database, self.claim, worker, error, attrs, progress)
 
     def _take_unwritten(self) -> tuple[dict[int, float], dict[str, Any]]:
@@ -212,7 +241,7 @@ class OwnedTrial:
         if wished is not None:
             goes_on = wished.goes_on(self.claim, self.params, self._values, self.seconds)
         with self._writing:
-            progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, self.unsaved)
+            progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, self._savepoints.unsaved)
             if not pauses.settle(self._database, self._study, self.claim, progress, step, value, goes_on):
                 self._take_unwritten()
                 raise errors.Paused(f"after epoch {step}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from search import errors, words
 from search.space import spaces
+from search.storage import stores
 from search.study import programs, specs
 from search.training.objectives import Result, Trial
 from search.worker import progress
@@ -24,6 +25,7 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
         from search.training import functions
 
         functions.check(spec)
+        check_store(spec, settings)
         return
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
@@ -84,6 +86,16 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
 
 
+def check_store(spec: specs.StudySpec, settings: Settings) -> None:
+    """Whether what speaks to the store of a study is installed here.
+
+    Raises:
+        errors.InputError: it is not.
+    """
+    if place := spec.trial.store or settings.store:
+        stores.Store(place)
+
+
 def check_objective(spec: specs.StudySpec, settings: Settings, command: str = "work", *more: str) -> None:
     """Whether a study of the database may have its own objective imported here: whoever can write there names it.
 
@@ -103,12 +115,13 @@ def check_objective(spec: specs.StudySpec, settings: Settings, command: str = "w
 
 
 def objective(
-    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack
+    spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack, url: str
 ) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
     """What trains the trials of a study here, and how many bytes the training of a configuration takes.
 
     Args:
         life: ends what is kept for the next trial.
+        url: of the database.
 
     Raises:
         errors.InputError: an objective of the user's own that is not to be had.
@@ -117,7 +130,8 @@ def objective(
     if spec.training is None:
         from search.training import functions
 
-        own = functions.FunctionObjective(spec)
+        check_store(spec, settings)
+        own = functions.FunctionObjective(spec, settings.folder(url), settings.save_seconds)
         life.callback(own.close)
         return own, lambda params: 0
     from search.training import networks  # imports Numba

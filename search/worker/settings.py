@@ -11,7 +11,7 @@ import pydantic
 
 from search import errors
 from search.ledger import presence
-from search.storage import databases
+from search.storage import databases, locations, stores
 from search.training import objectives
 
 SLOTS_LIMIT = 1_024
@@ -33,6 +33,10 @@ class Option:
     metavar: str | None = None
 
 
+def _checked_store(store: str | None) -> str | None:
+    return None if store is None else locations.check(store, "--store")
+
+
 class Settings(pydantic.BaseModel):
     """How the workers of this machine train.
 
@@ -44,6 +48,8 @@ class Settings(pydantic.BaseModel):
         grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
         slots: trials at once in each process.
         allow_objectives: which functions named by a study in the database may be imported and called here.
+        trials_dir: folder of what trials of the user's own code print and write; None for one beside the database.
+        store: where files of trials go whose study names no place; None for beside the database.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +104,14 @@ class Settings(pydantic.BaseModel):
             "TRIALS",
         ),
     ] = 1
+    trials_dir: Annotated[
+        pathlib.Path | None,
+        Option(
+            "--trials-dir",
+            "SEARCH_TRIALS_DIR",
+            "Folder of what trials of your own code print and write here.  [default: a folder beside the database]",
+        ),
+    ] = None
     allow_objectives: Annotated[
         str,
         pydantic.Field(min_length=1),
@@ -109,6 +123,17 @@ class Settings(pydantic.BaseModel):
             "NAMES",
         ),
     ] = "all"
+    store: Annotated[
+        str | None,
+        pydantic.AfterValidator(_checked_store),
+        Option(
+            "--store",
+            stores.VARIABLE,
+            "Folder or s3://BUCKET/PREFIX for files of trials, where the study file names none.  "
+            "[default: a folder beside the database]",
+            "PLACE",
+        ),
+    ] = None
 
     @classmethod
     def from_environment(cls, **given: Any) -> "Settings":
@@ -136,6 +161,14 @@ class Settings(pydantic.BaseModel):
         """How many processes there will be."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.workers or max(1, cores // self.slots)
+
+    def folder(self, storage: str) -> pathlib.Path:
+        """Of what trials of the user's own code print and write here.
+
+        Args:
+            storage: address of their database.
+        """
+        return self.trials_dir or stores.beside(storage, ".trials")
 
     def allows(self, objective: str) -> bool:
         """Whether `module:function` or `command:...` of a study in the database may run here; `*` is for anything."""

@@ -146,7 +146,8 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("export", "quick", "--table", "quick.jsonl", table="export --table")
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
     assert say("check", "quick", "--recount")["holds"]
-    say("backup", "quick", "quick.db")
+    assert say("artifacts", "quick") == []
+    say("backup", "quick", "quick.db", "--artifacts")
     say("copy", "quick", "other")
     say("rename", "other", "another")
     say("delete", "another", "--yes")

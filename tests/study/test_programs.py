@@ -87,3 +87,12 @@ def test_a_metric_or_a_process_of_nothing_is_refused() -> None:
     lab = '[study]\nname = "l"\n[trial]\n[space]\nlearning_rate = [0.1]\n[budget]\ntrials = 1'
     with pytest.raises(errors.StudyFileError, match=r"\[trial\] must stand beside objective or command"):
         specs.parse(lab, "s.toml")
+
+
+def test_a_store_holds_no_secret() -> None:
+    """A study file is stored with the study: a password in its store's URL is refused, and not shown."""
+    with_store = TEXT.replace("[study]", '[trial]\nstore = "{}"\n[study]', 1)
+    assert specs.parse(with_store.replace("{}", "s3://bucket/a"), "s.toml").trial.store == "s3://bucket/a"
+    with pytest.raises(errors.StudyFileError, match=r"^s\.toml: trial\.store must hold no password") as refused:
+        specs.parse(with_store.replace("{}", "s3://key:pa55@bucket/a"), "s.toml")
+    assert "pa55" not in str(refused.value)

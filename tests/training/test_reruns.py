@@ -1,6 +1,7 @@
 """A stored trial of the user's own code, run again: the same bits, or how far off, and why."""
 
 import pathlib
+import sys
 import threading
 
 import mine
@@ -60,6 +61,11 @@ def searched(
     """A study by one worker, and its last trial."""
     text = mine.text(f"mine:{function}", trials=trials).replace("[sampler]", f"{pruning}\n[sampler]")
     spec = specs.parse(text, "own.toml")
+    return spec, worked(spec, repeats)
+
+
+def worked(spec: specs.StudySpec, repeats: int = 0) -> FrozenTrial:
+    """The last trial of a study."""
     database = databases.Database("sqlite:///own.db")
     study = studies.create(database, spec)
     if repeats:
@@ -69,7 +75,7 @@ def searched(
     objective.close()
     found = summaries.whole(database, study).trials[-1]
     database.close()
-    return spec, found
+    return found
 
 
 def rerun(spec: specs.StudySpec, trial: FrozenTrial) -> reruns.Rerun:
@@ -161,3 +167,32 @@ def test_nothing_to_compare() -> None:
         errors.InputError, match="trial 0 has no values, so there is nothing to replay: the value is nan"
     ):
         rerun(spec, trial)
+
+
+PROGRAM = """
+command = ["{python}", "train.py", "--x={{x}}", "--seed", "{{seed}}"]
+metric = {{ from = "stdout", pattern = 'loss=(\\S+)' }}
+[study]
+name = "own"
+[space]
+x = {{ low = 0.0, high = 1.0 }}
+[sampler]
+name = "random"
+[budget]
+trials = 1
+"""
+
+
+def test_a_program_is_run_again(folder: pathlib.Path) -> None:
+    """Its files are those that its command names, and what it prints is compared as what a function yields."""
+    code = (
+        "import random, sys\nrandom.seed(int(sys.argv[3]))\nfor _ in range(3):\n    print(f'loss={random.random()}')\n"
+    )
+    (folder / "train.py").write_text(code)
+    spec = specs.parse(PROGRAM.format(python=sys.executable), "own.toml")
+    trial = worked(spec)
+    assert (len(trial.intermediate_values), set(records.CODE.read(trial, {}))) == (3, {sys.executable, "train.py"})
+    assert rerun(spec, trial).is_same
+    (folder / "train.py").write_text(code.replace("range(3)", "range(2)"))
+    found = rerun(spec, trial)
+    assert (found.why, list(found.differences)) == (("train.py has changed since",), [3])

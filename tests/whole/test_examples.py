@@ -94,6 +94,8 @@ def prepare(example: str) -> None:
         shutil.rmtree("runs")
     if example.startswith("search backup"):
         pathlib.Path("lab-monday.db").unlink()
+    if example == "search artifacts mine 0 --output kept":
+        assert cli.main(["enqueue", "mine", "label=1"]) == 0
     if example.startswith("search predict"):
         for path in pathlib.Path("made").iterdir():
             path.rename(path.name)

@@ -19,6 +19,8 @@ OTHERS = {
     "save_seconds": 1.5,
     "slots": 4,
     "allow_objectives": "digits:objective,ours.*",
+    "store": "s3://bucket/prefix",
+    "trials_dir": pathlib.Path("/trials"),
 }
 NAMED = [(name, option) for name, option in settings.options() if option.variable]
 
@@ -58,6 +60,7 @@ def test_workers_of_ours_get_them_all() -> None:
         ({"grace_seconds": 0.1}, "grace_seconds: must be greater than or equal to 0.3, got 0.1"),
         ({"workers": "many"}, "workers: must be a valid integer"),
         ({"patience_seconds": "nan?"}, "patience_seconds: must be a valid number"),
+        ({"store": "ftp://host"}, "--store must be a folder or begin with one of s3://"),
     ],
 )
 def test_a_wrong_setting_is_named(given: dict[str, object], message: str) -> None:

@@ -1,0 +1,101 @@
+"""What code of the user's own keeps to go on from, as one file: bytes, a file, or a folder as a tar archive."""
+
+import os
+import pathlib
+import shutil
+import stat
+import tarfile
+import time
+from typing import Any
+
+BYTES, FILE, FOLDER = "bytes", "file", "folder"
+TRIES, TRY_SECONDS = 5, 0.2
+
+
+class Unsettled(Exception):
+    """The folder changes while it is read."""
+
+
+def keep(given: Any, target: pathlib.Path) -> str:
+    """Writes it to a file; returns its kind.
+
+    Raises:
+        TypeError: it is neither bytes nor a path.
+        OSError: there is nothing, or it cannot be read.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        target.write_bytes(given)
+        return BYTES
+    if not isinstance(given, (str, os.PathLike)):
+        raise TypeError(f"a checkpoint must be bytes, or the path of a file or folder, got {type(given).__name__}")
+    source = pathlib.Path(given)
+    if source.is_dir():
+        pack(source, target)
+        return FOLDER
+    shutil.copyfile(source, target)
+    return FILE
+
+
+def give_back(kept: pathlib.Path, kind: str, folder: pathlib.Path) -> bytes | pathlib.Path:
+    """The bytes, or a copy of the file or folder below `folder`."""
+    if kind == BYTES:
+        return kept.read_bytes()
+    target = folder / "restored"
+    if kind == FOLDER:
+        unpack(kept, target)
+    else:
+        shutil.copyfile(kept, target)
+    return target
+
+
+def pack(folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0) -> None:
+    """All files of a folder as they are at one moment.
+
+    Args:
+        rest_seconds: since the last change of a file, where nobody says that they are whole.
+
+    Raises:
+        Unsettled: they do not keep still.
+    """
+    for _ in range(TRIES):
+        before = state(folder)
+        if time.time() - max((changed for _, _, changed in before), default=0) / 1e9 >= rest_seconds:
+            try:
+                with tarfile.open(target, "w") as archive:
+                    for name, _, _ in before:
+                        archive.add(folder / name, name, recursive=False)
+            except OSError:  # a file that was renamed meanwhile
+                continue
+            if state(folder) == before:
+                return
+        time.sleep(TRY_SECONDS)
+    target.unlink(missing_ok=True)
+    raise Unsettled
+
+
+def unpack(kept: pathlib.Path, folder: pathlib.Path) -> None:
+    """Puts the files of an archive into a folder of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(kept) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def state(folder: pathlib.Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change, in nanoseconds, of each file that counts, and of folders the name.
+
+    What begins with a dot or ends in `.tmp` is on its way to another name.
+    """
+    found: list[tuple[str, int, int]] = []
+    for place, folders, files in os.walk(folder):
+        here = pathlib.Path(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [(str((here / name).relative_to(folder)), 0, 0) for name in folders]
+        for path in (here / name for name in sorted(files) if not name.startswith(".") and not name.endswith(".tmp")):
+            try:
+                about = path.stat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(about.st_mode):
+                found.append((str(path.relative_to(folder)), about.st_size, about.st_mtime_ns))
+    return found
