@@ -1,6 +1,7 @@
 """What came of a study, from Python: replay, confirm, export, predict, report; and the whole lab reproduced."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
@@ -11,14 +12,15 @@ from optuna.trial import FrozenTrial
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import excerpts, listings, outsiders, studies, summaries
+from search.ledger import artifacts, belongings, excerpts, listings, outsiders, studies, summaries
+from search.storage import databases, stores
 from search.study import specs
 from search.worker import platforms, requirements, supervision
 from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
 if TYPE_CHECKING:
-    from search.exports import model_files, predictions, recordings
+    from search.exports import choices, model_files, packages, predictions, recordings
     from search.reports import confirmations, contents, reproductions
     from search.training import replays
 
@@ -101,26 +103,53 @@ def export(
     storage: Storage = None,
     on_epoch: OnEpoch = lambda done, epochs: None,
     **settings: Any,
-) -> "model_files.Exported":
+) -> "model_files.Exported | packages.Packed":
     """Writes the network of the best (confirmed) trial, or of one, as safetensors with its card beside it.
+
+    Of code of the user's own: the files that the trial has kept, and a card, into a folder or a zip file.
 
     Args:
         force: replace files that are there.
+        on_epoch: of own code it is told of bytes.
 
     Raises:
         errors.InputError: nothing to export, or files that are there and may not be replaced.
     """
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
+    from search.exports import choices
+
+    named = None if trial is None else excerpts.load(database, study, trial)
+    if study.spec.training is None:
+        if onnx:
+            raise errors.InputError(f"study {study.name!r} is of code of your own, which --onnx knows nothing of")
+        return _pack(database, choices.choose(database, study, named), pathlib.Path(to), force, chosen.store, on_epoch)
     from search.exports import model_files
     from search.training import networks
 
     files = model_files.check_path(pathlib.Path(to), onnx, force)
-    named = None if trial is None else excerpts.load(database, study, trial)
-    choice = model_files.choose(database, study, named)
+    choice = choices.choose(database, study, named)
     epochs = max(choice.trial.intermediate_values, default=0)
     objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.device, chosen.engine)
     return model_files.export(choice, objective, files, lambda epoch: on_epoch(epoch, epochs))
+
+
+def _pack(
+    database: databases.Database,
+    choice: "choices.Choice",
+    path: pathlib.Path,
+    force: bool,
+    store: str | None,
+    on_bytes: OnEpoch,
+) -> "packages.Packed":
+    from search.exports import packages
+
+    packages.check_path(path, force)
+    whole = excerpts.load(database, choice.study, choice.trial.number)  # a study's best comes without its attributes
+    choice = dataclasses.replace(choice, trial=whole)
+    kept = artifacts.of_study(database, choice.study, choice.trial.number)
+    place = belongings.location(database, choice.study.study_id, store)
+    return packages.write(choice, kept, stores.Store(place), path, on_bytes)
 
 
 def record(name: str, table: Path, *, force: bool = False, storage: Storage = None) -> "recordings.Recorded":

@@ -8,7 +8,13 @@ import click
 from search import api, errors, screens, words
 from search.api import results
 from search.cli import answers, jsons, layouts
-from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
+from search.cli.options import (
+    common,
+    debug_option,
+    json_option,
+    study_argument,
+    worker_options,
+)
 from search.worker import progress
 from search.worker.settings import Settings
 
@@ -25,7 +31,7 @@ SHOWN = 3  # most probable classes of an image
     "path",
     type=click.Path(path_type=pathlib.Path),
     metavar="FILE.safetensors",
-    help="Model file; its card (.md) and confusion matrix (.png) are written beside it.",
+    help="Model file; its card (.md) and confusion matrix (.png) are written beside it. Of own code a folder or .zip.",
 )
 @click.option(
     "--table",
@@ -36,7 +42,7 @@ SHOWN = 3  # most probable classes of an image
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Trial N, in place of the best.")
 @click.option("--onnx", is_flag=True, help="Write FILE.onnx too.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@engine_options
+@worker_options("data_dir", "device", "engine", "store")
 @json_option
 @common
 def export(
@@ -51,6 +57,9 @@ def export(
     storage: str,
 ) -> None:
     """Trains the best trial again and writes its network as a file, with a card that says how good it is.
+
+    Of code of your own it writes the files that the trial has kept (trial.artifact), with a card, into a folder or a
+    zip file.
 
     The best is the best confirmed one, where `search confirm` has been asked, else the one with the best value.
 
@@ -75,15 +84,11 @@ def export(
     if as_json:
         jsons.say(found.as_json())
         return
-    if not found.replay.is_same:
-        progress.note(found.replay.sentence())
-    screens.say(
-        f"trial {found.choice.trial.number} of study {found.choice.study.name!r} written to "
-        f"{', '.join(map(str, found.files))}; "
-        f"accuracy {found.accuracy:.4f} on the test set"
-    )
-    if found.choice.caution is not None:
-        screens.say_wrapped(found.choice.caution)
+    if found.note is not None:
+        progress.note(found.note)
+    screens.say(found.sentence())
+    if found.caution is not None:
+        screens.say_wrapped(found.caution)
 
 
 def _print_table(found: "recordings.Recorded", as_json: bool) -> None:
@@ -128,6 +133,10 @@ def predict(
     """
     if bool(images) == test_set:
         raise errors.InputError("predict takes either IMAGE... or --test-set")
+    if model.is_dir() or model.suffix == ".zip":
+        raise errors.InputError(
+            f"{model} must be a network's file, *.safetensors: only your code can load what it kept"
+        )
     from search.exports import predictions  # torch takes seconds
 
     if test_set:
