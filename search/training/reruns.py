@@ -67,13 +67,17 @@ class Rerun(replays.Replay):
         return f"{whole}{', and '.join(self._differs())}: {why}"
 
     def _differs(self) -> list[str]:
-        found, told = self.differences, []
+        common, told = {*self.stored} & {*self.again}, []
+        found = {step: each for step, each in self.differences.items() if step in common}
         if found:
             largest = max(found, key=lambda step: -1.0 if math.isnan(found[step]) else found[step])
             told.append(
-                f"differs in {len(found)} of {words.plural(len({*self.stored, *self.again}), 'step')}, first in step "
-                f"{min(found)}, by {found[largest]:.4g} at most (step {largest})"
+                f"differs in {len(found)} of {words.plural(len(common), 'step')}, first in step {min(found)}, by "
+                f"{found[largest]:.4g} at most (step {largest})"
             )
+        for ours, theirs, how in ((self.again, self.stored, "more"), (self.stored, self.again, "fewer")):
+            if count := len({*ours} - {*theirs}):
+                told.append(f"it reported {words.plural(count, 'step')} {how} than are stored")
         if not self.ended.is_same(self.ends):
             off = "" if math.isnan(self._off) else f", {self._off:.4g} off"
             told.append(f"it ended with {self.ends.show()}, stored is {self.ended.show()}{off}")

@@ -22,6 +22,7 @@ from search.storage import databases
 from search.study import specs
 from search.training import functions
 from search.worker import loops
+from search.worker.settings import Settings
 
 TEXT = """
 objective = "{objective}"
@@ -122,6 +123,15 @@ def forks(trial):
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return sum(pool.map(abs, [1, -2]))
 
+def in_slots(trial):
+    import os
+    trial.set_user_attr("pid", os.getpid())
+    trial.report(1.0, 1)
+    if trial.number == 1:
+        os._exit(7)
+    time.sleep(0.4)
+    return trial.params["x"]
+
 def exits(trial):
     raise SystemExit(0)
 
@@ -184,6 +194,23 @@ def test_a_plain_objective_with_a_pruner() -> None:
     assert all(t.user_attrs["search:reason"].startswith("median pruner after epoch ") for t in pruned)
     assert all(t.value == t.intermediate_values[t.last_step] for t in pruned)
     assert all(t.user_attrs["tag"] == t.number for t in trials if t.state == TrialState.COMPLETE)
+
+
+def test_slots_have_a_process_each() -> None:
+    """Trials train at once, each in its own process; one that ends fails its trial and no other, and is replaced."""
+    database = databases.Database("sqlite:///own.db")
+    study = studies.create(database, specs.parse(text("in_slots", 7, budget="max_failures = 1"), "own.toml"))
+    objective = functions.FunctionObjective(study.spec)
+    loops.Worker(database, study, objective, threading.Event(), Settings(slots=3)).run()
+    objective.close()
+    trials = summaries.whole(database, study).trials
+    database.close()
+    failed = [t.number for t in trials if t.state == TrialState.FAIL]
+    assert (len(trials), failed) == (8, [1])
+    assert trials[1].user_attrs["search:reason"] == "its process was ended with exit code 7 inside the objective"
+    assert len({t.user_attrs["pid"] for t in trials if t.number not in failed}) >= 3
+    first = [t for t in trials if t.number in (0, 2)]
+    assert max(t.datetime_start for t in first) < min(t.datetime_complete for t in first)
 
 
 def test_hyperband_knows_how_long_a_trial_is() -> None:

@@ -196,3 +196,4 @@ def test_a_program_is_run_again(folder: pathlib.Path) -> None:
     (folder / "train.py").write_text(code.replace("range(3)", "range(2)"))
     found = rerun(spec, trial)
     assert (found.why, list(found.differences)) == (("train.py has changed since",), [3])
+    assert "it reported 1 step fewer than are stored, and it ended with" in found.sentence()
