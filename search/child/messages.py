@@ -10,9 +10,9 @@
 | `{"do": "kept", "id": ...}`, `{"do": "refused", "reason": ...}` | answers `artifact` |
 | `{"do": "end"}` | the trial must end; also as an answer, and with SIGUSR1 where the objective does not ask |
 
-`folder` is the trial's own; `saved` is `{"path": ..., "kind": ...}` of the checkpoint that it goes on from, or null. To
-train by a program it is told more: `arguments`, `environment`, `metric` (as a study file has it), `step`, the last that
-is known already, `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
+`folder` is the trial's own; `saved` is `{"path": ..., "kind": ..., "step": 3, "value": 0.5}` of the checkpoint that it
+goes on from, or null. To train by a program it is told more: `arguments`, `environment`, `metric` (as a study file has
+it), `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 
 | the process | |
 |---|---|

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import inspect
-import itertools
 import logging
 import math
 import os
@@ -96,12 +95,13 @@ class Objective:
 
     def _run_generator(self, trial: trials.View) -> dict[str, Any]:
         epochs: Generator[Any, None, Any] = self._function(trial)
-        value = None
-        for step in itertools.count(1):
+        value, step = None, 0
+        while True:
             with self._inside():
                 reported = next(epochs, None)
             if reported is None:
                 break
+            step = max(step, trial.restored_step) + 1  # it goes on from where it asked to
             value = trials.number(reported, f"what it yields after epoch {step}")
             self.ask({"is": "report", "step": step, "value": value, "attrs": trial.take_attrs()})
             reason = f"the {step}. value is nan" if math.isnan(value) else self.ask({"is": "prune?"})["reason"]
@@ -109,6 +109,7 @@ class Objective:
                 with self._inside():
                     epochs.close()
                 return {"is": "pruned", "value": None if math.isnan(value) else value, "reason": reason}
+        value = trial.last if value is None else value  # of one that was interrupted at its end
         if value is None:
             raise ValueError("the objective yielded nothing")
         return {"is": "complete", "value": value}

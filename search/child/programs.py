@@ -37,7 +37,8 @@ class Trial:
         self._channel, self._order, self._cwd = channel, order, cwd
         self._folder = pathlib.Path(order["folder"])
         self._checkpoint = pathlib.Path(order["environment"]["SEARCH_CHECKPOINT_DIR"])
-        self._step, self._value = order["step"], order["value"]
+        saved = order["saved"] or {"step": 0, "value": None}
+        self._step, self._value = saved["step"], saved["value"]
         self._kept, self._kept_at, self._state = 0, time.monotonic(), snapshots.state(self._checkpoint)
         self._process: subprocess.Popen[bytes] | None = None
 

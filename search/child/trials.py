@@ -38,6 +38,7 @@ class View(optuna.trial.FixedTrial):
         dir: a folder of its own on this machine; what is in it at the end stays there.
         reason: why the study's pruner would end it, where that was asked for.
         last: the last reported value.
+        restored_step: what `restore` has given is after this step; 0 where it gave nothing.
     """
 
     def __init__(self, owner: Owner, order: dict[str, Any]) -> None:
@@ -49,7 +50,7 @@ class View(optuna.trial.FixedTrial):
         self.reason: str | None = None
         self.last: float | None = None
         self.dir = pathlib.Path(order["folder"])
-        self._saved, self._kept = order["saved"], 0
+        self._saved, self._kept, self.restored_step = order["saved"], 0, 0
         self._given, self._owner = params, owner
         self._attrs: dict[str, Any] = {}
 
@@ -128,6 +129,7 @@ class View(optuna.trial.FixedTrial):
         """
         if self._saved is None:
             return None
+        self.restored_step, self.last = self._saved["step"], self._saved["value"]
         return snapshots.give_back(pathlib.Path(self._saved["path"]), self._saved["kind"], self.dir / SCRATCH)
 
     def set_user_attr(self, key: str, value: Any) -> None:

@@ -74,6 +74,10 @@ COMMANDS = {
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
+    "logs": (
+        "search.cli.logs:show",
+        "Shows what the code of a trial has printed: all of it on the machine that trained it, elsewhere the end.",
+    ),
     "pause": (
         "search.cli.orders:pause",
         "Lets no trial begin until `search resume`; workers stay and wait. Running trials are finished.",

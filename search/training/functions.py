@@ -33,6 +33,7 @@ class FunctionObjective:
 
     Raises:
         errors.InputError: the function is not to be had.
+        errors.WorkFailed: its process was killed.
     """
 
     def __init__(
@@ -45,7 +46,10 @@ class FunctionObjective:
             root or pathlib.Path(self._temporary.name if self._temporary else ""), spec.name
         )
         self._idle: list[children.Child] = []
-        self._idle.append(self._start())
+        try:
+            self._idle.append(self._start())
+        except children.Gone as gone:
+            raise errors.WorkFailed(f"{self._named}: {gone} when it was started; is there enough memory?") from None
 
     def __call__(self, trial: Trial) -> Result:
         """Runs the code to its end, or until a pruner ends the trial.
@@ -54,9 +58,16 @@ class FunctionObjective:
             objectives.Failed: it failed, or its process ended.
             errors.SearchError: the trial must end.
         """
+        if (reason := trial.should_prune() if trial.saved is not None else None) is not None:
+            # what an earlier owner would have asked before it ended
+            last = trial.saved.values[-1] if trial.saved and trial.saved.values else None
+            return Result(TrialState.PRUNED, last, {records.REASON.name: reason})
         folder = self._folders.of(trial.number)
         folder.begin(trial.is_new, trial.saved is not None)
-        child = self._take() or self._start()
+        try:
+            child = self._take() or self._start()
+        except children.Gone as gone:
+            raise Failed(f"{gone} when it was started", "", is_memory=True) from None
         log = child.output.begin(folder, trial.heard)
         trial.watch(log, folder.finish)
         try:
@@ -81,6 +92,10 @@ class FunctionObjective:
             child.output.end()
             self._put_back(child)
             folder.end()
+
+    @property
+    def _named(self) -> str:
+        return f"objective {self._spec.objective!r}" if self._spec.command is None else "command"
 
     def _result(self, trial: Trial, message: dict[str, Any], said: str) -> Result:
         trial.keep(message["attrs"])  # of one that fails too
@@ -118,6 +133,7 @@ class FunctionObjective:
 
         Raises:
             errors.InputError: the function is not to be had.
+            children.Gone: it was killed.
         """
         child = children.Child()
         try:
@@ -132,7 +148,9 @@ class FunctionObjective:
             child.code = (said or {}).get("code") or codes.of_program(self._spec.command or (), pathlib.Path.cwd())
         except children.Gone as gone:
             child.close()
-            raise errors.InputError(f"objective {self._spec.objective!r}: {gone} when it was imported") from None
+            if gone.code == -signal.SIGKILL:  # by a machine without memory: nothing that the code did
+                raise
+            raise errors.InputError(f"{self._named}: {gone} when it was imported") from None
         except BaseException:
             child.close()
             raise

@@ -35,22 +35,24 @@ def order(spec: specs.StudySpec, trial: Trial, folder: folders.Folder, save_seco
 
 def _saved(trial: Trial, folder: folders.Folder) -> dict[str, Any] | None:
     """A copy of the checkpoint, which the code may do with what it likes."""
-    payload = trial.saved.payload if trial.saved is not None else None
-    if payload is None:
+    saved = trial.saved
+    if saved is None or saved.payload is None:
         return None
+    payload = saved.payload
     folder.scratch.mkdir(exist_ok=True)
     kept = folder.scratch / "saved"
     if payload.path is None:
         kept.write_bytes(payload.content)
     else:
         shutil.copyfile(payload.path, kept)
-    return {"path": str(kept), "kind": payload.kind}
+    value = saved.values[-1] if saved.values else None
+    return {"path": str(kept), "kind": payload.kind, "step": saved.epoch, "value": value}
 
 
 def _program(spec: specs.StudySpec, trial: Trial, folder: folders.Folder, save_seconds: float) -> dict[str, Any]:
     assert spec.command is not None
     assert spec.metric is not None
-    ladder, saved, params_file = ladders.of(spec.pruning, spec.training), trial.saved, folder.path / folders.PARAMS
+    ladder, params_file = ladders.of(spec.pruning, spec.training), folder.path / folders.PARAMS
     files.write(params_file, json.dumps(trial.params, indent=2).encode())
     words = {
         "number": str(trial.number),
@@ -68,8 +70,6 @@ def _program(spec: specs.StudySpec, trial: Trial, folder: folders.Folder, save_s
             **{variable: words[word] for variable, word in VARIABLES.items()},
         },
         "metric": {**spec.metric.model_dump(by_alias=True), "path": path},
-        "step": saved.epoch if saved else 0,
-        "value": saved.values[-1] if saved and saved.values else None,
         "save_seconds": save_seconds,
         "rungs": list(ladder.rungs) if ladder else [],
     }

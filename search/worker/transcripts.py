@@ -1,6 +1,5 @@
 """What the code of a trial prints, stored now and then by its owner."""
 
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +41,7 @@ class Transcript:
             if printed is None or (total := printed.total) == self._written:
                 return
             # it may speak of an address
-            excerpt = logs.Excerpt(platform.node()[:100], total, addresses.scrub(printed.tail))
+            excerpt = logs.Excerpt(logs.here(), total, addresses.scrub(printed.tail))
             logs.save(self._database, self._claim, excerpt)
             self._written = total
 
