@@ -81,7 +81,8 @@ def write(
     if not kept:
         raise errors.InputError(
             f"trial {number} of study {name!r} has kept no files, so there is nothing to take away: "
-            "trial.artifact(path) in the objective keeps its model"
+            + ("only an objective keeps some, by" if choice.study.spec.command else "its model is kept by")
+            + " trial.artifact(path)"
         )
     places = _places(kept)
     found = facts(choice, kept, places)

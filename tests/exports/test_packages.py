@@ -3,10 +3,12 @@
 import json
 import math
 import pathlib
+import re
 import zipfile
 
 import mine
 import pytest
+from conftest import ROOT
 from optuna.trial import TrialState
 from trials import begin
 
@@ -58,6 +60,10 @@ def test_the_best_trial_s_files_with_a_card(
     assert contents(tmp_path / "best") == {"README.md", "trial.json", "artifacts/model.json", odd["file"]}
     assert (facts["value"], facts["curve"], facts["seed"]) == (0.75, {"1": "inf", "2": 0.75}, 0)
     assert facts["files_of_code"] == {"mine.py": "0123"}
+    documented = (
+        (ROOT / "docs" / "json.md").read_text().partition("Of code of your own it prints")[2].partition("\n\n`")[0]
+    )
+    assert set(found.as_json()) == {each for each in re.findall(r"\| `(.+?)` \|", documented) if each.isidentifier()}
     card = (tmp_path / "best" / "README.md").read_text()
     for words in ("**0.7500** is its value", "search confirm own", "only from somebody you trust", "| x | "):
         assert words in card, words
