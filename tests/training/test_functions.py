@@ -254,7 +254,7 @@ def test_attributes_of_the_user_s_are_the_user_s(function: str) -> None:
     """Whatever they are called, and however the trial ends; ours stand beside them, under their prefix."""
     _, trials = searched(function, 2, budget="max_failures = 1")
     assert [t.state for t in trials] == [TrialState.COMPLETE, TrialState.PRUNED]
-    ours = {"search:seconds", "search:worker"}
+    ours = {"search:seconds", "search:worker", "search:code", "search:seed"}
     _check_notes(trials[0], ours)
     _check_notes(trials[1], ours | {"search:reason"})
 
@@ -268,7 +268,7 @@ def test_a_repeat_that_fails_keeps_them_too() -> None:
     trials = summaries.whole(database, study).trials
     database.close()
     assert [t.state for t in trials[:3]] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
-    ours = {"search:seconds", "search:worker"}
+    ours = {"search:seconds", "search:worker", "search:code", "search:seed"}
     _check_notes(trials[1], ours | {"search:reason", "search:repeat"}, repeat=1)
     _check_notes(trials[2], ours | {"search:reason", "search:repeat", "search:traceback"}, repeat=2)
     assert trials[2].user_attrs["search:reason"] == "RuntimeError: out of luck"
