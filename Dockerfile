@@ -30,12 +30,13 @@ COPY studies studies
 RUN pip install --no-deps --no-build-isolation --editable . \
  && pip check \
  && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin search \
- && install --directory --owner search /data
+ && install --directory --owner search /data /store
 
-# The engine is compiled once, here; each container starts with a copy of it (deploy/entrypoint.sh). /tmp, and /data
-# where FashionMNIST is fetched into it, is all that a running container writes.
+# The engine is compiled once, here; each container starts with a copy of it (deploy/entrypoint.sh). /tmp, /data
+# where FashionMNIST is fetched into it, and /store where code of yours keeps files, is all that a running container writes.
 RUN NUMBA_CACHE_DIR=/opt/engine python -c "from models.engines import cpu; cpu.prepare()"
 ENV NUMBA_CACHE_DIR=/tmp/engine SEARCH_DATA=/data MPLCONFIGDIR=/tmp/matplotlib SEARCH_HEALTH_FILE=/tmp/beat
+ENV SEARCH_TRIALS_DIR=/tmp/trials SEARCH_STORE=/store
 # whoever can write to the database names the objectives of its studies: none is run unless whoever starts a worker names it
 ENV SEARCH_ALLOW_OBJECTIVES=none
 COPY deploy/entrypoint.sh /usr/local/bin/search-entrypoint

@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 SEED ?= 0
 STORAGE ?= postgres
 
-.PHONY: search lab test unit check bench chaos docs secrets hashes digests clean
+.PHONY: search lab test unit check bench chaos docs secrets kubernetes-secrets hashes digests clean
 
 search: $(VENV)/.installed
 	$(BIN)/search run lab
@@ -44,6 +44,11 @@ secrets:
 	mkdir -p -m 700 secrets
 	test -s secrets/db-password || $(PYTHON) -c "import secrets; print(secrets.token_urlsafe(24))" > secrets/db-password
 	chmod 644 secrets/db-password
+
+# the same password for a cluster's own Postgres, and its URL: two files for `kubectl create secret`
+kubernetes-secrets: secrets
+	tr -d '\n' < secrets/db-password > secrets/password
+	printf 'postgresql://search:%s@search-postgres/search' "$$(cat secrets/password)" > secrets/url
 
 # after a change of constraints.txt or of the dependencies: what the image installs, file by file
 hashes: $(VENV)/.installed-dev

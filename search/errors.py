@@ -21,6 +21,10 @@ class StudyFileError(InputError):
     """A study file breaks a rule; the message gives file, key, rule and value."""
 
 
+class NotAllowed(InputError):
+    """A study names an objective that is not for this worker: it may not be imported here, or lives elsewhere."""
+
+
 class StudyNotFound(InputError):
     """No study of that name in the storage, and no file for it."""
 

@@ -9,8 +9,9 @@ from search.api.downloads import artifacts
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
+from search.api.runs import run
 from search.api.simulations import simulate
-from search.api.studies import create, load, run, status, work
+from search.api.studies import create, load, status, work
 
 __all__ = [
     "run",

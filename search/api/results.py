@@ -15,7 +15,7 @@ from search.api.access import Storage
 from search.ledger import artifacts, belongings, excerpts, listings, outsiders, studies, summaries
 from search.storage import databases, stores
 from search.study import specs
-from search.worker import platforms, requirements, supervision
+from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
@@ -44,7 +44,7 @@ def replay(
         return _rerun(study.spec, trial, chosen, lambda step: on_epoch(step, epochs))
     from search.training import networks, replays
 
-    objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.device, chosen.engine)
+    objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.training_device, chosen.engine)
     return replays.replay(trial, objective, lambda epoch: on_epoch(epoch, epochs))
 
 
@@ -89,7 +89,7 @@ def confirm(
     database = access.open_existing(storage)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
     requirements.check(confirming.spec, chosen)
-    supervision.supervise(database, confirming, chosen).check()
+    supervision.supervise(database, confirming, assignments.staffed(confirming.spec, chosen)).check()
     return confirmations.expect(database, study, other_name)
 
 
@@ -130,7 +130,7 @@ def export(
     files = model_files.check_path(pathlib.Path(to), onnx, force)
     choice = choices.choose(database, study, named)
     epochs = max(choice.trial.intermediate_values, default=0)
-    objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.device, chosen.engine)
+    objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.training_device, chosen.engine)
     return model_files.export(choice, objective, files, lambda epoch: on_epoch(epoch, epochs))
 
 
@@ -238,7 +238,9 @@ def reproduce_lab(
     for step in reproductions.run(
         database,
         lambda spec: supervision.begin(database, spec),
-        lambda study, label: supervision.supervise(database, study, chosen, label).check(),
+        lambda study, label: supervision.supervise(
+            database, study, assignments.staffed(study.spec, chosen), label
+        ).check(),
         seeds,
         trials,
     ):

@@ -1,38 +1,25 @@
-"""Studies from Python: run, create, work and look at them."""
+"""Studies from Python: create, work and look at them."""
 
 import contextlib
 import dataclasses
 import pathlib
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
 
 from search import errors
-from search.api import access
+from search.api import access, homes
 from search.api.access import Storage
-from search.ledger import allocations, listings, outcomes, studies, summaries
-from search.storage import databases
+from search.ledger import allocations, checkpoint_files, listings, outcomes, studies, summaries
+from search.storage import databases, stores
 from search.study import specs
-from search.worker import platforms, requirements, supervision
+from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
-
-def run(name: str, *, storage: Storage = None, **settings: Any) -> optuna.Study:
-    """Creates or resumes a study, works on it with local worker processes until it is finished, and returns it.
-
-    Args:
-        settings: how they train; see `search.worker.settings.Settings`.
-
-    Raises:
-        errors.WorkFailed: it ended with less than was asked for, and why; see docs/exit-codes.md.
-        errors.SearchError: bad input, or the database is away.
-        KeyboardInterrupt: after Ctrl-C; running trials were handed over, the next run goes on.
-        errors.Interrupted: the same after SIGTERM or SIGHUP.
-    """
-    worked = supervise(name, storage=storage, **settings)
-    worked.end.check()
-    return _optuna(worked.database, worked.study)
+Begin = Callable[[databases.Database, specs.StudySpec], studies.Study]
+TABLES_SECONDS = 2.0  # between two looks whether a database has tables of ours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,18 +31,27 @@ class Worked:
     end: supervision.End
 
 
-def supervise(name: str, *, storage: Storage = None, **settings: Any) -> Worked:
-    """The same as `run`, but that how it ended is told and not judged."""
+def supervise(
+    what: str | specs.StudySpec, *, storage: Storage = None, begin: Begin = supervision.begin, **settings: Any
+) -> Worked:
+    """The same as `search.api.runs.run`, but that how it ended is told and not judged.
+
+    Args:
+        what: a name, the path of a file, or what a file says.
+        begin: makes or finds the study.
+    """
     platforms.check("run")
+    homes.check_not_loading()
     chosen = Settings.from_environment(**settings)
     access.url(storage)  # a wrong address is told before data is looked for
-    spec = _spec(name, storage)
+    spec = _spec(what, storage) if isinstance(what, str) else what
     if spec.code_checksum is not None:  # its user named the file, and so this code: none that the database may have
         chosen = chosen.model_copy(update={"allow_objectives": spec.code_checksum})
+    chosen = assignments.staffed(spec, chosen)
     with supervision.ready(spec, access.url(storage), chosen) as ready:
         requirements.check(spec, chosen)
         database = access.open_any(storage)
-        study = supervision.begin(database, spec)
+        study = begin(database, spec)
         return Worked(database, study, supervision.supervise(database, study, chosen, ready=ready))
 
 
@@ -70,6 +66,7 @@ def _spec(name: str, storage: Storage) -> specs.StudySpec:
             found = None
         if found is None:
             raise no_file from None
+        homes.check(access.open_to_read(storage), found)
         return found.spec
 
 
@@ -80,12 +77,14 @@ def create(name: str, *, storage: Storage = None) -> optuna.Study:
         errors.StudyExists: the name is taken.
     """
     spec, database = specs.load(specs.path_of(name)), access.open_any(storage)
-    return _optuna(database, studies.create(database, spec))
+    return as_optuna(database, studies.create(database, spec))
 
 
 def work(
-    name: str,
+    name: str | None = None,
     *,
+    any: bool = False,  # noqa: A002  # the word of the command
+    match: str | Sequence[str] = (),
     storage: Storage = None,
     stay: bool = False,
     stop: threading.Event | None = None,
@@ -97,7 +96,9 @@ def work(
     """Works on a study in this process until nothing is left; returns why, or None where it was asked to stop.
 
     Args:
-        stay: wait for an extension where the study is finished.
+        any: on any study of the storage in place of a named one, each in its turn.
+        match: shell patterns, of which the names of these must fit one.
+        stay: wait for an extension where the study is finished; with `any` for new studies too.
         stop: set to end the work; running trials are handed over.
         parent: end where this process is no longer the parent. A worker that somebody watches over waits for
             a SQLite file that is away; for others it is a mistyped one.
@@ -108,20 +109,65 @@ def work(
         errors.WorkFailed: nothing is left to do, and less was done than was asked for.
         errors.SearchError: bad input, or the database stayed away.
     """
+    match = (match,) if isinstance(match, str) else tuple(match)
+    check_which(name, any, match)
     platforms.check("work")
     chosen, stop = Settings.from_environment(**settings), stop or threading.Event()
     database = _open(storage, chosen, stop, parent)
+    how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
+    if name is None:
+        while stay and database.only_reads and not stop.wait(TABLES_SECONDS):  # no study was ever made in it
+            database.close()
+            database = _open(storage, chosen, stop, parent)
+        return _work_any(database, chosen, stop, match=match, **how)
     study = studies.load(database, name)
     requirements.check_objective(study.spec, chosen)
+    homes.check(database, study)
     requirements.check_slots(study.spec, chosen)
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
     from search.worker import loops
 
-    how: dict[str, Any] = {"stay": stay, "parent": parent, "health_file": health_file}
     with contextlib.ExitStack() as life:
+        gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
+        if gpus is not None:  # the roster has them by their numbers
+            objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
+    if study.spec.code is not None and ended is not None:
+        with contextlib.suppress(errors.StorageError):  # the next worker does it
+            place = stores.location(study.spec.trial.store, database.url, chosen.store)
+            checkpoint_files.sweep(database, study, stores.Store(place, chosen.patience_seconds, stop))
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
     return _checked(database, study, ended, judged)
+
+
+def _work_any(
+    database: databases.Database, chosen: Settings, stop: threading.Event, **how: Any
+) -> allocations.NoTrial | None:
+    from search.worker import pools
+
+    with assignments.equipped(None, chosen, stop) as gpus:
+        requirements.check_device(chosen)
+        ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
+    return ended
+
+
+def check_which(name: str | None, any_: bool, match: Sequence[str]) -> None:
+    """Passes a study, or any, and patterns of names beside any alone.
+
+    Raises:
+        errors.InputError: neither or both, or a pattern that fits no name.
+    """
+    if (name is None) is not any_:
+        got = "neither" if name is None else f"both, of {name!r}"
+        raise errors.InputError(f"work takes either a STUDY or --any, got {got}")
+    if match and not any_:
+        raise errors.InputError(f"--match must stand beside --any, got {match[0]!r} beside study {name!r}")
+    if "" in match:
+        raise errors.InputError("--match must be a pattern of names, got ''")
 
 
 def _open(storage: Storage, chosen: Settings, stop: threading.Event, parent: int | None) -> databases.Database:
@@ -174,5 +220,6 @@ def status(name: str, *, storage: Storage = None) -> listings.Readable:
     return listings.one(database, studies.load_stored(database, name))
 
 
-def _optuna(database: databases.Database, study: studies.Study) -> optuna.Study:
+def as_optuna(database: databases.Database, study: studies.Study) -> optuna.Study:
+    """The study as Optuna's, which can be written to."""
     return optuna.load_study(study_name=study.name, storage=database.optuna)

@@ -2,9 +2,11 @@
 
 | the worker | |
 |---|---|
-| `{"do": "load", "objective": "module:function", "folder": ..., "space": {name: distribution}}` | once, at first |
+| `{"do": "load", "objective": "module:function", "folder": ..., "space": ..., "study": ...}` | once, at first |
 | `{"do": "load", "program": true, "folder": ...}` | the same, for programs |
 | `{"do": "train", "number": 7, "seed": 0, "params": {...}, "attrs": {...}, "folder": ..., "saved": ...}` | a trial |
+| `{"do": "record", "folder": ...}` | the same, where each value is asked for |
+| `{"do": "choose", "value": 0.5}` | answers `suggest`; of choices the place of one |
 | `{"do": "go on"}` | answers `report` and `checkpoint` |
 | `{"do": "prune", "reason": ... or null}` | answers `prune?` |
 | `{"do": "kept", "id": ...}`, `{"do": "refused", "reason": ...}` | answers `artifact` |
@@ -19,6 +21,7 @@ it), `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 | `{"is": "loaded", "code": {path: checksum}}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
 | `{"is": "checkpoint", "path": ..., "kind": ..., "step": 1 or null}` | a file that is the worker's from now on |
+| `{"is": "suggest", "name": ..., "distribution": ...}` | of a trial that is recorded: which value? |
 | `{"is": "prune?"}` | would the study's pruner end the trial after its last report? |
 | `{"is": "artifact", "path": ..., "name": ...}` | a file that is to be kept, by its whole path |
 | `{"is": "complete", "value": 0.5, "attrs": {...}}` | the end of a trial |
@@ -28,7 +31,9 @@ it), `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 
 A trial that must end may say more before it is over: a checkpoint is kept, and all else is answered by `end`.
 
-Numbers that are not finite are `NaN`, `Infinity` and `-Infinity`, as Python's json writes them.
+`space` is `{name: distribution}`, `study` is `{"name": ..., "direction": "maximize", "metric": ...}`. A function
+that no module has comes with `"function"`, the path of its pickle. Numbers that are not finite are `NaN`, `Infinity`
+and `-Infinity`, as Python's json writes them.
 """
 
 import json

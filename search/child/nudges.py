@@ -2,8 +2,8 @@
 
 import signal
 
-NUDGE = signal.SIGUSR1
-ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+NUDGE: int = getattr(signal, "SIGUSR1", 0)  # Windows, which has no such processes, must be able to import it
+ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
 
 
 def leave() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import codes, messages, mishaps, nudges, trials
+from . import codes, messages, mishaps, nudges, pickles, recordings, studies, trials
+
+UNSAMPLED: dict[str, Any] = {"number": 0, "seed": 0, "params": {}, "attrs": {}, "saved": None}  # a trial
 
 
 class Interrupted(BaseException):
@@ -32,32 +34,38 @@ def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
     nudges.leave()
     os.register_at_fork(after_in_child=nudges.forget)
     try:
-        function = load(order["objective"])
+        function = load(order["objective"], order.get("function"))
     except ValueError as error:
         channel.send({"is": "unusable", "reason": str(error)})
         return
-    channel.send({"is": "loaded", "code": codes.of(order["objective"].partition(":")[0], order["folder"])})
-    objective = Objective(channel, function, order["space"])
+    module = "" if order.get("function") else order["objective"].partition(":")[0]
+    channel.send({"is": "loaded", "code": codes.of(module, order["folder"])})
+    objective = Objective(channel, function, order["space"], order.get("study", {}))
     while order := channel.receive() or {}:
         if order["do"] == "train":  # an `end` that came too late is nothing
             channel.send(objective.train(trials.View(objective, order)))
+        elif order["do"] == "record":
+            channel.send(objective.train(recordings.Recording(objective, {**order, **UNSAMPLED})))
 
 
-def load(name: str) -> Callable[[Any], Any]:
-    """The function called `package.module:function`.
+def load(name: str, file: str | None = None) -> Callable[[Any], Any]:
+    """The function called `package.module:function`, or the one of a private file.
 
     Raises:
         ValueError: no such module or function.
     """
     module, _, function = name.partition(":")
+    os.environ[pickles.LOADING] = name
     try:
-        found = getattr(importlib.import_module(module), function)
+        found = pickles.load(file) if file else getattr(importlib.import_module(module), function)
     except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
         reason, _ = mishaps.told(error)
         raise ValueError(f"objective must name a function that can be imported here, got {name!r}: {reason}") from error
+    finally:
+        os.environ.pop(pickles.LOADING, None)
     if not callable(found):
         raise ValueError(f"objective must name a function, got {name!r}, which is {type(found).__name__}")
-    return found  # type: ignore[no-any-return]  # what a module holds
+    return found
 
 
 class Objective:
@@ -67,10 +75,18 @@ class Objective:
 
     Args:
         space: Optuna's JSON of each parameter's distribution.
+        study: what `trial.study` says: name, direction, metric.
     """
 
-    def __init__(self, channel: messages.Channel, function: Callable[[Any], Any], space: dict[str, str]) -> None:
+    def __init__(
+        self,
+        channel: messages.Channel,
+        function: Callable[[Any], Any],
+        space: dict[str, str],
+        study: dict[str, str],
+    ) -> None:
         self._channel, self._function = channel, function
+        self.study = studies.View(**study)
         self.space = {name: distributions.json_to_distribution(text) for name, text in space.items()}
         self._is_inside = False
         self._must_end = False

@@ -77,6 +77,7 @@ class Trial:
             env={**os.environ, **self._order["environment"]},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if is_read else None,
+            stderr=subprocess.STDOUT if is_read else None,  # in the order in which it was printed
         )
 
     def _failed(self, reason: str, code: int = 0) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0) 
         before = state(folder)
         if time.time() - max((changed for _, _, changed in before), default=0) / 1e9 >= rest_seconds:
             try:
-                with tarfile.open(target, "w") as archive:
+                with tarfile.open(target, "w", dereference=True) as archive:
                     for name, _, _ in before:
                         archive.add(folder / name, name, recursive=False)
             except OSError:  # a file that was renamed meanwhile
@@ -84,12 +84,12 @@ def unpack(kept: pathlib.Path, folder: pathlib.Path) -> None:
 def state(folder: pathlib.Path) -> list[tuple[str, int, int]]:
     """Name, size and time of change, in nanoseconds, of each file that counts, and of folders the name.
 
-    What begins with a dot or ends in `.tmp` is on its way to another name.
+    What begins with a dot or ends in `.tmp` is on its way to another name; links to folders are left out.
     """
     found: list[tuple[str, int, int]] = []
     for place, folders, files in os.walk(folder):
         here = pathlib.Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not (here / name).is_symlink())
         found += [(str((here / name).relative_to(folder)), 0, 0) for name in folders]
         for path in (here / name for name in sorted(files) if not name.startswith(".") and not name.endswith(".tmp")):
             try:

@@ -3,13 +3,15 @@
 import json
 import os
 import pathlib
+import warnings
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import optuna
 from optuna import distributions
+from optuna.distributions import BaseDistribution  # in a class that has `distributions` itself
 
-from . import snapshots
+from . import snapshots, studies
 
 SCRATCH = ".search"  # below a trial's folder: files on their way between the two processes
 PREFIX = "search:"  # of attributes of a trial that are the search's own
@@ -22,6 +24,7 @@ class Owner(Protocol):
     """What a trial speaks to."""
 
     space: dict[str, distributions.BaseDistribution]
+    study: studies.View
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """See `objectives.Objective`."""
@@ -53,11 +56,34 @@ class View(optuna.trial.FixedTrial):
         self._saved, self._kept, self.restored_step = order["saved"], 0, 0
         self._given, self._owner = params, owner
         self._attrs: dict[str, Any] = {}
+        self._trial_id = self.number  # a callback of PyTorch Lightning's asks for it, and then does nothing with it
+        self._steps: set[int] = set()
 
     @property
     def params(self) -> dict[str, Any]:
         """The configuration."""
         return dict(self._given)
+
+    @property
+    def relative_params(self) -> dict[str, Any]:
+        """The same: all of it was sampled before the objective began."""
+        return self.params
+
+    @property
+    def study(self) -> studies.View:
+        """What callbacks of other frameworks ask for: name and direction."""
+        return self._owner.study
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        studies.refuse("trial", name)
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Constraints bind no sampler here: that is said, and not passed over."""
+        raise ValueError(
+            f"set_constraint({key!r}): no sampler here keeps to constraints; a value of nan prunes a trial"
+        )
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -79,7 +105,12 @@ class View(optuna.trial.FixedTrial):
     def report(self, value: float, step: int) -> None:
         """Stores the value of a step; raises where the trial must end."""
         step = _step(step)
-        self.last = number(value, f"what it reports at step {step}")
+        value = number(value, f"what it reports at step {step}")
+        if step in self._steps:  # as Optuna does: the first value of a step stays
+            warnings.warn(f"a second value of step {step} is ignored, as Optuna does", stacklevel=2)
+            return
+        self._steps.add(step)
+        self.last = value
         self._owner.ask({"is": "report", "step": step, "value": self.last, "attrs": self.take_attrs()})
 
     def should_prune(self) -> bool:
@@ -144,7 +175,12 @@ class View(optuna.trial.FixedTrial):
         attrs, self._attrs = self._attrs, {}
         return attrs
 
-    def _expect(self, name: str, suggested: distributions.BaseDistribution) -> None:
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What each value of the configuration was chosen from."""
+        return {name: self._owner.space[name] for name in self._given}
+
+    def _expect(self, name: str, suggested: BaseDistribution) -> None:
         if name not in self._owner.space:
             raise ValueError(f"the objective suggests {name}, which is not in the study file's [space]")
         if self._owner.space[name] != suggested:

@@ -23,7 +23,9 @@ from search.cli.options import common, json_option, store_option, study_argument
 def artifacts(
     name: str, number: int | None, output: pathlib.Path | None, store: str | None, as_json: bool, storage: str
 ) -> int:
-    """Lists the files that trials have kept, of a study or of trial NUMBER, or writes them to a folder.
+    """Lists files that trials have kept, or writes them to a folder.
+
+    Of all trials of a study, or of trial NUMBER.
 
     \b
     Example:

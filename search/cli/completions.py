@@ -66,7 +66,7 @@ def storages(context: click.Context, parameter: click.Parameter, incomplete: str
 
 def of_option(flag: str) -> Callable[[click.Context, click.Parameter, str], Found] | None:
     """What completes a setting of workers; None where nothing is known of it."""
-    known = {"--engine": ENGINES, "--device": DEVICES, "--allow-objectives": ("all", "none")}
+    known = {"--engine": ENGINES, "--device": DEVICES, "--allow-objectives": ("all", "none"), "--gpus": ("all", "none")}
     if flag not in known:
         return None
     return lambda context, parameter, incomplete: _items(known[flag], incomplete)

@@ -18,12 +18,13 @@ ARGUMENTS = {
     "MODEL": "A file of `search export`.",
     "[IMAGE...]": "PNG or JPEG files.",
     "[PARAMETER=VALUE...]": "Of the study's space; a parameter that is left out is sampled.",
+    "OBJECTIVE": "The function: FILE.py:FUNCTION, or MODULE:FUNCTION of an installed package or of this folder.",
     "SHELL": "bash, zsh or fish.",
 }
 STORAGE = ("storage", "password_file")
 TRAINING = (
     *("workers", "data_dir", "device", "engine", "grace_seconds", "patience_seconds", "save_seconds", "slots"),
-    *("allow_objectives", "store"),
+    *("allow_objectives", "trials_dir", "store", "gpus", "per_gpu", "gpu_locks"),
 )
 HELP = ("--debug", "--help")
 # of every command

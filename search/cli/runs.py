@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from search import api, screens, words
-from search.api.studies import supervise
-from search.cli import answers, jsons
+from search.api.studies import check_which, supervise
+from search.cli import answers, completions, jsons
 from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
-from search.ledger import studies, summaries
+from search.ledger import listings, studies, summaries
 from search.storage import addresses, databases
-from search.study import specs
+from search.study import names, specs
 from search.worker import farewells, gates, platforms, progress, requirements, restarts, signals
 from search.worker.settings import Settings
 
@@ -98,8 +98,12 @@ def fetch(name: str, settings: Settings, as_json: bool) -> None:
 
 
 @click.command()
-@study_argument
-@click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished.")
+@click.argument("name", metavar="[STUDY]", required=False, shell_complete=completions.studies)
+@click.option("--any", "any_", is_flag=True, help="Work on any study of the storage, each in its turn.")
+@click.option(
+    "--match", multiple=True, metavar="PATTERN", help="Of these only studies whose name fits; may be repeated."
+)
+@click.option("--stay", is_flag=True, help="Wait for an extension when the study is finished; with --any, for studies.")
 @click.option("--restart", is_flag=True, help="Start the worker again whenever it was killed or failed, within reason.")
 @click.option("--parent", type=int, hidden=True)
 @click.option("--judged", is_flag=True, hidden=True)
@@ -113,7 +117,9 @@ def fetch(name: str, settings: Settings, as_json: bool) -> None:
 @json_option
 @common
 def work(
-    name: str,
+    name: str | None,
+    any_: bool,
+    match: tuple[str, ...],
     stay: bool,
     restart: bool,
     parent: int | None,
@@ -125,19 +131,24 @@ def work(
 ) -> int:
     """Works on a study, as one process, until it is finished. Any number may join and leave at any time.
 
-    SIGTERM or Ctrl-C hands the running trials over and ends. With --restart a small process watches over the worker:
-    one that ends five times in a row within a minute of its start is given up.
+    With --any it takes the next trial of any study that has one, each in its turn, until none has. SIGTERM or Ctrl-C
+    hands the running trials over and ends. With --restart a small process watches over the worker: one that ends five
+    times in a row within a minute of its start is given up.
 
     \b
     Example:
       search work lab
       search work lab --stay --restart --device cuda
       search work lab --slots 4
+      search work --any --match "lab*" --match depth
+      search work --any --stay --device cuda
     """
     gates.come_through(requirements.load)
+    check_which(name, any_, match)
     if restart:
         platforms.check("work")
-        words = [*settings.arguments(name), *(["--stay"] if stay else []), *(["--json"] if as_json else [])]
+        which = ["--any", *(word for pattern in match for word in ("--match", pattern))] if name is None else [name]
+        words = [*settings.arguments(*which), *(["--stay"] if stay else []), *(["--json"] if as_json else [])]
         words += ["--health-file", str(health_file)] if health_file else []
         restarts.become(words, _address_as_given())
     log("%(asctime)s %(message)s", logging.INFO)
@@ -145,17 +156,22 @@ def work(
     interrupted = signals.stop_on(stop)
     life: dict[str, Any] = {"stay": stay, "stop": stop, "parent": parent, "judged": judged, "health_file": health_file}
     try:
-        api.work(name, storage=storage, **life, **dict(settings))
+        api.work(name, any=any_, match=match, storage=storage, **life, **dict(settings))
     finally:
         farewells.say()
     if as_json:
-        _say(name, storage)
+        _say(name, match, storage)
     return 130 if interrupted.is_set() else 0
 
 
-def _say(name: str, storage: str) -> None:
+def _say(name: str | None, match: tuple[str, ...], storage: str) -> None:
+    """The study, or a list of those that could be worked on."""
     database = databases.open_existing(storage)
-    jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
+    if name is not None:
+        jsons.say(answers.as_json(database, summaries.summary(database, studies.load(database, name))))
+        return
+    found = [answers.each_as_json(database, each) for each in listings.read(database, foreign=False)]
+    jsons.say([each for each in found if names.matches(each["name"], match)])
 
 
 def _address_as_given() -> dict[str, str]:

@@ -10,7 +10,7 @@ from prometheus_client import core, registry
 
 from models import datasets
 from search import errors
-from search.ledger import goals, listings, rosters, stops, studies, summaries, works
+from search.ledger import backlogs, goals, listings, rosters, stops, studies, summaries, works
 from search.storage.databases import Database
 
 RATE_SECONDS = 60.0  # over which a rate is taken, as far as there were scrapes
@@ -20,6 +20,7 @@ Families = dict[str, core.GaugeMetricFamily | core.CounterMetricFamily]
 Key = tuple[int, str]
 
 GAUGES = {
+    "search_todo_trials": "Trials that run or may begin, which workers are there for",
     "search_paused_trials": "Trials that have paused at a rung, of those that wait",
     "search_best_value": "Best value of a complete trial",
     "search_budget_trials": "Trials that may finish",
@@ -67,22 +68,31 @@ class Collector(registry.Collector):
         ended = core.GaugeMetricFamily(
             "search_ended", "1 where a limit has ended the study, for each that is set", labels=["study", "limit"]
         )
+        workers = core.GaugeMetricFamily("search_workers", "Workers alive by device", labels=["study", "device"])
+        todo = core.GaugeMetricFamily("search_all_todo_trials", "The same, over all studies")
         unreadable = core.GaugeMetricFamily("search_unreadable_studies", "Studies that cannot be read, nor shown here")
         with self._lock:  # two scrapers at once would share a rate
             found = listings.read(self._database, foreign=False, brief=True)
             work, crews = works.read(self._database), rosters.all_of(self._database)
-            shown = []
+            reserved = backlogs.configurations(self._database)
+            shown, left = [], 0
             for summary in (each for each in found if isinstance(each, summaries.Summary)):
                 with contextlib.suppress(errors.InputError), listings.named(summary.study.name):
                     study_id = summary.study.study_id
                     done, crew = work.get(study_id, works.Work(0, 0)), crews.get(study_id, rosters.NOBODY)
                     self._add(summary, done, crew, families, trials)
+                    for device, count in collections.Counter(member.device for member in crew.members).items():
+                        workers.add_metric([summary.study.name, device], count)
+                    of_study = backlogs.todo(summary, reserved.get(study_id, 0))
+                    families["search_todo_trials"].add_metric([summary.study.name], of_study)
+                    left += of_study
                     for limit in (each for each in stops.Stop if getattr(summary.order, each) is not None):
                         ended.add_metric([summary.study.name, limit], int(limit is summary.stop))
                     shown.append(summary)
             self._keep({_key(summary.study) for summary in shown})
         unreadable.add_metric([], len(found) - len(shown))
-        yield from (trials, *families.values(), ended, unreadable)
+        todo.add_metric([], left)
+        yield from (trials, *families.values(), ended, workers, todo, unreadable)
 
     def _keep(self, keys: set[Key]) -> None:
         """Forgets studies that are gone."""

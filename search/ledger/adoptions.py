@@ -38,7 +38,7 @@ def _claim(
     row: Any,
     how: str,
     saved: objectives.Checkpoint | None = None,
-    stands: int = 0,
+    stands: int = -1,
 ) -> claims.Claim:
     fixed = connection.execute(
         sqlalchemy.select(schema.system_attributes.c.value_json).where(
@@ -153,7 +153,23 @@ def take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: i
     saved, stands = checkpoints.find(connection, trial_id), rungs.highest(connection, trial_id)
     if saved is None:
         checkpoints.delete(connection, trial_id)
-    later = schema.steps.c.step > max(saved.epoch if saved else 0, stands)
+    later = schema.steps.c.step > max(saved.epoch if saved else -1, stands)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
     row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
     return _claim(connection, study, row, how, saved, stands)
+
+
+def start_over(database: Database, claim: claims.Claim) -> None:
+    """Clears what is stored of a training that cannot be gone on with, but for what others have been compared with.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now.
+    """
+
+    def transaction(connection: sqlalchemy.Connection) -> None:
+        claims.fence(connection, claim)
+        checkpoints.delete(connection, claim.trial_id)
+        later = schema.steps.c.step > rungs.highest(connection, claim.trial_id)
+        connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == claim.trial_id, later))
+
+    database.write(transaction)

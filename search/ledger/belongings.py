@@ -2,16 +2,18 @@
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 
 import sqlalchemy
 
 from search import errors
-from search.ledger import artifacts, lives, studies
+from search.ledger import artifacts, checkpoint_files, lives, studies
 from search.storage import artifact_stores, schema, stores
 from search.storage.databases import Database
 
-CHECKPOINTS = "checkpoints"  # of the store, each study's in a folder of its token
+log = logging.getLogger("search")
+
 AT_ONCE = 500  # ids in one question
 
 Put = Callable[[artifacts.Artifact, str], None]
@@ -69,24 +71,10 @@ def delete(database: Database, study: studies.Stored, place: str | None = None) 
         found = store.names(artifact_stores.path_of(artifacts.mark(study.token)))
         lent = _still_listed(database, found)
         left = artifacts.remove(store, [path for path in found if path not in lent])
-        return left + artifacts.remove(store, store.names(f"{CHECKPOINTS}/{study.token}/"))
+        return left + artifacts.remove(store, store.names(f"{checkpoint_files.CHECKPOINTS}/{study.token}/"))
     except errors.SearchError as error:
+        log.warning("event=files-left store=%s reason=%r", url, str(error))
         return [str(error)]
-
-
-def sweep(study: studies.Study, store: stores.Store, running: set[int]) -> int:
-    """Removes checkpoints in the store of trials that neither run nor wait; returns how many files.
-
-    Args:
-        running: numbers of those that do.
-
-    Raises:
-        errors.StorageError: the store cannot be used.
-    """
-    begin = f"{CHECKPOINTS}/{study.token}/"
-    kept = {str(number) for number in running}
-    left = [path for path in store.names(begin) if path.removeprefix(begin).partition("/")[0] not in kept]
-    return len(left) - len(artifacts.remove(store, left))
 
 
 def carry(
@@ -156,11 +144,12 @@ def copy(
     Raises:
         errors.StorageError: a store cannot be used; then there is no copy.
     """
-    if not artifacts.of_study(target, copied):  # no store is asked
+    if not _may_have_files(database, study):  # no store is asked
         return Moved(0, ())
     with _or_nothing(target, copied, place):
         source = stores.Store(location_of(database, study, place))
         store = stores.Store(stores.location(copied.spec.trial.store, target.url, place))
+        checkpoint_files.carry(target, copied, store)
 
     def put(each: artifacts.Artifact, path: str) -> None:
         source.copy(artifact_stores.path_of(each.artifact_id), path, store)

@@ -32,7 +32,7 @@ def save(connection: sqlalchemy.Connection, trial_id: int, checkpoint: objective
     """
     payload = checkpoint.payload
     size = sum(weight.nbytes for weight in checkpoint.weights) if payload is None else payload.size
-    if size > LIMIT_BYTES:
+    if size > LIMIT_BYTES and not (payload and payload.place):
         log.warning("event=checkpoint-left-out reason='more than %d MB'", LIMIT_BYTES >> 20)
         return
     history: dict[str, Any] = {"values": checkpoint.values, **checkpoint.history}
@@ -41,7 +41,9 @@ def save(connection: sqlalchemy.Connection, trial_id: int, checkpoint: objective
         content = safetensors.numpy.save(names)
     else:
         history[OWN] = {"kind": payload.kind, "steps": checkpoint.steps}
-        content = payload.read()
+        if payload.place:
+            history[OWN] |= {"store": payload.store, "place": payload.place, "checksum": payload.checksum}
+        content = b"" if payload.place else payload.read()
     row: dict[str, Any] = {"epoch": checkpoint.epoch, "history": json.dumps(history), "weights": content}
     row = {"trial_id": trial_id, **row, "checksum": _checksum(row)}
     statements.put(connection, checkpoints, ("trial_id",), [row])
@@ -58,10 +60,21 @@ def find(connection: sqlalchemy.Connection, trial_id: int) -> objectives.Checkpo
     history = json.loads(row["history"])
     values, own = history.pop("values"), history.pop(OWN, None)
     if own is not None:
-        payload = objectives.Payload(own["kind"], content=bytes(row["weights"]))
-        return objectives.Checkpoint(row["epoch"], (), values, history, own["steps"], payload)
+        kind, steps = own.pop("kind"), own.pop("steps")
+        payload = objectives.Payload(kind, content=bytes(row["weights"]), **own)
+        return objectives.Checkpoint(row["epoch"], (), values, history, steps, payload)
     weights = safetensors.numpy.load(bytes(row["weights"]))
     return objectives.Checkpoint(row["epoch"], tuple(weights[name] for name in sorted(weights)), values, history)
+
+
+def move(connection: sqlalchemy.Connection, row: dict[str, Any], store: str, place: str) -> bool:
+    """Says where the content of a checkpoint is now; False where another row is in its place."""
+    history = json.loads(row["history"])
+    history[OWN] |= {"store": store, "place": place}
+    moved = {"epoch": row["epoch"], "history": json.dumps(history), "weights": bytes(row["weights"])}
+    here, mine = checkpoints.c, {"history": moved["history"], "checksum": _checksum(moved)}
+    former = (here.trial_id == row["trial_id"], here.checksum.in_([row["checksum"], mine["checksum"]]))
+    return connection.execute(checkpoints.update().where(*former).values(**mine)).rowcount == 1
 
 
 def delete(connection: sqlalchemy.Connection, trial_id: int) -> None:

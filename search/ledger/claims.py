@@ -33,7 +33,7 @@ class Claim:
         repeat: which training seed: 0 is the study's own.
         epoch_seconds: how long an epoch may take; None for no limit.
         saved: the training of an earlier owner, to go on from.
-        stands: the last rung that it has reported: what is stored up to there stays as it is.
+        stands: the last rung that it has reported, -1 for none: what is stored up to there stays as it is.
         passed: the last rung that it may go beyond.
     """
 
@@ -50,7 +50,7 @@ class Claim:
     stalls: int = 0
     epoch_seconds: float | None = None
     saved: objectives.Checkpoint | None = None
-    stands: int = 0
+    stands: int = -1
     passed: int = 0
 
 

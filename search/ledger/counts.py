@@ -92,9 +92,13 @@ def _one() -> sqlalchemy.Select[Any]:
 
 def all_of(connection: sqlalchemy.Connection) -> dict[int, Counts]:
     """The same of every study; whether a configuration is unknown is not asked for."""
+    return {row["study_id"]: _made(row) for row in connection.execute(_each()).mappings()}
+
+
+@functools.cache
+def _each() -> sqlalchemy.Select[Any]:
     study_id = schema.counts.c.study_id
-    query = sqlalchemy.select(study_id, *_sums(), sqlalchemy.false().label("unknown")).group_by(study_id)
-    return {row["study_id"]: _made(row) for row in connection.execute(query).mappings()}
+    return sqlalchemy.select(study_id, *_sums(), sqlalchemy.false().label("unknown")).group_by(study_id)
 
 
 def _sums() -> list[sqlalchemy.ColumnElement[Any]]:

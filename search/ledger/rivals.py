@@ -6,7 +6,7 @@ had not ended, are looked at again.
 
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy
 import sqlalchemy
@@ -131,3 +131,24 @@ def _all_values(connection: sqlalchemy.Connection, study_id: int, step: int) -> 
     mine = select.join(schema.trials, schema.trials.c.trial_id == s.trial_id)
     rows = connection.execute(mine.where(schema.trials.c.study_id == study_id, s.step == step))
     return [(row[0], statements.stored_step_value(row[1], row[2])) for row in rows]
+
+
+def reason(
+    database: Database, study: studies.Study, trial_id: int, number: int, values: Mapping[int, float]
+) -> str | None:
+    """Why the study's population pruner would end a trial after its last step, or None.
+
+    Args:
+        values: of the trial, by step.
+    """
+    spec, step, known = study.spec, max(values), of(database, study)
+    standing = pruners.Standing(
+        study_name=spec.name,
+        maximize=spec.study.direction == "maximize",
+        number=number,
+        values=dict(values),
+        others=database.read(lambda connection: known.others(connection, trial_id, step)),
+        epochs=spec.training.epochs if spec.training else spec.pruning.max_resource,
+        settings=spec.pruning.settings,
+    )
+    return pruners.reason(spec.pruning.pruner or "", standing)

@@ -72,8 +72,8 @@ def is_among_best(
 
 
 def highest(connection: sqlalchemy.Connection, trial_id: int) -> int:
-    """The last rung that a trial has reported; 0 without any."""
-    return connection.execute(HIGHEST, {"trial": trial_id}).scalar() or 0
+    """The last rung that a trial has reported; -1 without any: callbacks of other frameworks count steps from 0."""
+    return connection.execute(HIGHEST, {"trial": trial_id}).scalar() or -1
 
 
 def forget(connection: sqlalchemy.Connection, trial_id: int) -> None:

@@ -9,6 +9,8 @@ from search import errors
 
 EXTRAS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
 PIECE_BYTES = 1 << 23
+# tries are the store's own, which stops between them where its process is asked to
+QUICK = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 0}}
 # what no wait mends, by the names that libraries of services have for it
 HOPELESS = (
     *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound", "NoRegionError"),
@@ -29,10 +31,8 @@ class Bucket:
 
     def __init__(self, url: str) -> None:
         scheme, _, self._root = url.partition("://")
-        fsspec = importlib.import_module("fsspec")  # a folder needs none of it
         try:
-            # the environment alone says who asks, and where: credentials, endpoint
-            self._service: Any = fsspec.filesystem(scheme, skip_instance_cache=True)
+            self._service = _service(scheme)
         except ImportError as error:
             name = EXTRAS[scheme]
             more = " (`pip install 'optuna-search-service[s3]'`)" if name == "s3fs" else ""
@@ -90,3 +90,18 @@ class Bucket:
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+
+def _service(scheme: str) -> Any:
+    """What speaks to it; the environment alone says who asks, and where: credentials, endpoint, FSSPEC_S3.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    fsspec = importlib.import_module("fsspec")  # a folder needs none of it
+    if not scheme.startswith("s3"):
+        return fsspec.filesystem(scheme, skip_instance_cache=True)
+    given = importlib.import_module("fsspec.config").conf.get(scheme, {}).get("config_kwargs", {})
+    service = fsspec.filesystem(scheme, skip_instance_cache=True, config_kwargs={**QUICK, **given})
+    service.retries = 1
+    return service

@@ -1,6 +1,8 @@
 """What may be a name: of a study, in shells, files and addresses; of a parameter, in every database."""
 
+import fnmatch
 import unicodedata
+from collections.abc import Sequence
 
 STUDY_CHARACTERS = 100
 PARAMETER_CHARACTERS = 512  # what Optuna's columns hold on Postgres
@@ -41,6 +43,11 @@ def new_study(name: str) -> str:
     if name.lower().endswith(".toml"):
         raise ValueError("must not end in .toml, by which a study file is known")
     return study(name)
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether the name of a study fits one of these shell patterns; any does where there is none."""
+    return not patterns or any(fnmatch.fnmatchcase(normal(name), normal(pattern)) for pattern in patterns)
 
 
 def parameter(name: str) -> str:

@@ -11,9 +11,9 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
-from search.child import codes
+from search.child import codes, mishaps
 from search.study import specs
-from search.training import children, folders, invocations, objectives, records
+from search.training import children, folders, invocations, leavings, objectives, records, shipments
 from search.training.objectives import Failed, Refused, Result, Trial
 
 LOOK_SECONDS = 0.2  # between two looks whether the trial must end
@@ -72,14 +72,19 @@ class FunctionObjective:
         trial.watch(log, folder.finish)
         try:
             message = self._talk(child, trial, folder)
-            return self._result(trial, message, child.output.end())
+            result = self._result(trial, message, child.output.end())
+            if self._spec.command is not None:
+                leavings.keep_all(trial, folder.path)
+            return result
         except children.Gone as gone:
             said = child.output.end()
             child.close()
             killed = gone.code == -signal.SIGKILL
             raise Failed(f"{gone} inside the objective", said, is_memory=killed) from None
+        except objectives.Refused as refused:
+            raise Failed(str(refused), "", is_memory=False) from None
         except Failed as failed:
-            if failed.is_memory:  # what it holds goes with it
+            if failed.is_memory or mishaps.is_spoiled(str(failed)):  # what it holds, or has broken, goes with it
                 child.close()
             raise
         except BaseException as error:
@@ -104,7 +109,8 @@ class FunctionObjective:
             if self._spec.command is not None:
                 trace = "\n".join(said.splitlines()[-LAST_LINES:])
                 reason += f": {last}" if (last := trace.rpartition("\n")[2].strip()) else ""
-            raise Failed(reason, trace, message["memory"])
+            told = reason if self._spec.command is None else trace
+            raise Failed(reason, trace, message["memory"], mishaps.is_the_machines(told))
         if message["is"] == "pruned":
             return Result(TrialState.PRUNED, message["value"], {records.REASON.name: message["reason"]})
         return Result(TrialState.COMPLETE, message["value"], {})
@@ -138,9 +144,13 @@ class FunctionObjective:
         child = children.Child()
         try:
             space = {p.name: distributions.distribution_to_json(p.distribution) for p in self._spec.space.parameters}
+            study = self._spec.study
             order: dict[str, Any] = {"objective": self._spec.objective, "space": space}
+            order["study"] = {"name": study.name, "direction": study.direction, "metric": study.metric}
             if self._spec.command is not None:
                 order = {"program": True}
+            elif (file := shipments.received(self._spec.objective or "")) is not None:
+                order["function"] = str(file)
             child.send({"do": "load", "folder": str(pathlib.Path.cwd()), **order})
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
@@ -188,6 +198,7 @@ def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> di
             answer = {"do": "kept", "id": trial.artifact(pathlib.Path(message["path"]), message["name"])}
         except Refused as refused:
             answer = {"do": "refused", "reason": str(refused)}
+        trial.heard()  # now, not when it began: it may have taken a while
         trial.check_stop()
         return answer
     return None

@@ -1,13 +1,16 @@
 """What the process of code of the user's own is told to train a trial: see `search/child/messages.py`."""
 
 import json
+import logging
 import shutil
 from typing import Any
 
 from search import files
 from search.study import ladders, programs, specs
 from search.training import folders, records, seeds
-from search.training.objectives import Trial
+from search.training.objectives import Damaged, Trial
+
+log = logging.getLogger("search")
 
 VARIABLES = {
     "SEARCH_TRIAL_NUMBER": "number",
@@ -41,10 +44,17 @@ def _saved(trial: Trial, folder: folders.Folder) -> dict[str, Any] | None:
     payload = saved.payload
     folder.scratch.mkdir(exist_ok=True)
     kept = folder.scratch / "saved"
-    if payload.path is None:
-        kept.write_bytes(payload.content)
-    else:
+    if payload.path is not None:
         shutil.copyfile(payload.path, kept)
+    elif payload.place:
+        try:
+            trial.fetch(payload, kept)
+        except Damaged as damaged:
+            log.warning("trial=%d event=checkpoint-damaged reason=%r note='it starts over'", trial.number, str(damaged))
+            trial.start_over()
+            return None
+    else:
+        kept.write_bytes(payload.content)
     value = saved.values[-1] if saved.values else None
     return {"path": str(kept), "kind": payload.kind, "step": saved.epoch, "value": value}
 

@@ -20,11 +20,15 @@ class Payload:
     Attributes:
         kind: what it is given back as: "bytes", "file" or "folder", which is a tar archive.
         path: of the file; None for one that was stored.
+        store, place: where it is, where it is too large for the database; `checksum`: its SHA-256.
     """
 
     kind: str
     path: pathlib.Path | None = None
     content: bytes = b""
+    store: str = ""
+    place: str = ""
+    checksum: str = ""
 
     def read(self) -> bytes:
         """All of it."""
@@ -101,6 +105,16 @@ class Trial(Protocol):
     def checkpoint(self, payload: Payload, step: int | None = None) -> None:
         """Keeps what code of the user's own can go on from, after a step: the last one reported, or one to come."""
 
+    def fetch(self, payload: Payload, target: pathlib.Path) -> None:
+        """Puts what was stored into a file.
+
+        Raises:
+            Damaged: it is not what it was.
+        """
+
+    def start_over(self) -> None:
+        """The training begins at its start: what was stored of it goes."""
+
     def heard(self) -> None:
         """The code lives: it has printed something."""
 
@@ -134,14 +148,19 @@ class Refused(Exception):
     """What an objective asked for cannot be done, which it is told as an error of its own; it may go on."""
 
 
+class Damaged(Exception):
+    """A checkpoint is gone, or not as it was; the training starts over."""
+
+
 class Failed(Exception):
     """An objective of the user's own has failed, in a process of its own.
 
     Attributes:
         trace: its traceback; empty where there is none.
         is_memory: its memory ran out, or it was killed, which mostly means that.
+        is_machines: it is no doing of the objective's, as of a GPU that is gone.
     """
 
-    def __init__(self, reason: str, trace: str, is_memory: bool) -> None:
+    def __init__(self, reason: str, trace: str, is_memory: bool, is_machines: bool = False) -> None:
         super().__init__(reason)
-        self.trace, self.is_memory = trace, is_memory
+        self.trace, self.is_memory, self.is_machines = trace, is_memory, is_memory or is_machines

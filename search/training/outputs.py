@@ -11,7 +11,7 @@ from search.training import folders
 CHUNK_BYTES = 1 << 16
 LOG_BYTES = 8 << 20  # of a file; the one before it is kept beside it
 TAIL_BYTES = 8 << 10
-DRAIN_SECONDS = 0.2  # for what was printed before the end of a trial and is on its way
+DRAINED_CHUNKS = 64  # what was printed before the end of a trial and is on its way; a pipe holds one or a few
 FREE_BYTES = 4 << 20  # beyond, a trial that prints without end is slowed down
 BREATH_SECONDS = 0.004
 SILENCE_SECONDS = 0.5
@@ -40,12 +40,12 @@ class Output:
 
     def end(self) -> str:
         """The trial has ended; what it had printed is taken in first. Returns the last of it."""
-        deadline = time.monotonic() + DRAIN_SECONDS
         with self._lock:
             if self._log is None:
                 return ""
-            while not self._closed.is_set() and time.monotonic() < deadline and self._has_more(0.0) and self._take():
-                pass
+            for _ in range(DRAINED_CHUNKS):
+                if self._closed.is_set() or not self._has_more(0.0) or not self._take():
+                    break
             self._log.close()
             tail, self._log, self._heard = self._log.tail, None, _nothing
             return tail

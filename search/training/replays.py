@@ -131,6 +131,12 @@ class ReplayedTrial:
         """See `objectives.Trial`."""
         payload.discard()
 
+    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> None:
+        """See `objectives.Trial`."""
+
+    def start_over(self) -> None:
+        """See `objectives.Trial`."""
+
     def heard(self) -> None:
         """See `objectives.Trial`."""
 

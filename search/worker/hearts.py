@@ -7,17 +7,73 @@ import pathlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from search import errors
 from search.ledger import adoptions, claims, orders, presence, rosters, studies
 from search.storage.databases import Database
-from search.worker import ownership
+from search.worker import mishaps, ownership
 
 log = logging.getLogger("search")
 
 TICK_SECONDS = 1.0
 ORDER_SECONDS = 3.0  # how soon a busy worker hears of `search stop --now`
 JOIN_SECONDS = 10.0  # longer only where the database is away
+
+
+Trials = Sequence[ownership.OwnedTrial]
+
+
+class Post(Protocol):
+    """Where a worker is at work, a study or several: what its heart does there beside the beats of its trials."""
+
+    @property
+    def worker(self) -> presence.Identity:
+        """Who it is."""
+
+    @property
+    def beat_seconds(self) -> float:
+        """How often it beats and looks."""
+
+    def sign_in(self) -> None:
+        """The worker begins."""
+
+    def sign_out(self) -> None:
+        """The worker ends."""
+
+    def look(self, trials: Trials) -> None:
+        """Shows that the worker is still there, and watches the beats of the others; `trials` are its own."""
+
+    def listen(self, trials: Trials) -> None:
+        """Releases the trials that are to be handed over at once."""
+
+
+class Seat:
+    """The post of a worker at one study."""
+
+    def __init__(self, database: Database, study: studies.Study, watch: presence.Watch, entry: rosters.Entry) -> None:
+        self._database, self._study, self._watch, self._entry = database, study, watch, entry
+        self.worker, self.beat_seconds = entry.worker, watch.beat_seconds
+
+    def sign_in(self) -> None:
+        """Writes its line in the roster."""
+        self._entry.show(self._database)
+
+    def sign_out(self) -> None:
+        """Strikes it out."""
+        self._entry.strike(self._database)
+
+    def look(self, trials: Trials) -> None:
+        """See `Post`."""
+        adoptions.observe(self._database, self._study, self._watch, {trial.claim.owner for trial in trials})
+        self._entry.show(self._database)
+
+    def listen(self, trials: Trials) -> None:
+        """See `Post`."""
+        order = self._database.read(lambda connection: orders.read(connection, self._study))
+        if order.at_once and order.state is not orders.StudyState.ACTIVE:
+            for trial in trials:
+                trial.released = True
 
 
 class Heart:
@@ -34,14 +90,12 @@ class Heart:
     def __init__(
         self,
         database: Database,
-        study: studies.Study,
-        watch: presence.Watch,
-        entry: rosters.Entry,
+        post: Post,
         stop: threading.Event,
         parent: int | None,
         health_file: pathlib.Path | None = None,
     ) -> None:
-        self._database, self._study, self._watch, self._entry = database, study, watch, entry
+        self._database, self._post = database, post
         self._stop, self._parent, self._health_file = stop, parent, health_file
         self._trials: tuple[ownership.OwnedTrial, ...] = ()
         self._changing = threading.Lock()
@@ -50,14 +104,14 @@ class Heart:
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
 
     def __enter__(self) -> "Heart":
-        self._entry.show(self._database)
+        self._post.sign_in()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         with contextlib.suppress(errors.SearchError):  # the line grows old by itself
-            self._entry.strike(self._database)
+            self._post.sign_out()
         # It may hold the last reference to a trial and its weights. Tensors that a thread frees while the interpreter
         # ends take the whole process along: torch aborts.
         self._thread.join(JOIN_SECONDS)
@@ -73,13 +127,30 @@ class Heart:
             with self._changing:
                 self._trials = tuple(other for other in self._trials if other is not trial)
 
+    def check(self) -> None:
+        """Passes a heart that has beaten to its end.
+
+        Raises:
+            errors.WorkFailed: it failed.
+        """
+        if self.failure is not None:
+            name, (reason, _) = self._post.worker.name, mishaps.told(self.failure)
+            raise errors.WorkFailed(
+                f"the heart of worker {name} failed, so it ends: {reason}; its trials were handed over", 1
+            )
+
+    @property
+    def trials(self) -> Trials:
+        """Those that it beats for."""
+        return self._trials
+
     @property
     def owners(self) -> set[str]:
         """The owner tokens of the trials that it beats for."""
         return {trial.claim.owner for trial in self._trials}
 
     def _live(self) -> None:
-        beat_seconds = self._watch.beat_seconds
+        beat_seconds = self._post.beat_seconds
         self._next_beat = self._next_order = time.monotonic()
         while not self._ended.wait(min(TICK_SECONDS, beat_seconds / 4)):
             trials = self._trials
@@ -87,11 +158,11 @@ class Heart:
                 if self.failure is None:
                     self._turn(trials, beat_seconds)
             except Exception as error:  # whatever it is: without beats the others would take its trials
-                log.exception("event=heart-failed worker=%s", self._entry.worker.name)
+                log.exception("event=heart-failed worker=%s", self._post.worker.name)
                 self.failure = error
                 self._stop.set()
 
-    def _turn(self, trials: Sequence[ownership.OwnedTrial], beat_seconds: float) -> None:
+    def _turn(self, trials: Trials, beat_seconds: float) -> None:
         if self._parent is not None and os.getppid() != self._parent:
             self._stop.set()
         now = time.monotonic()
@@ -101,7 +172,7 @@ class Heart:
                 self._beat(trials)
             elif trials and now >= self._next_order:
                 self._next_order = now + min(ORDER_SECONDS, beat_seconds)
-                self._listen(trials)
+                self._post.listen(trials)
         except errors.Interrupted:
             pass  # asked to stop: the trials must still be told so
         except errors.SearchError as error:  # the database or the study is lost: `check_stop` tells the worker
@@ -122,19 +193,12 @@ class Heart:
         except errors.SearchError as error:
             trial.lost = error
 
-    def _beat(self, trials: Sequence[ownership.OwnedTrial]) -> None:
+    def _beat(self, trials: Trials) -> None:
         gone = claims.beat(self._database, [(trial.claim, trial.seconds) for trial in trials]) if trials else []
         for trial in trials:
             if trial.claim in gone:
                 trial.lost = claims.lost(trial.claim)
-        adoptions.observe(self._database, self._study, self._watch, {trial.claim.owner for trial in trials})
-        self._entry.show(self._database)
+        self._post.look(trials)
         if self._health_file is not None:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for
                 self._health_file.touch()
-
-    def _listen(self, trials: Sequence[ownership.OwnedTrial]) -> None:
-        order = self._database.read(lambda connection: orders.read(connection, self._study))
-        if order.at_once and order.state is not orders.StudyState.ACTIVE:
-            for trial in trials:
-                trial.released = True

@@ -68,7 +68,7 @@ class Worker:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study, self._me, settings.device, settings.grace_seconds)
+        self._entry = rosters.Entry(study, self._me, settings.training_device, settings.grace_seconds)
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
         self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
@@ -80,15 +80,10 @@ class Worker:
             errors.StorageError: the database stayed away for too long.
         """
         try:
-            watched = self._database, self._study, self._watch, self._entry, self._stop
-            with hearts.Heart(*watched, self._parent, self._health_file) as beating:
+            seat = hearts.Seat(self._database, self._study, self._watch, self._entry)
+            with hearts.Heart(self._database, seat, self._stop, self._parent, self._health_file) as beating:
                 ended = self._work(beating)
-            if beating.failure is not None:
-                reason, _ = mishaps.told(beating.failure)
-                raise errors.WorkFailed(
-                    f"the heart of worker {self._me.name} failed, so it ends: {reason}; its trials were handed over",
-                    1,
-                )
+            beating.check()
             return ended
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker
@@ -154,7 +149,7 @@ class Worker:
         """Whether the step came to its end; else the trial was handed over, failed, or is lost.
 
         Args:
-            is_objective: what it raises is the objective's doing, but for a lack of memory.
+            is_objective: what it raises is the objective's doing, but for a lack of memory or of a GPU.
         """
         try:
             try:
@@ -173,7 +168,7 @@ class Worker:
                     raise
                 self._fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
-                if is_objective and not mishaps.is_out_of_memory(error):
+                if is_objective and not mishaps.is_the_machines(error):
                     self._fail(trial, error)
                 else:
                     self._put_off(trial, error)

@@ -1,9 +1,9 @@
-"""Errors in a trial: what is stored of them, and whether memory has run out."""
+"""Errors in a trial: what is stored of them, and whether they are the machine's: memory, a GPU."""
 
 import gc
 import sys
 
-from search.child import mishaps
+from search.child import mishaps as child_mishaps
 from search.storage import addresses
 from search.training import objectives
 
@@ -15,7 +15,7 @@ def told(error: BaseException) -> tuple[str, str]:
     if isinstance(error, objectives.Failed):
         reason, trace = str(error), error.trace
     else:
-        reason, trace = mishaps.told(error)
+        reason, trace = child_mishaps.told(error)
     return addresses.scrub(reason), addresses.scrub(trace)[-TRACEBACK_CHARACTERS:]
 
 
@@ -23,7 +23,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Of this process, of a CUDA device, or of an objective's process."""
     if isinstance(error, objectives.Failed):
         return error.is_memory
-    return mishaps.is_out_of_memory(error)
+    return child_mishaps.is_out_of_memory(error)
+
+
+def is_the_machines(error: BaseException) -> bool:
+    """Whether memory ran out, or a GPU is gone."""
+    if isinstance(error, objectives.Failed):
+        return error.is_machines
+    return is_out_of_memory(error) or child_mishaps.is_the_machines(told(error)[0])
+
+
+def is_spoiled(error: BaseException) -> bool:
+    """Whether CUDA is of no more use in the process that raised it."""
+    return child_mishaps.is_spoiled(told(error)[0])
 
 
 def free_memory() -> None:

@@ -11,9 +11,8 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import claims, failures, pauses, presence, rivals, studies, wishes
+from search.ledger import adoptions, checkpoint_files, claims, failures, pauses, presence, rivals, studies, wishes
 from search.storage.databases import Database
-from search.study import pruners
 from search.training import objectives
 from search.worker import keepers, savepoints, timeouts, transcripts
 
@@ -49,7 +48,7 @@ class OwnedTrial:
     ) -> None:
         self._now = clock
         self.keeper = keepers.Keeper(database, study, claim, stop, place)
-        self.claim, self.number, self.repeat = claim, claim.number, claim.repeat
+        self.claim, self.number, self.repeat, self.is_new = claim, claim.number, claim.repeat, claim.generation <= 1
         self.params: dict[str, Any] = {}
         self.released = False
         self.lost: errors.SearchError | None = None
@@ -58,7 +57,7 @@ class OwnedTrial:
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
         self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, clock)
-        self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock)
+        self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock, self.keeper)
         self._last_write = self._now()
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
         judged_at_once = study.spec.pruning.pruner is not None and self._ladder is None
@@ -66,7 +65,6 @@ class OwnedTrial:
         self._unwritten: dict[int, float] = {}
         self._unwritten_attrs: dict[str, Any] = {}
         self._writing = threading.RLock()
-        self.is_new = claim.generation <= 1
         self.transcript = transcripts.Transcript(database, claim)
 
     def begin(self, params: dict[str, Any]) -> None:
@@ -130,26 +128,35 @@ class OwnedTrial:
         is_new = step > self.claim.stands
         self._values[step] = value
         after = after or self._savepoints.take_ahead(self._values)
-        due = after is not None and self._savepoints.is_due
+        stored = self._savepoints.due(after)
         with self._writing:
             if is_new:  # what others have been compared with stays
                 self._unwritten[step] = value
             self._unwritten_attrs.update(attrs)
-            self.write_if_due(after if due else None, step if is_new and self._is_rung(step) else None)
+            self.write_if_due(stored, step if is_new and self._is_rung(step) else None)
         self._timeouts.begin(step + 1)
         if after is not None:
-            self._savepoints.hold(after, due)
+            self._savepoints.hold(stored or after, stored is not None)
 
     def checkpoint(self, payload: objectives.Payload, step: int | None = None) -> None:
         """See `objectives.Trial`."""
-        last = max(self._values, default=0)
-        if step is not None and step > last:
+        if step is not None and step > max(self._values, default=0):
             self._savepoints.put_ahead(step, payload)
             return
-        after, due = savepoints.after(last if step is None else step, payload, self._values), self._savepoints.is_due
-        if due:
-            self.write_if_due(after)
-        self._savepoints.hold(after, due)
+        after = savepoints.after(step, payload, self._values)
+        if (stored := self._savepoints.due(after)) is not None:
+            self.write_if_due(stored)
+        self._savepoints.hold(stored or after, stored is not None)
+
+    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> None:
+        """See `objectives.Trial`."""
+        checkpoint_files.fetch(payload, target)
+
+    def start_over(self) -> None:
+        """See `objectives.Trial`."""
+        adoptions.start_over(self._database, self.claim)
+        self._savepoints.forget()
+        self.go_back()
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""
@@ -190,13 +197,19 @@ class OwnedTrial:
     def hand_over(self) -> None:
         """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
         self.transcript.write()
-        claims.hand_over(self._database, self.claim, self.seconds, self._savepoints.unsaved, *self._take_unwritten())
+        claims.hand_over(
+            self._database,
+            self.claim,
+            self.seconds,
+            self._savepoints.rest(),
+            *self._take_unwritten(),
+        )
 
     def put_off(self, worker: presence.Identity, error: str, attrs: dict[str, Any]) -> bool:
         """Notes a failure that is not the objective's; whether the trial has failed for good. See `failures.fault`."""
         self.transcript.write()
         steps, further = self._take_unwritten()
-        progress = claims.Progress(self.seconds, steps, further, self._savepoints.unsaved)
+        progress = claims.Progress(self.seconds, steps, further, self._savepoints.rest())
         return failures.fault(self._database, self.claim, worker, error, attrs, progress)
 
     def _take_unwritten(self) -> tuple[dict[int, float], dict[str, Any]]:
@@ -207,24 +220,11 @@ class OwnedTrial:
 
     def should_prune(self) -> str | None:
         """See `objectives.Trial`."""
-        spec, claim = self._study.spec, self.claim
-        if spec.pruning.pruner is None or not self._values:
+        if self._study.spec.pruning.pruner is None or not self._values:
             return None
-        step = max(self._values)
         if self._ladder is not None:
-            return self._settle(step)
-        known = rivals.of(self._database, self._study)
-        found = self._database.read(lambda c: known.others(c, claim.trial_id, step))
-        standing = pruners.Standing(
-            study_name=spec.name,
-            maximize=spec.study.direction == "maximize",
-            number=self.number,
-            values=self._values,
-            others=found,
-            epochs=spec.training.epochs if spec.training else spec.pruning.max_resource,
-            settings=spec.pruning.settings,
-        )
-        return pruners.reason(spec.pruning.pruner, standing)
+            return self._settle(max(self._values))
+        return rivals.reason(self._database, self._study, self.claim.trial_id, self.number, self._values)
 
     def _settle(self, step: int) -> str | None:
         """At a rung it goes on, or pauses: then it is nobody's.
@@ -241,7 +241,8 @@ class OwnedTrial:
         if wished is not None:
             goes_on = wished.goes_on(self.claim, self.params, self._values, self.seconds)
         with self._writing:
-            progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, self._savepoints.unsaved)
+            unsaved = self._savepoints.rest()
+            progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, unsaved)
             if not pauses.settle(self._database, self._study, self.claim, progress, step, value, goes_on):
                 self._take_unwritten()
                 raise errors.Paused(f"after epoch {step}")

@@ -9,7 +9,7 @@ from search.space import spaces
 from search.storage import stores
 from search.study import programs, specs
 from search.training.objectives import Result, Trial
-from search.worker import progress
+from search.worker import assignments, progress
 from search.worker.settings import Settings
 
 
@@ -24,15 +24,16 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     if spec.training is None:
         from search.training import functions
 
-        functions.check(spec)
+        with assignments.shown(settings):
+            functions.check(spec)
         check_store(spec, settings)
         return
     find_data(spec, settings)
     engine = settings.engine or spec.training.engine
-    if settings.device != "cpu" or engine != "auto":
+    if settings.training_device != "cpu" or engine != "auto":
         from models import engines  # imports Numba
 
-        engines.load(engine, settings.device)
+        engines.load(engine, settings.training_device)
 
 
 def find_data(spec: specs.StudySpec, settings: Settings) -> str:
@@ -81,9 +82,21 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.InputError: not here.
     """
-    slots, device = settings.slots, settings.device
+    slots, device = settings.slots, settings.training_device
     if slots > 1 and device != "cpu":
         raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
+
+
+def check_device(settings: Settings) -> None:
+    """Passes an engine and a device that are asked for whatever the study.
+
+    Raises:
+        models.errors.ModelError: one is not there.
+    """
+    if settings.device not in (None, "cpu") or settings.engine is not None:
+        from models import engines  # imports Numba
+
+        engines.load(settings.engine or "auto", settings.training_device)
 
 
 def check_store(spec: specs.StudySpec, settings: Settings) -> None:
@@ -103,11 +116,11 @@ def check_objective(spec: specs.StudySpec, settings: Settings, command: str = "w
         command: that would, with what stands behind the study's name.
 
     Raises:
-        errors.InputError: it may not.
+        errors.NotAllowed: it may not.
     """
     code, checksum = spec.code, spec.code_checksum
     if code is not None and checksum is not None and not (settings.allows(code) or settings.allows(checksum)):
-        raise errors.InputError(
+        raise errors.NotAllowed(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
             f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
             f"{' '.join(('search', command, words.typed(spec.name), *more))} --allow-objectives {shlex.quote(checksum)}"
@@ -136,5 +149,5 @@ def objective(
         return own, lambda params: 0
     from search.training import networks  # imports Numba
 
-    found = networks.NetworkObjective(spec, settings.data_dir, settings.device, settings.engine)
+    found = networks.NetworkObjective(spec, settings.data_dir, settings.training_device, settings.engine)
     return found, found.need

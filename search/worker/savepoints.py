@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from search.training import objectives
+from search.worker import keepers
 
 
 class Savepoints:
@@ -11,12 +12,20 @@ class Savepoints:
     Args:
         seconds: of training after which the next one is due to be stored.
         clock: seconds that training takes.
+        keeper: of files that are too large for a row.
 
     Attributes:
         saved: the last that is stored; `unsaved`: one that came later, to be stored when the trial is handed over.
     """
 
-    def __init__(self, saved: objectives.Checkpoint | None, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        saved: objectives.Checkpoint | None,
+        seconds: float,
+        clock: Callable[[], float],
+        keeper: keepers.Keeper,
+    ) -> None:
+        self._keeper = keeper
         self.saved: objectives.Checkpoint | None = saved
         self.unsaved: objectives.Checkpoint | None = None
         self._seconds, self._now, self._last = seconds, clock, clock()
@@ -32,10 +41,18 @@ class Savepoints:
         self.saved, self._ahead = self.unsaved or self.saved, None
         return self.saved
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the next one is to be stored at once."""
-        return self._now() - self._last >= self._seconds
+    def forget(self) -> None:
+        """There is nothing to go on from."""
+        self.saved = self.unsaved = self._ahead = None
+
+    def due(self, checkpoint: objectives.Checkpoint | None) -> objectives.Checkpoint | None:
+        """What is to be stored at once, as a row holds it; None where that is not due, or cannot be had now."""
+        is_due = self._now() - self._last >= self._seconds
+        return self._keeper.placed(checkpoint) if is_due else None
+
+    def rest(self) -> objectives.Checkpoint | None:
+        """What is to be stored when the trial is given back, as a row holds it."""
+        return self._keeper.placed(self.unsaved)
 
     def put_ahead(self, step: int, payload: objectives.Payload) -> None:
         """Keeps what is after a step that is to be reported yet."""
@@ -58,9 +75,11 @@ class Savepoints:
         self.unsaved = None if is_written else checkpoint
         if is_written:
             self._last, self.saved = self._now(), checkpoint
+            self._keeper.sweep()
 
 
-def after(step: int, payload: objectives.Payload, values: Mapping[int, float]) -> objectives.Checkpoint:
-    """What code of the user's own has given, with what it had reported up to the step."""
+def after(step: int | None, payload: objectives.Payload, values: Mapping[int, float]) -> objectives.Checkpoint:
+    """What code of the user's own has given, with what it had reported up to the step; None for the last one."""
+    step = max(values, default=0) if step is None else step
     steps = sorted(each for each in values if each <= step)
     return objectives.Checkpoint(step, (), [values[each] for each in steps], {}, steps, payload)

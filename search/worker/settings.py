@@ -13,6 +13,7 @@ from search import errors
 from search.ledger import presence
 from search.storage import databases, locations, stores
 from search.training import objectives
+from search.worker import devices
 
 SLOTS_LIMIT = 1_024
 
@@ -43,11 +44,14 @@ class Settings(pydantic.BaseModel):
     Attributes:
         workers: processes; None for as many as fill the cores.
         data_dir: folder of the datasets.
-        device: cpu, cuda or cuda:N.
+        device: cpu, cuda or cuda:N; None for cuda where there are `gpus`, else cpu.
         engine: None for the study file's.
         grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
         slots: trials at once in each process.
         allow_objectives: which functions named by a study in the database may be imported and called here.
+        gpus: those that workers take theirs of: all, none, or numbers and UUIDs; None leaves them alone.
+        per_gpu: workers that share one.
+        gpu_locks: folder in which workers say which they have; None for the user's own on this machine.
         trials_dir: folder of what trials of the user's own code print and write; None for one beside the database.
         store: where files of trials go whose study names no place; None for beside the database.
     """
@@ -62,7 +66,9 @@ class Settings(pydantic.BaseModel):
     data_dir: Annotated[
         pathlib.Path, Option("--data-dir", "SEARCH_DATA", "Folder of the datasets; filled on first use.")
     ] = pathlib.Path("data")
-    device: Annotated[str, Option("--device", "SEARCH_DEVICE", "cpu, cuda or cuda:N.")] = "cpu"
+    device: Annotated[
+        str | None, Option("--device", "SEARCH_DEVICE", "cpu, cuda or cuda:N.  [default: cpu, beside --gpus cuda]")
+    ] = None
     engine: Annotated[str | None, Option("--engine", "SEARCH_ENGINE", "Engine, in place of the study file's.")] = None
     grace_seconds: Annotated[
         float,
@@ -123,6 +129,29 @@ class Settings(pydantic.BaseModel):
             "NAMES",
         ),
     ] = "all"
+    gpus: Annotated[
+        str | None,
+        pydantic.AfterValidator(devices.check),
+        Option(
+            "--gpus",
+            "SEARCH_GPUS",
+            "GPUs of which each worker takes its own: all, none, or numbers and UUIDs, separated by commas.",
+            "NAMES",
+        ),
+    ] = None
+    per_gpu: Annotated[
+        int,
+        pydantic.Field(ge=1, le=devices.SHARED_LIMIT),
+        Option("--per-gpu", "SEARCH_PER_GPU", "Workers that share a GPU.", "WORKERS"),
+    ] = 1
+    gpu_locks: Annotated[
+        pathlib.Path | None,
+        Option(
+            "--gpu-locks",
+            "SEARCH_GPU_LOCKS",
+            "Folder in which workers say which GPUs are theirs; the same for all containers of a machine.",
+        ),
+    ] = None
     store: Annotated[
         str | None,
         pydantic.AfterValidator(_checked_store),
@@ -162,6 +191,11 @@ class Settings(pydantic.BaseModel):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.workers or max(1, cores // self.slots)
 
+    @property
+    def training_device(self) -> str:
+        """The device that networks of `[training]` are trained on."""
+        return self.device or ("cpu" if self.gpus in (None, devices.NONE) else "cuda")
+
     def folder(self, storage: str) -> pathlib.Path:
         """Of what trials of the user's own code print and write here.
 
@@ -180,9 +214,9 @@ class Settings(pydantic.BaseModel):
             return any(":" in name and fnmatch.fnmatchcase(objective, name) for name in names)
         return any(fnmatch.fnmatchcase(objective if ":" in name else module, name) for name in names)
 
-    def arguments(self, name: str) -> list[str]:
-        """What follows `search work` for a study of that name."""
-        words = [name]
+    def arguments(self, *which: str) -> list[str]:
+        """What follows `search work` for the study of a name, or for any: what says which comes first."""
+        words = [*which]
         for field, option in options():
             if field != "workers" and (value := getattr(self, field)) is not None:
                 words += [option.flag, str(value)]

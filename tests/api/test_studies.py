@@ -1,12 +1,17 @@
 """The verbs from Python."""
 
 import pathlib
+import re
 import signal
+import threading
+from concurrent import futures
+from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
 from conftest import Server, quick_text
+from processes import until
 from trials import PARAMS, Make, trained
 
 import search
@@ -147,3 +152,32 @@ def test_a_failed_worker_is_told(opened: databases.Database, folder: pathlib.Pat
     assert failure.value.exit_code == 1
     assert (opened.stop, opened.patience_seconds, opened.stop.is_set()) == (stop, patience, False)
     assert search.status("own", storage=opened).count(optuna.trial.TrialState.FAIL) == 1
+
+
+@pytest.mark.parametrize("empty_url", ["postgres"], indirect=True)
+def test_a_worker_of_any_study_waits_for_the_first(empty_url: str, folder: pathlib.Path) -> None:
+    """Where it stays, even for the tables; else a database without studies is told."""
+    with pytest.raises(errors.StudyNotFound, match="no study in postgresql"):
+        search.work(any=True, storage=empty_url)
+    stop = threading.Event()
+    with futures.ThreadPoolExecutor() as pool:
+        ended = pool.submit(search.work, any=True, match="qu*", stay=True, stop=stop, storage=empty_url)
+        (folder / "quick.toml").write_text(quick_text(trials=1, epochs=1))
+        search.create("quick.toml", storage=empty_url)
+        until(lambda: search.status("quick", storage=empty_url).done == 1 or ended.done())
+        stop.set()
+    assert ended.result() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, "work takes either a STUDY or --any, got neither"),
+        ({"name": "quick", "any": True}, "work takes either a STUDY or --any, got both, of 'quick'"),
+        ({"name": "quick", "match": ["q*"]}, "--match must stand beside --any, got 'q*' beside study 'quick'"),
+    ],
+)
+def test_work_is_for_one_study_or_for_any(folder: pathlib.Path, given: dict[str, Any], line: str) -> None:
+    """The rule of the command."""
+    with pytest.raises(errors.InputError, match=re.escape(line)):
+        search.work(**given, storage=f"sqlite:///{folder}/search.db")

@@ -123,11 +123,14 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     (tmp_path / "quick.toml").write_text(quick_text(trials=3, hopeless="false"))
     assert say("create", "quick.toml")["best"] is None
     say("fetch", "quick.toml")
+    (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
+    assert say("init", "mine_to_init.py:objective")["parameters"] == ["x"]
     say("enqueue", "quick", "depth=1")
     say("pause", "quick")
     say("resume", "quick")
     assert say("run", "quick.toml", "--workers", "1")["best"]["value"] <= 1
     say("work", "quick")
+    assert len(say("work", "--any", "--match", "q*", table="status")) == 1
     say("extend", "quick", "--trials", "1")
     (tmp_path / "quick.toml").write_text(quick_text(trials=4, hopeless="false", more="max_failures = 2"))
     assert say("amend", "quick.toml")["amended"] == ["budget.trials", "budget.max_failures"]

@@ -10,6 +10,7 @@ import trials
 from conftest import Processes
 from doors import HASH, PASSWORD, ask, asked, basic, finish, started
 from optuna.trial import TrialState
+from s3_services import S3
 from trials import Make
 
 from search.dashboard import servers
@@ -61,6 +62,18 @@ def test_a_trial_s_page_lists_and_shows_them(
     curve = listed[1]["artifacts"][0]["artifact_id"]
     status, headers, body = asked(door, f"/artifacts/{kept.study_id}/{listed[1]['trial_id']}/{curve}")
     assert (status, headers["Content-Type"], body[:4]) == (200, "image/png", b"\x89PNG")
+
+
+def test_a_bucket_s_files_are_shown(
+    opened: databases.Database, make_study: Make, tmp_path: pathlib.Path, s3: S3
+) -> None:
+    """As a folder's."""
+    study, place = make_study(), s3.new_place()
+    claim = trials.begin(opened, study)
+    (tmp_path / "file").write_bytes(b"x" * (3 << 20))
+    ownership.OwnedTrial(opened, study, claim, threading.Event(), place=place).artifact(tmp_path / "file", "a.bin")
+    status, headers, body = asked(servers.Door(opened, store=place), paths(opened, study)[0])
+    assert (status, headers["Content-Length"], body) == (200, str(3 << 20), b"x" * (3 << 20))
 
 
 def test_what_is_not_to_be_had_is_told(opened: databases.Database, kept: studies.Study, tmp_path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """The dashboard behind its door, its metrics and pictures; in a real browser too."""
 
 import base64
+import dataclasses
 import http.client
 import io
 import json
@@ -22,7 +23,7 @@ from trials import Make
 from waitress import wasyncore
 
 from search.dashboard import curves, listeners, metrics, passwords, servers
-from search.ledger import allocations, claims, presence, queues, studies
+from search.ledger import allocations, claims, presence, queues, rosters, studies
 from search.storage import addresses, databases
 from search.study import notes, specs
 
@@ -182,6 +183,8 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
         'search_trials{state="failed",study="quick"}': 1,
         'search_trials{state="running",study="quick"}': 1,
         'search_trials{state="waiting",study="quick"}': 0,
+        'search_todo_trials{study="quick"}': 7,  # of 9, two have finished
+        "search_all_todo_trials": 7,
         'search_paused_trials{study="quick"}': 0,
         'search_best_value{study="quick"}': 0.8,
         'search_budget_trials{study="quick"}': 9,
@@ -197,6 +200,11 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
         'search_cpu_hours_total{study="quick"}': 0.03,
         "search_unreadable_studies": 0,
     }
+    for number, device in enumerate(("gpu 0", "gpu 1", "gpu 1")):
+        rosters.Entry(study, dataclasses.replace(ME, name=f"here:{number}"), device, 30.0).show(opened)
+    found = samples(ask(servers.Door(opened), "/metrics")[1])
+    assert found['search_workers{device="gpu 0",study="quick"}'] == 1
+    assert found['search_workers{device="gpu 1",study="quick"}'] == 2
 
 
 def test_rates_are_those_of_the_last_minute() -> None:

@@ -66,7 +66,9 @@ def test_a_name_is_kept_once(
     """What is kept under a name again takes the former's place, by another owner too; other trials' stay."""
     study = make_study()
     first = owned(opened, study, trials.begin(opened, study), store)
-    first.artifact(model, "model.pt")
+    for _ in range(2):
+        first.artifact(model, "model.pt")
+    assert len(store.names()) == 1
     other = owned(opened, study, trials.begin(opened, study), store)
     others = other.artifact(model, "model.pt")
     first.hand_over()

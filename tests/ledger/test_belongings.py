@@ -1,5 +1,6 @@
 """The files of a study go, are copied and come back with it."""
 
+import hashlib
 import pathlib
 import tarfile
 import threading
@@ -11,9 +12,10 @@ from optuna.trial import TrialState
 from trials import Make
 
 from search import errors
-from search.ledger import artifacts, belongings, bundles, copies, presence, rosters, studies
+from search.ledger import artifacts, belongings, bundles, checkpoint_files, claims, copies, presence, rosters, studies
 from search.ledger import backups as backups_
 from search.storage import artifact_stores, databases, stores
+from search.training import objectives
 from search.worker import ownership
 
 
@@ -58,8 +60,11 @@ def test_a_deleted_study_leaves_no_files(
 ) -> None:
     """Neither what its trials list, nor what killed ones left, nor checkpoints; other studies' files stay."""
     (tmp_path / "other").write_text("other")
-    others = [f"{belongings.CHECKPOINTS}/other/1/a", artifact_stores.path_of(artifacts.new_id("f" * 32, 0))]
-    left = [f"{belongings.CHECKPOINTS}/{study.token}/1/a", artifact_stores.path_of(artifacts.new_id(study.token, 1))]
+    others = [f"{checkpoint_files.CHECKPOINTS}/other/1/a", artifact_stores.path_of(artifacts.new_id("f" * 32, 0))]
+    left = [
+        f"{checkpoint_files.CHECKPOINTS}/{study.token}/1/a",
+        artifact_stores.path_of(artifacts.new_id(study.token, 1)),
+    ]
     for path in others + left:
         store.put(path, tmp_path / "other")
     assert belongings.delete(opened, stored(opened, study.name), store.url) == []
@@ -167,13 +172,23 @@ def test_a_damaged_archive_restores_nothing(
     assert studies.names(opened) == []
 
 
-def test_checkpoints_of_ended_trials_are_swept(
-    study: studies.Study, store: stores.Store, tmp_path: pathlib.Path
+def test_a_copy_goes_on_from_a_checkpoint_of_its_own(
+    opened: databases.Database, study: studies.Study, store: stores.Store, tmp_path: pathlib.Path
 ) -> None:
-    """Those of trials that run or wait stay, and other studies'."""
+    """One that is in the store is copied with the rows: the copy's trial does not need the first study."""
+    claim = trials.begin(opened, study)
     (tmp_path / "state").write_text("state")
-    begin = f"{belongings.CHECKPOINTS}/{study.token}"
-    for path in (f"{begin}/1/a", f"{begin}/11/b", f"{begin}/2/c", f"{belongings.CHECKPOINTS}/other/1/d"):
-        store.put(path, tmp_path / "state")
-    assert belongings.sweep(study, store, {1}) == 2
-    assert set(store.names(belongings.CHECKPOINTS)) == {f"{begin}/1/a", f"{belongings.CHECKPOINTS}/other/1/d"}
+    place, checksum = f"{checkpoint_files.CHECKPOINTS}/{study.token}/2/a", hashlib.sha256(b"state").hexdigest()
+    store.put(place, tmp_path / "state")
+    payload = objectives.Payload("bytes", store=store.url, place=place, checksum=checksum)
+    saved = objectives.Checkpoint(1, (), [0.5], {}, [1], payload)
+    claims.hand_over(opened, claim, saved=saved, steps={1: 0.5})
+    copied = copies.copy(opened, stored(opened, study.name), "other")
+    belongings.copy(opened, stored(opened, study.name), opened, copied, store.url)
+    belongings.delete(opened, stored(opened, study.name), store.url)
+    found = trials.take(opened, copied).saved
+    assert found.payload.place.startswith(f"{checkpoint_files.CHECKPOINTS}/{copied.token}/2/")
+    checkpoint_files.fetch(found.payload, tmp_path / "back")
+    assert (tmp_path / "back").read_text() == "state"
+    assert checkpoint_files.sweep(opened, copied, store) == 0
+    assert len(store.names(f"{checkpoint_files.CHECKPOINTS}/")) == 1

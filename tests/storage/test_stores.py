@@ -98,12 +98,25 @@ def test_a_new_file_takes_the_old_one_s_place(store: stores.Store, file: pathlib
     with futures.ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         try:
-            for number in range(10):
+            for number in range(5):
                 store.fetch("x", tmp_path / str(number))
                 assert (tmp_path / str(number)).read_bytes() in known
         finally:
             ended.set()
         writing.result()
+
+
+def test_who_reads_a_file_goes_on_with_it(tmp_path: pathlib.Path, file: pathlib.Path) -> None:
+    """Though another takes its place meanwhile, or it is removed."""
+    store = stores.Store(str(tmp_path / "store"))
+    store.put("x", file)
+    (tmp_path / "small").write_bytes(b"small")
+    with store.open("x") as content:
+        store.put("x", tmp_path / "small")
+        assert content.read() == file.read_bytes()
+    with store.open("x") as content:
+        store.remove("x")
+        assert content.read() == b"small"
 
 
 KILLED = """
@@ -149,9 +162,11 @@ def test_a_service_that_is_away_is_waited_for(
     stop = threading.Event()
     store = stores.Store("s3://hpo/x", 60, stop)
     threading.Timer(0.2, stop.set).start()
+    begun = time.monotonic()
     with pytest.raises(errors.StorageError, match=r"store s3://hpo/x stayed away: .*127\.0\.0\.1:9") as told:
         store.put("a", file)
     assert "\n" not in str(told.value)
+    assert time.monotonic() - begun < 5
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: pathlib.Path, file: pathlib.Path) -> None:

@@ -64,8 +64,11 @@ def child(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[c
 
 def begin(child: children.Child, function: str, number: int = 0) -> None:
     child.send({"do": "load", "objective": f"mine:{function}", "folder": str(pathlib.Path.cwd()), "space": {}})
-    assert child.receive(60) == {"is": "loaded"}
-    child.send({"do": "train", "number": number, "params": {}, "attrs": {}})
+    loaded = child.receive(60)
+    assert loaded is not None
+    assert (loaded["is"], set(loaded["code"])) == ("loaded", {"mine.py"})
+    order = {"number": number, "seed": 0, "folder": str(pathlib.Path.cwd()), "saved": None}
+    child.send({"do": "train", **order, "params": {}, "attrs": {}})
 
 
 def test_close_ends_what_an_objective_left(child: children.Child, tmp_path: pathlib.Path) -> None:

@@ -41,7 +41,7 @@ trials = {trials}
 {budget}
 """
 MODULE = """
-import math, time
+import math, time, warnings
 import optuna
 
 def epochs(trial):
@@ -144,6 +144,28 @@ def numpy_steps(trial):
         trial.report(1.0 / step, step)
     return 0.5
 
+def asks(trial):
+    study = trial.study
+    trial.set_user_attr("study", [study.study_name, study.direction.name, study.metric_names])
+    trial.set_user_attr("same", trial.relative_params == trial.params)
+    trial.set_user_attr("kinds", {name: type(each).__name__ for name, each in trial.distributions.items()})
+    with warnings.catch_warnings(record=True):
+        trial.set_user_attr("old", trial.suggest_uniform("x", -1.0, 1.0) == trial.params["x"])
+    trial.suggest_categorical("kind", ("a", "b"))
+    return 0.5
+
+def reports_twice(trial):
+    for value in (0.25, 0.5):
+        for step in range(3):
+            trial.report(value, step)
+    return 0.5
+
+def constrains(trial):
+    trial.set_constraint("weight", 1.0)
+
+def stores(trial):
+    trial.storage.set_trial_system_attr(1, "key", 2)
+
 not_a_function = 3
 """
 
@@ -237,6 +259,8 @@ def test_hyperband_knows_how_long_a_trial_is() -> None:
         ),
         ("exits", TrialState.FAIL, "SystemExit: 0"),
         ("odd_step", TrialState.FAIL, "ValueError: a step must be an integer from 0 to 2147483647, got 0.5"),
+        ("constrains", TrialState.FAIL, "ValueError: set_constraint('weight'): no sampler here keeps to constraints"),
+        ("stores", TrialState.FAIL, "Absent: trial.storage is not to be had inside an objective: "),
         ("word", TrialState.FAIL, "ValueError: what it returns must be a number, got 'much'"),
     ],
 )
@@ -285,6 +309,21 @@ def test_steps_of_numpy_are_integers() -> None:
     """Steps that are numpy's integers are stored as numbers, as Optuna does."""
     _, trials = searched("numpy_steps")
     assert trials[0].intermediate_values == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
+
+
+def test_what_objectives_ask_a_trial_for() -> None:
+    """The study's name and direction, distributions and what was sampled, also by Optuna's older calls."""
+    _, trials = searched("asks")
+    kinds = {"x": "FloatDistribution", "kind": "CategoricalDistribution"}
+    kinds |= {"only": "CategoricalDistribution"} if trials[0].params["kind"] == "a" else {}
+    asked = {name: trials[0].user_attrs[name] for name in ("study", "same", "kinds", "old")}
+    assert asked == {"study": ["own", "MINIMIZE", ["loss"]], "same": True, "kinds": kinds, "old": True}
+
+
+def test_the_first_value_of_a_step_stays() -> None:
+    """Folds that each report from step 0 on end no trial, and the first one's values are kept, as Optuna does."""
+    _, trials = searched("reports_twice")
+    assert trials[0].intermediate_values == {0: 0.25, 1: 0.25, 2: 0.25}
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from optuna.trial import TrialState
+from s3_services import S3
 
 from search.ledger import artifacts, studies, summaries
 from search.storage import artifact_stores, databases, stores
@@ -93,6 +94,14 @@ def test_a_study_file_says_where(tmp_path: pathlib.Path) -> None:
     searched("plain", f'store = "{tmp_path}/its own"', settings)
     assert (tmp_path / "its own" / "artifacts").is_dir()
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_files_go_to_a_service(s3: S3) -> None:
+    """As to a folder."""
+    assert searched("generator", settings=Settings(store=s3.new_place()))[0] == [
+        "0 state.txt epoch 1",
+        "1 state.txt epoch 1",
+    ]
 
 
 class Kept:

@@ -120,7 +120,10 @@ LACKING = {
 PLATFORMS = {"windows": ("win32", "Windows"), "macos": ("darwin", "Darwin")}
 OURS = ("search", "models", "optuna_search_service")
 # alembic runs the one; the other runs in the process of a user's function, which Windows refuses
-NOT_IMPORTED = ("search.storage.migrations.env", "search.child.objectives")
+NOT_IMPORTED = (
+    "search.storage.migrations.env",
+    *(f"search.child.{name}" for name in ("nudges", "objectives", "programs")),
+)
 THROUGH = ("pathlib", "io", "ctypes", "os", "shutil", "tempfile", "contextlib", "weakref", __name__)
 KERNEL = ("/proc/", "/sys/")
 

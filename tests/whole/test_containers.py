@@ -9,8 +9,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import container_engine
+import kubelet
+import manifests
 import pytest
 from conftest import ROOT
 from container_services import Service, until, worker_of
@@ -26,6 +29,7 @@ FILES = (
     "Dockerfile",
     ".dockerignore",
     "docker-compose.yml",
+    "compose.own.yaml",
     "Makefile",
     "README.md",
     "constraints.txt",
@@ -34,6 +38,7 @@ FILES = (
     "pyproject.toml",
     "optuna_search_service.py",
     "deploy/entrypoint.sh",
+    "deploy/own.Dockerfile",
 )
 FOLDERS = ("models", "search", "studies")
 TRIALS = 24
@@ -77,6 +82,40 @@ name = "random"
 [budget]
 trials = 1
 """
+
+# code of the user's own, which needs a package that the image lacks
+OWN = {
+    "requirements.txt": "funcy\n",
+    "train.py": """
+import pathlib
+import time
+
+import funcy
+
+
+def objective(trial):
+    time.sleep(1)
+    if pathlib.Path("/store/trials").exists():
+        pathlib.Path("/tmp/kept.txt").write_text(f"x is {trial.params['x']}")
+        trial.artifact("/tmp/kept.txt")
+    return float(funcy.last([0, trial.params["x"]]) * TIMES)
+""",
+    "study.toml": """
+objective = "train:objective"
+
+[study]
+name = "own"
+
+[space]
+x = { low = 1, high = 1000 }
+
+[sampler]
+name = "random"
+
+[budget]
+trials = 12
+""",
+}
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +312,106 @@ def test_a_taken_port_is_told(service: Service) -> None:
         done = service.compose("up", "--detach", "dashboard", env=given)
     assert done.returncode != 0
     assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_code_of_the_users_own(service: Service) -> None:
+    """A folder with a study, a module and requirements: two workers share it; an edit needs no build."""
+    (service.folder / "mycode").mkdir()
+    for name, text in OWN.items():
+        (service.folder / "mycode" / name).write_text(text.replace("TIMES", "1"))
+    subprocess.run(["chmod", "-R", "a+rX", service.folder / "mycode"], check=True)
+    given = {"OWN": "./mycode", "STUDY": "study.toml", "ALLOW_OBJECTIVES": "train:objective"}
+
+    def compose(*arguments: str) -> str:
+        files = ("-f", "docker-compose.yml", "-f", "compose.own.yaml")
+        done = service.compose(*files, *arguments, env={**service.engine.env, **given})
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def shown() -> list[dict[str, Any]]:
+        found = json.loads(service.get("/api/studies")[1])["study_summaries"]
+        (own,) = (each["study_id"] for each in found if each["study_name"] == "own")
+        return list(json.loads(service.get(f"/api/studies/{own}?after=0")[1])["trials"])
+
+    def trials() -> list[tuple[str, float]]:
+        return [(trial["params"][0]["param_external_value"], trial["values"][0]) for trial in shown()]
+
+    def ended() -> float | None:
+        return service.metric('search_trials{state="complete",study="own"}')
+
+    compose("up", "--detach", "--build", "--scale", "worker=2")
+    until(lambda: ended() == 12)
+    assert service.metric('search_todo_trials{study="own"}') == 0
+    time.sleep(1)  # a trial too many would have begun by now
+    assert [len(trials()), *(float(x) == value for x, value in trials())] == [12, *[True] * 12]
+    logs = {worker: service.engine.docker("logs", worker, capture_output=True) for worker in service.workers()}
+    ran = [(each.stdout + each.stderr).count("event=complete") for each in logs.values()]
+    assert (len(ran), sum(ran), all(ran)) == (2, 12, True)
+    assert compose("exec", "-T", "worker", "id", "-u").strip() == "10001"
+    for trial, (x, _) in zip(shown(), trials(), strict=True):
+        (kept,) = trial["artifacts"]
+        place = f"/artifacts/{trial['study_id']}/{trial['trial_id']}/{kept['artifact_id']}"
+        assert (kept["filename"], service.get(place)) == ("kept.txt", (200, f"x is {x}"))
+    assert "Read-only" in compose("exec", "-T", "worker", "sh", "-c", "touch /own/new 2>&1; touch /new 2>&1; true")
+
+    def image() -> str:
+        return service.engine.docker(
+            "inspect", "--format", "{{.Image}}", service.workers()[0], capture_output=True
+        ).stdout
+
+    built = image()
+    (service.folder / "mycode" / "train.py").write_text(OWN["train.py"].replace("TIMES", "-1"))
+    compose("restart", "worker")
+    assert service.search("extend", "own", "--trials", "4")[0] == 0
+    until(lambda: ended() == 16)
+    assert [value == -float(x) for x, value in trials()[12:]] == [True] * 4
+    assert image() == built
+
+    build = ("build", "--quiet", "--file", "deploy/own.Dockerfile", "--tag", "mine:1", "mycode")
+    service.engine.docker(*build, cwd=service.folder, capture_output=True)
+    run = ("run", "--rm", "--read-only", "mine:1", "sh", "-c", "id -u; pwd; python -c 'import train'; ls")
+    words = service.engine.docker(*run, capture_output=True).stdout.split()
+    assert words == ["10001", "/own", *sorted(OWN)]
+
+
+PROGRAM = """
+command = ["python", "program.py", "{x}"]
+metric = { from = "stdout", pattern = "value (.*)" }
+"""
+CODE = "FROM python:3.13-slim-trixie\nCOPY . /code\nRUN pip install --target /code/lib -r /code/requirements.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "settings"),
+    [
+        ("mine:1", ("image.repository=mine", "image.tag=1", "allowObjectives=train:objective")),
+        (
+            "code:1",
+            ("own.initImage=code:1", "allowObjectives=command:*", 'env=[{"name":"PYTHONPATH","value":"/own/lib"}]'),
+        ),
+    ],
+)
+def test_pods_of_the_chart_run_code_of_the_users_own(
+    service: Service, image: str, settings: tuple[str, ...], tmp_path: pathlib.Path
+) -> None:
+    """The chart's Job, its containers as a node starts them: code there, study made, all trials, of a program too."""
+    folder, name = service.folder / "mycode", f"pods-{image.partition(':')[0]}"
+    text = OWN["study.toml"].replace('"own"', f'"{name}"').replace("12", "3")
+    if image == "code:1":
+        text = text.replace('objective = "train:objective"', PROGRAM)
+        (folder / "program.py").write_text("import sys, train\nprint('value', train.funcy.last(sys.argv))\n")
+    (folder / "study.toml").write_text(text)
+    (folder / "Code.Dockerfile").write_text(CODE)
+    file = {"mine:1": "deploy/own.Dockerfile", "code:1": "mycode/Code.Dockerfile"}[image]
+    build = ("build", "--quiet", "--file", file, "--tag", image, "mycode")
+    service.engine.docker(*build, cwd=service.folder, capture_output=True)
+
+    found = manifests.templated("study=study.toml", *settings)
+    (given,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
+    (pod,) = (pod for pod in manifests.pods(found) if pod["containers"][0]["name"] == "worker")
+    password = (service.folder / "secrets" / "db-password").read_text().strip()
+    secrets = {"url": f"postgresql://search:{password}@db/search"}
+    node = kubelet.Node(service.engine, f"proof{service.port}_inside", given, secrets)
+    done = node.run(pod, tmp_path / "volumes")
+    assert [each.returncode for each in done] == [0] * (len(pod["initContainers"]) + 1), done
+    assert service.metric(f'search_trials{{state="complete",study="{name}"') == 3

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tomllib
 from typing import Any
@@ -22,7 +23,11 @@ def test_compose_asks_for_commands_that_exist() -> None:
     services = composed()["services"]
     ours = {name: each for name, each in services.items() if name != "db"}
     assert set(ours) == {"create", "fetch", "worker", "dashboard"}
-    more = [yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"] for name in ("gpu", "password")]
+    more = [
+        yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"] for name in ("gpu", "password", "own")
+    ]
+    for each in (more[-1][name] for name in ("create", "fetch", "worker")):
+        check_command(each["command"])
     for each in ours.values():
         check_command(each["command"])
         assert each["init"]
@@ -81,6 +86,26 @@ def test_compose_shares_nothing_to_write_to() -> None:
     assert written == [("db", "db:/var/lib/postgresql/data"), ("fetch", "${DATA_FOLDER:-data}:/data")]
 
 
+def test_code_of_the_users_own_changes_nothing_else() -> None:
+    """Beside an image FROM ours, its command and a folder that is only read, each service stays as it is."""
+    services = yaml.safe_load((ROOT / "compose.own.yaml").read_text())["services"]
+    store = {"environment": {"SEARCH_STORE": "${STORE:-/store}"}}
+    assert services.pop("dashboard") == {**store, "volumes": ["store:/store:ro"]}
+    assert set(services) == {"create", "fetch", "worker"}
+    trials = {"SEARCH_TRIALS_DIR": "/store/trials"}
+    assert services["worker"].pop("environment") == {**store["environment"], **trials}
+    assert services["worker"]["volumes"].pop() == "store:/store"
+    for name, each in services.items():
+        assert set(each) - {"build"} == {"image", "working_dir", "volumes", "command"}, name
+        assert each["volumes"] == ["${OWN:-./own}:/own:ro"]
+        words = [word.replace("study.toml", "lab") for word in each["command"]]
+        assert words == composed()["services"][name]["command"]
+    inline = services["create"]["build"]["dockerfile_inline"].replace("$$", "$")
+    text = (ROOT / "deploy" / "own.Dockerfile").read_text()
+    assert text.endswith(f"{inline}COPY . /own\nWORKDIR /own\n")
+    assert inline.endswith("USER search\n")
+
+
 def names_of(name: str) -> dict[str, str]:
     """Versions by name, of a file for pip."""
     found = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(), re.MULTILINE)
@@ -137,10 +162,40 @@ def test_base_images_can_be_pinned(tmp_path: pathlib.Path) -> None:
     assert "ARG PYTHON_IMAGE=python:3.13-slim-trixie\nFROM ${PYTHON_IMAGE}\n" in (ROOT / "Dockerfile").read_text()
 
 
+def test_a_secret_is_made_for_a_cluster(tmp_path: pathlib.Path) -> None:
+    """`make kubernetes-secrets` writes a password and the URL with it, both without an end of line, once."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for _ in range(2):
+        subprocess.run(["make", "--silent", "kubernetes-secrets"], cwd=tmp_path, check=True)
+        password, url = ((tmp_path / "secrets" / name).read_text() for name in ("password", "url"))
+        assert re.fullmatch(r"[\w-]{32}", password)
+        assert url == f"postgresql://search:{password}@search-postgres/search"
+        assert password == (tmp_path / "secrets" / "db-password").read_text().strip()
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+
+
 def test_the_example_settings_are_the_defaults() -> None:
     """.env.example has every setting of the compose files, each with the value that holds without it."""
-    text = "".join((ROOT / name).read_text() for name in ("docker-compose.yml", "compose.gpu.yaml"))
-    used = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text.replace("${DEVICE:-cuda}", "")))
+    text = "".join((ROOT / f"{name}.yaml").read_text() for name in ("compose.gpu", "compose.own"))
+    text = text.replace("${DEVICE:-cuda}", "").replace("${STUDY:-study.toml}", "")
+    used = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "docker-compose.yml").read_text() + text))
     lines = (ROOT / ".env.example").read_text().splitlines()
     shown = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert shown == used
+
+
+def test_replicas_share_the_gpus_of_a_machine() -> None:
+    """Docker gives each replica all of them; locks in one folder that all projects share say whose each is."""
+    override = yaml.safe_load((ROOT / "compose.gpu.yaml").read_text())
+    worker, folder = override["services"]["worker"], "/gpu-locks"
+    assert set(override["services"]) == {"worker"}
+    (reserved,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert (reserved["driver"], reserved["count"]) == ("nvidia", "all")
+    assert {"gpu", "compute", "utility"} == set(reserved["capabilities"])  # utility: nvidia-smi
+    assert worker["environment"]["SEARCH_GPU_LOCKS"] == folder
+    assert worker["volumes"] == [f"gpu-locks:{folder}"]
+    volume = override["volumes"]["gpu-locks"]
+    assert volume["name"] == "search-gpu-locks"
+    # a tmpfs of the image's user: nothing is left of it, and none but workers can hold a lock there
+    user = re.findall(r"useradd --uid (\d+)", (ROOT / "Dockerfile").read_text())
+    assert {f"uid={user[0]}", "mode=0700"} <= set(volume["driver_opts"]["o"].split(","))

@@ -58,6 +58,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]
     table = tabled.write(folder / "lab.jsonl", tabled.lab())
     (folder / "studies" / "lab.table.jsonl.gz").write_bytes(gzip.compress(table.read_bytes()))
     (folder / "studies" / "mine.toml").write_text(mine.text(space=SPACE).replace('"own"', '"mine"'))
+    (folder / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     command = folder / "bin" / "search"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m search "$@"\n')

@@ -1,36 +1,31 @@
 """The manifests say what the program and Kubernetes understand, and give pods no more than they need."""
 
-import ipaddress
 import pathlib
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from asked_commands import check_command, known_variables
-from conftest import ROOT
+from manifests import (
+    CHART,
+    KUBERNETES,
+    VERSIONS,
+    Network,
+    check_locked,
+    check_references,
+    containers,
+    kustomized,
+    pods,
+    resources,
+)
 
-KUBERNETES = ROOT / "deploy" / "kubernetes"
-MANIFESTS = sorted(path for path in KUBERNETES.glob("*/*.yaml") if path.name != "kustomization.yaml")
+MANIFESTS = sorted(
+    path for path in KUBERNETES.glob("*/*.yaml") if path.name != "kustomization.yaml" and path.parent != CHART
+)
 VARIANTS = ("workers-job", "workers-deployment")
-VERSIONS = ("1.30", "1.37")
 SERVICE_IMAGE = "optuna-search-service:local"
-
-
-def resources(text: str) -> list[dict[str, Any]]:
-    return [each for each in yaml.safe_load_all(text) if each]
-
-
-def kustomized(variant: str, folder: pathlib.Path = KUBERNETES) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` would send."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("no kubectl here, which has kustomize")
-    done = subprocess.run(["kubectl", "kustomize", folder / variant], check=True, capture_output=True, text=True)
-    return resources(done.stdout)
 
 
 def downloading(variant: str, folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -39,17 +34,6 @@ def downloading(variant: str, folder: pathlib.Path) -> list[dict[str, Any]]:
     file = folder / "kubernetes" / variant / "kustomization.yaml"
     file.write_text(file.read_text().replace("# - ../download", "- ../download"))
     return kustomized(variant, folder / "kubernetes")
-
-
-def pods(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in found:
-        if template := each.get("spec", {}).get("template"):
-            yield template["spec"]
-
-
-def containers(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for pod in pods(found):
-        yield from (*pod.get("initContainers", ()), *pod["containers"])
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -72,82 +56,14 @@ def test_kustomizations_build(variant: str) -> None:
     workers = "Job" if variant == "workers-job" else "Deployment"
     served = [kind for kind in kinds if kind not in ("NetworkPolicy", "PodDisruptionBudget")]
     assert sorted(served) == sorted(["ConfigMap", "Deployment", "Service", "Service", "StatefulSet", workers])
-    names = {(each["kind"], each["metadata"]["name"]) for each in found}
-    for container in containers(found):
-        for source in container.get("envFrom", ()):
-            assert ("ConfigMap", source["configMapRef"]["name"]) in names
-        for variable in container.get("env", ()):
-            secret = variable.get("valueFrom", {}).get("secretKeyRef")
-            assert secret is None or (secret["name"], secret["key"] in ("url", "password")) == ("search-storage", True)
-    for pod in pods(found):
-        volumes = {volume["name"] for volume in pod.get("volumes", ())} | {"data"}  # the claim of the StatefulSet
-        each = [*pod.get("initContainers", ()), *pod["containers"]]
-        assert {mount["name"] for container in each for mount in container["volumeMounts"]} <= volumes
-    for service in (each for each in found if each["kind"] == "Service"):
-        labels = [pod["spec"]["template"]["metadata"]["labels"] for pod in found if "template" in pod.get("spec", {})]
-        assert any(service["spec"]["selector"].items() <= each.items() for each in labels)
+    check_references(found)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_pods_are_locked(variant: str, tmp_path: pathlib.Path) -> None:
     """Nobody special, nothing to gain, nothing to write to but folders with a limit, limits on memory and disk."""
     for found in (kustomized(variant), downloading(variant, tmp_path)):
-        for pod in pods(found):
-            assert pod["securityContext"]["runAsNonRoot"]
-            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-            assert not pod["automountServiceAccountToken"]
-            assert all("sizeLimit" in volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume)
-        for container in containers(found):
-            context = container["securityContext"]
-            assert context == {
-                "allowPrivilegeEscalation": False,
-                "capabilities": {"drop": ["ALL"]},
-                "readOnlyRootFilesystem": True,
-            }
-            assert set(container["resources"]["limits"]) == {"memory", "ephemeral-storage"}
-
-
-class Network:
-    """What NetworkPolicies let through, by the rules that their documentation states."""
-
-    def __init__(self, found: list[dict[str, Any]]) -> None:
-        self._policies = [each["spec"] for each in found if each["kind"] == "NetworkPolicy"]
-
-    def sends(self, labels: dict[str, str], peer: dict[str, str] | str, port: int) -> bool:
-        """Whether pods of these labels may open a connection to a pod, or an address outside."""
-        return self._passes("Egress", labels, peer, port)
-
-    def receives(self, labels: dict[str, str], peer: dict[str, str] | str, port: int) -> bool:
-        """Whether a pod, or an address outside, may open one to pods of these labels."""
-        return self._passes("Ingress", labels, peer, port)
-
-    def _passes(self, way: str, labels: dict[str, str], peer: dict[str, str] | str, port: int) -> bool:
-        ruling = [each for each in self._policies if way in each["policyTypes"] and picks(each["podSelector"], labels)]
-        sides = {"Egress": "to", "Ingress": "from"}
-        return not ruling or any(
-            port in [each["port"] for each in rule["ports"]] and any(is_peer(each, peer) for each in rule[sides[way]])
-            for policy in ruling
-            for rule in policy.get(way.lower(), ())
-        )
-
-
-def picks(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
-        labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", ())
-    )
-
-
-def is_peer(given: dict[str, Any], peer: dict[str, str] | str) -> bool:
-    if isinstance(peer, str):
-        block = given.get("ipBlock")
-        inside = [block["cidr"], *block.get("except", ())] if block else ["0.0.0.0/32"]
-        cidr, *holes = [ipaddress.ip_address(peer) in ipaddress.ip_network(each) for each in inside]
-        return cidr and not any(holes)
-    if "ipBlock" in given:
-        return False
-    where = {"kubernetes.io/metadata.name": peer.get("namespace", "ours")}
-    in_namespace = picks(given["namespaceSelector"], where) if "namespaceSelector" in given else "namespace" not in peer
-    return in_namespace and picks(given.get("podSelector", {}), peer)
+        check_locked(found)
 
 
 @pytest.mark.parametrize("download", [False, True])
@@ -217,3 +133,45 @@ def test_kubernetes_asks_for_commands_that_exist(variant: str) -> None:
     assert stays == (variant == "workers-deployment")
     (settings,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
     assert {name for name in settings if name.startswith("SEARCH_")} <= known_variables()
+
+
+def own(variant: str, folder: pathlib.Path, base: str) -> list[dict[str, Any]]:
+    """An overlay for code of the user's, on Job or Deployment, with a GPU for each worker."""
+    shutil.copytree(KUBERNETES, folder / "kubernetes")
+    file = folder / "kubernetes" / variant / "kustomization.yaml"
+    text = file.read_text().replace("# - ../gpu", "- ../gpu").replace("  - ../workers-job", f"  - ../{base}")
+    file.write_text(text)
+    return kustomized(variant, folder / "kubernetes")
+
+
+@pytest.mark.parametrize("base", VARIANTS)
+@pytest.mark.parametrize("variant", ["own-image", "own-code"])
+def test_overlays_bring_code_of_the_users_own(variant: str, base: str, tmp_path: pathlib.Path) -> None:
+    """What makes the study and what works on it have the code, where they start, and may run what is named."""
+    assert kustomized(variant)
+    found = own(variant, tmp_path, base)
+    for each in found:
+        kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+    check_references(found)
+    check_locked(found, frozenset({"nvidia.com/gpu"}))
+    (settings,) = (each["data"] for each in found if each["kind"] == "ConfigMap")
+    expected = {
+        "STUDY": "study.toml",
+        "SEARCH_ALLOW_OBJECTIVES": "train:objective",
+        "SEARCH_DEVICE": "cuda",
+        "SEARCH_GPUS": "all",
+    }
+    assert {name: settings[name] for name in expected} == expected
+    (worker,) = (each for each in containers(found) if each["name"] == "worker")
+    (pod,) = (pod for pod in pods(found) if worker in pod["containers"])
+    assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
+    *first, create = pod["initContainers"]
+    images = {each["image"] for each in (create, worker)}
+    assert images == {"REGISTRY/mine:1" if variant == "own-image" else SERVICE_IMAGE}
+    if variant == "own-code":
+        (code,) = first
+        assert (code["image"], code["command"]) == ("REGISTRY/code:1", ["cp", "-R", "/code/.", "/own/"])
+        assert {"name": "own", "mountPath": "/own"} in code["volumeMounts"]
+        for each in (create, worker):
+            assert each["workingDir"] == "/own"
+            assert {"name": "own", "mountPath": "/own", "readOnly": True} in each["volumeMounts"]

@@ -50,6 +50,7 @@ WORKING = (
     ["work", "quick", "--restart"],
     ["confirm", "quick"],
     ["reproduce"],
+    ["init", "train.py:objective"],
 )
 
 

@@ -104,3 +104,16 @@ def test_data_that_is_none_is_told(
     printed = capsys.readouterr().err.splitlines()
     assert len([line for line in printed if line.startswith("search: ")]) == 1
     assert "is not FashionMNIST's" in printed[-1]
+
+
+@pytest.mark.usefixtures("own_folder")
+def test_a_store_whose_library_is_missing_is_said_first(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, exit code 2, before anything is trained or written."""
+    mine.write(tmp_path, MODULE, trials=1)
+    assert cli.main(["run", "own.toml", "--store", "gs://bucket"]) == 2
+    said = capsys.readouterr().err
+    assert "a store at gs:// needs the package gcsfs" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "runs" / "search.db").exists()

@@ -19,6 +19,9 @@ OTHERS = {
     "save_seconds": 1.5,
     "slots": 4,
     "allow_objectives": "digits:objective,ours.*",
+    "gpus": "0,2",
+    "per_gpu": 2,
+    "gpu_locks": pathlib.Path("locks"),
     "store": "s3://bucket/prefix",
     "trials_dir": pathlib.Path("/trials"),
 }
@@ -59,6 +62,8 @@ def test_workers_of_ours_get_them_all() -> None:
         ({"slots": 5_000}, "slots: must be less than or equal to 1024, got 5000"),
         ({"grace_seconds": 0.1}, "grace_seconds: must be greater than or equal to 0.3, got 0.1"),
         ({"workers": "many"}, "workers: must be a valid integer"),
+        ({"per_gpu": 0}, "per_gpu: must be greater than or equal to 1, got 0"),
+        ({"gpus": "cuda:0"}, "--gpus must be all, none, or numbers and UUIDs"),
         ({"patience_seconds": "nan?"}, "patience_seconds: must be a valid number"),
         ({"store": "ftp://host"}, "--store must be a folder or begin with one of s3://"),
     ],
@@ -67,6 +72,22 @@ def test_a_wrong_setting_is_named(given: dict[str, object], message: str) -> Non
     """Name, rule and value, as bad input."""
     with pytest.raises(errors.InputError, match=message):
         Settings.from_environment(**given)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "trained_on"),
+    [
+        (None, None, "cpu"),
+        (None, "all", "cuda"),
+        (None, "0,2", "cuda"),
+        (None, "none", "cpu"),
+        ("cpu", "all", "cpu"),
+        ("cuda:1", None, "cuda:1"),
+    ],
+)
+def test_gpus_say_where_networks_are_trained(device: str | None, gpus: str | None, trained_on: str) -> None:
+    """On CUDA where there are any, unless the device is named."""
+    assert Settings(device=device, gpus=gpus).training_device == trained_on
 
 
 @pytest.mark.parametrize(
