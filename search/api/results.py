@@ -1,20 +1,26 @@
 """What came of a study, from Python: replay, confirm, export, predict, report; and the whole lab reproduced."""
 
+import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from optuna.trial import FrozenTrial
+
 from search import errors
 from search.api import access
 from search.api.access import Storage
-from search.ledger import excerpts, listings, outsiders, studies, summaries
+from search.ledger import artifacts, belongings, excerpts, listings, outsiders, studies, summaries
+from search.storage import databases, stores
+from search.study import specs
 from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 # torch, scipy and matplotlib take seconds to import: each function imports what it needs
 if TYPE_CHECKING:
-    from search.exports import model_files, predictions
+    from search.exports import choices, model_files, packages, predictions, recordings
     from search.reports import confirmations, contents, reproductions
     from search.training import replays
 
@@ -25,21 +31,31 @@ OnEpoch = Callable[[int, int], None]  # is told how many epochs are done, and of
 def replay(
     name: str, number: int, *, storage: Storage = None, on_epoch: OnEpoch = lambda done, epochs: None, **settings: Any
 ) -> "replays.Replay":
-    """Trains a stored trial again, here, and compares the curves; see `search.training.replays`.
+    """Trains a stored trial again, here, and compares; see `search.training.replays`, and `reruns` for own code.
 
     Raises:
-        errors.InputError: no such trial, one without a curve, or a study of the user's own objective.
+        errors.InputError: no such trial, one without a curve, or code that may not run here.
     """
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
     trial = excerpts.load(database, study, number)
+    epochs = max(trial.intermediate_values, default=0)
     if study.spec.training is None:
-        raise errors.InputError(f"study {study.name!r} has an objective of its own, which replay cannot train")
+        return _rerun(study.spec, trial, chosen, lambda step: on_epoch(step, epochs))
     from search.training import networks, replays
 
-    epochs = max(trial.intermediate_values, default=0)
     objective = networks.NetworkObjective(study.spec, chosen.data_dir, chosen.training_device, chosen.engine)
     return replays.replay(trial, objective, lambda epoch: on_epoch(epoch, epochs))
+
+
+def _rerun(
+    spec: specs.StudySpec, trial: FrozenTrial, settings: Settings, on_step: Callable[[int], None]
+) -> "replays.Replay":
+    from search.training import functions, reruns
+
+    requirements.check_objective(spec, settings, "replay", str(trial.number))
+    with contextlib.closing(functions.FunctionObjective(spec)) as objective:  # its folder is nobody else's
+        return reruns.rerun(trial, objective, spec, on_step)
 
 
 def confirm(
@@ -66,10 +82,10 @@ def confirm(
 
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
-    if study.spec.training is not None:
-        found = confirmations.known(database, study, top, seeds, other_name)
-        if found is not None:
-            return found
+    found = confirmations.known(database, study, top, seeds, other_name)
+    if found is not None:
+        return found
+    requirements.check_objective(study.spec, chosen, "confirm")
     database = access.open_existing(storage)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
     requirements.check(confirming.spec, chosen)
@@ -87,26 +103,70 @@ def export(
     storage: Storage = None,
     on_epoch: OnEpoch = lambda done, epochs: None,
     **settings: Any,
-) -> "model_files.Exported":
+) -> "model_files.Exported | packages.Packed":
     """Writes the network of the best (confirmed) trial, or of one, as safetensors with its card beside it.
+
+    Of code of the user's own: the files that the trial has kept, and a card, into a folder or a zip file.
 
     Args:
         force: replace files that are there.
+        on_epoch: of own code it is told of bytes.
 
     Raises:
         errors.InputError: nothing to export, or files that are there and may not be replaced.
     """
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
+    from search.exports import choices
+
+    named = None if trial is None else excerpts.load(database, study, trial)
+    if study.spec.training is None:
+        if onnx:
+            raise errors.InputError(f"study {study.name!r} is of code of your own, which --onnx knows nothing of")
+        return _pack(database, choices.choose(database, study, named), pathlib.Path(to), force, chosen.store, on_epoch)
     from search.exports import model_files
     from search.training import networks
 
     files = model_files.check_path(pathlib.Path(to), onnx, force)
-    named = None if trial is None else excerpts.load(database, study, trial)
-    choice = model_files.choose(database, study, named)
+    choice = choices.choose(database, study, named)
     epochs = max(choice.trial.intermediate_values, default=0)
     objective = networks.NetworkObjective(choice.study.spec, chosen.data_dir, chosen.training_device, chosen.engine)
     return model_files.export(choice, objective, files, lambda epoch: on_epoch(epoch, epochs))
+
+
+def _pack(
+    database: databases.Database,
+    choice: "choices.Choice",
+    path: pathlib.Path,
+    force: bool,
+    store: str | None,
+    on_bytes: OnEpoch,
+) -> "packages.Packed":
+    from search.exports import packages
+
+    packages.check_path(path, force)
+    whole = excerpts.load(database, choice.study, choice.trial.number)  # a study's best comes without its attributes
+    choice = dataclasses.replace(choice, trial=whole)
+    kept = artifacts.of_study(database, choice.study, choice.trial.number)
+    place = belongings.location(database, choice.study.study_id, store)
+    return packages.write(choice, kept, stores.Store(place), path, on_bytes)
+
+
+def record(name: str, table: Path, *, force: bool = False, storage: Storage = None) -> "recordings.Recorded":
+    """Writes the complete trials of a study as a table for `search simulate`; see `search.exports.recordings`.
+
+    Args:
+        force: replace a file that is there.
+
+    Raises:
+        errors.InputError: nothing to write, or no place for it.
+    """
+    from search.exports import recordings
+
+    path = pathlib.Path(table)
+    recordings.check_path(path, force)
+    database = access.open_to_read(storage)
+    return recordings.write(database, studies.load(database, name), path)
 
 
 def predict(model: Path, *images: Path, resize: bool = False, invert: bool = False) -> "list[predictions.Prediction]":

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna import distributions
 
-from . import messages, mishaps, nudges, pickles, recordings, studies, trials
+from . import codes, messages, mishaps, nudges, pickles, recordings, studies, trials
 
 UNSAMPLED: dict[str, Any] = {"number": 0, "seed": 0, "params": {}, "attrs": {}, "saved": None}  # a trial
 
@@ -38,7 +38,8 @@ def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
     except ValueError as error:
         channel.send({"is": "unusable", "reason": str(error)})
         return
-    channel.send({"is": "loaded"})
+    module = "" if order.get("function") else order["objective"].partition(":")[0]
+    channel.send({"is": "loaded", "code": codes.of(module, order["folder"])})
     objective = Objective(channel, function, order["space"], order.get("study", {}))
     while order := channel.receive() or {}:
         if order["do"] == "train":  # an `end` that came too late is nothing

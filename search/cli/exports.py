@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING
 import click
 
 from search import api, errors, screens, words
+from search.api import results
 from search.cli import answers, jsons, layouts
-from search.cli.options import common, debug_option, engine_options, json_option, study_argument, worker_options
+from search.cli.options import (
+    common,
+    debug_option,
+    json_option,
+    study_argument,
+    worker_options,
+)
 from search.worker import progress
 from search.worker.settings import Settings
 
 if TYPE_CHECKING:
-    from search.exports import predictions
+    from search.exports import predictions, recordings
 
 SHOWN = 3  # most probable classes of an image
 
@@ -22,20 +29,26 @@ SHOWN = 3  # most probable classes of an image
 @click.option(
     "--to",
     "path",
-    required=True,
     type=click.Path(path_type=pathlib.Path),
     metavar="FILE.safetensors",
-    help="Model file; its card (.md) and confusion matrix (.png) are written beside it.",
+    help="Model file; its card (.md) and confusion matrix (.png) are written beside it. Of own code a folder or .zip.",
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=pathlib.Path),
+    metavar="FILE.jsonl[.gz]",
+    help="In place of --to: all complete trials, as a table that `search simulate` searches.",
 )
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Trial N, in place of the best.")
 @click.option("--onnx", is_flag=True, help="Write FILE.onnx too.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@engine_options
+@worker_options("data_dir", "device", "engine", "store")
 @json_option
 @common
 def export(
     name: str,
-    path: pathlib.Path,
+    path: pathlib.Path | None,
+    table: pathlib.Path | None,
     trial: int | None,
     onnx: bool,
     force: bool,
@@ -45,13 +58,25 @@ def export(
 ) -> None:
     """Trains the best trial again and writes its network as a file, with a card that says how good it is.
 
+    Of code of your own it writes the files that the trial has kept (trial.artifact), with a card, into a folder or a
+    zip file.
+
     The best is the best confirmed one, where `search confirm` has been asked, else the one with the best value.
 
     \b
     Example:
       search export lab --to lab.safetensors
       search export lab --trial 7 --to seven.safetensors --onnx
+      search export lab --table lab.jsonl.gz
     """
+    if (path is None) == (table is None):
+        raise errors.InputError("export takes either --to or --table")
+    if table is not None:
+        if trial is not None or onnx:
+            raise errors.InputError("export --table takes neither --trial nor --onnx")
+        _print_table(results.record(name, table, force=force, storage=storage), as_json)
+        return
+    assert path is not None
     with screens.bar("training") as on_epoch:
         found = api.export(
             name, path, trial, onnx=onnx, force=force, storage=storage, on_epoch=on_epoch, **dict(settings)
@@ -59,15 +84,25 @@ def export(
     if as_json:
         jsons.say(found.as_json())
         return
-    if not found.replay.is_same:
-        progress.note(found.replay.sentence())
+    if found.note is not None:
+        progress.note(found.note)
+    screens.say(found.sentence())
+    if found.caution is not None:
+        screens.say_wrapped(found.caution)
+
+
+def _print_table(found: "recordings.Recorded", as_json: bool) -> None:
+    if as_json:
+        jsons.say(found.as_json())
+        return
+    left = ", ".join(f"{count} {words.STATES[state]}" for state, count in found.left_out.items())
     screens.say(
-        f"trial {found.choice.trial.number} of study {found.choice.study.name!r} written to "
-        f"{', '.join(map(str, found.files))}; "
-        f"accuracy {found.accuracy:.4f} on the test set"
+        f"{words.plural(found.rows, 'training')} of study {found.study!r} written to {found.path}"
+        + (f"; left out: {left}" if left else "")
     )
-    if found.choice.caution is not None:
-        screens.say_wrapped(found.choice.caution)
+    screens.say(
+        f"next: `search simulate FILE.toml --table {words.typed(str(found.path))}`, where FILE.toml is its study file"
+    )
 
 
 @click.command()
@@ -98,6 +133,10 @@ def predict(
     """
     if bool(images) == test_set:
         raise errors.InputError("predict takes either IMAGE... or --test-set")
+    if model.is_dir() or model.suffix == ".zip":
+        raise errors.InputError(
+            f"{model} must be a network's file, *.safetensors: only your code can load what it kept"
+        )
     from search.exports import predictions  # torch takes seconds
 
     if test_set:

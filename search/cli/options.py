@@ -82,7 +82,6 @@ def worker_options(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]
 
 
 training_options = worker_options(*(name for name, _ in settings.options() if name != "workers"))
-engine_options = worker_options("data_dir", "device", "engine")
 
 
 def _click_option(name: str, option: settings.Option) -> Callable[[Callable[..., T]], Callable[..., T]]:

@@ -9,7 +9,7 @@ import click
 from search import api, screens, words
 from search.api import results
 from search.cli import answers, completions, jsons, tables
-from search.cli.options import common, engine_options, json_option, study_argument, worker_options
+from search.cli.options import common, json_option, study_argument, worker_options
 from search.ledger import studies, summaries
 from search.storage import databases
 from search.worker import progress
@@ -85,6 +85,8 @@ def confirm(
 ) -> None:
     """Trains the best configurations again on all training images, with fresh seeds, and tests them once.
 
+    An objective or a command of your own is run again with another trial.seed each time.
+
     It tells how optimistic the search's own values are, and what the best is worth without what choosing the best of
     several means adds. Asked again, it prints what it found.
 
@@ -140,11 +142,13 @@ def reproduce(seeds: int, trials: int, output: pathlib.Path, settings: Settings,
 @click.command()
 @study_argument
 @click.argument("number", type=click.IntRange(min=0))
-@engine_options
+@worker_options("data_dir", "device", "engine", "allow_objectives")
 @json_option
 @common
 def replay(name: str, number: int, settings: Settings, as_json: bool, storage: str) -> int:
     """Trains trial NUMBER of a study again, stores nothing, and says whether its curve is the same to the last bit.
+
+    Code of your own is run again with the same configuration and trial.seed; of a failed trial, its error is compared.
 
     \b
     Example:

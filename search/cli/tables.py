@@ -101,9 +101,12 @@ def of_confirmation(found: "confirmations.Confirmation", room: int | None) -> la
     """Confirmed configurations, a row each; parameters give way."""
     columns = [
         Column("search", [words.metric(entry.selected) for entry in found.entries]),
-        Column("test", [words.metric(entry.runs.value.mean) for entry in found.entries]),
+        Column(
+            "again" if found.spec.training is None else "test",
+            [words.metric(entry.runs.value.mean) for entry in found.entries],
+        ),
         Column("±", [_half(entry) for entry in found.entries]),
-        Column("optimism", [f"{entry.optimism:+.4f}" for entry in found.entries]),
+        Column("optimism", [words.metric(entry.optimism, "+") for entry in found.entries]),
     ]
     left = None if room is None else max(LEAST_CONFIGURATION, room - sum(each.width + 2 for each in columns))
     whole, shown = ([screens.configuration(e.runs.params, c, short=True) for e in found.entries] for c in (None, left))
@@ -112,7 +115,7 @@ def of_confirmation(found: "confirmations.Confirmation", room: int | None) -> la
 
 
 def _half(entry: "confirmations.Confirmed") -> str:
-    return f"{entry.runs.value.half:.4f}" if entry.runs.value.count > 1 else "-"
+    return words.metric(entry.runs.value.half) if entry.runs.value.count > 1 else "-"
 
 
 def _seconds(value: float | None) -> str:

@@ -148,7 +148,7 @@ def reason(
         number=number,
         values=dict(values),
         others=database.read(lambda connection: known.others(connection, trial_id, step)),
-        epochs=spec.training.epochs if spec.training else None,
+        epochs=spec.training.epochs if spec.training else spec.pruning.max_resource,
         settings=spec.pruning.settings,
     )
     return pruners.reason(spec.pruning.pruner or "", standing)

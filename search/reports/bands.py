@@ -40,6 +40,7 @@ def curves(
     sample: Sequence[Mapping[int, float]],
     best: tuple[str, Mapping[int, float]] | None,
     label: str,
+    higher: bool = True,
 ) -> figures.Picture:
     """Learning curves.
 
@@ -62,7 +63,7 @@ def curves(
             )
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         panel.set_xlabel("step")
-        _height(panel, bands, [] if best is None else _drawable(best[1]))
+        _height(panel, bands, [] if best is None else _drawable(best[1]), higher)
         panel.set_ylabel(figures.fit(label, figures.PANEL, 2))
 
     return figures.picture(name, text, draw, (), legend=True)
@@ -101,7 +102,7 @@ def levels(
                 panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         drawn = figures.drawable(best)
         panel.plot(bands.x, drawn, color=figures.COLOURS[1], linestyle="none", marker="D", markersize=4, label="best")
-        _height(panel, bands, drawn)
+        _height(panel, bands, drawn, higher)
         panel.set_xlabel(figures.fit(labels[0], figures.PANEL * 2, 2))
         panel.set_ylabel(figures.fit(labels[1], figures.PANEL, 2))
 
@@ -128,10 +129,13 @@ def _stand(panel: axes.Axes, bands: Bands) -> None:
     panel.plot(bands.x, middle, color=colour, linestyle="none", marker="o", markersize=6, label="median")
 
 
-def _height(panel: axes.Axes, bands: Bands, best: Sequence[float]) -> None:
+def _height(panel: axes.Axes, bands: Bands, best: Sequence[float], higher: bool) -> None:
     """The axis shows the bands, and the best: a sample's outliers would press both flat."""
     shown = [value for value in [*bands.quantiles.ravel().tolist(), *best] if math.isfinite(value)]
-    if shown:
+    if figures.is_logarithmic(shown, higher):
+        figures.make_logarithmic(panel)
+        panel.set_ylim(min(shown) / (1 + 10 * MARGIN), max(shown) * (1 + 10 * MARGIN))
+    elif shown:
         low, high = min(shown), max(shown)
         room = MARGIN * (high - low) or 1.0
         panel.set_ylim(low - room, high + room)

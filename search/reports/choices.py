@@ -35,18 +35,21 @@ def wanted(database: databases.Database, study: studies.Study, top: int, seeds: 
 
 def ranked(experiment: Experiment) -> list[Runs]:
     """The configurations by their mean, the best first."""
-    return sorted(experiment.runs, key=lambda runs: -runs.mean)  # accuracies: the larger, the better
+    sign = experiment.summary.study.spec.study.sign
+    return sorted(experiment.runs, key=lambda runs: -sign * runs.mean)
 
 
 def spec(study: studies.Study, trials: int, name: str) -> specs.StudySpec:
-    """The study's own file, without its search: every trial to its end, on all images, evaluated on the test set."""
-    if study.spec.training is None:
-        raise errors.InputError(f"study {study.name!r} has an objective of its own, which confirm cannot train")
+    """The study's own file, without its search: every trial to its end; a network on all images, and the test set."""
     raw = tomllib.loads(study.spec.text)
     raw["study"]["name"] = name
-    told = {"evaluate_on": "test", "value": study.spec.training.value}
-    raw["training"] = {**raw.get("training", {}), **told}
-    raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": {"trials": trials}}
+    budget: dict[str, float] = {"trials": trials}
+    if study.spec.training is not None:
+        told = {"evaluate_on": "test", "value": study.spec.training.value}
+        raw["training"] = {**raw.get("training", {}), **told}
+    else:  # code of the user's own may hang and fail here as it did there
+        budget |= {key: raw["budget"][key] for key in ("epoch_seconds", "max_failures") if key in raw["budget"]}
+    raw |= {"sampler": {"name": "random"}, "pruning": {"hopeless": False}, "budget": budget}
     raw.pop("enqueue", None)
     text = f"# The best of study {study.name!r}, with fresh seeds.\n{tomli_w.dumps(raw)}"
     return specs.parse(text, f"confirmation of {study.name!r}")
@@ -58,8 +61,13 @@ def agreed(
     """What is wanted, with the seeds that a confirming study has begun with.
 
     Raises:
-        errors.InputError: it has other configurations or another number of seeds, or the seed that the search had.
+        errors.InputError: it runs other code, has other configurations or seeds, or the seed that the search had.
     """
+    if found.spec.code != study.spec.code:
+        raise errors.InputError(
+            f"study {found.name!r} runs {found.spec.code or 'networks'}, {study.name!r} runs "
+            f"{study.spec.code or 'networks'}: it cannot confirm that. `--as NAME` makes another study of it"
+        )
     tree, summary = found.spec.space, summaries.whole(database, found)
     rows = [(records.wanted(trial), records.repeat_of(trial)) for trial in summary.trials]
     if not rows:
@@ -75,7 +83,7 @@ def agreed(
     if there != {tree.key(params) for params, _ in wanted} or len(repeats) != len({repeat for _, repeat in wanted}):
         raise errors.InputError(
             f"study {name!r} has confirmed another choice of {study.name!r} already (--top {len(there)} "
-            f"--seeds {len(repeats)}): a second look at the test set is no confirmation. `--as NAME` makes another "
+            f"--seeds {len(repeats)}): a second look is no confirmation. `--as NAME` makes another "
             "study of it"
         )
     chosen = {tree.key(params): params for params, _ in wanted}.values()

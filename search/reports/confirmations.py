@@ -1,9 +1,9 @@
-"""The best configurations of a search, trained again with fresh seeds on all training images, and tested once.
+"""The best configurations of a search, trained again with fresh seeds; networks on all training images, tested once.
 
 A search's best value is optimistic: of many noisy values the largest was chosen. Here the chosen configurations get
 seeds that the search never used, in a study of their own. The best of their means was chosen again, of few: it is
 quoted as it is and without what that adds (`corrections`). The images are the test set, by which a search that was
-judged on the hold-out chose nothing; one that was judged on the test set has no others.
+judged on the hold-out chose nothing; one that was judged on the test set has no others. Own code knows its data itself.
 """
 
 import dataclasses
@@ -23,15 +23,20 @@ SUFFIX = "-confirm"
 
 @dataclasses.dataclass(frozen=True)
 class Confirmed:
-    """A configuration with the value by which it was chosen, and its values on the test set by fresh seed."""
+    """A configuration with the value by which it was chosen, and its values by fresh seed.
+
+    Attributes:
+        sign: of the study: -1 where less is better.
+    """
 
     selected: float
     runs: Runs
+    sign: int = 1
 
     @property
     def optimism(self) -> float:
         """By how much the search's value was better than the mean of the fresh ones; negative: worse."""
-        return self.selected - self.runs.mean
+        return self.sign * (self.selected - self.runs.mean) + 0.0  # no -0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +59,8 @@ class Confirmation:
 
     @property
     def best(self) -> Confirmed:
-        """The highest mean on the test set."""
-        return max(self.entries, key=lambda entry: entry.runs.mean)
+        """The best mean."""
+        return max(self.entries, key=lambda entry: entry.sign * entry.runs.mean)
 
     @property
     def optimism(self) -> Interval:
@@ -65,17 +70,35 @@ class Confirmation:
     @functools.cached_property
     def corrected(self) -> Interval | None:
         """What the best is worth without what choosing it adds; None where one seed cannot tell."""
-        return corrections.best([entry.runs.values for entry in self.entries])
+        sign = self.spec.study.sign
+        values = [{seed: sign * value for seed, value in entry.runs.values.items()} for entry in self.entries]
+        found = corrections.best(values)
+        return found and dataclasses.replace(found, mean=sign * found.mean)
 
     @property
     def quoted(self) -> Interval:
         """The corrected figure, or the raw one where there is no other."""
         return self.corrected or self.best.runs.value
 
+    @property
+    def is_seedless(self) -> bool:
+        """Whether all seeds gave a configuration the very same curve and value, the search's own among them."""
+        if self.spec.training is not None:
+            return False
+        curves = [list(entry.runs.curves().values()) for entry in self.entries]
+        alike = all(curve == own[0] for own in curves for curve in own)
+        return alike and all(set(entry.runs.values.values()) == {entry.selected} for entry in self.entries)
+
     def sentence(self) -> str:
         """The result for people."""
         raw, many = self.best.runs.value, len(self.entries)
-        found = f"{self.quoted.show()} on the test set over {words.plural(raw.count, 'fresh seed')}"
+        if self.is_seedless:
+            return (
+                f"confirmed: {self.spec.study.metric} {words.metric(raw.mean)}, with "
+                f"{words.configuration(self.best.runs.params)}; {judgements.seedless(self.spec)}"
+            )
+        of = ("", " on the test set") if self.spec.training is not None else (f"{self.spec.study.metric} ", "")
+        found = f"{of[0]}{self.quoted.show()}{of[1]} over {words.plural(raw.count, 'fresh seed')}"
         if many > 1:
             found += (
                 f", corrected for being the best of {many} means (it is {raw.show()})"
@@ -85,15 +108,22 @@ class Confirmation:
         optimism = statistics.fmean(entry.optimism for entry in self.entries)
         return (
             f"confirmed: {found}, with {words.configuration(self.best.runs.params)}; the search's values were "
-            f"{abs(optimism):.4f} too {'high' if optimism >= 0 else 'low'} on average over {many}"
+            f"{words.metric(abs(optimism))} too {self._side(optimism)} on average over {many}"
         )
 
+    def _side(self, optimism: float) -> str:
+        return "high" if self.spec.study.sign * optimism >= 0 else "low"
+
     def remarks(self) -> list[str]:
-        """How the figure was corrected, on which images, and whether that can be without bias: a sentence each."""
+        """How the figure was corrected, of which data it is, and whether that can be without bias: a sentence each."""
+        if self.is_seedless:
+            return ["seeds: none changes a value, so nothing was measured anew"]
         found = [f"corrected: {corrections.METHOD}"] if self.corrected and len(self.entries) > 1 else []
-        found.append(self.caution or f"images: the test set, by which {words.code(self.searched)} chose nothing")
         training = self.spec.training
-        if training is not None and training.value != "last":
+        if training is None:
+            return [*found, judgements.own_value(self.spec)]
+        found.append(self.caution or f"images: the test set, by which {words.code(self.searched)} chose nothing")
+        if training.value != "last":
             found.append(f"every value is {judgements.value(training)}")
         return found
 
@@ -123,6 +153,7 @@ class Confirmation:
             "study": self.searched,
             "confirmed_by": self.name,
             "seeds": self.seeds,
+            "seeds_matter": not self.is_seedless,
             "configurations": rows,
             "best": {"params": self.best.runs.params, **_interval(self.best.runs.value)},
             "corrected": self.corrected and _interval(self.corrected),
@@ -184,7 +215,7 @@ def read(
         found = studies.find(database, name or f"{study.name}{SUFFIX}")
     except errors.InputError:
         found = None
-    if found is None:
+    if found is None or found.spec.code != study.spec.code:
         return None
     summary = summaries.whole(database, found)
     if summary.done < summary.budget:
@@ -197,7 +228,9 @@ def read(
         for each in Experiment.of(summary).runs
         if tree.key(each.params) in selected and (fresh := choices.fresh(found, each.trials, study))
     ]
-    entries = sorted((Confirmed(selected[tree.key(each.params)], each) for each in runs), key=lambda e: -e.selected)
+    sign = study.spec.study.sign
+    entries = [Confirmed(selected[tree.key(each.params)], each, sign) for each in runs]
+    entries.sort(key=lambda entry: -sign * entry.selected)
     if not entries:
         return None
     return Confirmation(study.spec, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))

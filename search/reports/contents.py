@@ -15,6 +15,7 @@ from search.reports import (
     lab,
     outsider_chapters,
     pages,
+    rules,
     search_chapters,
     takeaways,
     verdicts,
@@ -25,18 +26,6 @@ from search.reports.verdicts import Verdict
 from search.storage import databases
 from search.study import judgements
 from search.training import records
-
-RULES = (
-    "An interval is Student's at 95 % over the training seeds; ± is half its width. With one seed there is none.",
-    "Seeds are paired: repeat k of every configuration starts from the same random generator and sees the images in "
-    "the same order. A difference is called real where the interval of its mean over the seeds leaves out 0, widened "
-    "where one value is compared with several, so that all the comparisons hold together (Bonferroni).",
-    "Accuracy is a share of the evaluated images, from 0 to 1; guessing gives 0.1. Loss is cross-entropy in nats, the "
-    "mean over evaluation batches, as the lab computes it.",
-    "Where a study is evaluated on the test set, as the lab's are, its best value is optimistic: it was chosen by the "
-    "same images. `search confirm` measures it with fresh seeds, and where the study was evaluated on the hold-out, on "
-    "images that chose nothing.",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +107,7 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                 if experiment.is_search:
                     spent = efficiencies.read(database, experiment.summary)
                     experiment = dataclasses.replace(experiment, efficiency=spent)
-                if study.spec.training is not None:
-                    confirmed.append(confirmations.read(database, study, searched=experiment))
+                confirmed.append(confirmations.read(database, study, searched=experiment))
                 found.experiments.append(experiment)
         except errors.StudyNotFound:
             raise
@@ -152,7 +140,7 @@ def build(
             found.append(factor_chapters.chapter(experiment, colours))
     found += more
     if experiments:
-        found.append(Chapter("How to read this", [Bullets(RULES), *_provenance(experiments)]))
+        found.append(Chapter("How to read this", [Bullets(rules.of(experiments)), *_provenance(experiments)]))
     names = [each.name for each in experiments] + [each.name for each in foreign]
     noun = "Studies" if len(names) > 1 else "Study"
     facts = (_facts(experiments) if experiments else []) + _foreign_facts(foreign)
@@ -189,10 +177,13 @@ def confirmation_chapter(found: confirmations.Confirmation) -> Chapter:
     """What the chosen configurations are worth on images and seeds by which they were not chosen."""
     rows = []
     for entry in found.entries:
-        values = f"{entry.selected:.4f}", entry.runs.value.show(), f"{entry.optimism:+.4f}"
+        values = words.metric(entry.selected), entry.runs.value.show(), words.metric(entry.optimism, "+")
         rows.append([words.configuration(entry.runs.params), *values])
-    headings = ["configuration", "value in the search", "test accuracy", "optimism"]
-    caption = f"The best of {words.code(found.searched)}, trained on all images with {found.seeds} fresh seeds."
+    is_own = found.spec.training is None
+    again = f"{found.spec.study.metric} again" if is_own else "test accuracy"
+    headings = ["configuration", "value in the search", again, "optimism"]
+    where = "" if is_own else " on all images"
+    caption = f"The best of {words.code(found.searched)}, trained{where} with {found.seeds} fresh seeds."
     sentence, remarks = found.sentence(), [f"{each[0].upper()}{each[1:]}." for each in found.remarks()]
     optimism = f"Optimism over the configurations: {found.optimism.show(signed=True)}."
     blocks: list[Block] = [

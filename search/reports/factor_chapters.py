@@ -37,7 +37,8 @@ def chapter(experiment: Experiment, colours: Palette) -> Chapter:
     blocks: list[Block] = [Text(_setting(experiment))]
     if not experiment.runs:
         return Chapter(_title(experiment), [*blocks, Text("No trial is complete yet.")])
-    blocks.append(_curves(experiment, colours))
+    if any(runs.curves() for runs in experiment.runs):
+        blocks.append(_curves(experiment, colours))
     if any(runs.gap_curves for runs in experiment.runs) and not experiment.is_single:
         blocks.append(_gaps(experiment, colours))
     if experiment.is_single:
@@ -89,12 +90,20 @@ def _curves(experiment: Experiment, colours: Palette) -> Drawing:
     marks = [HUMAN] if has_accuracy(experiment) else []
     if _is_baseline(experiment):
         lines.append(figures.Line("published", 6, [lab.BASELINE_ACCURACIES]))
-    text = f"{metric} over the epochs" + (f", one curve for each {factor.name}" if factor else "")
+    text = f"{metric} over the {_steps(experiment)}" + (f", one curve for each {factor.name}" if factor else "")
     band = " Curves are means over the seeds; the bands hold all of them." if experiment.seeds > 1 else ""
     label = f"{metric}, share of images" if marks else metric
     heading = None if factor is None else factor.name
-    picture = figures.curves(f"{experiment.name}-curves", text, lines, label, marks, heading)
-    return Drawing(picture, f"{text[0].upper()}{text[1:]}.{band}")
+    drawn = [value for line in lines for seed in line.seeds for value in seed]
+    is_log = figures.is_logarithmic(drawn, experiment.summary.study.spec.study.direction == "maximize")
+    axis = " The axis of the values is logarithmic." if is_log else ""
+    name = f"{experiment.name}-curves"
+    picture = figures.curves(name, text, lines, label, marks, heading, _steps(experiment)[:-1], is_log)
+    return Drawing(picture, f"{text[0].upper()}{text[1:]}.{band}{axis}")
+
+
+def _steps(experiment: Experiment) -> str:
+    return "steps" if experiment.summary.study.spec.training is None else "epochs"
 
 
 def _gaps(experiment: Experiment, colours: Palette) -> Drawing:
@@ -155,12 +164,16 @@ def _table(experiment: Experiment) -> Table:
         ]
         row += [_mean(runs.gaps, 4, "+"), _mean(runs.falls, 4), _mean(runs.figures(records.SECONDS), 1)]
         rows.append([*row, _mean(runs.figures(records.CPU_SECONDS), 1)])
-    kept = [i for i in range(len(headings)) if i < 3 or any(row[i] for row in rows)]
+    is_own = experiment.summary.study.spec.training is None
+    hidden = {"mean fall"} if is_own else set()  # of what may be the better the less it is, that says nothing
+    kept = [i for i, each in enumerate(headings) if i < 3 or (each not in hidden and any(row[i] for row in rows))]
     caption = (
         f"After the last epoch; ± is half the 95 % interval over the seeds. Training: {metric} on its images; gap: "
         "that less the evaluated one. Mean fall: from one epoch to the next, rises counted as 0. Seconds: of training, "
         "a trial."
     )
+    if is_own:
+        caption = "± is half the 95 % interval over the seeds. Seconds: of training, a trial."
     return Table([headings[i] for i in kept], [[row[i] for i in kept] for row in rows], caption)
 
 

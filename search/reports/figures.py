@@ -17,6 +17,7 @@ from search.reports import lettering
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#7E5FA8")
 MARKERS = "osD^vPX*"
 INK = "#010101"  # in an SVG it becomes the page's own text colour
+SPREAD = 1_000.0  # times, from which on values that fall are drawn on a logarithmic axis
 LARGEST = 1e300  # an axis of more would be wider than a float
 RUNNING = 50  # losses in a running mean
 PIXELS_PER_INCH = 120
@@ -78,10 +79,30 @@ def drawable(values: Sequence[float]) -> list[float]:
     return [value if math.isfinite(value) and abs(value) <= LARGEST else math.nan for value in values]
 
 
+def is_logarithmic(values: Sequence[float], higher: bool) -> bool:
+    """Whether values that are the better the less they are lie so far apart that the good ones would be one line."""
+    drawn = [value for value in drawable(values) if not math.isnan(value)]
+    return not higher and bool(drawn) and 0 < min(drawn) < max(drawn) / SPREAD
+
+
+def make_logarithmic(panel: axes.Axes) -> None:
+    """The y axis of a figure; powers would be set as mathematics, which names are never."""
+    panel.set_yscale("log")
+    panel.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    panel.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
 def curves(
-    name: str, text: str, lines: Sequence[Line], label: str, marks: Sequence[Mark] = (), heading: str | None = None
+    name: str,
+    text: str,
+    lines: Sequence[Line],
+    label: str,
+    marks: Sequence[Mark] = (),
+    heading: str | None = None,
+    step: str = "epoch",
+    logarithmic: bool = False,
 ) -> Picture:
-    """Curves over the epochs, each with its own colour and marker; `heading` is the legend's."""
+    """Curves over the epochs, or steps, each with its own colour and marker; `heading` is the legend's."""
 
     def draw(panel: axes.Axes) -> None:
         for line in lines:
@@ -92,7 +113,9 @@ def curves(
                 low, high = (drawable(list(map(end, by_epoch))) for end in (min, max))
                 panel.fill_between(epochs, low, high, color=style["color"], alpha=0.2)
             panel.plot(epochs, drawable(mean), markersize=4, linewidth=1.6, label=lettering.shown(line.label), **style)
-        panel.set_xlabel("epoch")
+        panel.set_xlabel(step)
+        if logarithmic:
+            make_logarithmic(panel)
         panel.set_ylabel(fit(label, PANEL, 2))
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 

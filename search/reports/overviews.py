@@ -76,7 +76,9 @@ def _curves(study: Studied, complete: Sequence[FrozenTrial]) -> Drawing:
         best = f"best, trial {study.best.number}", _ordered(study.best)
     text = f"{study.metric} over the steps of the complete trials"
     curves = [_ordered(trial) for trial in drawn]
-    picture = bands.curves(f"{study.name}-curves", text, bands.Bands.of(by_step), curves, best, study.metric)
+    picture = bands.curves(
+        f"{study.name}-curves", text, bands.Bands.of(by_step), curves, best, study.metric, study.higher
+    )
     share = f"{len(taken):,} of them, evenly chosen" if len(taken) < len(own) else f"{len(own):,} of them"
     caption = (
         f"Learning curves: {text}; {bands.WORDS} of {share}, at each step of those that reached it, and "

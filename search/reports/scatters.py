@@ -55,6 +55,8 @@ class Progress:
     @property
     def cut(self) -> float | None:
         """The value beyond which the worst of many trials lie outside the figure; None: it shows all."""
+        if self.is_logarithmic:
+            return None
         values = sorted(y for each in self.points for y in figures.drawable(each.y) if not math.isnan(y))
         if not self.is_crowded or not values:
             return None
@@ -65,6 +67,13 @@ class Progress:
         return cut if abs(worst - best) > FLAT * abs(cut - best) > 0 else None
 
     @property
+    def is_logarithmic(self) -> bool:
+        """Whether the axis of the values is; the worst of many trials alone make it none."""
+        values = sorted(y for each in self.points for y in figures.drawable(each.y) if not math.isnan(y))
+        shown = values[: math.ceil(SHOWN_SHARE * len(values))] if self.is_crowded else values
+        return figures.is_logarithmic(shown, self.higher)
+
+    @property
     def outside(self) -> int:
         """How many trials lie beyond it."""
         cut = self.cut
@@ -73,11 +82,12 @@ class Progress:
         return sum((y < cut if self.higher else y > cut) for each in self.points for y in each.y)
 
     def note(self) -> str:
-        """What a caption says of how many trials are drawn: nothing, where each has its mark."""
+        """What a caption says of the axis and of how many trials are drawn: nothing, where each has its mark."""
+        axis = " The axis of the values is logarithmic." if self.is_logarithmic else ""
         if not self.is_crowded:
-            return ""
+            return axis
         beyond = f" The worst {self.outside:,} lie beyond the edge." if self.outside else ""
-        return f" All {self.total:,} trials are drawn, darker where more of them lie.{beyond}"
+        return f" All {self.total:,} trials are drawn, darker where more of them lie.{beyond}{axis}"
 
 
 def picture(name: str, text: str, found: Progress, marks: Sequence[figures.Mark] = ()) -> figures.Picture:
@@ -103,6 +113,8 @@ def picture(name: str, text: str, found: Progress, marks: Sequence[figures.Mark]
         panel.set_xlim(left=min([0, *x]) - (0.5 if is_by_number else 0))
         panel.set_xlabel(found.labels[0])
         panel.set_ylabel(figures.fit(found.labels[1], figures.PANEL, 2))
+        if found.is_logarithmic:
+            figures.make_logarithmic(panel)
         if (cut := found.cut) is not None:
             _zoom(panel, found, cut, marks)
 

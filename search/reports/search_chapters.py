@@ -14,6 +14,9 @@ from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
 from search.study import judgements
 from search.training import records
 
+UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+SHORTEST = 2  # of an axis in a unit
+
 
 def chapter(experiment: Experiment) -> Chapter:
     """A search, from its setting to its bill."""
@@ -89,15 +92,16 @@ def _over_time(experiment: Experiment) -> Drawing:
     ended = [trial for trial in experiment.trials if trial.state.is_finished()]
     ended.sort(key=lambda trial: trial.datetime_complete or datetime.datetime.max)
     spent = list(itertools.accumulate(records.SECONDS.read(trial, 0.0) for trial in ended))
+    unit, length = next((unit for unit in UNITS if spent and spent[-1] >= SHORTEST * unit[1]), UNITS[-1])
     found = [
-        (seconds / 60, trial)
+        (seconds / length, trial)
         for seconds, trial in zip(spent, ended, strict=True)
         if trial.state == TrialState.COMPLETE and trial.value is not None
     ]
     metric = experiment.summary.study.spec.study.metric
-    best = [minutes for minutes, _ in found], _best_so_far(experiment, [trial for _, trial in found])
+    best = [moment for moment, _ in found], _best_so_far(experiment, [trial for _, trial in found])
     text = f"the best {metric} over the training time spent, all workers together"
-    labels = "training time spent, minutes", metric
+    labels = f"training time spent, {unit}", metric
     points = [scatters.Points("complete", 0, best[0], [float(trial.value or 0.0) for _, trial in found])]
     progress = scatters.Progress(points, best, labels, _is_higher_better(experiment))
     picture = scatters.picture(f"{experiment.name}-cost", text, progress, _marks(experiment))
@@ -119,10 +123,10 @@ def _bill(experiment: Experiment) -> list[str]:
         bill += f", CPU time {words.duration(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
     found.append(f"{bill}; {words.duration(wall)} from the first start to the last end.")
     best = summary.best
-    if best is not None and best.value is not None and summary.seconds:
+    if best is not None and best.value is not None and summary.seconds >= 1:  # of less no rate can be told
         hours = summary.seconds / 3600
         found.append(
-            f"{summary.done / hours:.0f} trials an hour of training; the best value came after "
+            f"{summary.done / hours:,.0f} trials an hour of training; the best value came after "
             f"{words.duration(_seconds_until(experiment, best.number))} of it."
         )
     found += [f"{line[0].upper()}{line[1:]}." for line in sentences.efficiency(experiment.efficiency)]

@@ -18,6 +18,7 @@ TABLE_TRIALS = 60
 TABLE_REASONS = 20  # an objective's own may be as many as its trials
 TABLE_LEVELS = 12  # of a parameter
 TABLE_NUMBERS = 12
+TABLE_PARAMETERS = 12  # whose pruned shares are shown
 QUARTERS = 4
 COLOUR_OF_STATE = {TrialState.COMPLETE: (0, "complete"), TrialState.PRUNED: (1, "pruned")}
 
@@ -28,10 +29,12 @@ def pruned(experiment: Experiment) -> Table:
     for trial in experiment.trials:
         if trial.state == TrialState.PRUNED:
             reasons.setdefault(records.cause(trial) or "?", []).append(trial)
+    is_own = experiment.summary.study.spec.training is None
+    never, step = ("without a step", "step") if is_own else ("before training", "epoch")
     rows, ranked = [], sorted(reasons.items(), key=lambda item: -len(item[1]))
     for reason, trials in ranked[:TABLE_REASONS]:
         epochs = sorted(len(trial.intermediate_values) for trial in trials)
-        when = "before training" if epochs[-1] == 0 else f"after {statistics.median(epochs):g} (0 to {epochs[-1]})"
+        when = never if epochs[-1] == 0 else f"after {statistics.median(epochs):g} (0 to {epochs[-1]})"
         if epochs[0] > 0:
             when = f"after {statistics.median(epochs):g} ({epochs[0]} to {epochs[-1]})"
         numbers = ", ".join(str(t.number) for t in trials[:TABLE_NUMBERS])
@@ -40,25 +43,41 @@ def pruned(experiment: Experiment) -> Table:
     caption = "What was pruned, when and why."
     if left := ranked[TABLE_REASONS:]:
         caption += f" {len(left):,} rarer reasons, of {sum(len(own) for _, own in left):,} trials, are left out."
-    return Table(["reason", "trials", "epoch, median and range", "numbers"], rows, caption)
+    return Table(["reason", "trials", f"{step}, median and range", "numbers"], rows, caption)
 
 
 def shares(experiment: Experiment) -> Table:
     """The pruned share per value: what importance does not see."""
-    rows, left = [], 0
+    by_name, left = {}, 0
     ended = [t for t in experiment.trials if t.state in COLOUR_OF_STATE]
     for parameter in experiment.summary.study.spec.space.parameters:
         own = [trial for trial in ended if parameter.name in trial.params]
         levels = _levels(own, parameter.name)
         left += max(0, len(levels) - TABLE_LEVELS)
         kept = sorted(levels, key=lambda level: -len(level[1]))[:TABLE_LEVELS]
-        for label, group in levels if len(levels) <= TABLE_LEVELS else kept:
-            pruned = sum(trial.state == TrialState.PRUNED for trial in group)
-            rows.append([parameter.name, label, str(len(group)), str(pruned), f"{pruned / len(group):.0%}"])
+        by_name[parameter.name] = [
+            (label, len(group), sum(trial.state == TrialState.PRUNED for trial in group))
+            for label, group in (levels if len(levels) <= TABLE_LEVELS else kept)
+        ]
+    shown = sorted(by_name, key=lambda name: -_spread(by_name[name]))[:TABLE_PARAMETERS]
+    rows = [
+        [name, label, str(many), str(pruned), f"{pruned / many:.0%}"]
+        for name, own in by_name.items()
+        if name in shown
+        for label, many, pruned in own
+    ]
     caption = "The share of pruned trials per value; numbers of more than eight values in quarters of the trials."
     if left:
         caption += f" Of choices the {TABLE_LEVELS} most frequent; {left:,} are left out."
+    if len(by_name) > len(shown):
+        caption += f" Of {len(by_name)} parameters the {len(shown)} whose shares are the most different."
     return Table(["parameter", "value", "trials", "pruned", "share"], rows, caption)
+
+
+def _spread(levels: Sequence[tuple[str, int, int]]) -> float:
+    """How different the pruned shares of a parameter's values are."""
+    found = [pruned / many for _, many, pruned in levels]
+    return max(found, default=0.0) - min(found, default=0.0)
 
 
 def _levels(trials: Sequence[FrozenTrial], name: str) -> list[tuple[str, list[FrozenTrial]]]:
@@ -87,18 +106,19 @@ def trials(experiment: Experiment) -> Table:
         shown = ranked[:TABLE_TRIALS]
         sheet = sheets.of_trials(spec.name, [spec.study.metric], names, experiment.trials)
         caption = f"The best {len(shown)} of {len(ended)} trials; `{sheet.path}` has all."
+    is_own, costs = spec.training is None, [records.SECONDS, records.CPU_SECONDS]
+    if is_own and all(records.CPU_SECONDS.find(trial) is None for trial in shown):
+        costs.pop()
     rows = []
     for trial in shown:
         row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else words.metric(trial.value)]
         row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         row += [str(len(trial.intermediate_values))]
-        row += [
-            "" if (spent := each.find(trial)) is None else f"{spent:.1f}"
-            for each in (records.SECONDS, records.CPU_SECONDS)
-        ]
+        row += ["" if (spent := each.find(trial)) is None else f"{spent:.1f}" for each in costs]
         rows.append([*row, records.cause(trial) or ""])
     headings = ["#", "state", spec.study.metric, *(words.HEADINGS.get(n, n) for n in names)]
-    return Table([*headings, "epochs", "seconds", "CPU s", "reason"], rows, caption, sheet)
+    headings += ["steps" if is_own else "epochs", *("seconds", "CPU s")[: len(costs)]]
+    return Table([*headings, "reason"], rows, caption, sheet)
 
 
 def published(experiment: Experiment) -> Table | None:

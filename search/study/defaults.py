@@ -29,10 +29,6 @@ def settled(file: sections.File, name: str) -> sections.File:
             raise errors.StudyFileError(
                 f"{name}: pruning.hopeless must be false beside objective, got True: it judges the lab's networks only"
             )
-        if file.pruning.pruner == "hyperband":
-            raise errors.StudyFileError(
-                f"{name}: pruning.pruner must not be 'hyperband' beside objective: it needs to know the epochs"
-            )
         hopeless = False
     training = file.training if is_own or file.training is not None else sections.Training(record=[])
     pruning = file.pruning.model_copy(update={"hopeless": hopeless})

@@ -68,6 +68,26 @@ def measured(training: sections.Training) -> str:
     return f"{value(training)}, on {IMAGES[training.evaluate_on]}"
 
 
+def own_value(spec: specs.StudySpec) -> str:
+    """What the value of code of the user's own is, where fresh seeds have measured it."""
+    what = "what the command says last" if spec.command else f"what {spec.objective} returns or yields last"
+    return (
+        f"values: the {spec.study.metric} is {what}, of whatever data it is; the same data chose the configurations, "
+        "so what they favour is in it still"
+    )
+
+
+def seedless(spec: specs.StudySpec) -> str:
+    """What is said of code of the user's own whose value no seed changes."""
+    who = "command" if spec.command else "objective"
+    return f"every seed gave the same value: the {who} does not use {seed_of(spec)}"
+
+
+def seed_of(spec: specs.StudySpec) -> str:
+    """By what name code of the user's own has the seed of its training."""
+    return "{seed} or SEARCH_SEED" if spec.command else "trial.seed"
+
+
 def lines(spec: specs.StudySpec) -> list[str]:
     """What stands beside the best value of a study."""
     found = [said for said in (caution(spec), held_out(spec)) if said is not None]

@@ -26,17 +26,9 @@ def of(pruning: sections.Pruning, training: sections.Training | None) -> Ladder 
     Raises:
         ValueError: with the key, its rule and its value.
     """
+    check_length(pruning, training)
     if pruning.pruner is None or not pruners.PRUNERS[pruning.pruner].pauses:
         return None
-    if training is not None and pruning.max_resource is not None:
-        raise ValueError(
-            f"pruning.max_resource must be left out beside [training], whose epochs say it, got {pruning.max_resource}"
-        )
-    if training is None and pruning.max_resource is None:
-        raise ValueError(
-            f"pruning.max_resource must say how many steps a whole trial reports beside pruner = {pruning.pruner!r}, "
-            "got none"
-        )
     settings = {**pruners.PAUSING, **pruning.settings}
     factor, first = int(settings["reduction_factor"]), int(settings["min_resource"])
     end, key = (training.epochs, "training.epochs") if training else (pruning.max_resource or 0, "pruning.max_resource")
@@ -50,3 +42,22 @@ def of(pruning: sections.Pruning, training: sections.Training | None) -> Ladder 
     while rungs and rungs[-1] * factor * factor <= end:
         rungs.append(rungs[-1] * factor)
     return Ladder(tuple(rungs), factor, int(settings["checkpoints"]))
+
+
+def check_length(pruning: sections.Pruning, training: sections.Training | None) -> None:
+    """Passes a pruner that knows, where it must, how many steps a whole trial reports.
+
+    Raises:
+        ValueError: with the key, its rule and its value.
+    """
+    if pruning.pruner is None or "max_resource" not in pruners.PRUNERS[pruning.pruner].options:
+        return
+    if training is not None and pruning.max_resource is not None:
+        raise ValueError(
+            f"pruning.max_resource must be left out beside [training], whose epochs say it, got {pruning.max_resource}"
+        )
+    if training is None and pruning.max_resource is None:
+        raise ValueError(
+            f"pruning.max_resource must say how many steps a whole trial reports beside pruner = {pruning.pruner!r}, "
+            "got none"
+        )

@@ -199,7 +199,7 @@ PRUNERS = {
         ("startup_trials", "warmup_epochs", "percentile"),
     ),
     "successive-halving": Pruner(lambda q: _halving(q, int(q.option("reduction_factor")), 0), ("reduction_factor",)),
-    "hyperband": Pruner(_hyperband, ("reduction_factor",)),
+    "hyperband": Pruner(_hyperband, ("reduction_factor", "max_resource")),
     "asha": Pruner(None, (*PAUSING, "max_resource")),
 }
 OPTIONS = tuple(dict.fromkeys(option for pruner in PRUNERS.values() for option in pruner.options))

@@ -20,6 +20,11 @@ class StudySection(validation.Section):
     metric: Annotated[str, pydantic.Field(min_length=1, max_length=100)] = ""
     seed: Annotated[int, pydantic.Field(ge=0, lt=SEED_LIMIT)] = 0
 
+    @property
+    def sign(self) -> int:
+        """By which a value is multiplied to be the better the larger it is."""
+        return 1 if self.direction == "maximize" else -1
+
     @pydantic.field_validator("name")
     @classmethod
     def _name(cls, name: str) -> str:

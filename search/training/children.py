@@ -42,6 +42,7 @@ class Child:
     The group ends with this process, however it ends, and with `close`.
 
     Attributes:
+        code: checksums of the files that it has imported of the user's, by path.
         output: what the group prints.
         is_closed: it was ended.
 
@@ -74,6 +75,7 @@ class Child:
             for descriptor in (*theirs, printing):
                 os.close(descriptor)
         self._channel = messages.Channel(ours_in, ours_out)
+        self.code: dict[str, str] = {}
         self.output, self.is_closed = outputs.Output(printed, STDERR), False
 
     def send(self, message: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from optuna import distributions
 from optuna.trial import TrialState
 
 from search import errors
-from search.child import mishaps
+from search.child import codes, mishaps
 from search.study import specs
 from search.training import children, folders, invocations, leavings, objectives, records, shipments
 from search.training.objectives import Failed, Refused, Result, Trial
@@ -155,6 +155,7 @@ class FunctionObjective:
             said = child.receive(None)
             if said is not None and said["is"] == "unusable":
                 raise errors.InputError(said["reason"])
+            child.code = (said or {}).get("code") or codes.of_program(self._spec.command or (), pathlib.Path.cwd())
         except children.Gone as gone:
             child.close()
             if gone.code == -signal.SIGKILL:  # by a machine without memory: nothing that the code did
@@ -167,7 +168,9 @@ class FunctionObjective:
 
     def _talk(self, child: children.Child, trial: Trial, folder: folders.Folder) -> dict[str, Any]:
         """Has a trial trained; returns the message that it ends with."""
-        child.send(invocations.order(self._spec, trial, folder, self._save_seconds))
+        order = invocations.order(self._spec, trial, folder, self._save_seconds)
+        trial.keep({records.CODE.name: child.code, records.SEED.name: order["seed"]})
+        child.send(order)
         while True:
             message = child.receive(LOOK_SECONDS)
             if message is None:

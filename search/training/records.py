@@ -94,7 +94,7 @@ SEED = Attribute(
     "search:seed",
     int,
     "training.records",
-    "of the training: initial weights and order of samples",
+    "of the training: initial weights and order of samples; of own code, `trial.seed`",
     _counts_from(0, LIMIT),
 )
 REPEAT = Attribute(
@@ -103,6 +103,7 @@ REPEAT = Attribute(
 DUPLICATES_AVOIDED = Attribute(
     "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already", _counts_from(0)
 )
+CODE = Attribute("search:code", dict, "training.functions", "checksums of the user's files that it ran, by path")
 TRAINED = Attribute(
     "search:trained",
     list,

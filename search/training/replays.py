@@ -71,6 +71,8 @@ class Replay:
             "largest_difference": max(found.values(), default=0.0),
             "why": list(self.why),
             "value": self.value,
+            "stored": None,
+            "again": None,
         }
 
 

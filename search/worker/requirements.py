@@ -4,7 +4,7 @@ import contextlib
 import shlex
 from collections.abc import Callable
 
-from search import errors
+from search import errors, words
 from search.space import spaces
 from search.storage import stores
 from search.study import programs, specs
@@ -109,8 +109,11 @@ def check_store(spec: specs.StudySpec, settings: Settings) -> None:
         stores.Store(place)
 
 
-def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
+def check_objective(spec: specs.StudySpec, settings: Settings, command: str = "work", *more: str) -> None:
     """Whether a study of the database may have its own objective imported here: whoever can write there names it.
+
+    Args:
+        command: that would, with what stands behind the study's name.
 
     Raises:
         errors.NotAllowed: it may not.
@@ -120,7 +123,7 @@ def check_objective(spec: specs.StudySpec, settings: Settings) -> None:
         raise errors.NotAllowed(
             f"study {spec.name!r}: its objective must be one that --allow-objectives (SEARCH_ALLOW_OBJECTIVES) names, "
             f"got {code!r} where {settings.allow_objectives!r} may run; if you know it: "
-            f"search work {shlex.quote(spec.name)} --allow-objectives {shlex.quote(checksum)}"
+            f"{' '.join(('search', command, words.typed(spec.name), *more))} --allow-objectives {shlex.quote(checksum)}"
         )
 
 

@@ -94,15 +94,33 @@ def test_a_worker_makes_no_file(folder: pathlib.Path) -> None:
     assert not list(folder.iterdir())
 
 
-def test_an_own_objective_is_not_replayed(opened: databases.Database, folder: pathlib.Path) -> None:
-    """The answer that the command gives, as an error of ours."""
+def test_code_that_the_database_names_is_not_replayed(opened: databases.Database, folder: pathlib.Path) -> None:
+    """Where a worker may not run it: nothing of it is imported, and what allows it is in the line."""
     (folder / "own.toml").write_text(
         'objective = "os:getcwd"\n[study]\nname = "own"\n[space]\nx = { low = 0.0, high = 1.0 }\n[budget]\ntrials = 1\n'
     )
     search.create("own.toml", storage=opened)
     opened.optuna.create_new_trial(opened.optuna.get_study_id_from_name("own"))
-    with pytest.raises(errors.InputError, match="objective of its own, which replay cannot train"):
+    with pytest.raises(errors.InputError, match="search replay own 0 --allow-objectives os:getcwd"):
+        search.replay("own", 0, storage=opened, allow_objectives="none")
+    with pytest.raises(errors.InputError, match="trial 0 has no values"):
         search.replay("own", 0, storage=opened)
+
+
+def test_code_that_the_database_names_confirms_nothing(opened: databases.Database, folder: pathlib.Path) -> None:
+    """Where a worker may not run it: no study is made for it."""
+    (folder / "own.toml").write_text(
+        'objective = "os:getcwd"\n[study]\nname = "own"\n[space]\nx = { low = 0.0, high = 1.0 }\n[budget]\ntrials = 1\n'
+    )
+    study = search.create("own.toml", storage=opened)
+    study.add_trial(
+        optuna.trial.create_trial(
+            params={"x": 0.5}, distributions={"x": optuna.distributions.FloatDistribution(0.0, 1.0)}, value=0.5
+        )
+    )
+    with pytest.raises(errors.InputError, match="search confirm own --allow-objectives os:getcwd"):
+        search.confirm("own", storage=opened, allow_objectives="none")
+    assert opened.optuna.get_all_studies()[-1].study_name == "own"
 
 
 def test_the_caller_s_database_stays_as_it_is(

@@ -23,7 +23,7 @@ from models import errors as model_errors
 from models.data import synthetic
 from search import errors
 from search.cli import commands
-from search.exports import cards, model_files, predictions
+from search.exports import cards, choices, model_files, predictions
 from search.ledger import queues, studies
 from search.storage import databases
 from search.study import specs
@@ -194,7 +194,7 @@ def test_an_exported_model_is_the_stored_trial(
     trial = trained(opened, study)
     path = tmp_path / "model.safetensors"
     train = networks.NetworkObjective(study.spec, pathlib.Path("unused"))
-    choice = model_files.choose(opened, study)
+    choice = choices.choose(opened, study)
     found = model_files.export(choice, train, model_files.check_path(path, onnx=False, force=False))
     assert (found.accuracy, found.replay.is_same) == (pytest.approx(trial.value, abs=1e-6), True)
     tested = predictions.of_test_set(path, pathlib.Path("unused"))
@@ -234,7 +234,7 @@ def test_a_model_that_the_hold_out_chose_has_an_honest_card(opened: databases.Da
     trained(opened, study)
     path = tmp_path / "model.safetensors"
     train = networks.NetworkObjective(study.spec, pathlib.Path("unused"))
-    choice = model_files.choose(opened, study)
+    choice = choices.choose(opened, study)
     found = model_files.export(choice, train, model_files.check_path(path, onnx=False, force=False))
     card = (tmp_path / "model.md").read_text()
     assert f"**{found.accuracy:.4f}** of the 200 test images" in card

@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 import statistics
+from collections.abc import Sequence
 
 import pytest
 from conftest import quick_text
@@ -154,3 +155,68 @@ def test_a_report_says_what_the_test_set_chose(opened: databases.Database, tmp_p
     assert written.cautions == {}
     assert "hosen on the test set" not in page
     assert "- Chosen on images held out of the training set, a sixth of it" in page
+
+
+OWN = """
+objective = "mine:objective"
+[study]
+name = "own"
+direction = "minimize"
+metric = "loss"
+[space]
+x = { low = 0.0, high = 1.0 }
+[sampler]
+name = "random"
+[budget]
+trials = 4
+max_failures = 3
+"""
+
+
+def own(opened: databases.Database, fresh: Sequence[Sequence[float]]) -> confirmations.Confirmation:
+    """A search for the least loss by code of the user's own, and its best two with the values of fresh seeds."""
+    study = studies.create(opened, specs.parse(OWN, "own.toml"))
+    for found in (0.5, 2e-9, 3e-9, 7e8):
+        claims.tell(opened, begin(opened, study), TrialState.COMPLETE, found, {})
+    confirming = confirmations.prepare(opened, study, 2, len(fresh[0]))
+    assert confirming.spec.budget.max_failures == 3
+    for seed, place in itertools.product(range(len(fresh[0])), range(2)):
+        claims.tell(opened, begin(opened, confirming), TrialState.COMPLETE, fresh[place][seed], {})
+    return confirmations.expect(opened, study)
+
+
+def test_less_is_better_of_own_code(opened: databases.Database) -> None:
+    """The least are chosen, the best is the least, the correction makes it larger, and a search is too low."""
+    found = own(opened, ((4e-9, 6e-9), (5e-9, 4e-9)))
+    assert [entry.selected for entry in found.entries] == [2e-9, 3e-9]
+    assert found.best.runs.mean == pytest.approx(4.5e-9)
+    assert found.corrected is not None
+    assert found.corrected.mean == pytest.approx(5.5e-9)  # each seed judges what the other chose
+    assert [entry.optimism for entry in found.entries] == pytest.approx([3e-9, 1.5e-9])
+    said = found.sentence()
+    assert said.startswith("confirmed: loss 5.5e-09 ± ")
+    assert said.endswith("the search's values were 2.25e-09 too low on average over 2")
+    assert "test set" not in said
+    assert found.remarks()[1].startswith("values: the loss is what mine:objective returns or yields last")
+    assert found.as_json()["seeds_matter"]
+
+
+def test_a_seed_that_nothing_uses_is_told(opened: databases.Database) -> None:
+    """All seeds gave what the search had: nothing was measured anew, and no interval of 0 says otherwise."""
+    found = own(opened, ((2e-9, 2e-9), (3e-9, 3e-9)))
+    said = found.sentence()
+    assert said.startswith("confirmed: loss 2e-09, with x ")
+    assert said.endswith("; every seed gave the same value: the objective does not use trial.seed")
+    assert "±" not in said
+    assert not found.as_json()["seeds_matter"]
+
+
+def test_a_study_of_other_code_confirms_nothing(opened: databases.Database) -> None:
+    """One of that name that runs something else is refused before anything of it runs."""
+    study = studies.create(opened, specs.parse(OWN, "own.toml"))
+    claims.tell(opened, begin(opened, study), TrialState.COMPLETE, 0.5, {})
+    other = OWN.replace('"own"', '"own-confirm"').replace("mine:objective", "os:getcwd")
+    studies.create(opened, specs.parse(other, "own.toml"))
+    assert confirmations.read(opened, study) is None
+    with pytest.raises(errors.InputError, match="study 'own-confirm' runs os:getcwd, 'own' runs mine:objective"):
+        confirmations.prepare(opened, study, 1, 1)

@@ -176,3 +176,10 @@ def test_a_browser_draws_all_of_every_figure(browser: sync_api.Browser) -> None:
         # names of classes are slanted: their boxes overlap, they do not
         assert opened.evaluate(LOOK, not name.startswith("confusion")) == [], name
     opened.close()
+
+
+def test_losses_that_lie_far_apart_have_a_logarithmic_axis() -> None:
+    """Where less is better, all are above 0, and the largest is more than a thousand times the least; else none."""
+    assert figures.is_logarithmic([1e-8, 3.0, math.inf, math.nan], higher=False)
+    for values, higher in (([1e-8, 3.0], True), ([0.0, 3.0], False), ([0.01, 9.0], False), ([math.nan], False)):
+        assert not figures.is_logarithmic(values, higher)

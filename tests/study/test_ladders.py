@@ -88,11 +88,17 @@ def test_what_leaves_no_rung_is_refused(epochs: int, more: str, message: str) ->
     ("more", "message"),
     [
         ("", "pruning.max_resource must say how many steps a whole trial reports beside pruner = 'asha', got none"),
+        (
+            "@hyperband",
+            "pruning.max_resource must say how many steps a whole trial reports beside pruner = 'hyperband'",
+        ),
         ("max_resource = 2", "pruning.max_resource must be at least min_resource * reduction_factor = 3 with pruner"),
     ],
 )
 def test_an_objective_says_how_long_it_is(more: str, message: str) -> None:
     """Nothing else knows it."""
+    text = OWN.replace("asha", more[1:]) if more.startswith("@") else OWN
+    text = text.format(more="" if more.startswith("@") else more)
     with pytest.raises(errors.StudyFileError) as caught:
-        specs.parse(OWN.format(more=more), "own.toml")
+        specs.parse(text, "own.toml")
     assert str(caught.value).startswith(f"own.toml: {message}")

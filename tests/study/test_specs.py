@@ -204,7 +204,7 @@ def test_an_own_objective_takes_any_space() -> None:
         ("alpha =", '"alpha " =', "space.'alpha ' must be a name without blanks at its start or end, got 'alpha '"),
         ('"log_loss"]', '"hinge"]', "space.loss[1] must not repeat an earlier choice, got 'hinge'"),
         ("[budget]", "[pruning]\nhopeless = true\n[budget]", "pruning.hopeless must be false beside objective"),
-        ("[budget]", '[pruning]\npruner = "hyperband"\n[budget]', "pruning.pruner must not be 'hyperband' beside"),
+        ("[budget]", '[pruning]\npruner = "hyperband"\n[budget]', "pruning.max_resource must say how many steps"),
         (
             "[budget]",
             '[training]\nvalue = "mean-of-last-3"\n[budget]',

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -64,8 +65,16 @@ def child(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[c
 
 def begin(child: children.Child, function: str, number: int = 0) -> None:
     child.send({"do": "load", "objective": f"mine:{function}", "folder": str(pathlib.Path.cwd()), "space": {}})
-    assert child.receive(60) == {"is": "loaded"}
-    child.send({"do": "train", "number": number, "params": {}, "attrs": {}})
+    loaded = child.receive(60)
+    assert loaded is not None
+    assert (loaded["is"], set(loaded["code"])) == ("loaded", {"mine.py"})
+    child.send(order(number))
+
+
+def order(number: int = 0) -> dict[str, Any]:
+    """To train a trial."""
+    own = {"number": number, "seed": 0, "folder": str(pathlib.Path.cwd()), "saved": None}
+    return {"do": "train", **own, "params": {}, "attrs": {}}
 
 
 def test_close_ends_what_an_objective_left(child: children.Child, tmp_path: pathlib.Path) -> None:
@@ -96,7 +105,7 @@ def test_code_that_will_not_end_is_given_up(
     monkeypatch.setattr(children, "PARTING_SECONDS", 1.0)
     begin(child, "goes_on")
     pids(tmp_path)
-    assert not child.end_trial()
+    assert not child.end_trial(lambda said: None)
 
 
 def test_code_that_lets_itself_be_ended_goes_on_with_another_trial(
@@ -106,8 +115,8 @@ def test_code_that_lets_itself_be_ended_goes_on_with_another_trial(
     begin(child, "starts", 1)
     os.kill(pids(tmp_path)[0], signal.SIGTERM)
     assert child.receive(0.5) is None
-    assert child.end_trial()
-    child.send({"do": "train", "number": 0, "params": {}, "attrs": {}})
+    assert child.end_trial(lambda said: None)
+    child.send(order())
     assert child.receive(60) == {"is": "complete", "value": 0.5, "attrs": {}}
 
 
@@ -130,7 +139,8 @@ from search.training import children
 child = children.Child()
 child.send({"do": "load", "objective": "mine:holds", "folder": str(pathlib.Path.cwd()), "space": {}})
 print(child.receive(None))
-child.send({"do": "train", "number": 0, "params": {}, "attrs": {}})
+order = {"number": 0, "seed": 0, "folder": str(pathlib.Path.cwd()), "saved": None}
+child.send({"do": "train", **order, "params": {}, "attrs": {}})
 time.sleep(300)
 """
 HOLDS = """

@@ -22,6 +22,7 @@ from search.storage import databases
 from search.study import specs
 from search.training import functions
 from search.worker import loops
+from search.worker.settings import Settings
 
 TEXT = """
 objective = "{objective}"
@@ -122,6 +123,15 @@ def forks(trial):
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return sum(pool.map(abs, [1, -2]))
 
+def in_slots(trial):
+    import os
+    trial.set_user_attr("pid", os.getpid())
+    trial.report(1.0, 1)
+    if trial.number == 1:
+        os._exit(7)
+    time.sleep(0.4)
+    return trial.params["x"]
+
 def exits(trial):
     raise SystemExit(0)
 
@@ -208,6 +218,31 @@ def test_a_plain_objective_with_a_pruner() -> None:
     assert all(t.user_attrs["tag"] == t.number for t in trials if t.state == TrialState.COMPLETE)
 
 
+def test_slots_have_a_process_each() -> None:
+    """Trials train at once, each in its own process; one that ends fails its trial and no other, and is replaced."""
+    database = databases.Database("sqlite:///own.db")
+    study = studies.create(database, specs.parse(text("in_slots", 7, budget="max_failures = 1"), "own.toml"))
+    objective = functions.FunctionObjective(study.spec)
+    loops.Worker(database, study, objective, threading.Event(), Settings(slots=3)).run()
+    objective.close()
+    trials = summaries.whole(database, study).trials
+    database.close()
+    failed = [t.number for t in trials if t.state == TrialState.FAIL]
+    assert (len(trials), failed) == (8, [1])
+    assert trials[1].user_attrs["search:reason"] == "its process was ended with exit code 7 inside the objective"
+    assert len({t.user_attrs["pid"] for t in trials if t.number not in failed}) >= 3
+    first = [t for t in trials if t.number in (0, 2)]
+    assert max(t.datetime_start for t in first) < min(t.datetime_complete for t in first)
+
+
+def test_hyperband_knows_how_long_a_trial_is() -> None:
+    """From max_resource: its brackets begin at other steps, and end trials there."""
+    pruning = 'pruner = "hyperband"\nmax_resource = 4\nreduction_factor = 2'
+    _, trials = searched("plain", 30, pruning=pruning)
+    reasons = {t.user_attrs["search:reason"].partition(":")[0] for t in trials if t.state == TrialState.PRUNED}
+    assert {"halving after epoch 1", "halving after epoch 2"} <= reasons
+
+
 @pytest.mark.parametrize(
     ("function", "state", "reason"),
     [
@@ -243,7 +278,7 @@ def test_attributes_of_the_user_s_are_the_user_s(function: str) -> None:
     """Whatever they are called, and however the trial ends; ours stand beside them, under their prefix."""
     _, trials = searched(function, 2, budget="max_failures = 1")
     assert [t.state for t in trials] == [TrialState.COMPLETE, TrialState.PRUNED]
-    ours = {"search:seconds", "search:worker"}
+    ours = {"search:seconds", "search:worker", "search:code", "search:seed"}
     _check_notes(trials[0], ours)
     _check_notes(trials[1], ours | {"search:reason"})
 
@@ -257,7 +292,7 @@ def test_a_repeat_that_fails_keeps_them_too() -> None:
     trials = summaries.whole(database, study).trials
     database.close()
     assert [t.state for t in trials[:3]] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
-    ours = {"search:seconds", "search:worker"}
+    ours = {"search:seconds", "search:worker", "search:code", "search:seed"}
     _check_notes(trials[1], ours | {"search:reason", "search:repeat"}, repeat=1)
     _check_notes(trials[2], ours | {"search:reason", "search:repeat", "search:traceback"}, repeat=2)
     assert trials[2].user_attrs["search:reason"] == "RuntimeError: out of luck"
@@ -364,7 +399,7 @@ def test_the_example_of_the_docs(processes: Processes, tmp_path: pathlib.Path) -
     """docs/your-own-model.md, typed as it stands: 20 trials by two workers, the best of them good."""
     page = (ROOT / "docs" / "your-own-model.md").read_text()
     for language, name in (("python", "digits.py"), ("toml", "digits.toml")):
-        (block,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+        block = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)[0]  # the first of the page
         (tmp_path / name).write_text(block)
     assert len((tmp_path / "digits.py").read_text().strip().splitlines()) <= 12
     code, output = processes.run("run", "digits.toml", "--workers", "2")
@@ -375,5 +410,7 @@ def test_the_example_of_the_docs(processes: Processes, tmp_path: pathlib.Path) -
     assert not math.isnan(found["training_seconds"])
     assert processes.run("report", "digits")[0] == 0
     assert "Best: trial " in (tmp_path / "report" / "report.md").read_text()
-    code, output = processes.run("confirm", "digits")
-    assert (code, "an objective of its own, which confirm cannot train" in output) == (2, True)
+    code, output = processes.run("confirm", "digits", "--top", "2", "--workers", "1")
+    assert (code, "every seed gave the same value: the objective does not use trial.seed" in output) == (0, True)
+    best = str(found["best"]["number"])
+    assert "the same values, to the last bit (20 steps)" in processes.run("replay", "digits", best)[1]

@@ -183,7 +183,7 @@ def test_the_command(processes: Processes, tmp_path: pathlib.Path) -> None:
         0,
         {
             **{"number": 2, "same": True, "epochs": 3, "first_difference": None, "largest_difference": 0.0},
-            **{"why": [], "value": "last"},
+            **{"why": [], "value": "last", "stored": None, "again": None},
         },
     )
     for arguments, words in (
