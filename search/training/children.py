@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
 from search import child, errors
 from search.child import messages
 from search.training import outputs
 
 MAIN = pathlib.Path(child.__file__).with_name("__main__.py")
 STDERR = 2
+LOOK_SECONDS = 0.2  # between two looks whether it has ended and left the pipe to a fork
+END_SECONDS = 0.005
 PARTING_SECONDS = 8.0  # for code that is asked to end; whoever stops a worker gives it some 15
 
 
@@ -98,10 +102,19 @@ class Child:
         Raises:
             Gone: it has ended.
         """
-        try:
-            return self._channel.receive(seconds)
-        except (EOFError, ValueError):  # or what a process at its end left of a message
-            raise self._gone() from None
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, max(0.0, deadline - time.monotonic()))
+            has_ended = self._has_ended  # before: what it said last is heard
+            try:
+                if (message := self._channel.receive(left)) is not None:
+                    return message
+            except (EOFError, ValueError):  # or what a process at its end left of a message
+                raise self._gone() from None
+            if has_ended:  # and a fork of it holds the pipe open
+                raise self._gone()
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
 
     def end_trial(self, keep: Callable[[dict[str, Any]], None]) -> bool:
         """Asks it to end its trial at once; returns whether it has done so, and may have another.
@@ -141,7 +154,16 @@ class Child:
 
     def _gone(self) -> Gone:
         """It ends by itself once it has closed its side; where it does not, it is ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(PARTING_SECONDS)
-        code = self._process.returncode
-        return Gone(-signal.SIGKILL if code is None else code)
+        deadline = time.monotonic() + PARTING_SECONDS
+        while not self._has_ended and time.monotonic() < deadline:
+            time.sleep(END_SECONDS)
+        self._kill_group()
+        return Gone(self._process.wait())
+
+    @property
+    def _has_ended(self) -> bool:
+        """Without waiting for it, which would free its number."""
+        try:
+            return psutil.Process(self._process.pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
