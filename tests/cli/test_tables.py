@@ -122,7 +122,8 @@ def test_a_confirmation_keeps_its_figures() -> None:
     params = dict.fromkeys(terminals.NAMES, 0.5)
     trials = {seed: optuna.trial.create_trial(value=0.8 + seed / 100) for seed in range(2)}
     entry = confirmations.Confirmed(0.9, evidence.Runs(params, trials))
-    found = confirmations.Confirmation("many", "many-confirm", 2, (entry,))
+    searched = specs.parse(quick_text(name="many"), "many.toml")
+    found = confirmations.Confirmation(searched, "many-confirm", 2, (entry,))
     for room in (60, 80, 200):
         laid = tables.of_confirmation(found, room)
         assert all(screens.width(row.plain) <= room for row in laid.rows)
