@@ -56,7 +56,7 @@ class _Reader:
     def __init__(
         self, database: databases.Database, study: studies.Study, number: int, places: folders.Folders
     ) -> None:
-        self._database, self._study, self._number, self._folder = database, study, number, places.of(number)
+        self._database, self._study, self._number, self._folder = database, study, number, places.find(number)
         self._read = 0
         self._excerpt: logs.Excerpt | None = None
 

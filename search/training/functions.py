@@ -62,8 +62,7 @@ class FunctionObjective:
             # what an earlier owner would have asked before it ended
             last = trial.saved.values[-1] if trial.saved and trial.saved.values else None
             return Result(TrialState.PRUNED, last, {records.REASON.name: reason})
-        folder = self._folders.of(trial.number)
-        folder.begin(trial.is_new, trial.saved is not None)
+        folder = self._folders.begin(trial.number, trial.is_new, trial.saved is not None)
         try:
             child = self._take() or self._start()
         except children.Gone as gone:
