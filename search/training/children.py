@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psutil
@@ -21,6 +21,21 @@ STDERR = 2
 LOOK_SECONDS = 0.2  # between two looks whether it has ended and left the pipe to a fork
 END_SECONDS = 0.005
 PARTING_SECONDS = 8.0  # for code that is asked to end; whoever stops a worker gives it some 15
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """For all processes that are started in the context; then it is as before."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class Gone(Exception):

@@ -23,7 +23,7 @@ from typing import Any
 import cloudpickle
 
 from search import errors, lines
-from search.training import fingerprints
+from search.training import children, fingerprints
 
 VARIABLE = "SEARCH_FUNCTION"  # the file, for workers that `search.run` starts
 MAIN = "__main__"
@@ -59,22 +59,8 @@ class Shipment:
                 with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:  # noqa: PTH123
                     stream.write(self.content)
                 variables[VARIABLE] = str(path)
-            stack.enter_context(_environment(variables))
+            stack.enter_context(children.environment(variables))
             yield
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def is_shipped(objective: str | None) -> bool:

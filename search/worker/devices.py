@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 
 from search import errors, lines
+from search.training import children
 
 ALL, NONE = "all", "none"
 SHARED_LIMIT = 64  # workers on one GPU
@@ -183,13 +184,5 @@ def shown(gpus: Iterable[Gpu]) -> Iterator[None]:
     By UUID: the numbers of the others change where one is lost.
     """
     given = {VISIBLE: ",".join(gpu.uuid for gpu in gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
+    with children.environment(given):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
