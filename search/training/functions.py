@@ -175,6 +175,7 @@ class FunctionObjective:
             if message is None:
                 trial.check_stop()
             elif (answer := _answer(trial, message, folder)) is not None:
+                trial.heard()  # now: it may have waited long for us
                 child.send(answer)
             else:
                 return message
