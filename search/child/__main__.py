@@ -77,7 +77,8 @@ def main(incoming: int, outgoing: int, life: int) -> None:
     assert spec is not None
     sys.modules[PRIVATE] = importlib.util.module_from_spec(spec)
     sys.argv = [sys.argv[0]]  # a module of the user's may read it
-    channel = importlib.import_module(f"{PRIVATE}.messages").Channel(incoming, outgoing)
+    messages = importlib.import_module(f"{PRIVATE}.messages")
+    channel = messages.Channel(incoming, outgoing)
     try:
         order = channel.receive()
         if order.get("program"):  # it needs nothing that takes long to load
@@ -86,7 +87,7 @@ def main(incoming: int, outgoing: int, life: int) -> None:
             objectives = importlib.import_module(f"{PRIVATE}.objectives")
             put_first(order["folder"])
             objectives.serve(channel, order)
-    except (EOFError, BrokenPipeError):  # the worker is gone
+    except messages.Lost:  # the worker is gone
         return
 
 

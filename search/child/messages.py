@@ -41,7 +41,11 @@ import os
 import select
 from typing import Any
 
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES, LONGEST_BYTES = 1 << 16, 1 << 28
+
+
+class Lost(EOFError, BrokenPipeError):
+    """The other side is gone; an objective may raise either of the two for reasons of its own."""
 
 
 class Channel:
@@ -62,19 +66,22 @@ class Channel:
         """Says something.
 
         Raises:
-            BrokenPipeError: nobody is there to hear it.
+            Lost: nobody is there to hear it.
         """
         if os.getpid() != self._owner:  # a fork of the objective's came to its end as if it were the first
             os._exit(1)
         rest = memoryview(json.dumps(message).encode() + b"\n")
         while rest:
-            rest = rest[os.write(self.outgoing, rest) :]
+            try:
+                rest = rest[os.write(self.outgoing, rest) :]
+            except BrokenPipeError:
+                raise Lost from None
 
     def receive(self, seconds: float | None = None) -> dict[str, Any] | None:
         """What the other side says next, or None where it says nothing for so long.
 
         Raises:
-            EOFError: it is gone.
+            Lost: it is gone.
         """
         searched = 0
         while (end := self._heard.find(b"\n", searched)) < 0:
@@ -83,8 +90,10 @@ class Channel:
                 return None
             chunk = os.read(self.incoming, CHUNK_BYTES)
             if not chunk:
-                raise EOFError
+                raise Lost
             self._heard += chunk
+            if len(self._heard) > LONGEST_BYTES:
+                raise ValueError(f"a message of more than {LONGEST_BYTES >> 20} MB")
         line = bytes(self._heard[:end])
         del self._heard[: end + 1]
         message: dict[str, Any] = json.loads(line)

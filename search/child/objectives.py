@@ -18,6 +18,8 @@ from . import codes, messages, mishaps, nudges, pickles, recordings, studies, tr
 
 UNSAMPLED: dict[str, Any] = {"number": 0, "seed": 0, "params": {}, "attrs": {}, "saved": None}  # a trial
 
+ENDED = object()  # what no generator yields
+
 
 class Interrupted(BaseException):
     """The trial must end. Code that lets it pass ends at once; other code is killed after a while."""
@@ -27,7 +29,7 @@ def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
     """Loads the function that the worker's first order names, and trains its trials.
 
     Raises:
-        EOFError, BrokenPipeError: the worker is gone.
+        messages.Lost: the worker is gone.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -98,7 +100,7 @@ class Objective:
         try:
             run = self._run_generator if inspect.isgeneratorfunction(self._function) else self._run_plain
             ended = run(trial)
-        except (EOFError, BrokenPipeError):
+        except messages.Lost:
             if not self._must_end:
                 raise
             return {"is": "over"}
@@ -114,8 +116,8 @@ class Objective:
         value, step = None, 0
         while True:
             with self._inside():
-                reported = next(epochs, None)
-            if reported is None:
+                reported = next(epochs, ENDED)
+            if reported is ENDED:
                 break
             step = max(step, trial.restored_step) + 1  # it goes on from where it asked to
             value = trials.number(reported, f"what it yields after epoch {step}")

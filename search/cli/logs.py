@@ -30,8 +30,8 @@ def show(name: str, number: int, follow: bool, settings: Settings, as_json: bool
 
     \b
     Example:
-      search logs digits 7
-      search logs digits 7 --follow
+      search logs mine 0
+      search logs mine 0 --follow
     """
     database = databases.open_to_read(storage)
     study = studies.load(database, name)

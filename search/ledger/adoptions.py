@@ -159,17 +159,26 @@ def take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: i
     return _claim(connection, study, row, how, saved, stands)
 
 
-def start_over(database: Database, claim: claims.Claim) -> None:
-    """Clears what is stored of a training that cannot be gone on with, but for what others have been compared with.
+def fall_back(database: Database, claim: claims.Claim, saved: objectives.Checkpoint | None) -> int:
+    """Clears what is stored of a training beyond what it goes on from, but for what others have been compared with.
+
+    Args:
+        saved: what it goes on from; None for its start.
+
+    Returns:
+        The last step that stays for that.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
 
-    def transaction(connection: sqlalchemy.Connection) -> None:
+    def transaction(connection: sqlalchemy.Connection) -> int:
         claims.fence(connection, claim)
-        checkpoints.delete(connection, claim.trial_id)
-        later = schema.steps.c.step > rungs.highest(connection, claim.trial_id)
+        if saved is None:
+            checkpoints.delete(connection, claim.trial_id)
+        stands = rungs.highest(connection, claim.trial_id)
+        later = schema.steps.c.step > max(saved.epoch if saved else -1, stands)
         connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == claim.trial_id, later))
+        return stands
 
-    database.write(transaction)
+    return database.write(transaction)

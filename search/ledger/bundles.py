@@ -19,7 +19,7 @@ ENDING = ".artifacts.tar"
 
 def beside(backup: pathlib.Path) -> pathlib.Path:
     """Where the files of a backup are."""
-    return backup.with_name(f"{backup.name}{ENDING}")
+    return pathlib.Path(f"{backup}{ENDING}")
 
 
 def write(

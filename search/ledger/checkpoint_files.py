@@ -27,6 +27,10 @@ log = logging.getLogger("search")
 CHECKPOINTS = "checkpoints"  # of the store, each study's in a folder of its token
 
 
+class Damaged(Exception):
+    """A checkpoint is gone, or not as it was; the training starts over."""
+
+
 def put(
     study: studies.Study, claim: claims.Claim, store: stores.Store, payload: objectives.Payload
 ) -> objectives.Payload | None:
@@ -42,19 +46,25 @@ def put(
     return dataclasses.replace(payload, store=store.url, place=path, checksum=checksum)
 
 
-def fetch(payload: objectives.Payload, target: pathlib.Path) -> None:
+def fetch(payload: objectives.Payload, target: pathlib.Path, own: stores.Store, patience_seconds: float) -> None:
     """Fetches one.
 
+    Args:
+        own: the study's store as this machine knows it: a folder may be mounted elsewhere here.
+
     Raises:
-        objectives.Damaged: it is not there, or not as it was.
+        Damaged: it is not there, or not as it was.
         errors.StorageError: the store cannot be reached.
     """
     try:
-        stores.Store(payload.store).fetch(payload.place, target)
-    except stores.Missing as error:
-        raise objectives.Damaged(str(error)) from error
+        own.fetch(payload.place, target)
+    except stores.Missing:
+        try:
+            stores.Store(payload.store, patience_seconds).fetch(payload.place, target)
+        except stores.Missing as error:
+            raise Damaged(str(error)) from error
     if _checksum(target) != payload.checksum:
-        raise objectives.Damaged(f"{payload.place} in {payload.store} is not as it was stored")
+        raise Damaged(f"{payload.place} in {payload.store} is not as it was stored")
 
 
 def sweep(database: Database, study: studies.Study, store: stores.Store, number: int | None = None) -> int:

@@ -43,10 +43,11 @@ class Gone(Exception):
 
     Attributes:
         code: its exit code, negative for the number of a signal.
+        by_us: it had closed its pipes, or said what nobody understands, and was killed for that.
     """
 
-    def __init__(self, code: int) -> None:
-        self.code = code
+    def __init__(self, code: int, by_us: bool = False) -> None:
+        self.code, self.by_us = code, by_us
         how = f"with exit code {code}"
         if code < 0:
             how = f"by signal {-code}"
@@ -135,7 +136,7 @@ class Child:
         """Asks it to end its trial at once; returns whether it has done so, and may have another.
 
         Args:
-            keep: is given a checkpoint that the code hands over in parting.
+            keep: is given what the code says in parting: a checkpoint, or a report.
         """
         deadline = time.monotonic() + PARTING_SECONDS
         with contextlib.suppress(Gone, ProcessLookupError):
@@ -145,8 +146,7 @@ class Child:
                 message = self.receive(left)
                 if message is None or message["is"] in ("over", "complete", "pruned", "failed"):
                     return message is not None
-                if message["is"] == "checkpoint":
-                    keep(message)
+                keep(message)
                 self.send({"do": "go on" if message["is"] == "checkpoint" else "end"})
         return False
 
@@ -170,10 +170,10 @@ class Child:
     def _gone(self) -> Gone:
         """It ends by itself once it has closed its side; where it does not, it is ended."""
         deadline = time.monotonic() + PARTING_SECONDS
-        while not self._has_ended and time.monotonic() < deadline:
+        while not (has_ended := self._has_ended) and time.monotonic() < deadline:
             time.sleep(END_SECONDS)
         self._kill_group()
-        return Gone(self._process.wait())
+        return Gone(self._process.wait(), by_us=not has_ended)
 
     @property
     def _has_ended(self) -> bool:

@@ -24,23 +24,24 @@ class Folders:
 
     def __init__(self, root: pathlib.Path, study: str) -> None:
         self._path = root.absolute() / files.safe_name(study)
-        self._held: dict[int, Folder] = {}
+        self._held: dict[object, Folder] = {}
 
-    def begin(self, number: int, is_new: bool, goes_on: bool) -> "Folder":
+    def begin(self, trial: object, number: int, is_new: bool, goes_on: bool) -> "Folder":
         """A trial's, made for its training, until its `finish`.
 
         What an earlier trial of this number, or a training that starts over, had left goes. Where a former owner of the
         trial, one that was thought to be dead, still has the folder, it is another one, `7-2`.
 
         Args:
+            trial: whose it is; tried again, it finds the one that it has.
             is_new: nobody has begun the trial before.
             goes_on: from a checkpoint.
         """
-        folder = self._held.get(number)
+        folder = self._held.get(trial)
         if folder is None:
             names = itertools.chain((str(number),), (f"{number}-{place}" for place in itertools.count(2)))
-            places = (Folder(self._path / name, lambda: self._held.pop(number, None)) for name in names)
-            folder = self._held[number] = next(place for place in places if place.hold())
+            places = (Folder(self._path / name, lambda: self._held.pop(trial, None)) for name in names)
+            folder = self._held[trial] = next(place for place in places if place.hold())
         folder.clear(is_new, goes_on)
         return folder
 
@@ -103,7 +104,9 @@ class Folder:
         _remove(self.path / KEPT)
         with contextlib.suppress(OSError):  # there is something in it
             self.path.rmdir()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
         self._finished()
 
     @property

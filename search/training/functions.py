@@ -5,6 +5,8 @@ import pathlib
 import signal
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from optuna import distributions
@@ -46,6 +48,7 @@ class FunctionObjective:
             root or pathlib.Path(self._temporary.name if self._temporary else ""), spec.name
         )
         self._idle: list[children.Child] = []
+        self._is_closed = False
         try:
             self._idle.append(self._start())
         except children.Gone as gone:
@@ -62,11 +65,11 @@ class FunctionObjective:
             # what an earlier owner would have asked before it ended
             last = trial.saved.values[-1] if trial.saved and trial.saved.values else None
             return Result(TrialState.PRUNED, last, {records.REASON.name: reason})
-        folder = self._folders.begin(trial.number, trial.is_new, trial.saved is not None)
         try:
-            child = self._take() or self._start()
+            child = self._take() or self._start(trial.check_stop)
         except children.Gone as gone:
             raise Failed(f"{gone} when it was started", "", is_memory=True) from None
+        folder = self._folders.begin(trial, trial.number, trial.is_new, trial.saved is not None)
         log = child.output.begin(folder, trial.heard)
         trial.watch(log, folder.finish)
         try:
@@ -78,7 +81,7 @@ class FunctionObjective:
         except children.Gone as gone:
             said = child.output.end()
             child.close()
-            killed = gone.code == -signal.SIGKILL
+            killed = gone.code == -signal.SIGKILL and not gone.by_us
             raise Failed(f"{gone} inside the objective", said, is_memory=killed) from None
         except objectives.Refused as refused:
             raise Failed(str(refused), "", is_memory=False) from None
@@ -87,10 +90,12 @@ class FunctionObjective:
                 child.close()
             raise
         except BaseException as error:
-            if not child.end_trial(lambda said: _part_with(trial, said, folder)) or isinstance(
-                error, errors.TrialTimeout
-            ):
-                child.close()
+            is_over = False
+            try:
+                is_over = child.end_trial(lambda said: _part_with(trial, said, folder))
+            finally:
+                if not is_over or isinstance(error, errors.TrialTimeout):
+                    child.close()
             raise
         finally:
             child.output.end()
@@ -115,7 +120,9 @@ class FunctionObjective:
         return Result(TrialState.COMPLETE, message["value"], {})
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes; of those that train, when they are put back."""
+        with self._lock:
+            self._is_closed = True
         while self._idle:
             self._idle.pop().close()
         if self._temporary is not None:
@@ -129,12 +136,17 @@ class FunctionObjective:
         """Keeps a process for the next trial, where that is wanted; what a program left behind ends with it."""
         if self._spec.command is not None or self._spec.trial.process == "fresh":
             child.close()
-        if not child.is_closed:
-            with self._lock:
+        with self._lock:
+            if not (child.is_closed or self._is_closed):
                 self._idle.append(child)
+                return
+        child.close()
 
-    def _start(self) -> children.Child:
+    def _start(self, check: Callable[[], None] = lambda: None) -> children.Child:
         """A process that has loaded the function.
+
+        Args:
+            check: raises where nobody waits for it any more: an import may hang.
 
         Raises:
             errors.InputError: the function is not to be had.
@@ -151,8 +163,9 @@ class FunctionObjective:
             elif (file := shipments.received(self._spec.objective or "")) is not None:
                 order["function"] = str(file)
             child.send({"do": "load", "folder": str(pathlib.Path.cwd()), **order})
-            said = child.receive(None)
-            if said is not None and said["is"] == "unusable":
+            while (said := child.receive(LOOK_SECONDS)) is None:
+                check()
+            if said["is"] == "unusable":
                 raise errors.InputError(said["reason"])
             child.code = (said or {}).get("code") or codes.of_program(self._spec.command or (), pathlib.Path.cwd())
         except children.Gone as gone:
@@ -171,13 +184,15 @@ class FunctionObjective:
         trial.keep({records.CODE.name: child.code, records.SEED.name: order["seed"]})
         child.send(order)
         while True:
-            message = child.receive(LOOK_SECONDS)
+            message, asked = child.receive(LOOK_SECONDS), time.monotonic()
             if message is None:
                 trial.check_stop()
             elif (answer := _answer(trial, message, folder)) is not None:
-                trial.heard()  # now: it may have waited long for us
+                trial.heard(time.monotonic() - asked)  # it has waited for us
                 child.send(answer)
             else:
+                if message["is"] == "failed":  # by a signal that all processes were sent, perhaps
+                    trial.check_stop()
                 return message
 
 
@@ -192,6 +207,7 @@ def _answer(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> di
         trial.check_stop()
         return {"do": "go on"}
     if message["is"] == "prune?":
+        trial.check_stop()
         return {"do": "prune", "reason": trial.should_prune()}
     if message["is"] == "artifact":
         try:
@@ -212,8 +228,11 @@ def _keep(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> None
 
 def _part_with(trial: Trial, message: dict[str, Any], folder: folders.Folder) -> None:
     """The same of one that must end, and may be another's already."""
-    with contextlib.suppress(errors.SearchError):
-        _keep(trial, message, folder)
+    with contextlib.suppress(errors.SearchError, OSError):
+        if message["is"] == "checkpoint":
+            _keep(trial, message, folder)
+        elif message["is"] == "report":
+            trial.report(message["step"], message["value"], message["attrs"])
 
 
 def check(spec: specs.StudySpec) -> None:

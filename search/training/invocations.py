@@ -1,16 +1,13 @@
 """What the process of code of the user's own is told to train a trial: see `search/child/messages.py`."""
 
 import json
-import logging
 import shutil
 from typing import Any
 
 from search import files
 from search.study import ladders, programs, specs
 from search.training import folders, records, seeds
-from search.training.objectives import Damaged, Trial
-
-log = logging.getLogger("search")
+from search.training.objectives import Trial
 
 VARIABLES = {
     "SEARCH_TRIAL_NUMBER": "number",
@@ -47,11 +44,7 @@ def _saved(trial: Trial, folder: folders.Folder) -> dict[str, Any] | None:
     if payload.path is not None:
         shutil.copyfile(payload.path, kept)
     elif payload.place:
-        try:
-            trial.fetch(payload, kept)
-        except Damaged as damaged:
-            log.warning("trial=%d event=checkpoint-damaged reason=%r note='it starts over'", trial.number, str(damaged))
-            trial.start_over()
+        if not trial.fetch(payload, kept):
             return None
     else:
         kept.write_bytes(payload.content)

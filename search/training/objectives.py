@@ -105,18 +105,11 @@ class Trial(Protocol):
     def checkpoint(self, payload: Payload, step: int | None = None) -> None:
         """Keeps what code of the user's own can go on from, after a step: the last one reported, or one to come."""
 
-    def fetch(self, payload: Payload, target: pathlib.Path) -> None:
-        """Puts what was stored into a file.
+    def fetch(self, payload: Payload, target: pathlib.Path) -> bool:
+        """Puts what was stored into a file; False where it is damaged: then the training starts over."""
 
-        Raises:
-            Damaged: it is not what it was.
-        """
-
-    def start_over(self) -> None:
-        """The training begins at its start: what was stored of it goes."""
-
-    def heard(self) -> None:
-        """The code lives: it has printed something."""
+    def heard(self, waited: float = 0.0) -> None:
+        """The code lives: it has printed or said something, and then waited for an answer for so many seconds."""
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """Stores attributes with the next report, or with the end of the trial, whatever it is."""
@@ -146,10 +139,6 @@ class Result:
 
 class Refused(Exception):
     """What an objective asked for cannot be done, which it is told as an error of its own; it may go on."""
-
-
-class Damaged(Exception):
-    """A checkpoint is gone, or not as it was; the training starts over."""
 
 
 class Failed(Exception):

@@ -1,5 +1,6 @@
 """What a process of the user's own code prints: a file of bounded size for each trial, and the last of it at hand."""
 
+import contextlib
 import os
 import select
 import threading
@@ -68,7 +69,8 @@ class Output:
             self._log.write(chunk)
             self._heard()
         elif chunk:
-            os.write(self._elsewhere, chunk)
+            with contextlib.suppress(OSError):  # nobody reads what is said there: the code must not wait for it
+                os.write(self._elsewhere, chunk)
         return bool(chunk)
 
     def _read(self) -> None:
@@ -116,9 +118,10 @@ class Log:
 
     def close(self) -> None:
         """Closes its file; another write opens it again."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._size = -1, 0
+        file, self._file, self._size = self._file, -1, 0
+        if file >= 0:
+            with contextlib.suppress(OSError):  # a full disk may say so as late as this
+                os.close(file)
 
     @property
     def tail(self) -> str:

@@ -131,13 +131,11 @@ class ReplayedTrial:
         """See `objectives.Trial`."""
         payload.discard()
 
-    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> None:
+    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> bool:
         """See `objectives.Trial`."""
+        return False
 
-    def start_over(self) -> None:
-        """See `objectives.Trial`."""
-
-    def heard(self) -> None:
+    def heard(self, waited: float = 0.0) -> None:
         """See `objectives.Trial`."""
 
     def keep(self, attrs: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from search.training import objectives
 
 log = logging.getLogger("search")
 
+CHECKPOINT_SECONDS = 5.0
+
 
 class Keeper:
     """The store of a trial; nothing is asked of it before a file is kept.
@@ -66,9 +68,30 @@ class Keeper:
         payload = checkpoint.payload if checkpoint is not None else None
         if checkpoint is None or payload is None or payload.place or payload.size <= checkpoints.LIMIT_BYTES:
             return checkpoint
-        put = checkpoint_files.put(self._study, self._claim, self.store, payload)
+        put = checkpoint_files.put(self._study, self._claim, self._impatient, payload)
         self._has_checkpoints = self._has_checkpoints or put is not None
         return None if put is None else dataclasses.replace(checkpoint, payload=put)
+
+    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> bool:
+        """Puts a checkpoint of the store into a file; whether it is there, and as it was.
+
+        Raises:
+            errors.HandOver: the store stays away, so the trial waits.
+        """
+        try:
+            checkpoint_files.fetch(payload, target, self.store, self._database.patience_seconds)
+            return True
+        except checkpoint_files.Damaged as damaged:
+            log.warning("trial=%d event=checkpoint-damaged reason=%r", self._claim.number, str(damaged))
+            return False
+        except errors.StorageError as error:
+            log.warning("trial=%d event=store-away reason=%r", self._claim.number, str(error))
+            raise errors.HandOver from error
+
+    @functools.cached_property
+    def _impatient(self) -> stores.Store:
+        """The same place for checkpoints on the way, which a training must not wait for long."""
+        return stores.Store(self.store.url, CHECKPOINT_SECONDS, self._stop)
 
     def sweep(self) -> None:
         """What no row names any more goes, of checkpoints of this trial in the store."""

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import adoptions, checkpoint_files, claims, failures, pauses, presence, rivals, studies, wishes
+from search.ledger import adoptions, claims, failures, pauses, presence, rivals, studies, wishes
 from search.storage.databases import Database
 from search.training import objectives
 from search.worker import keepers, savepoints, timeouts, transcripts
@@ -54,6 +54,7 @@ class OwnedTrial:
         self.lost: errors.SearchError | None = None
         self._database, self._study, self._stop = database, study, stop
         self._values = claim.saved.curve if claim.saved else {}
+        self._reported, self._stands = claim.saved.epoch if claim.saved else -1, claim.stands
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
         self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, clock)
@@ -71,8 +72,7 @@ class OwnedTrial:
         """The training starts now, with this configuration."""
         self.params = params
         self._go_on()
-        self._last_write = self._now()
-        self._savepoints.begin()
+        self._last_write = self._savepoints.begin()
 
     @property
     def saved(self) -> objectives.Checkpoint | None:
@@ -86,7 +86,10 @@ class OwnedTrial:
     def go_back(self) -> None:
         """To the last epoch that was finished, or the start: the training begins there once more."""
         saved = self._savepoints.go_back()
-        self._values = saved.curve if saved else {}
+        self._values, self._reported = (saved.curve, saved.epoch) if saved else ({}, -1)
+        with self._writing:
+            self._unwritten = {step: value for step, value in self._unwritten.items() if step <= self._reported}
+            self._stands = adoptions.fall_back(self._database, self.claim, saved)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -116,16 +119,16 @@ class OwnedTrial:
         """See `objectives.Trial`."""
         self.transcript.begin(printed, finish)
 
-    def heard(self) -> None:
+    def heard(self, waited: float = 0.0) -> None:
         """See `objectives.Trial`."""
-        self._timeouts.heard()
+        self._timeouts.heard(waited)
 
     def report(
         self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None
     ) -> None:
         """See `objectives.Trial`."""
         log.debug("trial=%d event=epoch epoch=%d value=%.4f", self.number, step, value)
-        is_new = step > self.claim.stands
+        is_new, self._reported = step > self._stands, step
         self._values[step] = value
         after = after or self._savepoints.take_ahead(self._values)
         stored = self._savepoints.due(after)
@@ -135,28 +138,25 @@ class OwnedTrial:
             self._unwritten_attrs.update(attrs)
             self.write_if_due(stored, step if is_new and self._is_rung(step) else None)
         self._timeouts.begin(step + 1)
-        if after is not None:
-            self._savepoints.hold(stored or after, stored is not None)
+        self._savepoints.hold(stored or after, stored is not None)
 
     def checkpoint(self, payload: objectives.Payload, step: int | None = None) -> None:
         """See `objectives.Trial`."""
-        if step is not None and step > max(self._values, default=0):
+        if step is not None and step > self._reported:
             self._savepoints.put_ahead(step, payload)
             return
-        after = savepoints.after(step, payload, self._values)
+        after = savepoints.after(max(0, self._reported) if step is None else step, payload, self._values)
         if (stored := self._savepoints.due(after)) is not None:
-            self.write_if_due(stored)
+            with self._writing:
+                self.write_if_due(stored)
         self._savepoints.hold(stored or after, stored is not None)
 
-    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> None:
+    def fetch(self, payload: objectives.Payload, target: pathlib.Path) -> bool:
         """See `objectives.Trial`."""
-        checkpoint_files.fetch(payload, target)
-
-    def start_over(self) -> None:
-        """See `objectives.Trial`."""
-        adoptions.start_over(self._database, self.claim)
-        self._savepoints.forget()
-        self.go_back()
+        if not (is_whole := self.keeper.fetch(payload, target)):
+            self._savepoints.forget()
+            self.go_back()
+        return is_whole
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""
@@ -240,8 +240,8 @@ class OwnedTrial:
         wished, goes_on = self._wished, None
         if wished is not None:
             goes_on = wished.goes_on(self.claim, self.params, self._values, self.seconds)
+        unsaved = self._savepoints.rest()
         with self._writing:
-            unsaved = self._savepoints.rest()
             progress = claims.Progress(self.seconds, self._unwritten, self._unwritten_attrs, unsaved)
             if not pauses.settle(self._database, self._study, self.claim, progress, step, value, goes_on):
                 self._take_unwritten()

@@ -32,9 +32,10 @@ class Savepoints:
         # given before the report of its step, with which it is stored
         self._ahead: tuple[int, objectives.Payload] | None = None
 
-    def begin(self) -> None:
-        """The training starts now."""
+    def begin(self) -> float:
+        """The training starts now; by the clock."""
         self._last = self._now()
+        return self._last
 
     def go_back(self) -> objectives.Checkpoint | None:
         """The training starts there once more; None for its start."""
@@ -47,8 +48,10 @@ class Savepoints:
 
     def due(self, checkpoint: objectives.Checkpoint | None) -> objectives.Checkpoint | None:
         """What is to be stored at once, as a row holds it; None where that is not due, or cannot be had now."""
-        is_due = self._now() - self._last >= self._seconds
-        return self._keeper.placed(checkpoint) if is_due else None
+        if checkpoint is None or self._now() - self._last < self._seconds:
+            return None
+        self._last = self._now()  # where it cannot be had now, the next one is due as much later
+        return self._keeper.placed(checkpoint)
 
     def rest(self) -> objectives.Checkpoint | None:
         """What is to be stored when the trial is given back, as a row holds it."""
@@ -62,13 +65,15 @@ class Savepoints:
 
     def take_ahead(self, values: Mapping[int, float]) -> objectives.Checkpoint | None:
         """What was kept so and whose step has been reported by now; None where there is none."""
-        if self._ahead is None or self._ahead[0] > max(values, default=0):
+        if self._ahead is None or self._ahead[0] > max(values, default=-1):
             return None
         (step, payload), self._ahead = self._ahead, None
         return after(step, payload, values)
 
-    def hold(self, checkpoint: objectives.Checkpoint, is_written: bool) -> None:
+    def hold(self, checkpoint: objectives.Checkpoint | None, is_written: bool) -> None:
         """The training goes on from it, should it fall back; the files of those before are needed no more."""
+        if checkpoint is None:
+            return
         for earlier in (self.saved, self.unsaved):
             if earlier is not None and earlier.payload is not None:
                 earlier.payload.discard()
@@ -78,8 +83,7 @@ class Savepoints:
             self._keeper.sweep()
 
 
-def after(step: int | None, payload: objectives.Payload, values: Mapping[int, float]) -> objectives.Checkpoint:
-    """What code of the user's own has given, with what it had reported up to the step; None for the last one."""
-    step = max(values, default=0) if step is None else step
+def after(step: int, payload: objectives.Payload, values: Mapping[int, float]) -> objectives.Checkpoint:
+    """What code of the user's own has given, with what it had reported up to the step."""
     steps = sorted(each for each in values if each <= step)
     return objectives.Checkpoint(step, (), [values[each] for each in steps], {}, steps, payload)

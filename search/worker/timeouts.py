@@ -27,9 +27,10 @@ class Timeouts:
         self.epoch = epoch
         self.started = self._heard = self._now()
 
-    def heard(self) -> None:
-        """The code has printed or done something."""
+    def heard(self, waited: float = 0.0) -> None:
+        """The code has printed or done something; the epoch does not count for what it waited for an answer."""
         self._heard = self._now()
+        self.started = min(self._heard, self.started + waited)
 
     def passed(self, seconds: float) -> errors.TrialTimeout | None:
         """What the trial fails for, which has trained for so long; or None."""

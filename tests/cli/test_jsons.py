@@ -139,7 +139,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("run", "quick.toml", "--workers", "1")
     assert say("retry", "quick")["retried"] == {}
     say("status", "quick")
-    assert len(say("status", table="status STUDY" if "status STUDY" in TABLES else "status")) == 1
+    assert len(say("status", table="status STUDY" if "status STUDY" in TABLES else "status")) == 2
     say("list", table="status")
     say("replay", "quick", "0")
     (tmp_path / "made.toml").write_text(tabled.TEXT)

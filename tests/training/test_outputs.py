@@ -28,7 +28,7 @@ def test_each_trial_has_its_own(tmp_path: pathlib.Path, ends: tuple[int, int, in
     output, heard = outputs.Output(printed, out), threading.Event()
     place = folders.Folders(tmp_path, "s")
     for number in (1, 2):
-        folder = place.begin(number, is_new=True, goes_on=False)
+        folder = place.begin(object(), number, is_new=True, goes_on=False)
         output.begin(folder, heard.set)
         os.write(printing, f"trial {number}\n".encode())
         assert output.end() == f"trial {number}\n"
@@ -47,7 +47,7 @@ def test_a_flood_is_bounded(
     printed, printing, _, out = ends
     monkeypatch.setattr(outputs, "LOG_BYTES", 100_000)
     output, stop = outputs.Output(printed, out), threading.Event()
-    folder = folders.Folders(tmp_path, "s").begin(0, is_new=True, goes_on=False)
+    folder = folders.Folders(tmp_path, "s").begin(object(), 0, is_new=True, goes_on=False)
     log = output.begin(folder, lambda: None)
 
     def flood() -> None:
