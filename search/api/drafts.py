@@ -92,7 +92,8 @@ def init(
     if path.exists() and not force:
         raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
     seen, recorded = _record(found, seconds, on_recording)
-    hints = scripts.read(texts.read(found.file) if found.file else "")
+    source = found.file or found.folder / pathlib.Path(*module.split(".")).with_suffix(".py")
+    hints = scripts.read(texts.read(source) if source.is_file() else "")
     study: dict[str, tuple[Any, str]] = {"name": (name or names.normal(path.stem), "")}
     study["direction"] = _chosen(direction, hints.direction, "maximize", "minimize where less is better")
     if metric:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial
 
 from search import errors
-from search.api import access
+from search.api import access, homes
 from search.api.access import Storage
 from search.ledger import artifacts, belongings, excerpts, listings, outsiders, studies, summaries
 from search.storage import databases, stores
@@ -86,10 +86,11 @@ def confirm(
     if found is not None:
         return found
     requirements.check_objective(study.spec, chosen, "confirm")
-    database = access.open_existing(storage)
+    homes.check(database, study)
+    requirements.check(study.spec, chosen)  # before anything is written
+    database, staffed = access.open_existing(storage), assignments.staffed(study.spec, chosen)
     confirming = confirmations.prepare(database, study, top, seeds, other_name)
-    requirements.check(confirming.spec, chosen)
-    supervision.supervise(database, confirming, assignments.staffed(confirming.spec, chosen)).check()
+    supervision.supervise(database, confirming, staffed).check()
     return confirmations.expect(database, study, other_name)
 
 

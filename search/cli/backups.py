@@ -61,6 +61,7 @@ def restore(file: pathlib.Path, store: str | None, as_json: bool, storage: str) 
     Example:
       search restore lab-monday.db --storage postgresql://user@host/search
     """
+    bundles.check_backup(file)  # before a storage is made for it
     database = databases.Database(storage, databases.OPEN_SECONDS)
     with screens.bar("reading") as on_more:
         study, moved = bundles.restore(database, file, store, on_more, on_more)

@@ -81,8 +81,11 @@ def write(
     if not kept:
         raise errors.InputError(
             f"trial {number} of study {name!r} has kept no files, so there is nothing to take away: "
-            + ("only an objective keeps some, by" if choice.study.spec.command else "its model is kept by")
-            + " trial.artifact(path)"
+            + (
+                "a program leaves its own in artifacts/ of its {trial_dir}"
+                if choice.study.spec.command
+                else "its model is kept by trial.artifact(path)"
+            )
         )
     places = _places(kept)
     found = facts(choice, kept, places)

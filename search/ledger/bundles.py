@@ -15,11 +15,25 @@ from search.storage import artifact_stores, copies, stores
 from search.storage.databases import Database
 
 ENDING = ".artifacts.tar"
+MAGIC = b"SQLite format 3\0"
 
 
 def beside(backup: pathlib.Path) -> pathlib.Path:
     """Where the files of a backup are."""
     return pathlib.Path(f"{backup}{ENDING}")
+
+
+def check_backup(backup: pathlib.Path) -> None:
+    """Passes a file that may be a backup.
+
+    Raises:
+        errors.InputError: there is none, or it is no SQLite file.
+    """
+    if not backup.is_file():
+        raise errors.InputError(f"no backup at {backup}")
+    with backup.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise errors.InputError(f"{backup} is no backup of a study, or damaged: it is no SQLite file")
 
 
 def write(

@@ -68,7 +68,7 @@ def check(file: sections.File, tree: spaces.Space, name: str) -> None:
     if file.budget.regret is not None and (why := samplers.regret_refusal(file.sampler.name)):
         raise errors.StudyFileError(f"{name}: budget.regret must not stand {why}; got {file.budget.regret!r}")
     _check_pruning(file, name)
-    if file.command is not None and (wrong := programs.problem(file.command, tree)):
+    if file.command is not None and (wrong := programs.problem(file.command, file.metric, tree)):
         raise errors.StudyFileError(f"{name}: {wrong}")
 
 

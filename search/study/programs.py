@@ -56,8 +56,11 @@ class Metric(validation.Section):
         return self
 
 
-def problem(command: Sequence[str | Sequence[str]], tree: spaces.Space) -> str | None:
-    """Which argument cannot be filled in, a phrase that begins with its key; None where all can."""
+def problem(command: Sequence[str | Sequence[str]], metric: Metric | None, tree: spaces.Space) -> str | None:
+    """What cannot be filled in, a phrase that begins with its key; None where all can."""
+    path = metric.path if metric is not None else None
+    if unknown := [name for name in _names(path or "") if name not in WORDS]:
+        return f"metric.path must name what there is ({', '.join(WORDS)}), got {{{unknown[0]}}} in {path!r}"
     always = {p.name for p in tree.parameters if p.when is None}
     known = {p.name for p in tree.parameters}
     if taken := sorted(known & set(WORDS)):

@@ -26,7 +26,7 @@ from search.ledger import (
 from search.space import spaces
 from search.storage.databases import Database
 from search.training import records
-from search.training.objectives import Result, Trial
+from search.training.objectives import Failed, Result, Trial
 from search.worker import hearts, mishaps, ownership, signals, threads
 from search.worker.settings import Settings
 
@@ -226,9 +226,9 @@ class Worker:
     def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
         """Nobody's doing: for another try, here or elsewhere."""
         reason, trace = mishaps.told(error)
-        log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=True)
-        attrs = {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}
-        if trial.put_off(self._me, reason, attrs):
+        is_ours = not isinstance(error, Failed)  # a process of the user's own has said all there is
+        log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=is_ours)
+        if trial.put_off(self._me, reason, {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}):
             _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
 
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:

@@ -96,3 +96,12 @@ def test_a_store_holds_no_secret() -> None:
     with pytest.raises(errors.StudyFileError, match=r"^s\.toml: trial\.store must hold no password") as refused:
         specs.parse(with_store.replace("{}", "s3://key:pa55@bucket/a"), "s.toml")
     assert "pa55" not in str(refused.value)
+
+
+def test_a_path_of_values_names_what_there_is() -> None:
+    """A mistyped place is refused before a study is made, as one in the command is."""
+    metric = TEXT.splitlines()[1]
+    written = TEXT.replace(metric, 'metric = { from = "file", path = "{trial_dirr}/l" }')
+    assert "trial_dirr" in written
+    with pytest.raises(errors.StudyFileError, match=r"metric.path must name what there is .* got \{trial_dirr\}"):
+        specs.parse(written, "s.toml")
