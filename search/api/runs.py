@@ -99,6 +99,8 @@ def specification(packed: shipments.Shipment, name: str | None, given: dict[str,
     for key in ("space", "trials"):
         if key not in given:
             raise errors.StudyFileError(f"{call}: {key} is missing, as in space={{'x': [1, 2]}}, trials=20")
+    if not name and packed.objective.endswith(":lambda"):
+        raise errors.StudyFileError(f"{call}: name is missing: a lambda has none of its own to call a study by")
     try:
         space = entries.space(given["space"])
     except ValueError as error:

@@ -79,3 +79,11 @@ def test_no_search_begins_inside_an_import(tmp_path: pathlib.Path, monkeypatch: 
     ):
         search.run("own.toml", storage="sqlite:///own.db", workers=1)
     assert not (tmp_path / "inner.db").exists()
+
+
+def test_a_lambda_needs_a_name() -> None:
+    """Two of one program would share a study, whose second would be told of the first's results."""
+    packed = shipments.Shipment("session:lambda", "session", "a session")
+    with pytest.raises(errors.StudyFileError, match="name is missing: a lambda has none of its own"):
+        runs.specification(packed, None, given())
+    assert runs.specification(packed, "mine", given()).name == "mine"
