@@ -36,7 +36,7 @@ CELLS = (
     "import search\nSPACE = {'x': {'low': 0.0, 'high': 1.0}}",
     "def objective(trial):\n    print('inside')\n    return trial.params['x']",
     "study = search.run(objective, space=SPACE, trials=2, workers=1, sampler='random')\nprint(study.study_name)",
-    "study = search.run(lambda t: 1 / 0, space=SPACE, trials=1, workers=1, budget={'max_failures': 0})",
+    "study = search.run(lambda t: 1 / 0, name='fails', space=SPACE, trials=1, workers=1, budget={'max_failures': 0})",
 )
 
 
@@ -83,5 +83,5 @@ def test_a_notebook(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> 
         client.execute()
     printed = [output.text for output in book.cells[2].outputs if output.get("name") == "stdout"]
     assert printed == ["notebook-objective\n"]
-    (failed,) = optuna.load_study(study_name="notebook-lambda", storage=f"sqlite:///{tmp_path}/search.db").trials
-    assert "study = search.run(lambda t: 1 / 0" in failed.user_attrs["search:traceback"]
+    (failed,) = optuna.load_study(study_name="fails", storage=f"sqlite:///{tmp_path}/search.db").trials
+    assert "study = search.run(lambda t: 1 / 0, name='fails'" in failed.user_attrs["search:traceback"]
