@@ -95,14 +95,15 @@ def prepare(example: str) -> None:
         shutil.rmtree("runs")
     if example.startswith("search backup"):
         pathlib.Path("lab-monday.db").unlink()
-    if example == "search artifacts mine 0 --output kept":
+    if example == "search artifacts mine 0 --output kept" or example.startswith("search logs"):
         assert cli.main(["enqueue", "mine", "label=1"]) == 0
     if example.startswith("search predict"):
         for path in pathlib.Path("made").iterdir():
             path.rename(path.name)
-    if example.startswith("search retry"):
+    if example.startswith(("search retry", "search logs")):
+        numbers = "(3, 7)" if "retry" in example else "(0)"
         connection = sqlite3.connect("runs/search.db")
-        connection.execute("UPDATE trials SET state = 'FAIL' WHERE number IN (3, 7)")
+        connection.execute(f"UPDATE trials SET state = 'FAIL' WHERE number IN {numbers}")
         connection.commit()
         connection.close()
 
