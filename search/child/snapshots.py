@@ -6,8 +6,10 @@ import shutil
 import stat
 import tarfile
 import time
+from collections.abc import Callable
 from typing import Any
 
+State = list[tuple[str, int, int]]
 BYTES, FILE, FOLDER = "bytes", "file", "folder"
 TRIES, TRY_SECONDS = 5, 0.2
 
@@ -49,18 +51,23 @@ def give_back(kept: pathlib.Path, kind: str, folder: pathlib.Path) -> bytes | pa
     return target
 
 
-def pack(folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0) -> None:
-    """All files of a folder as they are at one moment.
+def pack(
+    folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0, is_wanted: Callable[[], bool] = lambda: True
+) -> State:
+    """All files of a folder as they are at one moment, whose `state` it returns.
 
     Args:
         rest_seconds: since the last change of a file, where nobody says that they are whole.
+        is_wanted: asked at that moment.
 
     Raises:
-        Unsettled: they do not keep still.
+        Unsettled: they do not keep still, or are not wanted as they are.
     """
     for _ in range(TRIES):
         before = state(folder)
         if time.time() - max((changed for _, _, changed in before), default=0) / 1e9 >= rest_seconds:
+            if not is_wanted():
+                break
             try:
                 with tarfile.open(target, "w", dereference=True) as archive:
                     for name, _, _ in before:
@@ -68,7 +75,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0) 
             except OSError:  # a file that was renamed meanwhile
                 continue
             if state(folder) == before:
-                return
+                return before
         time.sleep(TRY_SECONDS)
     target.unlink(missing_ok=True)
     raise Unsettled
@@ -81,12 +88,12 @@ def unpack(kept: pathlib.Path, folder: pathlib.Path) -> None:
         archive.extractall(folder, filter="data")
 
 
-def state(folder: pathlib.Path) -> list[tuple[str, int, int]]:
+def state(folder: pathlib.Path) -> State:
     """Name, size and time of change, in nanoseconds, of each file that counts, and of folders the name.
 
     What begins with a dot or ends in `.tmp` is on its way to another name; links to folders are left out.
     """
-    found: list[tuple[str, int, int]] = []
+    found: State = []
     for place, folders, files in os.walk(folder):
         here = pathlib.Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not (here / name).is_symlink())
