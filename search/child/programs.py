@@ -147,8 +147,8 @@ class Trial:
         if snapshots.state(self._checkpoint) == self._state:
             return
         target = self._folder / SCRATCH / f"checkpoint-{self._kept}"
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             self._state = snapshots.pack(self._checkpoint, target, REST_SECONDS, self._is_all_told)
         except snapshots.Unsettled:
             return  # after another report

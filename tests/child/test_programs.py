@@ -358,3 +358,13 @@ def test_a_program_that_is_pruned_may_end_by_itself(tmp_path: pathlib.Path) -> N
     assert owner.end(reason="worse than others")["is"] == "pruned"
     assert (tmp_path / "7" / "checkpoint" / "state").read_text() == "8"
     assert owner.steps == [1]
+
+
+def test_a_checkpoint_that_finds_no_room_is_told_of(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In the trial's log; the training goes on without it."""
+    (tmp_path / "7" / ".search").mkdir(parents=True)
+    (tmp_path / "7" / ".search" / "checkpoint-0").symlink_to("/dev/full")
+    owner = Owner(tmp_path, "ends")
+    assert owner.end()["is"] == "complete"
+    assert owner.kept == []
+    assert "the checkpoint of step 1 could not be kept: [Errno 28] No space left on device" in capfd.readouterr().out
