@@ -8,18 +8,20 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import messages, nudges, snapshots, values
+from . import lines, messages, nudges, snapshots, values
 
-LOOK_SECONDS = 0.1  # between two looks at a file of values
+LOOK_SECONDS = 0.1  # between two looks at a file of values, or whether the program has ended
+END_SECONDS = 0.01
 PARTING_SECONDS = 5.0  # for a program that was asked to end
-LINE_BYTES = 1 << 20  # of a line; a longer one is read in pieces
-CHUNK_BYTES = 1 << 16
+WORD_SECONDS = 2.0  # for the worker's, where a signal that ended the program may have been meant for both
 REST_SECONDS = 0.3  # of a file of its checkpoint, before it counts as whole
+AGAIN_SECONDS = 1.0  # after a checkpoint folder that could not be had
 SCRATCH = ".search"
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+ASKED = tuple(code for number in (*nudges.ASKING, nudges.NUDGE) for code in (-number, 128 + number))
 
 
 class End(Exception):
@@ -39,8 +41,11 @@ class Trial:
         self._checkpoint = pathlib.Path(order["environment"]["SEARCH_CHECKPOINT_DIR"])
         saved = order["saved"] or {"step": 0, "value": None}
         self._step, self._value = saved["step"], saved["value"]
-        self._kept, self._kept_at, self._state = 0, time.monotonic(), snapshots.state(self._checkpoint)
+        self._kept, self._due = 0, time.monotonic() + order["save_seconds"]
+        self._state: snapshots.State = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._source: lines.Source
+        self._is_parting = False
 
     def run(self) -> dict[str, Any]:
         """The message that it ends with."""
@@ -63,6 +68,8 @@ class Trial:
             if (ended := self._take(line)) is not None:
                 return ended
         if (code := process.wait()) != 0:
+            if code in ASKED and self._is_asked():
+                raise End
             return self._failed(f"the program ended {_how(code)}", code)
         if self._value is None:
             return self._failed("the program ended without a value: see metric in the study file")
@@ -71,7 +78,10 @@ class Trial:
     def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         """In our process group, which ends as a whole."""
         is_read = self._order["metric"]["from"] == "stdout"
-        return subprocess.Popen(
+        if not is_read:
+            path = pathlib.Path(self._cwd, self._order["metric"]["path"])
+            self._source = lines.File(path, self._folder, self._channel.incoming)
+        process = subprocess.Popen(
             arguments,
             cwd=self._cwd,
             env={**os.environ, **self._order["environment"]},
@@ -79,6 +89,13 @@ class Trial:
             stdout=subprocess.PIPE if is_read else None,
             stderr=subprocess.STDOUT if is_read else None,  # in the order in which it was printed
         )
+        if process.stdout is not None:
+            self._source = lines.Output(process.stdout.fileno(), self._channel.incoming)
+        return process
+
+    def _is_asked(self) -> bool:
+        """Whether the worker says that the trial must end: a signal to all processes may reach the program first."""
+        return self._channel.is_spoken_to or bool(select.select([self._channel.incoming], [], [], WORD_SECONDS)[0])
 
     def _failed(self, reason: str, code: int = 0) -> dict[str, Any]:
         """The worker has what it printed."""
@@ -93,67 +110,30 @@ class Trial:
         if math.isnan(self._value):
             return {"is": "pruned", "value": None, "reason": f"the value of step {self._step} is nan", "attrs": {}}
         self._ask({"is": "report", "step": self._step, "value": self._value, "attrs": {}})
-        if self._step in self._order["rungs"] or time.monotonic() - self._kept_at >= self._order["save_seconds"]:
+        if self._step in self._order["rungs"] or time.monotonic() >= self._due:
             self._keep()
         if (reason := self._ask({"is": "prune?"})["reason"]) is not None:
             return {"is": "pruned", "value": self._value, "reason": reason, "attrs": {}}
         return None
 
     def _lines(self, process: subprocess.Popen[bytes]) -> Iterator[str]:
-        """What may hold values, until the program has ended."""
-        if process.stdout is not None:
-            yield from self._printed(process, process.stdout.fileno())
-        else:
-            yield from self._written(process, pathlib.Path(self._cwd, self._order["metric"]["path"]))
+        """What may hold values, until the program has ended; of what it leaves running only what is there then."""
+        has_ended = False
+        while not has_ended:
+            yield from self._taken()
+            self._source.read(LOOK_SECONDS)
+            has_ended = process.poll() is not None
+        self._source.read_all()
+        self._source.finish()
+        yield from self._taken()
 
-    def _printed(self, process: subprocess.Popen[bytes], output: int) -> Iterator[str]:
-        """The lines of its output, which goes on to ours; of what it leaves running only what is there at its end."""
-        readable = select.poll()
-        readable.register(output, select.POLLIN)
-        readable.register(self._channel.incoming, select.POLLIN)
-        kept, has_ended = b"", False
+    def _taken(self) -> Iterator[str]:
         while True:
             if self._channel.is_spoken_to:
                 raise End
-            ready = [descriptor for descriptor, _ in readable.poll(0 if has_ended else LOOK_SECONDS * 1000)]
-            if output not in ready:
-                if has_ended:
-                    break
-                has_ended = process.poll() is not None
-                continue
-            if not (chunk := os.read(output, CHUNK_BYTES)):
-                break
-            _write(1, chunk)
-            *lines, kept = (kept + chunk).split(b"\n")
-            if len(kept) > LINE_BYTES:
-                lines, kept = [*lines, kept], b""
-            for line in lines:
-                yield _text(line)
-        if kept:
-            yield _text(kept)
-
-    def _written(self, process: subprocess.Popen[bytes], path: pathlib.Path) -> Iterator[str]:
-        """The whole lines that a file grows by."""
-        read, has_ended = 0, False
-        while True:
-            if self._channel.is_spoken_to:
-                raise End
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
-                if stream.seek(0, os.SEEK_END) < read:  # begun anew
-                    read = 0
-                stream.seek(read)
-                for line in stream:
-                    if not line.endswith(b"\n") and not has_ended:
-                        break
-                    read += len(line)
-                    yield line.decode(errors="replace")
-            if has_ended:
+            if not self._source.lines:
                 return
-            try:
-                process.wait(LOOK_SECONDS)
-                has_ended = True
-            except subprocess.TimeoutExpired:
-                pass
+            yield self._source.lines.popleft()
 
     def _restore(self) -> None:
         self._checkpoint.mkdir(parents=True, exist_ok=True)
@@ -163,18 +143,29 @@ class Trial:
 
     def _keep(self) -> None:
         """Hands the checkpoint folder over as it is, where it has changed."""
-        self._kept_at = time.monotonic()
-        if (state := snapshots.state(self._checkpoint)) == self._state:
+        self._due = time.monotonic() + min(AGAIN_SECONDS, self._order["save_seconds"])
+        if snapshots.state(self._checkpoint) == self._state:
             return
         target = self._folder / SCRATCH / f"checkpoint-{self._kept}"
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            snapshots.pack(self._checkpoint, target, REST_SECONDS)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._state = snapshots.pack(self._checkpoint, target, REST_SECONDS, self._is_all_told)
         except snapshots.Unsettled:
             return  # after another report
-        self._kept, self._state = self._kept + 1, state
+        except OSError as error:
+            lines.write(1, f"the checkpoint of step {self._step} could not be kept: {error}\n".encode())
+            return
+        self._kept, self._due = self._kept + 1, time.monotonic() + self._order["save_seconds"]
         self._channel.send({"is": "checkpoint", "path": str(target), "kind": snapshots.FOLDER, "step": self._step})
         self._channel.receive()
+
+    def _is_all_told(self) -> bool:
+        """Whether each value that it has said is reported: it does not wait for that, and may be steps ahead."""
+        self._source.read_all()
+        told = [line for line in self._source.lines if values.find(self._order["metric"], line, self._step) is not None]
+        self._source.lines.clear()
+        self._source.lines += told
+        return not told
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         self._channel.send(message)
@@ -188,31 +179,49 @@ class Trial:
         process = self._process
         if process is None:
             return
-        if process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._drain(process)
-        if process.returncode is not None and process.returncode >= 0:
+        self._end(process, self._tell)
+        self._source.read_all()
+        self._source.finish()
+        self._tell()
+        if process.returncode is not None and process.returncode >= 0 and not self._has_diverged:
             self._keep()
 
-    def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        """Waits for its end; a full pipe must not keep it.
+    @property
+    def _has_diverged(self) -> bool:
+        return self._value is not None and math.isnan(self._value)
 
-        Raises:
-            subprocess.TimeoutExpired: it does not end.
+    def _tell(self) -> None:
+        """Reports what was said since the trial had to end, whatever is answered."""
+        while self._source.lines and not self._has_diverged:
+            found = values.find(self._order["metric"], self._source.lines.popleft(), self._step)
+            if found is not None:
+                self._step, self._value = found
+                if not self._has_diverged:
+                    self._channel.send({"is": "report", "step": self._step, "value": self._value, "attrs": {}})
+                    self._channel.receive()
+        self._source.lines.clear()
+
+    def _end(self, process: subprocess.Popen[bytes], take: Callable[[], None]) -> None:
+        """Asks it to end, and waits for that; a full pipe must not keep it.
+
+        Args:
+            take: takes the lines that it says meanwhile.
         """
-        deadline = time.monotonic() + PARTING_SECONDS
-        while process.poll() is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(process.args, PARTING_SECONDS)
-            if process.stdout is None:
-                time.sleep(LOOK_SECONDS / 10)
-            elif select.select([process.stdout], [], [], LOOK_SECONDS)[0]:
-                _write(1, os.read(process.stdout.fileno(), CHUNK_BYTES))
+        if process.poll() is None:
+            process.terminate()
+        self._is_parting, deadline = True, time.monotonic() + PARTING_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if not self._source.read(0):
+                time.sleep(END_SECONDS)
+            take()
 
     def _stop(self) -> None:
         """Whatever it left running ends with our process group."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        if not self._is_parting:
+            self._end(self._process, self._source.lines.clear)
+        if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
@@ -236,13 +245,3 @@ def _how(code: int) -> str:
     with contextlib.suppress(ValueError):
         return f"by {signal.Signals(-code).name}"
     return f"by signal {-code}"
-
-
-def _text(line: bytes) -> str:
-    return line.decode(errors="replace").rstrip("\r")
-
-
-def _write(descriptor: int, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

@@ -6,9 +6,12 @@ import shutil
 import stat
 import tarfile
 import time
+from collections.abc import Callable
 from typing import Any
 
+State = list[tuple[str, int, int]]
 BYTES, FILE, FOLDER = "bytes", "file", "folder"
+OURS = (".search", ".kept")  # folders of the search's in that of a trial
 TRIES, TRY_SECONDS = 5, 0.2
 
 
@@ -49,29 +52,39 @@ def give_back(kept: pathlib.Path, kind: str, folder: pathlib.Path) -> bytes | pa
     return target
 
 
-def pack(folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0) -> None:
-    """All files of a folder as they are at one moment.
+def pack(
+    folder: pathlib.Path, target: pathlib.Path, rest_seconds: float = 0.0, is_wanted: Callable[[], bool] = lambda: True
+) -> State:
+    """All files of a folder as they are at one moment, whose `state` it returns.
 
     Args:
         rest_seconds: since the last change of a file, where nobody says that they are whole.
+        is_wanted: asked at that moment.
 
     Raises:
-        Unsettled: they do not keep still.
+        Unsettled: they do not keep still, or are not wanted as they are.
+        OSError: they cannot be read, or there is no room for them.
     """
+    failure: OSError | None = None
+    is_left = rest_seconds > 0
     for _ in range(TRIES):
-        before = state(folder)
+        before, failure = state(folder, is_left), None
         if time.time() - max((changed for _, _, changed in before), default=0) / 1e9 >= rest_seconds:
+            if not is_wanted():
+                break
             try:
                 with tarfile.open(target, "w", dereference=True) as archive:
                     for name, _, _ in before:
                         archive.add(folder / name, name, recursive=False)
-            except OSError:  # a file that was renamed meanwhile
-                continue
-            if state(folder) == before:
-                return
+                if state(folder, is_left) == before:
+                    return before
+            except FileNotFoundError:  # a file that was renamed meanwhile
+                pass
+            except OSError as error:
+                failure = error
         time.sleep(TRY_SECONDS)
     target.unlink(missing_ok=True)
-    raise Unsettled
+    raise failure or Unsettled
 
 
 def unpack(kept: pathlib.Path, folder: pathlib.Path) -> None:
@@ -81,20 +94,29 @@ def unpack(kept: pathlib.Path, folder: pathlib.Path) -> None:
         archive.extractall(folder, filter="data")
 
 
-def state(folder: pathlib.Path) -> list[tuple[str, int, int]]:
+def state(folder: pathlib.Path, is_left: bool = True) -> State:
     """Name, size and time of change, in nanoseconds, of each file that counts, and of folders the name.
 
-    What begins with a dot or ends in `.tmp` is on its way to another name; links to folders are left out.
+    Links to folders are left out, and what the search itself keeps in the folder of a trial.
+
+    Args:
+        is_left: so is what begins with a dot or ends in `.tmp`, as on its way to another name.
     """
-    found: list[tuple[str, int, int]] = []
+
+    def counts(name: str, endings: tuple[str, ...] = ()) -> bool:
+        return not (is_left and (name.startswith(".") or name.endswith(endings)))
+
+    found: State = []
     for place, folders, files in os.walk(folder):
         here = pathlib.Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not (here / name).is_symlink())
+        folders[:] = sorted(
+            name for name in folders if name not in OURS and counts(name) and not (here / name).is_symlink()
+        )
         found += [(str((here / name).relative_to(folder)), 0, 0) for name in folders]
-        for path in (here / name for name in sorted(files) if not name.startswith(".") and not name.endswith(".tmp")):
+        for path in (here / name for name in sorted(files) if counts(name, (".tmp",))):
             try:
                 about = path.stat()
-            except FileNotFoundError:
+            except OSError:  # renamed meanwhile, or a link to nothing or to itself
                 continue
             if stat.S_ISREG(about.st_mode):
                 found.append((str(path.relative_to(folder)), about.st_size, about.st_mtime_ns))

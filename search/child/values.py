@@ -5,6 +5,8 @@ import json
 import re
 from typing import Any
 
+LARGEST_STEP = 2**31 - 1  # what the database's column of steps holds; a time that is printed as one is none
+
 
 def find(metric: dict[str, Any], line: str, last: int) -> tuple[int, float] | None:
     """Step and value of a line; None of one without.
@@ -14,8 +16,10 @@ def find(metric: dict[str, Any], line: str, last: int) -> tuple[int, float] | No
         last: the step before, which the next one follows where none is said.
     """
     value, step = (_matched if metric["from"] == "stdout" else _written)(metric, line)
-    with contextlib.suppress(TypeError, ValueError):
-        return (last + 1 if step is None else int(step)), float(value)
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = last + 1 if step is None else int(step)
+        if 0 <= number <= LARGEST_STEP:
+            return number, float(value)
     return None
 
 
@@ -24,7 +28,7 @@ def _matched(metric: dict[str, Any], line: str) -> tuple[Any, Any]:
     if match is None:
         return None, None
     named = match.groupdict()
-    return named.get("value") or match[1], named.get("step")
+    return named["value"] if "value" in named else match[1], named.get("step")
 
 
 def _written(metric: dict[str, Any], line: str) -> tuple[Any, Any]:

@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import sys
+import tarfile
 import threading
 import time
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from processes import until
 
+from search.child import messages, programs
 from search.ledger import logs, studies, summaries
 from search.storage import databases
 from search.study import specs
@@ -202,3 +205,166 @@ def test_a_program_goes_on_from_its_folder(opened: databases.Database) -> None:
     assert said is not None
     assert int(said.tail.split()[1]) >= 2, "it began from its start"
     assert not pathlib.Path("trials", "own", "0", "checkpoint").exists()
+
+
+AHEAD = """
+import json, os, pathlib, signal, subprocess, sys, time
+how, log = sys.argv[1], sys.argv[2]
+kept = pathlib.Path(os.environ["SEARCH_CHECKPOINT_DIR"], "state")
+
+def say(step):
+    kept.with_suffix(".tmp").write_text(str(step))
+    kept.with_suffix(".tmp").rename(kept)
+    if log:
+        with open(log, "a") as stream:
+            stream.write(json.dumps({"loss": 0.5, "epoch": step}) + "\\n")
+    print(f"step {step} acc=0.5", flush=True)
+
+def part(*_):
+    say(7)
+    say(8)
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, part)
+say(1)
+if how == "runs ahead":
+    for step in range(2, 9):
+        time.sleep(0.05)
+        say(step)
+    time.sleep(2)
+    say(9)
+elif how == "parts":
+    time.sleep(60)
+elif how == "is signalled":
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+elif how == "leaves noise":
+    pathlib.Path("noise").write_text(str(subprocess.Popen(["yes"]).pid))
+"""
+
+
+class Owner:
+    """The worker's side of a program that is run in a thread; answers until the trial has ended."""
+
+    def __init__(self, folder: pathlib.Path, how: str, log: str = "") -> None:
+        pathlib.Path("ahead.py").write_text(AHEAD)
+        (folder / "7").mkdir(exist_ok=True)
+        ours, theirs = os.pipe(), os.pipe()
+        self.channel = messages.Channel(theirs[0], ours[1])
+        named = {"from": "file", "path": log, "value": "loss", "step": "epoch"}
+        order = {
+            "arguments": [sys.executable, "ahead.py", how, log],
+            "environment": {"SEARCH_CHECKPOINT_DIR": str(folder / "7" / "checkpoint")},
+            "folder": str(folder / "7"),
+            "metric": named if log else {"from": "stdout", "pattern": r"step (?P<step>\d+) acc=(?P<value>\S+)"},
+            "rungs": [],
+            "save_seconds": 0.0,
+            "saved": None,
+        }
+        program = programs.Trial(messages.Channel(ours[0], theirs[1]), order, str(folder))
+        self.said: list[dict[str, Any]] = []
+        self.kept: list[tuple[int, str]] = []  # step, and what the program had written
+        self._thread = threading.Thread(target=lambda: self._ended.append(program.run()), daemon=True)
+        self._ended: list[dict[str, Any]] = []
+        self._thread.start()
+
+    @property
+    def steps(self) -> list[int]:
+        """That were reported."""
+        return [message["step"] for message in self.said if message["is"] == "report"]
+
+    def hear(self) -> dict[str, Any]:
+        """What it says next; a checkpoint is looked into."""
+        message = self.channel.receive(20)
+        assert message is not None
+        self.said.append(message)
+        if message["is"] == "checkpoint":
+            with tarfile.open(message["path"]) as archive:
+                stream = archive.extractfile("state")
+                assert stream is not None
+                self.kept.append((message["step"], stream.read().decode()))
+        return message
+
+    def end(self, reason: str | None = None, seconds: float = 20.0) -> dict[str, Any]:
+        """Answers until it has ended; returns the message that it ends with."""
+        deadline = time.monotonic() + seconds
+        while not self._ended:
+            assert time.monotonic() < deadline, "it does not end"
+            if self.channel.is_spoken_to:
+                asked = self.hear()["is"] == "prune?"
+                self.channel.send({"do": "prune", "reason": reason} if asked else {"do": "go on"})
+            time.sleep(0.002)
+        self._thread.join()
+        return self._ended[0]
+
+
+@pytest.mark.parametrize("log", ["", "7/log.jsonl"])
+def test_a_checkpoint_is_of_the_step_that_was_reported(tmp_path: pathlib.Path, log: str) -> None:
+    """A program does not wait for its reports: while one takes long it is ahead, and its folder is of another step."""
+    owner = Owner(tmp_path, "runs ahead", log)
+    owner.hear()
+    time.sleep(1.5)
+    owner.channel.send({"do": "go on"})
+    assert owner.end()["is"] == "complete"
+    assert owner.steps == list(range(1, 10))
+    assert (8, "8") in owner.kept
+    assert [(step, state) for step, state in owner.kept if str(step) != state] == []
+
+
+@pytest.mark.parametrize("log", ["", "7/log.jsonl"])
+def test_what_it_says_in_parting_is_reported(tmp_path: pathlib.Path, log: str) -> None:
+    """Before the folder that it leaves, which is of the last of these steps; whatever is answered."""
+    owner = Owner(tmp_path, "parts", log)
+    owner.hear()
+    owner.channel.send({"do": "end"})
+    assert owner.end() == {"is": "over"}
+    assert owner.steps == [1, 7, 8]
+    assert owner.kept == [(8, "8")]
+
+
+@pytest.mark.parametrize("log", ["7/log.jsonl", "log.jsonl"])
+def test_a_file_of_values_has_those_of_this_training_only(tmp_path: pathlib.Path, log: str) -> None:
+    """What an earlier owner has left in the trial's folder, or the trial before elsewhere, is not read."""
+    (tmp_path / "7").mkdir()
+    pathlib.Path(log).write_text('{"loss": 0.25, "epoch": 3}\n')
+    owner = Owner(tmp_path, "ends", log)
+    assert owner.end()["value"] == 0.5
+    assert owner.steps == [1]
+
+
+def test_a_signal_that_all_processes_get_hands_the_trial_over(tmp_path: pathlib.Path) -> None:
+    """The program is the first that it ends; the worker's word, which comes after it, counts."""
+    owner = Owner(tmp_path, "is signalled")
+    while owner.hear()["is"] != "prune?":
+        owner.channel.send({"do": "go on"})
+    owner.channel.send({"do": "prune", "reason": None})
+    time.sleep(0.5)
+    owner.channel.send({"do": "end"})
+    assert owner.end() == {"is": "over"}
+
+
+def test_what_it_leaves_behind_may_print_for_ever(tmp_path: pathlib.Path) -> None:
+    """The trial is complete all the same."""
+    owner = Owner(tmp_path, "leaves noise")
+    try:
+        assert owner.end() == {"is": "complete", "value": 0.5, "attrs": {}}
+    finally:
+        os.kill(int(pathlib.Path("noise").read_text()), signal.SIGKILL)
+
+
+def test_a_program_that_is_pruned_may_end_by_itself(tmp_path: pathlib.Path) -> None:
+    """It gets SIGTERM, and the time to answer it; what it says then is no value of the trial's."""
+    owner = Owner(tmp_path, "parts")
+    assert owner.end(reason="worse than others")["is"] == "pruned"
+    assert (tmp_path / "7" / "checkpoint" / "state").read_text() == "8"
+    assert owner.steps == [1]
+
+
+def test_a_checkpoint_that_finds_no_room_is_told_of(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In the trial's log; the training goes on without it."""
+    (tmp_path / "7" / ".search").mkdir(parents=True)
+    (tmp_path / "7" / ".search" / "checkpoint-0").symlink_to("/dev/full")
+    owner = Owner(tmp_path, "ends")
+    assert owner.end()["is"] == "complete"
+    assert owner.kept == []
+    assert "the checkpoint of step 1 could not be kept: [Errno 28] No space left on device" in capfd.readouterr().out

@@ -14,8 +14,8 @@ def test_what_was_given_comes_back(tmp_path: pathlib.Path) -> None:
     source = tmp_path / "source"
     (source / "inner" / "empty").mkdir(parents=True)
     (source / "inner" / "a.bin").write_bytes(b"\0\1")
-    (source / "on-its-way.tmp").write_text("half")
-    (source / ".hidden").write_text("half")
+    (source / "weights.tmp").write_text("whole: the code says when")
+    (source / ".metadata").write_text("of torch.distributed.checkpoint")
     kept = tmp_path / "kept"
     assert snapshots.keep(memoryview(b"state"), kept) == snapshots.BYTES
     assert snapshots.give_back(kept, snapshots.BYTES, tmp_path / "one") == b"state"
@@ -28,10 +28,42 @@ def test_what_was_given_comes_back(tmp_path: pathlib.Path) -> None:
     folder = snapshots.give_back(kept, snapshots.FOLDER, tmp_path / "three")
     assert isinstance(folder, pathlib.Path)
     assert sorted(str(each.relative_to(folder)) for each in folder.rglob("*")) == [
+        ".metadata",
         "inner",
         "inner/a.bin",
         "inner/empty",
+        "weights.tmp",
     ]
+
+
+def test_what_a_program_has_not_renamed_yet_is_left_out(tmp_path: pathlib.Path) -> None:
+    """Nobody says of its folder that it is whole: names on their way, with a dot or `.tmp`, are no part of it."""
+    source = tmp_path / "source"
+    (source / ".cache").mkdir(parents=True)
+    for name in ("state", "state.tmp", ".state", ".cache/state"):
+        (source / name).write_text("")
+    assert [name for name, _, _ in snapshots.pack(source, tmp_path / "kept", rest_seconds=0.01)] == ["state"]
+
+
+def test_a_trial_s_own_folder_may_be_kept(tmp_path: pathlib.Path) -> None:
+    """Without what the search has in it, the archive itself among it."""
+    (tmp_path / "state").write_text("")
+    (tmp_path / ".kept").mkdir()
+    snapshots.keep(tmp_path, tmp_path / ".search" / "checkpoint-1")
+    snapshots.unpack(tmp_path / ".search" / "checkpoint-1", tmp_path / "again")
+    assert [each.name for each in (tmp_path / "again").iterdir()] == ["state"]
+
+
+def test_what_keeps_a_folder_from_being_kept_is_said(tmp_path: pathlib.Path) -> None:
+    """A full disk is an error of the system's; a link to itself, as one to nothing, is left out."""
+    source, kept = tmp_path / "source", tmp_path / "kept"
+    source.mkdir()
+    (source / "loop").symlink_to("loop")
+    (source / "state").write_bytes(b"x" * 100_000)
+    assert [name for name, _, _ in snapshots.pack(source, tmp_path / "fine")] == ["state"]
+    kept.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        snapshots.pack(source, kept)
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: pathlib.Path) -> None:
