@@ -45,15 +45,17 @@ def put_first(folder: str) -> None:
     sys.meta_path.insert(0, TheirsFirst(theirs))
 
 
-def guard(life: int, *others: int) -> None:
+def guard(life: int, *others: int) -> int:
     """Leaves a small process behind that kills this one's group when nothing holds the other end of the pipe.
+
+    Returns its number.
 
     It runs nothing of the user's: an objective may hold the interpreter for minutes.
     """
     group = os.getpid()
-    if os.fork():
+    if (number := os.fork()) != 0:
         os.close(life)
-        return
+        return number
     with contextlib.suppress(OSError):
         os.setsid()  # out of the group, and of reach of Ctrl-C
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
@@ -70,7 +72,7 @@ def guard(life: int, *others: int) -> None:
 
 def main(incoming: int, outgoing: int, life: int) -> None:
     """The whole life of the process."""
-    guard(life, incoming, outgoing)
+    number = guard(life, incoming, outgoing)
     for descriptor in (incoming, outgoing):
         os.set_inheritable(descriptor, False)
     spec = importlib.util.spec_from_file_location(PRIVATE, HERE / "__init__.py", submodule_search_locations=[str(HERE)])
@@ -82,11 +84,11 @@ def main(incoming: int, outgoing: int, life: int) -> None:
     try:
         order = channel.receive()
         if order.get("program"):  # it needs nothing that takes long to load
-            importlib.import_module(f"{PRIVATE}.programs").serve(channel, order["folder"])
+            importlib.import_module(f"{PRIVATE}.programs").serve(channel, order["folder"], number)
         else:
             objectives = importlib.import_module(f"{PRIVATE}.objectives")
             put_first(order["folder"])
-            objectives.serve(channel, order)
+            objectives.serve(channel, order, number)
     except messages.Lost:  # the worker is gone
         return
 

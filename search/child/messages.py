@@ -18,7 +18,7 @@ it), `save_seconds` and `rungs`, after which its checkpoint folder is looked at.
 
 | the process | |
 |---|---|
-| `{"is": "loaded", "code": {path: checksum}}`, `{"is": "unusable", "reason": ...}` | answers `load` |
+| `{"is": "loaded", "guard": 123, "code": {path: checksum}}`, `{"is": "unusable", "reason": ...}` | answers `load` |
 | `{"is": "report", "step": 1, "value": 0.5, "attrs": {...}}` | |
 | `{"is": "checkpoint", "path": ..., "kind": ..., "step": 1 or null}` | a file that is the worker's from now on |
 | `{"is": "suggest", "name": ..., "distribution": ...}` | of a trial that is recorded: which value? |

@@ -25,7 +25,7 @@ class Interrupted(BaseException):
     """The trial must end. Code that lets it pass ends at once; other code is killed after a while."""
 
 
-def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
+def serve(channel: messages.Channel, order: dict[str, Any], guard: int) -> None:
     """Loads the function that the worker's first order names, and trains its trials.
 
     Raises:
@@ -41,7 +41,7 @@ def serve(channel: messages.Channel, order: dict[str, Any]) -> None:
         channel.send({"is": "unusable", "reason": str(error)})
         return
     module = "" if order.get("function") else order["objective"].partition(":")[0]
-    channel.send({"is": "loaded", "code": codes.of(module, order["folder"])})
+    channel.send({"is": "loaded", "guard": guard, "code": codes.of(module, order["folder"])})
     objective = Objective(channel, function, order["space"], order.get("study", {}))
     while order := channel.receive() or {}:
         if order["do"] == "train":  # an `end` that came too late is nothing

@@ -226,14 +226,14 @@ class Trial:
             self._process.wait()
 
 
-def serve(channel: messages.Channel, folder: str) -> None:
+def serve(channel: messages.Channel, folder: str, guard: int) -> None:
     """Trains trials.
 
     Raises:
         EOFError, BrokenPipeError: the worker is gone.
     """
     nudges.leave()
-    channel.send({"is": "loaded"})
+    channel.send({"is": "loaded", "guard": guard})
     while order := channel.receive() or {}:
         if order["do"] == "train":
             channel.send(Trial(channel, order, folder).run())

@@ -19,7 +19,7 @@ from search.training import outputs
 MAIN = pathlib.Path(child.__file__).with_name("__main__.py")
 STDERR = 2
 LOOK_SECONDS = 0.2  # between two looks whether it has ended and left the pipe to a fork
-END_SECONDS = 0.005
+END_SECONDS, REAP_SECONDS = 0.005, 1.0
 PARTING_SECONDS = 8.0  # for code that is asked to end; whoever stops a worker gives it some 15
 
 
@@ -65,6 +65,7 @@ class Child:
         code: checksums of the files that it has imported of the user's, by path.
         output: what the group prints.
         is_closed: it was ended.
+        guard: the number of the process that ends it with this one, where it has said so.
 
     Raises:
         errors.InputError: this system has no such processes.
@@ -97,6 +98,7 @@ class Child:
         self._channel = messages.Channel(ours_in, ours_out)
         self.code: dict[str, str] = {}
         self.output, self.is_closed = outputs.Output(printed, STDERR), False
+        self.guard: int | None = None
 
     def send(self, message: dict[str, Any]) -> None:
         """Says something.
@@ -161,6 +163,16 @@ class Child:
             with contextlib.suppress(OSError):  # closed before
                 os.close(descriptor)
         self.output.close()
+        self._reap()
+
+    def _reap(self) -> None:
+        """The guard is nobody's child any more, or the first process's of a container, which must hear of its end."""
+        deadline = time.monotonic() + REAP_SECONDS
+        with contextlib.suppress(ChildProcessError):  # another process's to hear of
+            while self.guard is not None and os.waitpid(self.guard, os.WNOHANG)[0] == 0:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(END_SECONDS)
 
     def _kill_group(self) -> None:
         # before it is waited for: until then no other process can have its number

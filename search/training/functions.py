@@ -167,6 +167,7 @@ class FunctionObjective:
                 check()
             if said["is"] == "unusable":
                 raise errors.InputError(said["reason"])
+            child.guard = said["guard"]
             child.code = (said or {}).get("code") or codes.of_program(self._spec.command or (), pathlib.Path.cwd())
         except children.Gone as gone:
             child.close()

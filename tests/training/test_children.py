@@ -9,8 +9,10 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+import mine
 import psutil
 import pytest
+from conftest import ROOT
 from processes import until
 
 from search.training import children
@@ -167,3 +169,28 @@ def test_its_group_ends_with_a_killed_worker(tmp_path: pathlib.Path) -> None:
         holder.kill()
         holder.wait()
     until(lambda: all(map(is_gone, found)), 10)
+
+
+FIRST = """
+import ctypes, pathlib
+import psutil
+from search.study import specs
+from search.training import functions
+
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # whose parents have ended are ours, as they are the first process's
+for _ in range(3):
+    functions.FunctionObjective(specs.load(pathlib.Path("own.toml"))).close()
+print([each.status() for each in psutil.Process().children()])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+def test_the_first_process_of_a_container_keeps_no_dead(tmp_path: pathlib.Path) -> None:
+    """Guards that are its own once their processes have ended are heard of: their numbers would run out."""
+    mine.write(tmp_path, MODULE, "starts")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FIRST]
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout == "[]\n"
