@@ -188,7 +188,7 @@ def test_a_copy_goes_on_from_a_checkpoint_of_its_own(
     belongings.delete(opened, stored(opened, study.name), store.url)
     found = trials.take(opened, copied).saved
     assert found.payload.place.startswith(f"{checkpoint_files.CHECKPOINTS}/{copied.token}/2/")
-    checkpoint_files.fetch(found.payload, tmp_path / "back")
+    checkpoint_files.fetch(found.payload, tmp_path / "back", store, 1)
     assert (tmp_path / "back").read_text() == "state"
     assert checkpoint_files.sweep(opened, copied, store) == 0
     assert len(store.names(f"{checkpoint_files.CHECKPOINTS}/")) == 1

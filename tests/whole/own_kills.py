@@ -30,7 +30,7 @@ from search.storage import databases, schema
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OWN = ROOT / "studies" / "own"
-EPOCHS, IMAGES, WORKERS = 12, 500, 2
+EPOCHS, IMAGES, WORKERS = 12, 1_500, 2
 GONE_SECONDS = 10.0
 
 Curves = dict[int, tuple[dict[int, float], str]]  # by trial: values by epoch, and the checksum of the weights
