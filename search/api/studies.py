@@ -12,8 +12,8 @@ import optuna
 from search import errors
 from search.api import access, homes
 from search.api.access import Storage
-from search.ledger import allocations, checkpoint_files, listings, outcomes, studies, summaries
-from search.storage import databases, stores
+from search.ledger import allocations, listings, outcomes, studies, summaries
+from search.storage import databases
 from search.study import specs
 from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
@@ -125,7 +125,7 @@ def work(
     homes.check(database, study)
     requirements.check_slots(study.spec, chosen)
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
-    from search.worker import loops
+    from search.worker import keepers, loops
 
     with contextlib.ExitStack() as life:
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
@@ -133,10 +133,8 @@ def work(
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
-    if study.spec.code is not None and ended is not None:
-        with contextlib.suppress(errors.StorageError):  # the next worker does it
-            place = stores.location(study.spec.trial.store, database.url, chosen.store)
-            checkpoint_files.sweep(database, study, stores.Store(place, chosen.patience_seconds, stop))
+    if ended is not None:
+        keepers.sweep(database, study, chosen.store, chosen.patience_seconds, stop)
     if gpus is not None and gpus.ending is not None:
         raise gpus.ending
     return _checked(database, study, ended, judged)

@@ -19,7 +19,6 @@ PARTING_SECONDS = 5.0  # for a program that was asked to end
 WORD_SECONDS = 2.0  # for the worker's, where a signal that ended the program may have been meant for both
 REST_SECONDS = 0.3  # of a file of its checkpoint, before it counts as whole
 AGAIN_SECONDS = 1.0  # after a checkpoint folder that could not be had
-SCRATCH = ".search"
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 ASKED = tuple(code for number in (*nudges.ASKING, nudges.NUDGE) for code in (-number, 128 + number))
 
@@ -146,7 +145,7 @@ class Trial:
         self._due = time.monotonic() + min(AGAIN_SECONDS, self._order["save_seconds"])
         if snapshots.state(self._checkpoint) == self._state:
             return
-        target = self._folder / SCRATCH / f"checkpoint-{self._kept}"
+        target = self._folder / snapshots.SCRATCH / f"checkpoint-{self._kept}"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._state = snapshots.pack(self._checkpoint, target, REST_SECONDS, self._is_all_told)

@@ -11,7 +11,8 @@ from typing import Any
 
 State = list[tuple[str, int, int]]
 BYTES, FILE, FOLDER = "bytes", "file", "folder"
-OURS = (".search", ".kept")  # folders of the search's in that of a trial
+SCRATCH = ".search"  # below a trial's folder: files on their way between the two processes
+OURS = (SCRATCH, ".kept")  # folders of the search's in that of a trial
 TRIES, TRY_SECONDS = 5, 0.2
 
 

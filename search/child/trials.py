@@ -11,13 +11,11 @@ import optuna
 from optuna import distributions
 from optuna.distributions import BaseDistribution  # in a class that has `distributions` itself
 
-from . import snapshots, studies
+from . import snapshots, studies, values
 
-SCRATCH = ".search"  # below a trial's folder: files on their way between the two processes
 PREFIX = "search:"  # of attributes of a trial that are the search's own
 KEY_CHARACTERS = 512  # what Optuna's column of attribute names holds
 NAME_CHARACTERS = 200  # of an artifact
-LARGEST_STEP = 2**31 - 1  # what its column of steps holds
 
 
 class Owner(Protocol):
@@ -148,7 +146,7 @@ class View(optuna.trial.FixedTrial):
             OSError: the file cannot be read.
         """
         self._kept += 1
-        target = self.dir / SCRATCH / f"checkpoint-{self._kept}"
+        target = self.dir / snapshots.SCRATCH / f"checkpoint-{self._kept}"
         kind = snapshots.keep(state, target)
         step = None if step is None else _step(step)
         self._owner.ask({"is": "checkpoint", "path": str(target), "kind": kind, "step": step})
@@ -161,7 +159,7 @@ class View(optuna.trial.FixedTrial):
         if self._saved is None:
             return None
         self.restored_step, self.last = self._saved["step"], self._saved["value"]
-        return snapshots.give_back(pathlib.Path(self._saved["path"]), self._saved["kind"], self.dir / SCRATCH)
+        return snapshots.give_back(pathlib.Path(self._saved["path"]), self._saved["kind"], self.dir / snapshots.SCRATCH)
 
     def set_user_attr(self, key: str, value: Any) -> None:
         """Stores an attribute with the next report, or with the end of the trial, whatever it is."""
@@ -219,8 +217,8 @@ def _as_list(value: Any) -> Any:
 
 
 def _step(step: Any) -> int:
-    if int(step) != step or not 0 <= int(step) <= LARGEST_STEP:
-        raise ValueError(f"a step must be an integer from 0 to {LARGEST_STEP}, got {step!r}")
+    if int(step) != step or not 0 <= int(step) <= values.LARGEST_STEP:
+        raise ValueError(f"a step must be an integer from 0 to {values.LARGEST_STEP}, got {step!r}")
     return int(step)
 
 

@@ -6,7 +6,6 @@ was killed between the two has left is swept away when the trial's next checkpoi
 
 import dataclasses
 import functools
-import hashlib
 import json
 import logging
 import pathlib
@@ -17,7 +16,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoints, claims, studies
+from search.ledger import artifacts, checkpoints, claims, studies
 from search.storage import schema, stores
 from search.storage.databases import Database
 from search.training import objectives
@@ -38,7 +37,7 @@ def put(
     assert payload.path is not None
     path = f"{CHECKPOINTS}/{study.token}/{claim.number}/{claim.generation}-{uuid.uuid4().hex}"
     try:
-        checksum = _checksum(payload.path)
+        checksum = artifacts.measure(payload.path)["sha256"]
         store.put(path, payload.path)
     except (errors.StorageError, OSError) as error:
         log.warning("trial=%d event=checkpoint-left-out reason=%r", claim.number, str(error))
@@ -63,7 +62,7 @@ def fetch(payload: objectives.Payload, target: pathlib.Path, own: stores.Store, 
             stores.Store(payload.store, patience_seconds).fetch(payload.place, target)
         except stores.Missing as error:
             raise Damaged(str(error)) from error
-    if _checksum(target) != payload.checksum:
+    if artifacts.measure(target)["sha256"] != payload.checksum:
         raise Damaged(f"{payload.place} in {payload.store} is not as it was stored")
 
 
@@ -127,8 +126,3 @@ def _in_use(connection: sqlalchemy.Connection, study_id: int) -> tuple[set[str],
     named = {json.loads(row).get(checkpoints.OWN, {}).get("place", "") for row in rows}
     running = sqlalchemy.select(t.number).where(t.study_id == study_id, t.state == TrialState.RUNNING)
     return named, set(connection.execute(running).scalars())
-
-
-def _checksum(path: pathlib.Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,12 +10,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from search import errors
-from search.ledger import allocations, checkpoint_files, claims, listings, offers, rosters, studies
+from search.ledger import allocations, claims, listings, offers, rosters, studies
 from search.space import spaces
-from search.storage import stores
 from search.storage.databases import Database
 from search.training.objectives import Result, Trial
-from search.worker import assignments, bylines, hearts, loops, mishaps, requirements, seats, threads
+from search.worker import assignments, bylines, hearts, keepers, loops, mishaps, requirements, seats, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -233,13 +232,5 @@ class Desks:
         with contextlib.suppress(errors.SearchError):  # the line grows old by itself
             self._shared.seats.leave(token)
         each.life.close()
-        self._sweep(each.desk.study)
-
-    def _sweep(self, study: studies.Study) -> None:
-        """What killed workers have left of checkpoints in its store, as a worker of that study does when it ends."""
-        if study.spec.code is None or self._stop.is_set():
-            return
-        with contextlib.suppress(errors.StorageError):  # the next worker does it
-            place = stores.location(study.spec.trial.store, self._database.url, self._settings.store)
-            store = stores.Store(place, SWEEP_SECONDS, self._stop)
-            checkpoint_files.sweep(self._database, study, store)
+        if not self._stop.is_set():
+            keepers.sweep(self._database, each.desk.study, self._settings.store, SWEEP_SECONDS, self._stop)

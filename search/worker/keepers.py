@@ -98,3 +98,18 @@ class Keeper:
         if self._has_checkpoints:
             with contextlib.suppress(errors.StorageError):  # the next one does it
                 checkpoint_files.sweep(self._database, self._study, self.store, self._claim.number)
+
+
+def sweep(
+    database: Database, study: studies.Study, place: str | None, patience_seconds: float, stop: threading.Event
+) -> None:
+    """Removes what killed workers have left of a study's checkpoints in its store; where that is away, the next does.
+
+    Args:
+        place: see `stores.location`; the study's own comes first.
+    """
+    if study.spec.code is None:
+        return
+    with contextlib.suppress(errors.StorageError):
+        store = stores.Store(stores.location(study.spec.trial.store, database.url, place), patience_seconds, stop)
+        checkpoint_files.sweep(database, study, store)
