@@ -1,12 +1,14 @@
 """Code that Numba compiles once for a machine and then finds in its cache."""
 
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numba
 
 BROKEN = (EOFError, pickle.UnpicklingError, ValueError, KeyError, IndexError, AttributeError, ImportError, TypeError)
+missed = threading.Event()  # something was in no cache: it is compiled
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -27,10 +29,13 @@ def mended(dispatcher: Any) -> Any:
 
     def load_overload(*asked: Any) -> Any:
         try:
-            return load(*asked)
+            found = load(*asked)
         except BROKEN:
             cache.flush()
-            return None
+            found = None
+        if found is None:
+            missed.set()
+        return found
 
     cache.load_overload = load_overload
     return dispatcher

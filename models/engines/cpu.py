@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator
 import filelock
 import numpy
 
-from models import datasets, engine, errors, recipes, signals, weights
+from models import caches, datasets, engine, errors, recipes, signals, weights
 from models.data import Dataset, order
 from models.engines import loops
 from models.engines.loops import ACTIVITY, ALIGNMENT, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, WEIGHTS, WIDE
@@ -111,23 +111,26 @@ def _compile(kind: numpy.dtype) -> None:
     """
     images = _Images(numpy.zeros((2, datasets.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64))
     user = os.getuid() if hasattr(os, "getuid") else "all"
-    said = threading.Event()
+    done, said = threading.Event(), threading.Event()
 
     def say() -> None:
-        log.info("event=compiling engine=cpu note='once, half a minute'")
-        said.set()
+        while not done.wait(ANNOUNCED_SECONDS):
+            if caches.missed.is_set():  # else a slow disk or a busy core
+                log.info("event=compiling engine=cpu note='once, half a minute'")
+                said.set()
+                return
 
-    timer = threading.Timer(ANNOUNCED_SECONDS, say)
-    timer.daemon = True
-    timer.start()
-    with filelock.FileLock(pathlib.Path(tempfile.gettempdir(), f"search-cpu-engine-{user}.lock")):
-        for batch_size in (1, 2):
-            recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
-            run = _Run(recipe, images, weights.initial(recipe))
-            run.epoch(1, None)
-            run.evaluate(images)
-        signals.flows(recipe, run.copied(), images.pixels, images.labels)
-    timer.cancel()
+    threading.Thread(target=say, name="compiling", daemon=True).start()
+    try:
+        with filelock.FileLock(pathlib.Path(tempfile.gettempdir(), f"search-cpu-engine-{user}.lock")):
+            for batch_size in (1, 2):
+                recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
+                run = _Run(recipe, images, weights.initial(recipe))
+                run.epoch(1, None)
+                run.evaluate(images)
+            signals.flows(recipe, run.copied(), images.pixels, images.labels)
+    finally:
+        done.set()
     if said.is_set():
         log.info("event=compiled engine=cpu")
 

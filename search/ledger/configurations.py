@@ -109,8 +109,9 @@ def asked(
     spec, memory = study.spec, memory_of(history)
     sampler, tree = proposals.SAMPLERS[spec.sampler.name], spec.space
     view = sampler.view and sampler.view(spec.study.direction == "maximize", memory)
-    shown = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
+    # first the model's, so that it knows of no trial that the study does not show yet
     known = database.read(lambda connection: memory.seen.read(connection, study)) if sampler.has_model else None
+    shown = database.call(lambda: history.study(view is not None, tree.holds, tree.exact, view))
     steps = spec.training.epochs if spec.training else spec.pruning.max_resource
     startup = spec.sampler.startup_trials
     return proposals.Ask(tree, shown, trial, fixed, spec.study.seed, attempt, memory, known, steps, startup)

@@ -16,6 +16,7 @@ DRAINED_CHUNKS = 64  # what was printed before the end of a trial and is on its 
 FREE_BYTES = 4 << 20  # beyond, a trial that prints without end is slowed down
 BREATH_SECONDS = 0.004
 SILENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.1  # with who reads what no trial has printed
 
 
 class Output:
@@ -69,9 +70,18 @@ class Output:
             self._log.write(chunk)
             self._heard()
         elif chunk:
-            with contextlib.suppress(OSError):  # nobody reads what is said there: the code must not wait for it
-                os.write(self._elsewhere, chunk)
+            self._pass_on(chunk)
         return bool(chunk)
+
+    def _pass_on(self, chunk: bytes) -> None:
+        """Writes it elsewhere, as far as there is soon room: a trial must not wait for who does not read."""
+        room = select.poll()
+        room.register(self._elsewhere, select.POLLOUT)
+        with contextlib.suppress(OSError):
+            for at in range(0, len(chunk), select.PIPE_BUF):  # so much never blocks where poll sees room
+                if not room.poll(PATIENCE_SECONDS * 1000):
+                    return
+                os.write(self._elsewhere, chunk[at : at + select.PIPE_BUF])
 
     def _read(self) -> None:
         while not self._closed.is_set():

@@ -227,8 +227,10 @@ class Worker:
         """Nobody's doing: for another try, here or elsewhere."""
         reason, trace = mishaps.told(error)
         is_ours = not isinstance(error, Failed)  # a process of the user's own has said all there is
+        # first the write: where the trial is lost, with its study maybe, the error has no other cause
+        is_over = trial.put_off(self._me, reason, {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name})
         log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=is_ours)
-        if trial.put_off(self._me, reason, {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}):
+        if is_over:
             _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
 
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:

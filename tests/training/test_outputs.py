@@ -68,6 +68,20 @@ def test_a_flood_is_bounded(
     output.close()
 
 
+def test_who_does_not_read_keeps_no_trial(tmp_path: pathlib.Path, ends: tuple[int, int, int, int]) -> None:
+    """What is printed between two trials and nobody takes is dropped once the pipe is full; the next one runs."""
+    printed, printing, _, out = ends
+    output = outputs.Output(printed, out)
+    for _ in range(200):
+        os.write(printing, b"between and more\n" * 200)
+    folder = folders.Folders(tmp_path, "s").begin(object(), 0, is_new=True, goes_on=False)
+    log = output.begin(folder, lambda: None)
+    os.write(printing, b"its own\n")
+    until(lambda: log.tail.endswith("its own\n"), 20)
+    assert output.end().endswith("its own\n")
+    output.close()
+
+
 def _has(descriptor: int) -> bool:
     try:
         return bool(os.read(descriptor, 100))

@@ -33,7 +33,7 @@ def delete_at_once(database: databases.Database, study: studies.Stored) -> None:
 
 def test_delete_wants_a_stop_first(opened: databases.Database, make_study: Make, processes: Processes) -> None:
     """Refused under workers, with --yes too; after `search stop --now` it is done, and nothing was lost on the way."""
-    study = make_study(trials=50, epochs=250, hopeless="false", slow=True)
+    study = make_study(trials=50, epochs=100_000, hopeless="false", slow=True)
     workers = [processes.start("work", "quick", "--stay") for _ in range(2)]
     until(lambda: sum(len(m.trials) for m in rosters.read(opened, study.study_id).members) == 2)
     for command in (["delete", "quick", "--yes"], ["rename", "quick", "new"], ["copy", "quick", "new"]):
