@@ -1,9 +1,11 @@
 """Signals that a process of the user's own code is sent: it is the worker that answers them."""
 
 import signal
+import threading
 
 NUDGE: int = getattr(signal, "SIGUSR1", 0)  # Windows, which has no such processes, must be able to import it
 ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
+asked = threading.Event()  # one of them came
 
 
 def leave() -> None:
@@ -25,3 +27,5 @@ def forget() -> None:
 
 def _leave_it(number: int, _: object) -> None:
     """Nothing is done."""
+    if number in ASKING:
+        asked.set()

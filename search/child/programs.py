@@ -59,6 +59,7 @@ class Trial:
 
     def _train(self) -> dict[str, Any]:
         arguments = self._order["arguments"]
+        nudges.asked.clear()
         try:
             process = self._process = self._start(arguments)
         except OSError as error:
@@ -66,9 +67,11 @@ class Trial:
         for line in self._lines(process):
             if (ended := self._take(line)) is not None:
                 return ended
-        if (code := process.wait()) != 0:
-            if code in ASKED and self._is_asked():
-                raise End
+        code = process.wait()
+        # a program may answer with 0 what was sent to all processes
+        if (code in ASKED or nudges.asked.is_set()) and self._is_asked():
+            raise End
+        if code != 0:
             return self._failed(f"the program ended {_how(code)}", code)
         if self._value is None:
             return self._failed("the program ended without a value: see metric in the study file")

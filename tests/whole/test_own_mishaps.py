@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import signal
+import sys
 import time
 
 import mine
@@ -112,6 +114,41 @@ def test_code_that_holds_the_interpreter_is_ended(processes: Processes, url: str
     assert "trial.silent_seconds = 4" in failed.user_attrs["search:reason"]
     assert (failed.state, well.state) == (TrialState.FAIL, TrialState.COMPLETE)
     assert not [each for each in psutil.process_iter() if _is_in(each, tmp_path)]
+    database.close()
+
+
+ENDS = """
+import os, pathlib, signal, sys, time
+
+def end(*_):
+    print("value 0.5", flush=True)
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, end)
+print("value 0.25", flush=True)
+pathlib.Path("began").write_text(str(os.getpid()))
+while True:
+    time.sleep(0.01)
+"""
+
+
+def test_what_all_are_asked_is_no_value(processes: Processes, url: str, tmp_path: pathlib.Path) -> None:
+    """A program that ends with 0 where a batch system ends all processes has not finished its trial: it waits."""
+    (tmp_path / "ends.py").write_text(ENDS)
+    command = f'command = ["{sys.executable}", "ends.py"]\nmetric = {{ from = "stdout", pattern = "value (.*)" }}'
+    (tmp_path / "own.toml").write_text(mine.text(trials=1).replace('objective = "mine:objective"', command))
+    assert processes.run("create", "own.toml")[0] == 0
+    worker = processes.start("work", "own")
+    until((tmp_path / "began").exists, 30)
+    own = psutil.Process(worker.pid)
+    for process in own.children(recursive=True):
+        process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)  # the worker, on a busy machine, is the last to hear
+    own.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    database = databases.Database(url)
+    (trial,) = summaries.whole(database, studies.load(database, "own")).trials
+    assert trial.state == TrialState.WAITING
     database.close()
 
 
