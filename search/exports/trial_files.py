@@ -101,7 +101,10 @@ class Parquet:
 
     def end(self) -> None:
         """See `Writer`."""
-        self._parquet.close()
+        try:
+            self._parquet.close()
+        finally:
+            self._parquet.is_open = False  # where that failed it would be tried again as an object that goes
 
     def _value(self, name: str, value: Any) -> Any:
         if self._columns[name] == "cell":
@@ -228,9 +231,8 @@ class _Sheet:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._named(), self._file:
-            if kind is None:
-                self._writer.end()
+        with self._named(), self._file, contextlib.nullcontext() if kind is None else contextlib.suppress(OSError):
+            self._writer.end()
 
     def add(self, rows: Iterable[Row]) -> int:
         """Some more rows; returns how many."""

@@ -10,8 +10,8 @@ import sqlalchemy
 from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import backups, studies
-from search.storage import batches, databases, schema, trials
+from search.ledger import studies
+from search.storage import batches, databases, schema, stills, trials
 from search.training import records
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Extract:
 
     @property
     def system(self) -> dict[str, Any]:
-        """What Optuna's own attributes say to a reader: what was enqueued, constraints, which trial this one repeats."""
+        """What Optuna's own attributes say to a reader: what was enqueued, constraints, which trial it repeats."""
         found = self.trial.system_attrs
         fixed = found.get(records.FIXED_PARAMS) if self.trial.state == TrialState.WAITING else None
         return {
@@ -108,12 +108,7 @@ class Moment:
 
 def take(database: databases.Database, study: studies.Stored, use: Callable[[Moment], T]) -> T:
     """What `use` makes of a study's trials; after an outage it is called again."""
-
-    def transaction(connection: sqlalchemy.Connection) -> T:
-        backups.see_one_moment(connection)
-        return use(Moment(connection, study))
-
-    return database.read(transaction)
+    return stills.read(database, lambda connection: use(Moment(connection, study)))
 
 
 def _rows(connection: sqlalchemy.Connection, table: sqlalchemy.Table, ids: list[int]) -> Iterable[Any]:

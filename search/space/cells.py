@@ -1,6 +1,6 @@
-"""A value in a cell of a table, or in JSON, that comes back as what it was: 1 is not "1", nor true, nor 1.0.
+"""A value in a cell of a table, or in JSON, that comes back as what it was: 1 is not "1", true or 1.0.
 
-A cell is JSON where it can be read as JSON, with Python's `NaN`, `Infinity` and `-Infinity`; else it is the text itself.
+A cell is JSON where it can be read as JSON, with Python's `NaN`, `Infinity` and `-Infinity`; else the text itself.
 So a text stands as it is, unless it would be read as something else: then in quotes, as JSON has it.
 """
 
