@@ -1,7 +1,7 @@
 """A database at one moment, for who reads it for long, such that nobody who writes waits for that.
 
-A write-ahead log and Postgres keep the moment by themselves. A SQLite file of another tool has a rollback journal: while
-it is read nobody can write to it, and plain Optuna's workers give up after five seconds. Its content is copied first.
+Postgres and a write-ahead log keep the moment by themselves. A SQLite file of other tools has a rollback journal: while
+it is read nobody can write to it, and plain Optuna's workers give up after seconds. Its content is copied first.
 """
 
 import contextlib
@@ -42,9 +42,10 @@ def _copied(connection: sqlalchemy.Connection, file: pathlib.Path) -> bool:
     Raises:
         OSError: there is no room for a copy.
     """
-    if connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
-        return False
     driver: Any = connection.connection.driver_connection
+    holds_no_lock = getattr(driver, "alone", None) is not None  # nobody has the file open; see `sightings`
+    if holds_no_lock or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
+        return False
     try:
         with contextlib.closing(sqlite3.connect(file)) as target:
             driver.backup(target)
