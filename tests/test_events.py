@@ -16,7 +16,7 @@ import mine
 import numpy
 import pytest
 from conftest import ROOT, Processes, quick_text
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search import events
@@ -110,6 +110,7 @@ def test_what_is_no_event_is_a_message(template: Any, arguments: tuple[Any, ...]
     assert set(said(template, *arguments)) == {"time", "level", "logger", "message"}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(), st.lists(st.text() | st.integers() | st.floats() | st.none() | st.binary()))
 def test_any_line_is_one_object(template: str, arguments: list[Any]) -> None:
     """Whatever the template and the values are, and however many."""

@@ -1,7 +1,8 @@
-"""A database at one moment, for who reads it for long, such that nobody who writes waits for that.
+"""A database at one moment, for who reads it for long, such that nobody who writes waits for that, or spoils it.
 
-Postgres and a write-ahead log keep the moment by themselves. A SQLite file of other tools has a rollback journal: while
-it is read nobody can write to it, and plain Optuna's workers give up after seconds. Its content is copied first.
+Postgres keeps the moment by itself, and so does a SQLite file with a write-ahead log that somebody has open. While one
+with a rollback journal is read nobody can write to it, and plain Optuna's workers give up after seconds; one that
+nobody has open may be written to by the first who opens it (`sightings`). The content of these is copied first.
 """
 
 import contextlib
@@ -37,14 +38,14 @@ def read(database: databases.Database, transaction: Callable[[sqlalchemy.Connect
 
 
 def _copied(connection: sqlalchemy.Connection, file: pathlib.Path) -> bool:
-    """Copies the database, unless it has a write-ahead log.
+    """Copies the database, unless its log keeps the moment.
 
     Raises:
         OSError: there is no room for a copy.
     """
     driver: Any = connection.connection.driver_connection
-    holds_no_lock = getattr(driver, "alone", None) is not None  # nobody has the file open; see `sightings`
-    if holds_no_lock or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
+    is_alone = getattr(driver, "alone", None) is not None
+    if not is_alone and connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
         return False
     try:
         with contextlib.closing(sqlite3.connect(file)) as target:

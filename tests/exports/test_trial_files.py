@@ -74,13 +74,14 @@ def theirs(empty_url: str, odd: optuna.Study) -> Iterator[tuple[optuna.Study, da
 
 
 @pytest.fixture(scope="module")
-def file(odd: optuna.Study, tmp_path_factory: pytest.TempPathFactory) -> str:
+def file(odd: optuna.Study, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a SQLite file with it, for what has nothing to do with the kind of the database."""
     url = f"sqlite:///{tmp_path_factory.mktemp('odd')}/odd.db"
     put(odd, url)
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-    return url
+        connection.execute("SELECT count(*) FROM trials").fetchone()  # somebody has it open
+        yield url
 
 
 def shown(value: Any) -> str:

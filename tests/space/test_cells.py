@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.space import cells, scalars
@@ -29,6 +29,7 @@ def same(one: Any, other: Any) -> bool:
     return scalars.same(one, other)
 
 
+@settings(deadline=None, max_examples=50)
 @given(VALUES)
 def test_a_cell_comes_back(value: Any) -> None:
     """Whatever it is, through a file of comma-separated values, on one line, and not as what a row lacks."""
@@ -57,6 +58,7 @@ def test_how_a_cell_looks(value: Any, cell: str) -> None:
     assert same(cells.value(cell), value)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text("ab/~0"), VALUES))
 def test_a_record_comes_back(record: dict[str, Any]) -> None:
     """Strict JSON on one line, and the same record again; a text "nan" is no number."""
