@@ -54,7 +54,7 @@ class Lines:
     def add(self, rows: Iterable[Row]) -> None:
         """See `Writer`."""
         for row in rows:
-            self._file.write(f"{cells.dumps(cells.strict(row))}\n".encode())
+            self._file.write(f"{cells.line(row)}\n".encode())
 
     def end(self) -> None:
         """See `Writer`."""
@@ -69,7 +69,7 @@ class Array:
     def add(self, rows: Iterable[Row]) -> None:
         """See `Writer`."""
         for row in rows:
-            self._file.write(f"{self._before}{cells.dumps(cells.strict(row))}".encode())
+            self._file.write(f"{self._before}{cells.line(row)}".encode())
             self._before = ",\n"
 
     def end(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 ABSENT = ""  # the cell of what a row does not have; an empty text is `""`
 # what a spreadsheet takes for the beginning of a formula, in both widths; in quotes it is text to it
 FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode_strictly = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 NON_FINITE = "non_finite"  # key of a JSON record: where in it a text stands for a number
 
 
@@ -33,8 +35,17 @@ def value(cell: str) -> Any:
 
 def dumps(value: Any) -> str:
     r"""JSON on one line, whatever reads lines: what is no letter, digit or sign is written as `\uXXXX`."""
-    found = json.dumps(value, ensure_ascii=False)
+    found = _encode(value)
     return found if found.isprintable() else json.dumps(value)
+
+
+def line(record: dict[str, Any]) -> str:
+    """A record as strict JSON on one line, see `strict`."""
+    try:
+        found = _encode_strictly(record)
+    except ValueError:
+        return dumps(strict(record))
+    return found if found.isprintable() else json.dumps(record)
 
 
 def strict(record: dict[str, Any]) -> dict[str, Any]:
