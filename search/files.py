@@ -1,11 +1,13 @@
 """Files written whole or not at all, and secrets read from one."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 from search import errors
 
@@ -36,17 +38,33 @@ def write(path: pathlib.Path, content: bytes) -> None:
     Raises:
         OSError: the folder is not there, or cannot be written.
     """
-    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False)  # noqa: SIM115
-    beside = pathlib.Path(file.name)
+    with replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path, force: bool = True) -> Iterator[pathlib.Path]:
+    """A file beside one, to be written: it takes its place once it is whole; where that fails, nothing is left of it.
+
+    Args:
+        force: replace what is there.
+
+    Raises:
+        OSError: the folder is not there, or cannot be written; FileExistsError without `force`.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:LONGEST_NAME]}")
+    os.close(handle)
+    beside = pathlib.Path(name)
     try:
-        with file:
-            file.write(content)
+        yield beside
         # Windows renames and deletes no file that is open
         beside.chmod(0o644)  # a temporary file is its owner's alone
-        beside.replace(path)
-    except OSError:
-        beside.unlink()
-        raise
+        if force:
+            beside.replace(path)
+        else:
+            put_in_place(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def put_in_place(part: pathlib.Path, path: pathlib.Path) -> None:

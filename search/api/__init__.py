@@ -12,6 +12,7 @@ from search.api.results import confirm, export, predict, replay, report, reprodu
 from search.api.runs import run
 from search.api.simulations import simulate
 from search.api.studies import create, load, status, work
+from search.api.trials import export_trials
 
 __all__ = [
     "run",
@@ -33,6 +34,7 @@ __all__ = [
     "replay",
     "confirm",
     "export",
+    "export_trials",
     "predict",
     "report",
     "reproduce",

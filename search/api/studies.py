@@ -9,10 +9,10 @@ from typing import Any
 
 import optuna
 
-from search import errors
+from search import errors, events
 from search.api import access, homes
 from search.api.access import Storage
-from search.ledger import allocations, listings, outcomes, studies, summaries
+from search.ledger import allocations, listings, outcomes, presence, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.worker import assignments, platforms, requirements, supervision
@@ -128,6 +128,7 @@ def work(
     from search.worker import keepers, loops
 
     with contextlib.ExitStack() as life:
+        life.enter_context(events.about(study=study.name, worker=presence.Identity.this().name))
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
         if gpus is not None:  # the roster has them by their numbers
@@ -145,7 +146,8 @@ def _work_any(
 ) -> allocations.NoTrial | None:
     from search.worker import pools
 
-    with assignments.equipped(None, chosen, stop) as gpus:
+    me = presence.Identity.this().name
+    with events.about(worker=me), assignments.equipped(None, chosen, stop) as gpus:
         requirements.check_device(chosen)
         ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
     if gpus is not None and gpus.ending is not None:

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import io
+import logging
 import os
 import re
 import sys
@@ -11,7 +12,7 @@ import traceback
 import click
 
 from models import errors as models
-from search import errors, lines
+from search import errors, events, lines
 from search.cli import exits, helps
 from search.cli.entries import COMMANDS
 
@@ -68,7 +69,10 @@ def _fail(message: str, code: int, given: list[str]) -> int:
     said = lines.clean(SECRETS.sub("***", message))
     if "--debug" not in given and len(said) > lines.LINE_LONGEST:
         said = f"{lines.cut_within(said)} (--debug shows all of it)"
-    print(f"search: {said}", file=sys.stderr)
+    if events.is_on():
+        logging.getLogger("search").error("event=failed exit_code=%d reason=%r", code, said)
+    else:
+        print(f"search: {said}", file=sys.stderr)
     return code
 
 

@@ -48,6 +48,10 @@ COMMANDS = {
         "search.cli.exports:export",
         "Trains the best trial again and writes its network as a file, with a card that says how good it is.",
     ),
+    "export-trials": (
+        "search.cli.trials:export_trials",
+        "Writes all trials of a study, any Optuna study's too, as a table or as JSON, workers or not.",
+    ),
     "extend": (
         "search.cli.orders:extend",
         "Gives a study more trials, hours or failures to bear, or another end. Workers that run, wait or stay follow.",

@@ -24,7 +24,7 @@ ARGUMENTS = {
 STORAGE = ("storage", "password_file")
 TRAINING = (
     *("workers", "data_dir", "device", "engine", "grace_seconds", "patience_seconds", "save_seconds", "slots"),
-    *("allow_objectives", "trials_dir", "store", "gpus", "per_gpu", "gpu_locks"),
+    *("allow_objectives", "trials_dir", "store", "gpus", "per_gpu", "gpu_locks", "log_format"),
 )
 HELP = ("--debug", "--help")
 # of every command

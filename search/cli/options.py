@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from search import events
 from search.cli import completions
 from search.storage import addresses, stores
 from search.worker import settings
@@ -25,6 +26,14 @@ store_option = click.option(
     metavar="PLACE",
     help="Where files of trials are, a folder or s3://BUCKET/PREFIX, if no study file says it.  "
     "[default: a folder beside the database]",
+)
+log_format_option = click.option(
+    "--log-format",
+    envvar=events.VARIABLE,
+    type=click.Choice((events.PLAIN, events.JSON)),
+    default=events.PLAIN,
+    show_default=True,
+    help="Lines of the log on stderr: plain, or a JSON object each.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -57,10 +66,22 @@ def common(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def log(format_: str, level: int) -> None:
-    """Sends what is logged from a level on to stderr, without secrets of addresses."""
+    """Sends what is logged from a level on to stderr, without secrets of addresses; as lines, unless it is JSON."""
+    if events.is_on():
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(addresses.Formatter(format_))
     logging.basicConfig(level=level, handlers=[handler])
+
+
+def log_as(log_format: str, level: int = logging.INFO) -> None:
+    """Says all on stderr in JSON, where that is the format."""
+    if log_format == events.JSON:
+        import optuna
+
+        optuna.logging.disable_default_handler()
+        optuna.logging.enable_propagation()
+        events.turn_on(level, addresses.scrub)
 
 
 def worker_options(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -70,8 +91,9 @@ def worker_options(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]
     def decorate(command: Callable[..., T]) -> Callable[..., T]:
         @functools.wraps(command)
         def wrapped(*args: Any, **kwargs: Any) -> T:
-            given = {name: kwargs.pop(name) for name in chosen}
-            return command(*args, settings=Settings(**given), **kwargs)
+            found = Settings(**{name: kwargs.pop(name) for name in chosen})
+            log_as(found.log_format)
+            return command(*args, settings=found, **kwargs)
 
         decorated: Callable[..., T] = wrapped
         for name, option in reversed(chosen.items()):
@@ -96,11 +118,12 @@ def _click_option(name: str, option: settings.Option) -> Callable[[Callable[...,
     annotated = field.annotation
     if isinstance(annotated, types.UnionType):
         (annotated,) = (each for each in typing.get_args(annotated) if each is not types.NoneType)
+    words = typing.get_args(annotated)  # of a Literal
     return click.option(
         option.flag,
         name,
         envvar=option.variable,
-        type=kinds[annotated],
+        type=click.Choice(words) if words else kinds[annotated],
         default=field.default,
         show_default=field.default is not None,
         metavar=option.metavar,

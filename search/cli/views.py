@@ -5,9 +5,9 @@ import pathlib
 
 import click
 
-from search import errors, files, lines, screens
+from search import errors, events, files, lines, screens
 from search.cli import answers, completions, jsons, others, tables
-from search.cli.options import common, json_option, log, store_option
+from search.cli.options import common, json_option, log, log_as, log_format_option, store_option
 from search.ledger import causes, efficiencies, listings, outsiders, rosters, sentences, studies, summaries
 from search.storage import addresses, databases
 from search.study import judgements
@@ -118,6 +118,7 @@ def list_studies(as_json: bool, storage: str) -> None:
 )
 @click.option("--read-only", is_flag=True, help="Nothing can be written, with the password neither.")
 @store_option
+@log_format_option
 @click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
 @common
 def dashboard(
@@ -128,6 +129,7 @@ def dashboard(
     password_hash_file: pathlib.Path | None,
     read_only: bool,
     store: str | None,
+    log_format: str,
     hash_password: bool,
     storage: str,
 ) -> int:
@@ -139,6 +141,7 @@ def dashboard(
       search dashboard --port 9000
       search dashboard --read-only
       search dashboard --sub-path /hpo --host-name lab.example
+      search dashboard --log-format json
       search dashboard --hash-password > dashboard-password-hash
     """
     # plots and a web server: `search status` must not wait for them
@@ -154,10 +157,19 @@ def dashboard(
     if password_hash_file is not None and not read_only:
         secret = files.read_secret(password_hash_file, "--password-hash-file")
         password_hash = passwords.check_hash(secret, f"--password-hash-file {password_hash_file}")
+    log_as(log_format, logging.WARNING)
     log("%(message)s", logging.WARNING)
     # with a password too: a database without studies of ours is only read
     database = databases.open_to_read(storage) if password_hash is None else databases.open_existing(storage)
     writing = "reading only" if database.only_reads else "writing with the password"
-    shown = f"dashboard of {addresses.hide_password(database.url)}"
     served = door.Door(database, host_names, password_hash, below, store)
-    return door.serve(served, host, port, lambda address: screens.say(f"{shown} at {address} ({writing})"))
+    return door.serve(served, host, port, lambda address: _say_where(address, database.url, writing))
+
+
+def _say_where(address: str, storage: str, how: str) -> None:
+    """On stdout, where a program waits for it."""
+    storage = addresses.hide_password(storage)
+    if events.is_on():
+        click.echo(events.line("event=listening address=%s storage=%s how=%r", address, storage, how))
+    else:
+        screens.say(f"dashboard of {storage} at {address} ({how})")

@@ -33,7 +33,7 @@ def save(connection: sqlalchemy.Connection, trial_id: int, checkpoint: objective
     payload = checkpoint.payload
     size = sum(weight.nbytes for weight in checkpoint.weights) if payload is None else payload.size
     if size > LIMIT_BYTES and not (payload and payload.place):
-        log.warning("event=checkpoint-left-out reason='more than %d MB'", LIMIT_BYTES >> 20)
+        log.warning("event=checkpoint-left-out reason=%r", f"more than {LIMIT_BYTES >> 20} MB")
         return
     history: dict[str, Any] = {"values": checkpoint.values, **checkpoint.history}
     if payload is None:

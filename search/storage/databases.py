@@ -79,9 +79,13 @@ class Database:
             )
         return self._retry(lambda: self._run(transaction, immediate=True))
 
-    def read(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
-        """Runs a transaction that only reads."""
-        return self._retry(lambda: self._run(transaction, immediate=False))
+    def read(self, transaction: Callable[[sqlalchemy.Connection], T], one_moment: bool = False) -> T:
+        """Runs a transaction that only reads.
+
+        Args:
+            one_moment: of Postgres too it sees what was there when it began; on SQLite all do.
+        """
+        return self._retry(lambda: self._run(transaction, immediate=False, one_moment=one_moment))
 
     def history(self, study_id: int) -> histories.History:
         """A study's trials for a sampler."""
@@ -110,9 +114,11 @@ class Database:
         """Gives all connections back."""
         self.engine.dispose()
 
-    def _run(self, transaction: Callable[[sqlalchemy.Connection], T], immediate: bool) -> T:
+    def _run(self, transaction: Callable[[sqlalchemy.Connection], T], immediate: bool, one_moment: bool = False) -> T:
         with self.engine.connect() as connection:
             connection = connection.execution_options(begin_immediate=immediate)
+            if one_moment and connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin() as begun:
                 result = transaction(connection)
                 if not begun.is_active:  # rolled back by `transaction`

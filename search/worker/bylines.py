@@ -14,8 +14,8 @@ class Byline(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter`."""
         if (name := _study.get()) is not None:
-            said = f"study={name!r} "
-            record.msg = f"{said.replace('%', '%%') if record.args else said}{record.msg}"
+            said = record.msg if record.args else str(record.msg).replace("%", "%%")
+            record.msg, record.args = f"study=%r {said}", (name, *(record.args or ()))
         return True
 
 

@@ -120,8 +120,11 @@ class Worker:
         """Once, where a wait is more than a moment."""
         study_id = self._study.study_id
         others = self._database.read(lambda connection: foreign.waited_for(connection, study_id))
-        note = f" other_tools={others} note='search retry puts back what has ended there'" if others else ""
-        log.info("event=waiting reason=%r%s worker=%s", why.value, note, self._me.name)
+        if others:
+            note = "note='search retry puts back what has ended there'"
+            log.info(f"event=waiting reason=%r other_tools=%d {note} worker=%s", why.value, others, self._me.name)
+        else:
+            log.info("event=waiting reason=%r worker=%s", why.value, self._me.name)
 
     def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, pool: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
@@ -178,11 +181,11 @@ class Worker:
 
     def _part(self, trial: ownership.OwnedTrial, parting: errors.SearchError) -> None:
         """It waits: handed over, or paused, which has given it back already."""
-        event = f"event=paused reason={str(parting)!r}"
         if isinstance(parting, errors.HandOver):
             trial.hand_over()
-            event = "event=handed-over"
-        log.info("trial=%d %s worker=%s", trial.number, event, self._me.name)
+            log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
+        else:
+            log.info("trial=%d event=paused reason=%r worker=%s", trial.number, str(parting), self._me.name)
 
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         params = configurations.configure(self._database, self._study, trial.claim, self._history)
@@ -243,5 +246,5 @@ def _log_end(claim: claims.Claim, event: str, value: float | None, attrs: dict[s
     fields = {"value": value}
     for name, attribute in (("seconds", records.SECONDS), ("reason", records.REASON), ("worker", records.WORKER)):
         fields[name] = attrs.get(attribute.name)
-    shown = [f"{name}={field!r}" for name, field in fields.items() if field is not None]
-    log.info("trial=%d event=%s %s", claim.number, event, " ".join(shown))
+    known = {name: field for name, field in fields.items() if field is not None}
+    log.info(" ".join(["trial=%d event=%s", *(f"{name}=%r" for name in known)]), claim.number, event, *known.values())

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from rich import console, highlighter, live, progress, text
 from rich.logging import RichHandler
 
-from search import files, lines, screens, words
+from search import events, files, lines, screens, words
 from search.ledger import forecasts, sentences, studies, summaries
 from search.lines import said
 from search.storage import addresses
@@ -111,17 +111,19 @@ class Quiet:
         self._bar.set_postfix_str(said(note) or (f"best {words.metric(best.value)}" if best else ""))
 
 
-def screen(study: studies.Study, label: str) -> tuple[Live | Quiet, pathlib.Path | None]:
-    """What shows the progress here, and where the workers' log goes meanwhile; None: to stderr."""
-    if not (screens.is_live(err) or err.is_jupyter):
-        _log_to(logging.StreamHandler(), "%(asctime)s %(message)s")
+def screen(study: studies.Study, label: str, log_format: str) -> tuple[Live | Quiet, pathlib.Path | None]:
+    """What shows the progress here, and where the workers' log goes meanwhile; None: to stderr, as JSON always."""
+    is_json = log_format == events.JSON
+    if not (screens.is_live(err) or err.is_jupyter) or (is_json and not err.is_jupyter):
+        form = events.Formatter(addresses.scrub) if is_json else addresses.Formatter("%(asctime)s %(message)s")
+        _log_to(logging.StreamHandler(), form)
         return Quiet(notebook=False), None
     log_file = pathlib.Path("runs", f"{files.safe_name(study.name)}.log")
     log_file.parent.mkdir(exist_ok=True)
     if err.is_jupyter:
         return Quiet(notebook=True), log_file
     handler = RichHandler(console=err, show_path=False, highlighter=highlighter.NullHighlighter(), keywords=[])
-    _log_to(handler, "%(message)s")
+    _log_to(handler, addresses.Formatter("%(message)s"))
     return Live(err, label), log_file
 
 
@@ -135,8 +137,8 @@ def spinner(sentence: str) -> contextlib.AbstractContextManager[object]:
     return screens.spinner(sentence)
 
 
-def _log_to(handler: logging.Handler, form: str) -> None:
-    handler.setFormatter(addresses.Formatter(form))
+def _log_to(handler: logging.Handler, form: logging.Formatter) -> None:
+    handler.setFormatter(form)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 

@@ -3,13 +3,14 @@
 It imports nothing that trains or knows a database, so that whoever runs out of memory is the worker, not its keeper.
 """
 
+import itertools
 import logging
 import os
 import sys
 import threading
 from typing import NoReturn
 
-from search import errors
+from search import errors, events
 from search.worker import processes, signals, starts
 
 log = logging.getLogger("search")
@@ -54,7 +55,10 @@ def keep(worker: processes.Processes, stop: threading.Event) -> int:
 
 def main(arguments: list[str]) -> int:
     """The keeper's whole life; SIGTERM and Ctrl-C reach its worker, a second Ctrl-C kills it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if ("--log-format", events.JSON) in itertools.pairwise(arguments):
+        events.turn_on(logging.INFO)
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
     worker = processes.Processes(arguments, {}, None, after_errors=True, quick_seconds=QUICK_SECONDS)
     interrupted = signals.stop_on(stop, then=worker.kill)

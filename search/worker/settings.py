@@ -5,11 +5,11 @@ import fnmatch
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search import errors
+from search import errors, events
 from search.ledger import presence
 from search.storage import databases, locations, stores
 from search.training import objectives
@@ -54,6 +54,7 @@ class Settings(pydantic.BaseModel):
         gpu_locks: folder in which workers say which they have; None for the user's own on this machine.
         trials_dir: folder of what trials of the user's own code print and write; None for one beside the database.
         store: where files of trials go whose study names no place; None for beside the database.
+        log_format: of the workers' log; see `events`.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -163,6 +164,11 @@ class Settings(pydantic.BaseModel):
             "PLACE",
         ),
     ] = None
+
+    log_format: Annotated[
+        Literal["plain", "json"],
+        Option("--log-format", events.VARIABLE, "Lines of the log on stderr: plain, or a JSON object each."),
+    ] = "plain"
 
     @classmethod
     def from_environment(cls, **given: Any) -> "Settings":

@@ -105,7 +105,7 @@ def supervise(
     summary = summaries.summary(database, study)
     if summary.done >= summary.budget and summary.is_at_rest:
         return End(summary)
-    view, log_file = progress.screen(study, label)
+    view, log_file = progress.screen(study, label, settings.log_format)
     workers = processes.Processes(*_words(study.name, database.url, settings), log_file, ready=ready)
     with signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop)

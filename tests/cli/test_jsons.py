@@ -46,7 +46,7 @@ def tables() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for block in re.finditer(r"([^\n|][^|]*?):\n\n\| key \| type \| \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", DOCUMENT):
         rows = dict(re.findall(r"^\| `(.+?)` \| (.+?) \|", block[2], re.MULTILINE))
-        for name in re.findall(r"`search (\w+(?: --[\w-]+)?)[^`]*`", block[1].rpartition("\n\n")[2]):
+        for name in re.findall(r"`search ([\w-]+(?: --[\w-]+)?)[^`]*`", block[1].rpartition("\n\n")[2]):
             found[name] = rows
     study = found["run"]
     for name in ("enqueue", "retry", "amend", "copy"):
@@ -149,6 +149,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("confirm", "quick", "--top", "2", "--seeds", "2", "--workers", "1")
     say("export", "quick", "--to", "quick.safetensors")
     say("export", "quick", "--table", "quick.jsonl", table="export --table")
+    say("export-trials", "quick", "--to", "quick.csv", "--curves", "curves.csv")
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
     assert say("check", "quick", "--recount")["holds"]
     assert say("artifacts", "quick") == []

@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "alone": ("dashboard.enabled=false", "network.enabled=false", "workers.dataClaim=pictures"),
     "with files": ("store.claim=files", STAYS),
     "with a bucket": ("store.url=s3://bucket/folder", "network.toTheWeb=true"),
+    "with logs": ("logFormat=json",),
     "with variables": ('env=[{"name":"PYTHONPATH","value":"/own/lib"}]', 'imagePullSecrets=[{"name":"mine"}]'),
 }
 
@@ -167,6 +168,9 @@ def test_values_reach_the_workers() -> None:
     settings = found["ConfigMap", "search-settings"]["data"]
     expected = {"SEARCH_DEVICE": "cuda", "SEARCH_GPUS": "all", "SEARCH_ALLOW_OBJECTIVES": "train:objective"}
     assert {name: settings.get(name) for name in expected} == expected
+    assert "SEARCH_LOG_FORMAT" not in settings
+    logs = named(templated(*VARIANTS["with logs"]))["ConfigMap", "search-settings"]["data"]
+    assert logs["SEARCH_LOG_FORMAT"] == "json"
     (job,) = (each for (kind, _), each in found.items() if kind == "Job")
     assert job["spec"]["parallelism"] == 7
 

@@ -24,6 +24,7 @@ OTHERS = {
     "gpu_locks": pathlib.Path("locks"),
     "store": "s3://bucket/prefix",
     "trials_dir": pathlib.Path("/trials"),
+    "log_format": "json",
 }
 NAMED = [(name, option) for name, option in settings.options() if option.variable]
 
