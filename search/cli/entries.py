@@ -56,6 +56,14 @@ COMMANDS = {
         "search.cli.runs:fetch",
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
     ),
+    "fork": (
+        "search.cli.imports:fork",
+        "Makes the study NEW from STUDY: its file with some keys changed, and its results, imported.",
+    ),
+    "import": (
+        "search.cli.imports:import_",
+        "Brings the results of a FILE into a study: told apart, outside the budget, never trained again.",
+    ),
     "init": ("search.cli.drafts:init", "Writes the study file of an Optuna objective, from what runs of it suggest."),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),
     "logs": (

@@ -4,11 +4,12 @@ import dataclasses
 import json
 import pathlib
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
 from optuna.study import StudyDirection
-from sqlalchemy import exc
+from sqlalchemy import Connection, exc
 
 from search import errors, words
 from search.ledger import likenesses, orders, remarks, reservations, stops
@@ -93,8 +94,11 @@ class Stored:
         return specs.parse_stored(text, place).named(self.name)
 
 
-def create(database: Database, spec: specs.StudySpec) -> Study:
+def create(database: Database, spec: specs.StudySpec, fill: Callable[[Connection, int], None] | None = None) -> Study:
     """Writes a study with its file, budget and enqueued configurations, all or nothing.
+
+    Args:
+        fill: writes in the same transaction, before configurations are enqueued, those of its trials left out.
 
     Raises:
         errors.StudyExists: the name is taken.
@@ -123,9 +127,12 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
         rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in system.items()]
         connection.execute(schema.study_system_attributes.insert(), rows)
         orders.write(connection, study_id, orders.Order.first(spec.budget), token)
+        if fill is not None:
+            fill(connection, study_id)
         for params in spec.enqueue:
             key = spec.space.key(params) if spec.space.is_complete(params) else None
-            reservations.insert_waiting(connection, study_id, params, key)
+            if fill is None or key is None or not reservations.taken_of(connection, study_id, [key]):
+                reservations.insert_waiting(connection, study_id, params, key)
         return study_id
 
     try:

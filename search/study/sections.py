@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search.storage import locations
+from search.storage import addresses, locations
 from search.study import deadlines, names, programs, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
@@ -133,6 +133,24 @@ class Budget(validation.Section):
     max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
 
 
+class WarmStart(validation.Section):
+    """[warm_start]: a study whose results a new one begins with.
+
+    Attributes:
+        source: its name; `storage`: where it is, if not in the same storage.
+    """
+
+    source: Annotated[str, pydantic.Field(alias="from", min_length=1)]
+    storage: Annotated[str, pydantic.Field(min_length=1)] | None = None
+
+    @pydantic.field_validator("storage")
+    @classmethod
+    def _is_open(cls, storage: str | None) -> str | None:
+        if storage is not None:
+            addresses.check_open(storage, "warm_start.storage")
+        return storage
+
+
 def limits(given: dict[str, Any]) -> dict[str, Any]:
     """Some keys of [budget], read as in a file.
 
@@ -156,6 +174,7 @@ class File(validation.Section):
     pruning: Pruning = Pruning()
     budget: Budget
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
+    warm_start: WarmStart | None = None
 
     @property
     def is_own(self) -> bool:

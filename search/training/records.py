@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
 LONGEST = 1e12  # of durations, in seconds
+PREFIX = "search:"  # of attributes of trials that are ours
 LIMIT = 2**63  # of whole numbers: a study of ours has no larger one
 MEAN_OF_LAST, LAST_EPOCHS = "mean-of-last-3", 3
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores
@@ -102,6 +103,9 @@ REPEAT = Attribute(
 )
 DUPLICATES_AVOIDED = Attribute(
     "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already", _counts_from(0)
+)
+IMPORTED = Attribute(
+    "search:imported", str, "ledger.imports", "where a result came from that was not trained here: file and line, or study"
 )
 CODE = Attribute("search:code", dict, "training.functions", "checksums of the user's files that it ran, by path")
 TRAINED = Attribute(

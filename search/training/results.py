@@ -1,0 +1,247 @@
+"""Known results: what is said of a trial somewhere else, checked against a study, and kept on disk until it is written."""
+
+import dataclasses
+import datetime
+import itertools
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from optuna import distributions
+from optuna.trial import TrialState
+
+from search import errors, lines
+from search.space import parameters, scalars
+from search.space.spaces import Params, called
+from search.study import specs
+from search.study.result_files import Record
+from search.training import records
+
+TAKEN = {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED}
+STATES = {**TAKEN, "FAIL": TrialState.FAIL, "RUNNING": TrialState.RUNNING, "WAITING": TrialState.WAITING}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A result that fits a study.
+
+    Attributes:
+        source: where it comes from.
+        value: of a trial that is complete; a pruned one may have one.
+        started, ended: UTC, ISO 8601.
+    """
+
+    source: str
+    params: Params
+    state: str
+    value: float | None
+    repeat: int
+    steps: Mapping[str, float]
+    attributes: Mapping[str, Any]
+    started: str | None
+    ended: str | None
+
+
+class Misfit(Exception):
+    """A result that a study cannot take, with what is wrong and an example. Never shown to a user."""
+
+    def __init__(self, rule: str, got: str = "") -> None:
+        super().__init__(rule)
+        self.rule, self.got = rule, got
+
+
+def read(record: Record, spec: specs.StudySpec) -> Result:
+    """What a record says, as a result of the study.
+
+    Raises:
+        Misfit: it has none, or not one of this study's space.
+        errors.InputError: what it says cannot be, with place, rule and value.
+    """
+    state = str(record.state or "COMPLETE").removeprefix("TrialState.").upper()
+    if state not in STATES:
+        raise errors.InputError(f"{record.place}: state must be one of {', '.join(STATES)}, got {record.state!r}")
+    if state not in TAKEN:
+        raise Misfit(f"without a result: {state}")
+    value = _value(record, state)
+    attributes = {name: each for name, each in record.attributes.items() if _is_kept(name, each)}
+    repeat = attributes.get(records.REPEAT.name, 0)
+    return Result(
+        record.place,
+        _params(record, spec),
+        state,
+        value,
+        repeat,
+        {str(_step(step, record.place)): _number(each, record.place, f"step {step}") for step, each in _steps(record)},
+        attributes,
+        _moment(record.started, record.place, "datetime_start"),
+        _moment(record.ended, record.place, "datetime_complete"),
+    )
+
+
+def _is_kept(name: str, value: Any) -> bool:
+    """Attributes of ours are read by name: of those only what could be ours, and where it came from is said anew."""
+    known = records.ATTRIBUTES.get(name)
+    if known is None:
+        return not name.startswith(records.PREFIX)
+    if name == records.IMPORTED.name:
+        return False
+    is_one = isinstance(value, (known.kind, int) if known.kind is float else known.kind)
+    return is_one and not isinstance(value, bool) and known.rule(value)
+
+
+def _value(record: Record, state: str) -> float | None:
+    if state == "PRUNED" and record.value in (None, ""):
+        return None
+    value = _number(record.value, record.place, "value")
+    if math.isnan(value):
+        if state == "PRUNED":
+            return None
+        raise errors.InputError(f"{record.place}: value must be a number, got nan")
+    return value
+
+
+def _number(given: Any, place: str, name: str) -> float:
+    found: float | None = None
+    if isinstance(given, (int, float, str)) and not isinstance(given, bool):
+        try:
+            found = float(given)
+        except (ValueError, OverflowError):
+            found = None
+    if found is None:
+        raise errors.InputError(f"{place}: {name} must be a number, got {lines.said(repr(given), 80)}")
+    return found
+
+
+def _steps(record: Record) -> Iterator[tuple[Any, Any]]:
+    for step, value in record.steps.items():
+        yield step, math.nan if value is None else value  # JSON has no nan
+
+
+def _step(given: Any, place: str) -> int:
+    try:
+        step = int(given)
+    except (TypeError, ValueError):
+        step = -1
+    if not 0 <= step < 2**31:
+        raise errors.InputError(f"{place}: a step must be an integer from 0, got {given!r}")
+    return step
+
+
+def _moment(given: Any, place: str, name: str) -> str | None:
+    if given in (None, ""):
+        return None
+    try:
+        found = given if isinstance(given, datetime.datetime) else datetime.datetime.fromisoformat(str(given))
+    except ValueError:
+        raise errors.InputError(f"{place}: {name} must be a moment, ISO 8601, got {given!r}") from None
+    if found.tzinfo is not None:
+        found = found.astimezone(datetime.UTC).replace(tzinfo=None)
+    return datetime.datetime.fromisoformat(found.isoformat()).isoformat()  # of pandas' one what others know
+
+
+def _params(record: Record, spec: specs.StudySpec) -> Params:
+    """The configuration, whole and of this space."""
+    by_name = {p.name: p for p in spec.space.parameters}
+    given: Params = {}
+    for name, value in record.params.items():
+        parameter = by_name.get(called(name, by_name))
+        if parameter is None:
+            raise Misfit(f"{name} is no parameter of the space", repr(value))
+        given[parameter.name] = _cell(parameter, value) if record.is_table else value
+    try:
+        kept, dropped = spec.space.trim(spec.space.widen(given))
+    except (ValueError, TypeError) as error:
+        rule, _, got = str(error).partition(", got ")
+        raise Misfit(rule, got) from None
+    for name in dropped:
+        raise Misfit(f"{name} must be left out unless {by_name[name].when}", repr(dropped[name]))
+    for parameter in spec.space.parameters:
+        if parameter.exists(kept) and parameter.name not in kept:
+            if record.is_table and _takes_none(parameter):
+                kept[parameter.name] = None
+            else:
+                raise Misfit(f"{parameter.name} is missing")
+    return kept
+
+
+def _cell(parameter: parameters.Parameter, value: Any) -> scalars.Value:
+    """What a cell of a table means: pandas writes 3 as 3.0 where a row of its column is empty."""
+    found: scalars.Value = parameter.parse(value) if isinstance(value, str) else value
+    if isinstance(found, str) and scalars.number(found) is not None:
+        found = scalars.number(found)
+    if isinstance(found, float) and found.is_integer() and not _is_one(parameter, found):
+        return int(found)
+    return found
+
+
+def _is_one(parameter: parameters.Parameter, value: scalars.Value) -> bool:
+    try:
+        parameter.check(value)
+    except ValueError:
+        return parameter.takes_floats
+    return True
+
+
+def _takes_none(parameter: parameters.Parameter) -> bool:
+    kind = parameter.distribution
+    return isinstance(kind, distributions.CategoricalDistribution) and None in kind.choices
+
+
+@dataclasses.dataclass
+class LeftOut:
+    """How many results were left out for one reason, with the first of them."""
+
+    count: int
+    place: str
+    got: str
+
+
+class Spool:
+    """Results that fit a study, on disk until they are written: read as often as a transaction is tried.
+
+    Attributes:
+        source: what they come from, for people.
+        count: how many there are.
+        left_out: those that do not fit, by reason.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source, self.count = source, 0
+        self.left_out: dict[str, LeftOut] = {}
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8", prefix="search-results-")  # noqa: SIM115
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, record: Record, spec: specs.StudySpec) -> None:
+        """Takes a record in, or counts why not.
+
+        Raises:
+            errors.InputError: what it says cannot be; or no room is left on the disk.
+        """
+        try:
+            result = read(record, spec)
+        except Misfit as misfit:
+            self.leave_out(misfit.rule, record.place, misfit.got)
+            return
+        try:
+            self._file.write(json.dumps(dataclasses.asdict(result)) + "\n")
+        except OSError as error:
+            raise errors.InputError(f"{self.source}: no room to check it in {tempfile.gettempdir()}: {error}") from error
+        self.count += 1
+
+    def leave_out(self, rule: str, place: str, got: str = "") -> None:
+        """Counts a result that does not fit."""
+        self.left_out.setdefault(rule, LeftOut(0, place, got)).count += 1
+
+    def batches(self, size: int) -> Iterator[list[Result]]:
+        """The results in their order, so many at a time, from the first."""
+        self._file.seek(0)
+        found = (Result(**json.loads(line)) for line in self._file)
+        while batch := list(itertools.islice(found, size)):
+            yield batch
