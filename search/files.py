@@ -36,17 +36,31 @@ def write(path: pathlib.Path, content: bytes) -> None:
     Raises:
         OSError: the folder is not there, or cannot be written.
     """
+    part = beside(path, content)
+    try:
+        part.replace(path)
+    except OSError:
+        part.unlink()
+        raise
+
+
+def beside(path: pathlib.Path, content: bytes) -> pathlib.Path:
+    """Writes a file whole under another name in the same folder, to be put in place by a rename.
+
+    Raises:
+        OSError: the folder is not there, or cannot be written.
+    """
     file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False)  # noqa: SIM115
-    beside = pathlib.Path(file.name)
+    part = pathlib.Path(file.name)
     try:
         with file:
             file.write(content)
         # Windows renames and deletes no file that is open
-        beside.chmod(0o644)  # a temporary file is its owner's alone
-        beside.replace(path)
+        part.chmod(0o644)  # a temporary file is its owner's alone
     except OSError:
-        beside.unlink()
+        part.unlink()
         raise
+    return part
 
 
 def put_in_place(part: pathlib.Path, path: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """Known results from Python: imported from a file, a study forked from another one, a plain Optuna study adopted."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
@@ -7,13 +8,14 @@ from typing import Any
 
 import optuna
 
-from search import errors
+from search import errors, files, words
 from search.api import access
 from search.api import studies as verbs
 from search.api.access import Storage
-from search.ledger import imports, studies, warm_starts
+from search.api.drafts import TRIALS, Target
+from search.ledger import imports, studies, takeovers, warm_starts
 from search.storage.databases import Database
-from search.study import forks, result_files, specs, texts
+from search.study import drafts, forks, names, result_files, specs, texts
 from search.training import results
 
 Path = str | os.PathLike[str]
@@ -80,3 +82,97 @@ def forked(
     differ = [each for each in specs.differences(source.spec, spec) if each.startswith(("training.", "objective", "command"))]
     study, notes = warm_starts.create(database, spec, on_trials)
     return study, [*notes, *(f"its results were measured otherwise: {each}" for each in differ)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Adopted:
+    """A plain Optuna study that is one of ours now.
+
+    Attributes:
+        path: of the file that was written.
+        done: how many of its trials have finished, all within the budget.
+        running: numbers of those that run, or were left running.
+        notes: what is not known of it, or was changed, a line each.
+    """
+
+    database: Database
+    study: studies.Study
+    path: pathlib.Path
+    done: int
+    running: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def adopt(
+    name: str,
+    objective: str,
+    *,
+    trials: int | None = None,
+    output: Path | None = None,
+    metric: str | None = None,
+    force: bool = False,
+    storage: Storage = None,
+) -> optuna.Study:
+    """Makes a study of plain Optuna's one of ours: writes its file, and lets workers go on with it, by exact counts.
+
+    Args:
+        objective: `train.py:objective` or `module:objective`, which goes on with it.
+        trials: the budget, its finished trials among them; 20 more than these where it is left out.
+        output: the file; NAME.toml beside the module where it is left out.
+        force: replace a file that is there.
+
+    Raises:
+        errors.StudyNotFound: there is none.
+        errors.InputError: it is ours already, has several objectives or constraints, or what no study file can hold.
+    """
+    how: dict[str, Any] = {"trials": trials, "output": output, "metric": metric, "force": force}
+    found = adopted(name, objective, storage=storage, **how)
+    return verbs.as_optuna(found.database, found.study)
+
+
+def adopted(
+    name: str,
+    objective: str,
+    *,
+    trials: int | None = None,
+    output: Path | None = None,
+    metric: str | None = None,
+    force: bool = False,
+    storage: Storage = None,
+    on_trials: imports.OnTrials = imports.SILENT,
+) -> Adopted:
+    """The same, with what there is to say."""
+    seen = access.open_to_read(storage)  # until all is known nothing is written
+    study, outsider = takeovers.check(seen, name)
+    try:
+        names.study(study.name)
+    except ValueError as error:
+        raise errors.InputError(
+            f"study {study.name!r}: its name {error}: `search rename {words.typed(study.name)} NEW` gives it another"
+        ) from error
+    target = Target.read(objective, "adopt")
+    path = pathlib.Path(output) if output is not None else target.folder / f"{files.safe_name(study.name)}.toml"
+    if path.exists() and not force:
+        raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
+    past = takeovers.look(seen, study)
+    called = outsider.metrics[0] if outsider.metrics[0] != "value" else metric
+    file: dict[str, tuple[Any, str]] = {"name": (study.name, ""), "direction": (outsider.directions[0], "")}
+    file |= {"metric": (called, "")} if called else {}
+    many = words.plural(past.done, "trial")
+    budget = (trials or past.done + TRIALS, f"the {many} that had finished among them")
+    head = f"Written by `search adopt {words.typed(study.name)}`: what {many} of it suggested."
+    try:
+        text = drafts.text(target.objective, file, budget, past.seen(), head)
+    except ValueError as error:
+        raise errors.InputError(f"study {study.name!r}: {error}") from error
+    spec = specs.parse(text, str(path))
+    part = files.beside(path, text.encode())
+    try:
+        database = access.open_existing(storage, foreign=True)
+        ours = takeovers.take_over(database, study, spec, on_trials)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    said = [line.removeprefix("# ") for line in text.split("objective =")[0].splitlines()[1:]]
+    changed = [f"{each} had another distribution once: the last one holds" for each in past.changed]
+    return Adopted(database, ours, path, past.done, tuple(past.running), (*said, *changed))

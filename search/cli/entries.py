@@ -2,6 +2,10 @@
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
 COMMANDS = {
+    "adopt": (
+        "search.cli.imports:adopt",
+        "Makes a study of plain Optuna's one of ours: writes its file, and goes on with it by exact counts.",
+    ),
     "amend": (
         "search.cli.amendments:amend",
         "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",

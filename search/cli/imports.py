@@ -1,6 +1,7 @@
 """Commands that bring known results in: import, fork, adopt."""
 
 import pathlib
+from typing import Any
 
 import click
 
@@ -77,3 +78,49 @@ def fork(name: str, new: str, changes: pathlib.Path | None, as_json: bool, stora
     screens.say(
         f"study {study.name!r} created: {answers.counts(summary)}; `search run {words.typed(study.name)}` works on it"
     )
+
+
+@click.command()
+@study_argument
+@click.option(
+    "--objective", required=True, metavar="FILE.py:FUNCTION", help="What its trials ran, and those to come will."
+)
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="The budget.  [default: 20 more than finished]")
+@click.option("--metric", help="What its values are called.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=pathlib.Path, dir_okay=False),
+    help="The file to write.  [default: NAME.toml beside the module]",
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@json_option
+@common
+def adopt(name: str, as_json: bool, storage: str, **how: Any) -> None:
+    """Makes a study of plain Optuna's one of ours: writes its file, and goes on with it by exact counts.
+
+    The file has the space that its trials were seen with. They stay as they are, and those that have finished count in
+    the budget. A trial that a dead process has left running is put back by `search retry STUDY NUMBER`.
+
+    \b
+    Example:
+      search adopt mine --objective train.py:objective
+      search adopt mine --objective train.py:objective --trials 200
+    """
+    with screens.bar("adopting") as on_trials:
+        found = verbs.adopted(name, storage=storage, on_trials=on_trials, **how)
+    database, study = found.database, found.study
+    summary = summaries.summary(database, study)
+    if as_json:
+        told = {"file": str(found.path), "running": list(found.running), "notes": list(found.notes)}
+        jsons.say({**answers.as_json(database, summary), **told})
+        return
+    for note in found.notes:
+        progress.note(note)
+    if found.running:
+        numbers = " ".join(map(str, found.running))
+        progress.note(
+            f"{words.plural(len(found.running), 'trial')} left running: where no process runs them any more, "
+            f"`search retry {words.typed(study.name)} {numbers}` puts them back"
+        )
+    screens.say(f"study {study.name!r} adopted: {found.path}; {answers.counts(summary)}")
+    screens.say(f"look the file over, then `search run {words.typed(str(found.path))}`, where its module is, goes on")

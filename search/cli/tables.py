@@ -61,7 +61,7 @@ def states(trials: Sequence[FrozenTrial], paused_after: Mapping[int, int] = Mapp
     """
     styles = [words.STYLES[trial.state] for trial in trials]
     found = [
-        f"paused after {paused_after[trial.number]}" if trial.number in paused_after else words.STATES[trial.state]
+        f"paused after {paused_after[trial.number]}" if trial.number in paused_after else records.state(trial)
         for trial in trials
     ]
     return Column("state", found, right=False, styles=styles)

@@ -111,7 +111,7 @@ def trials(experiment: Experiment) -> Table:
         costs.pop()
     rows = []
     for trial in shown:
-        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else words.metric(trial.value)]
+        row = [str(trial.number), records.state(trial), "" if trial.value is None else words.metric(trial.value)]
         row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         row += [str(len(trial.intermediate_values))]
         row += ["" if (spent := each.find(trial)) is None else f"{spent:.1f}" for each in costs]

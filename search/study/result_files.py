@@ -113,7 +113,7 @@ def _record(found: Any, place: str, metric: str) -> Record:
 
 def _told(found: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes of ours that stand beside the others."""
-    names = ("seconds", "worker", "reason", "seed")
+    names = ("worker", "reason", "seed")
     return {f"search:{name}": found[name] for name in names if not _is_empty(found.get(name))}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy
 from optuna.trial import FrozenTrial
 
+from search import errors, words
 from search.space.spaces import Params
 
 if TYPE_CHECKING:
@@ -156,6 +157,24 @@ def cause(trial: FrozenTrial) -> str | None:
     """The reason without its figures, which stand behind its first colon; None where there is none."""
     reason = REASON.find(trial)
     return None if reason is None else reason.partition(":")[0]
+
+
+def check_trained_here(trial: FrozenTrial, name: str) -> None:
+    """Passes a trial of a study that was not imported.
+
+    Raises:
+        errors.InputError: it was.
+    """
+    if (source := IMPORTED.find(trial)) is not None:
+        raise errors.InputError(
+            f"study {name!r}: trial {trial.number} was imported from {source} and not trained here: replay it where it was"
+        )
+
+
+def state(trial: FrozenTrial) -> str:
+    """What has become of a trial, in words; of one that was imported, that it was."""
+    word = words.STATES[trial.state]
+    return word if IMPORTED.find(trial) is None else f"{word}, imported"
 
 
 def retried_of(trial: FrozenTrial) -> int | None:

@@ -23,6 +23,10 @@ TAKEN = {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED}
 STATES = {**TAKEN, "FAIL": TrialState.FAIL, "RUNNING": TrialState.RUNNING, "WAITING": TrialState.WAITING}
 
 
+# where it came from is said anew, and its time was spent elsewhere: in no bill of this study
+NOT_KEPT = {each.name for each in (records.IMPORTED, records.SECONDS, records.CPU_SECONDS)}
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """A result that fits a study.
@@ -85,7 +89,7 @@ def _is_kept(name: str, value: Any) -> bool:
     known = records.ATTRIBUTES.get(name)
     if known is None:
         return not name.startswith(records.PREFIX)
-    if name == records.IMPORTED.name:
+    if name in NOT_KEPT:
         return False
     is_one = isinstance(value, (known.kind, int) if known.kind is float else known.kind)
     return is_one and not isinstance(value, bool) and known.rule(value)
