@@ -13,10 +13,10 @@ from search.api import access
 from search.api import studies as verbs
 from search.api.access import Storage
 from search.api.drafts import TRIALS, Target
-from search.ledger import imports, studies, takeovers, warm_starts
+from search.ledger import imports, outsiders, studies, takeovers, warm_starts
 from search.storage.databases import Database
 from search.study import drafts, forks, names, result_files, specs, texts
-from search.training import results
+from search.training import spools
 
 Path = str | os.PathLike[str]
 
@@ -38,7 +38,7 @@ def import_trials(
     """
     database = access.open_existing(storage)
     study, path = studies.load(database, name), pathlib.Path(file)
-    with results.Spool(str(path)) as spool:
+    with spools.Spool(str(path)) as spool:
         for record in result_files.read(path, study.spec.study.metric):
             spool.add(record, study.spec)
         if not spool.count:
@@ -79,7 +79,8 @@ def forked(
         place = str(given)
         given = texts.toml(texts.read(pathlib.Path(given)), place)
     spec = forks.spec(source.spec, new, given, place)
-    differ = [each for each in specs.differences(source.spec, spec) if each.startswith(("training.", "objective", "command"))]
+    keys = ("training.", "objective", "command")
+    differ = [each for each in specs.differences(source.spec, spec) if each.startswith(keys)]
     study, notes = warm_starts.create(database, spec, on_trials)
     return study, [*notes, *(f"its results were measured otherwise: {each}" for each in differ)]
 
@@ -90,7 +91,6 @@ class Adopted:
 
     Attributes:
         path: of the file that was written.
-        done: how many of its trials have finished, all within the budget.
         running: numbers of those that run, or were left running.
         notes: what is not known of it, or was changed, a line each.
     """
@@ -98,7 +98,6 @@ class Adopted:
     database: Database
     study: studies.Study
     path: pathlib.Path
-    done: int
     running: tuple[int, ...]
     notes: tuple[str, ...]
 
@@ -155,24 +154,35 @@ def adopted(
     if path.exists() and not force:
         raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
     past = takeovers.look(seen, study)
-    called = outsider.metrics[0] if outsider.metrics[0] != "value" else metric
-    file: dict[str, tuple[Any, str]] = {"name": (study.name, ""), "direction": (outsider.directions[0], "")}
-    file |= {"metric": (called, "")} if called else {}
-    many = words.plural(past.done, "trial")
-    budget = (trials or past.done + TRIALS, f"the {many} that had finished among them")
-    head = f"Written by `search adopt {words.typed(study.name)}`: what {many} of it suggested."
+    spec = _spec(outsider, target.objective, past, trials, metric, str(path))
     try:
-        text = drafts.text(target.objective, file, budget, past.seen(), head)
-    except ValueError as error:
-        raise errors.InputError(f"study {study.name!r}: {error}") from error
-    spec = specs.parse(text, str(path))
-    part = files.beside(path, text.encode())
+        part = files.beside(path, spec.text.encode())
+    except OSError as error:
+        raise errors.InputError(f"{path} cannot be written: {error.strerror}") from error
     try:
         database = access.open_existing(storage, foreign=True)
         ours = takeovers.take_over(database, study, spec, on_trials)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    said = [line.removeprefix("# ") for line in text.split("objective =")[0].splitlines()[1:]]
+    said = [line.removeprefix("# ") for line in spec.text.split("objective =")[0].splitlines()[1:]]
     changed = [f"{each} had another distribution once: the last one holds" for each in past.changed]
-    return Adopted(database, ours, path, past.done, tuple(past.running), (*said, *changed))
+    return Adopted(database, ours, path, tuple(past.running), (*said, *changed))
+
+
+def _spec(
+    study: outsiders.Outsider, objective: str, past: takeovers.Past, trials: int | None, metric: str | None, place: str
+) -> specs.StudySpec:
+    """The file of a study by what its trials have shown."""
+    if study.metrics[0] != "value":  # the name that it has in Optuna
+        metric = study.metrics[0]
+    file: dict[str, tuple[Any, str]] = {"name": (study.name, ""), "direction": (study.directions[0], "")}
+    file |= {"metric": (metric, "")} if metric else {}
+    many = words.plural(past.done, "finished trial")
+    budget = (trials or past.done + TRIALS, f"its {many} among them")
+    head = f"Written by `search adopt {words.typed(study.name)}`: what {many} of it suggested."
+    try:
+        text = drafts.text(objective, file, budget, past.seen(), head)
+    except ValueError as error:
+        raise errors.InputError(f"study {study.name!r}: {error}") from error
+    return specs.parse(text, place)

@@ -15,7 +15,6 @@ from search.api.access import Storage
 from search.ledger import artifacts, belongings, excerpts, listings, outsiders, studies, summaries
 from search.storage import databases, stores
 from search.study import specs
-from search.training import records
 from search.worker import assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
@@ -40,7 +39,6 @@ def replay(
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
     trial = excerpts.load(database, study, number)
-    records.check_trained_here(trial, study.name)
     epochs = max(trial.intermediate_values, default=0)
     if study.spec.training is None:
         return _rerun(study.spec, trial, chosen, lambda step: on_epoch(step, epochs))

@@ -20,7 +20,7 @@ from search.ledger import counts, foreign, studies
 from search.storage import batches, schema, statements
 from search.storage.databases import Database
 from search.study import specs
-from search.training import records, results
+from search.training import records, results, spools
 
 NAMED = 3  # duplicates that are named
 OnTrials = Callable[[int, int], None]
@@ -34,8 +34,8 @@ class Import:
     Attributes:
         source: what was imported.
         numbers: of the new trials: the first, and one after the last.
-        duplicates: how many results a trial of the study had already, or an earlier one of the same import; `named`: the
-            first of them, each with the number of that trial.
+        duplicates: how many results a trial had already, or an earlier one of the same import; `named`: the first of
+            them, each with the number of that trial.
         left_out: how many did not fit, by reason, with the first of each.
     """
 
@@ -43,7 +43,7 @@ class Import:
     numbers: tuple[int, int] = (0, 0)
     duplicates: int = 0
     named: dict[str, int] = dataclasses.field(default_factory=dict)
-    left_out: dict[str, results.LeftOut] = dataclasses.field(default_factory=dict)
+    left_out: dict[str, spools.LeftOut] = dataclasses.field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -64,14 +64,16 @@ class Import:
         if self.duplicates:
             few = ", ".join(f"{place} (trial {number})" for place, number in self.named.items())
             more = ", ..." if self.duplicates > len(self.named) else ""
-            said.append(f"{words.plural(self.duplicates, 'configuration')} there already, left as they are: {few}{more}")
+            said.append(
+                f"{words.plural(self.duplicates, 'configuration')} there already, left as they are: {few}{more}"
+            )
         for reason, left in self.left_out.items():
             got = f", got {left.got}" if left.got else ""
             said.append(f"{words.plural(left.count, 'result')} left out: {reason}{got} ({left.place})")
         return said
 
 
-def take(database: Database, study: studies.Study, spool: results.Spool, on_trials: OnTrials = SILENT) -> Import:
+def take(database: Database, study: studies.Study, spool: spools.Spool, on_trials: OnTrials = SILENT) -> Import:
     """Writes results into a study, all or nothing, whoever works on it meanwhile.
 
     Args:
@@ -80,7 +82,8 @@ def take(database: Database, study: studies.Study, spool: results.Spool, on_tria
     Raises:
         errors.StudyNotFound: it was deleted.
     """
-    request, tried = uuid.uuid4().hex, []
+    request = uuid.uuid4().hex
+    tried: list[Import] = []
 
     def transaction(connection: sqlalchemy.Connection) -> Import:
         statements.lock_study(connection, study)
@@ -99,7 +102,7 @@ def add(
     connection: sqlalchemy.Connection,
     study_id: int,
     spec: specs.StudySpec,
-    spool: results.Spool,
+    spool: spools.Spool,
     request: str | None = None,
     on_trials: OnTrials = SILENT,
 ) -> Import:
@@ -110,7 +113,8 @@ def add(
     looked = 0
     for batch in spool.batches(batches.BATCH_TRIALS):
         keys = [spec.space.key(each.params, each.repeat) for each in batch]
-        known, new = _numbers(connection, study_id, keys), []
+        known = _numbers(connection, study_id, keys)
+        new: list[tuple[str, results.Result]] = []
         for key, result in zip(keys, batch, strict=True):
             if key in known:
                 found.duplicates += 1
@@ -152,7 +156,9 @@ def _insert(
         state = results.TAKEN[result.state]
         heads.append({"number": number, "state": state, "datetime_start": started, "datetime_complete": ended})
     ids = batches.new_trials(connection, study_id, heads)
-    kinds = {p.name: (p.distribution, distributions.distribution_to_json(p.distribution)) for p in spec.space.parameters}
+    kinds = {
+        p.name: (p.distribution, distributions.distribution_to_json(p.distribution)) for p in spec.space.parameters
+    }
     stored: dict[sqlalchemy.Table, list[tuple[Any, ...]]] = {table: [] for table in COLUMNS}
     for trial_id, (key, result) in zip(ids, new, strict=True):
         for name, value in result.params.items():

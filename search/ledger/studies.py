@@ -129,10 +129,7 @@ def create(database: Database, spec: specs.StudySpec, fill: Callable[[Connection
         orders.write(connection, study_id, orders.Order.first(spec.budget), token)
         if fill is not None:
             fill(connection, study_id)
-        for params in spec.enqueue:
-            key = spec.space.key(params) if spec.space.is_complete(params) else None
-            if fill is None or key is None or not reservations.taken_of(connection, study_id, [key]):
-                reservations.insert_waiting(connection, study_id, params, key)
+        _enqueue(connection, study_id, spec, has_trials=fill is not None)
         return study_id
 
     try:
@@ -141,6 +138,13 @@ def create(database: Database, spec: specs.StudySpec, fill: Callable[[Connection
         raise errors.StudyExists(
             f"study {spec.name!r} exists already; `search run {words.typed(spec.name)}` resumes it"
         ) from error
+
+
+def _enqueue(connection: Connection, study_id: int, spec: specs.StudySpec, has_trials: bool) -> None:
+    for params in spec.enqueue:
+        key = spec.space.key(params) if spec.space.is_complete(params) else None
+        if not has_trials or key is None or not reservations.taken_of(connection, study_id, [key]):
+            reservations.insert_waiting(connection, study_id, params, key)
 
 
 def find(database: Database, name: str) -> Study | None:

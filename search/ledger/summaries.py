@@ -32,7 +32,7 @@ class Summary:
         added: how many trials were added with their result; `imported`: by an import, not by another tool.
         ran: numbers of those that another tool runs now.
         outside: numbers of other tools' trials whose configuration is none of the space.
-        is_exhausted: whether every configuration of a finite space has a trial; `is_answered`: whether each has a result.
+        is_exhausted: whether every configuration of a finite space has a trial; `is_answered`: whether each has ended.
         last_failure: the last trial whose failure counts, where more have failed than are borne.
         standing: how far it is from what ends it before its trials are used up, where anything does.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy
 from optuna import distributions
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search import errors, words
 from search.ledger import counts, imports, orders, outsiders, studies
@@ -54,7 +54,7 @@ def check(database: Database, name: str) -> tuple[studies.Stored, outsiders.Outs
     """
     study = studies.load_stored(database, name)
     if study.token is not None:
-        raise errors.InputError(f"study {name!r} is one of ours already: `search run {words.typed(name)}` goes on with it")
+        raise errors.InputError(f"study {name!r} is one of ours already: `search run {words.typed(name)}` goes on")
     if study.file is not None:
         study.read()  # says what to do with a copy
     found = outsiders.read(database, study)
@@ -73,12 +73,11 @@ def look(database: Database, study: studies.Stored) -> Past:
     """
     past, ids = Past(), database.read(lambda connection: stored_trials.ids_of(connection, study.study_id))
     for start in range(0, len(ids), batches.BATCH_TRIALS):
-        chosen = ids[start : start + batches.BATCH_TRIALS]
-        for trial in database.read(lambda c, chosen=chosen: stored_trials.read(c, study.study_id, chosen, steps=False)):  # type: ignore[misc]
+        for trial in _read(database, study, ids[start : start + batches.BATCH_TRIALS]):
             if outsiders.CONSTRAINTS in trial.system_attrs:
                 raise errors.InputError(
-                    f"study {study.name!r}: adopt takes a study without constraints, and trial {trial.number} has some: "
-                    "no study of ours knows them"
+                    f"study {study.name!r}: adopt takes a study without constraints, which no study of ours knows, got "
+                    f"those of trial {trial.number}"
                 )
             past.done += trial.state in counts.COUNTED
             past.is_pruned |= trial.state == TrialState.PRUNED
@@ -94,6 +93,10 @@ def look(database: Database, study: studies.Stored) -> Past:
             "`search init` writes a file from the objective alone"
         )
     return past
+
+
+def _read(database: Database, study: studies.Stored, ids: Sequence[int]) -> list[FrozenTrial]:
+    return database.read(lambda connection: stored_trials.read(connection, study.study_id, ids, steps=False))
 
 
 def _widen(past: Past, name: str, new: distributions.BaseDistribution) -> None:
@@ -121,7 +124,7 @@ def _union(old: Any, new: Any) -> distributions.BaseDistribution | None:
 def take_over(
     database: Database, study: studies.Stored, spec: specs.StudySpec, on_trials: imports.OnTrials = imports.SILENT
 ) -> studies.Study:
-    """Makes it ours, all or nothing: its file, its budget, and its configurations reserved. Its trials stay as they are.
+    """Makes it ours, all or nothing: its file, its budget, and its configurations reserved. Its trials stay.
 
     Raises:
         errors.InputError: it became ours in this moment, or was deleted.

@@ -1,4 +1,4 @@
-"""Studies that begin with what another study has found: its results, read from there, fill the new one as it is made."""
+"""Studies that begin with what another study has found: its results fill the new one as it is made."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,9 +11,7 @@ from search.storage import addresses, batches, databases
 from search.storage import trials as stored_trials
 from search.storage.databases import Database
 from search.study import result_files, specs
-from search.training import results
-
-INFEASIBLE = "a constraint is violated"
+from search.training import spools
 
 
 def create(
@@ -28,7 +26,7 @@ def create(
     """
     if spec.warm_start is None:
         return studies.create(database, spec), list(spec.notes)
-    with results.Spool(f"study {spec.warm_start.source!r}") as spool:
+    with spools.Spool(f"study {spec.warm_start.source!r}") as spool:
         gather(database, spec, spool)
         found: list[imports.Import] = []
 
@@ -44,12 +42,12 @@ def follow(database: Database, study: studies.Study, spec: specs.StudySpec) -> l
     if spec.warm_start in (None, study.spec.warm_start):
         return []
     assert spec.warm_start is not None
-    with results.Spool(f"study {spec.warm_start.source!r}") as spool:
+    with spools.Spool(f"study {spec.warm_start.source!r}") as spool:
         gather(database, spec, spool)
         return imports.take(database, study, spool).lines()
 
 
-def gather(database: Database, spec: specs.StudySpec, spool: results.Spool) -> None:
+def gather(database: Database, spec: specs.StudySpec, spool: spools.Spool) -> None:
     """Takes the results of the study that a file begins with, those that fit, onto the disk."""
     start = spec.warm_start
     assert start is not None
@@ -67,7 +65,7 @@ def gather(database: Database, spec: specs.StudySpec, spool: results.Spool) -> N
         other.close()
 
 
-def read(database: Database, name: str, spec: specs.StudySpec, spool: results.Spool, place: str) -> None:
+def read(database: Database, name: str, spec: specs.StudySpec, spool: spools.Spool, place: str) -> None:
     """Takes the results of a study, ours or another tool's, that fit a spec."""
     try:
         source = studies.load_stored(database, name)
@@ -78,11 +76,7 @@ def read(database: Database, name: str, spec: specs.StudySpec, spool: results.Sp
     for start in range(0, len(ids), batches.BATCH_TRIALS):
         for trial in _read(database, source.study_id, ids[start : start + batches.BATCH_TRIALS]):
             where = f"study {source.name}, trial {trial.number}"
-            limits = trial.system_attrs.get(outsiders.CONSTRAINTS)
-            if isinstance(limits, list) and any(isinstance(each, int | float) and each > 0 for each in limits):
-                spool.leave_out(INFEASIBLE, where)
-            else:
-                spool.add(_record(trial, where), spec)
+            spool.add(_record(trial, where), spec)
 
 
 def _read(database: Database, study_id: int, ids: Sequence[int]) -> Iterator[FrozenTrial]:
@@ -99,6 +93,7 @@ def _record(trial: FrozenTrial, place: str) -> result_files.Record:
         trial.intermediate_values,
         trial.datetime_start,
         trial.datetime_complete,
+        constraints=trial.system_attrs.get(outsiders.CONSTRAINTS),
     )
 
 
@@ -112,7 +107,8 @@ def check_goal(source: outsiders.Outsider, spec: specs.StudySpec, place: str, is
         errors.InputError: it has several objectives, or another direction or metric.
     """
     if len(source.directions) != 1:
-        raise errors.InputError(f"{place}: a study must have one objective, got {len(source.directions)}: {source.goal}")
+        many = len(source.directions)
+        raise errors.InputError(f"{place}: a study must have one objective, got {many}: {source.goal}")
     if source.directions[0] != spec.study.direction:
         raise errors.InputError(
             f"{place}: a study must {spec.study.direction}, as {spec.name!r} does, got {source.name!r}, "
@@ -124,4 +120,3 @@ def check_goal(source: outsiders.Outsider, spec: specs.StudySpec, place: str, is
             f"{place}: the metric of a study must be {spec.study.metric!r}, as that of {spec.name!r}, "
             f"got {words.typed(metric)} of {source.name!r}"
         )
-

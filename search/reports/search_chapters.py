@@ -12,7 +12,7 @@ from search.reports import efficiencies, factor_chapters, figures, importances, 
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
 from search.study import judgements
-from search.training import records
+from search.training import origins, records
 
 UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 SHORTEST = 2  # of an axis in a unit
@@ -113,7 +113,7 @@ def _over_time(experiment: Experiment) -> Drawing:
 def _bill(experiment: Experiment) -> list[str]:
     """What it cost, and what was spared."""
     summary = experiment.summary
-    trials = [trial for trial in experiment.trials if records.IMPORTED.find(trial) is None]
+    trials = [trial for trial in experiment.trials if origins.is_own(trial)]
     found = [sentences.best(summary).replace("best:", "Best:") + "."]
     if summary.best is not None:
         found += [f"{said[0].upper()}{said[1:]}." for said in judgements.lines(summary.study.spec)]
@@ -126,7 +126,7 @@ def _bill(experiment: Experiment) -> list[str]:
         bill += f", CPU time {words.duration(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
     found.append(f"{bill}; {words.duration(wall)} from the first start to the last end.")
     best = summary.best
-    is_own = best is not None and records.IMPORTED.find(best) is None
+    is_own = best is not None and origins.is_own(best)
     if best is not None and is_own and best.value is not None and summary.seconds >= 1:  # of less no rate can be told
         hours = summary.seconds / 3600
         found.append(

@@ -105,21 +105,6 @@ def _check_quotes(url: str) -> None:
         )
 
 
-def check_open(url: str, key: str) -> None:
-    """Passes an address that a study file may give: it is stored with its study, for all to read.
-
-    Raises:
-        errors.InputError: neither SQLite file nor Postgres, or one that holds a secret.
-    """
-    try:
-        parts = _parts(check_url(url))
-    except errors.InputError as error:
-        raise errors.InputError(str(error).replace("--storage", key, 1)) from None
-    if parts is not None and (parts.password is not None or len(parts.query) != len(_shown(parts))):
-        what = "no password, since all may read a study's file: that belongs into ~/.pgpass or PGPASSWORD"
-        raise errors.InputError(f"{key} must hold {what}; got {hide_password(url)!r}")
-
-
 def with_password(url: str, password: str) -> str:
     """A Postgres address with this password; SQLite has none, and its address stays."""
     parts = _parts(check_url(url))

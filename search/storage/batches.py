@@ -23,7 +23,8 @@ def of_trials(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Sequ
 
 def add_trials(connection: sqlalchemy.Connection, study_id: int, rows: Sequence[sqlalchemy.Row[Any]]) -> dict[int, int]:
     """Adds trials like these to a study; returns their ids by the old ones. On SQLite it holds the write lock."""
-    return dict(zip((row.trial_id for row in rows), new_trials(connection, study_id, [r._mapping for r in rows]), strict=True))
+    values: list[Any] = [row._mapping for row in rows]
+    return dict(zip([row.trial_id for row in rows], new_trials(connection, study_id, values), strict=True))
 
 
 def new_trials(connection: sqlalchemy.Connection, study_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:

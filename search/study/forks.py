@@ -27,7 +27,7 @@ def spec(source: specs.StudySpec, name: str, changes: Mapping[str, Any], place: 
     for key in ("enqueue", "warm_start"):  # were for the beginning of that study
         raw.pop(key, None)
     if (given := _table(changes, "study", place).get("name", name)) != name:
-        raise errors.StudyFileError(f"{place}: study.name must be left out, or {name!r} as the command says, got {given!r}")
+        raise errors.StudyFileError(f"{place}: study.name must be left out, or {name!r}, got {given!r}")
     if "warm_start" in changes:
         raise errors.StudyFileError(f"{place}: warm_start must be left out: a fork begins with study {source.name!r}")
     merged = _merged(raw, changes, place, ())

@@ -1,7 +1,7 @@
 """Known results as files have them: JSON lines, a JSON list, CSV or Parquet, a record at a time with its place.
 
-What `search export-trials` writes, Optuna's `study.trials_dataframe()` saved as a table, or a table made by hand, with a
-column `params_NAME` for each parameter and one `value`.
+What `search export-trials` writes, Optuna's `study.trials_dataframe()` saved as a table, or a table made by hand, with
+a column `params_NAME` for each parameter and one `value`.
 """
 
 import csv
@@ -26,6 +26,7 @@ class Record:
     Attributes:
         place: `FILE:LINE`, or the file and the number of the record.
         is_table: of a table, where numbers may be texts, and an empty cell is what is not there, or None.
+        constraints: of which one above 0 is violated.
     """
 
     place: str
@@ -37,6 +38,7 @@ class Record:
     started: Any = None
     ended: Any = None
     is_table: bool = False
+    constraints: Any = None
 
 
 def read(path: pathlib.Path, metric: str) -> Iterator[Record]:
@@ -108,12 +110,13 @@ def _record(found: Any, place: str, metric: str) -> Record:
         found.get("intermediate_values") or {},
         found.get("datetime_start"),
         found.get("datetime_complete"),
+        constraints=found.get("constraints"),
     )
 
 
 def _told(found: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes of ours that stand beside the others."""
-    names = ("worker", "reason", "seed")
+    names = ("worker", "reason", "seed", "repeat")
     return {f"search:{name}": found[name] for name in names if not _is_empty(found.get(name))}
 
 
@@ -122,7 +125,7 @@ def _table(path: pathlib.Path, metric: str) -> Iterator[Record]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         try:
-            names = next(reader, [])
+            names = [str(_plain(name)) for name in next(reader, [])]
             column = _value_column(names, f"{path}:1", metric)
             for cells in reader:
                 place = f"{path}:{reader.line_num}"
@@ -188,6 +191,7 @@ def _row(row: Mapping[str, Any], column: str, place: str) -> Record:
         there.get("datetime_start"),
         there.get("datetime_complete"),
         is_table=True,
+        constraints=_plain(there.get("constraints")),
     )
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from search.storage import addresses, locations
-from search.study import deadlines, names, programs, pruners, samplers, validation
+from search.storage import locations
+from search.study import deadlines, names, programs, pruners, samplers, validation, warm_starts
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -133,24 +133,6 @@ class Budget(validation.Section):
     max_failures: Annotated[int, pydantic.Field(ge=0, le=validation.LARGEST)] = 10
 
 
-class WarmStart(validation.Section):
-    """[warm_start]: a study whose results a new one begins with.
-
-    Attributes:
-        source: its name; `storage`: where it is, if not in the same storage.
-    """
-
-    source: Annotated[str, pydantic.Field(alias="from", min_length=1)]
-    storage: Annotated[str, pydantic.Field(min_length=1)] | None = None
-
-    @pydantic.field_validator("storage")
-    @classmethod
-    def _is_open(cls, storage: str | None) -> str | None:
-        if storage is not None:
-            addresses.check_open(storage, "warm_start.storage")
-        return storage
-
-
 def limits(given: dict[str, Any]) -> dict[str, Any]:
     """Some keys of [budget], read as in a file.
 
@@ -174,7 +156,7 @@ class File(validation.Section):
     pruning: Pruning = Pruning()
     budget: Budget
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
-    warm_start: WarmStart | None = None
+    warm_start: warm_starts.WarmStart | None = None
 
     @property
     def is_own(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import defaults, limits, programs, sections, space_sections, texts, validation
+from search.study import defaults, limits, programs, sections, space_sections, texts, validation, warm_starts
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -49,7 +49,7 @@ class StudySpec:
     command: tuple[str | list[str], ...] | None = None
     metric: programs.Metric | None = None
     trial: sections.Trial = sections.TRIAL
-    warm_start: sections.WarmStart | None = None
+    warm_start: warm_starts.WarmStart | None = None
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy
 from optuna.trial import FrozenTrial
 
-from search import errors, words
 from search.space.spaces import Params
 
 if TYPE_CHECKING:
@@ -105,9 +104,7 @@ REPEAT = Attribute(
 DUPLICATES_AVOIDED = Attribute(
     "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already", _counts_from(0)
 )
-IMPORTED = Attribute(
-    "search:imported", str, "ledger.imports", "where a result came from that was not trained here: file and line, or study"
-)
+IMPORTED = Attribute("search:imported", str, "ledger.imports", "where a result not trained here came from")
 CODE = Attribute("search:code", dict, "training.functions", "checksums of the user's files that it ran, by path")
 TRAINED = Attribute(
     "search:trained",
@@ -157,24 +154,6 @@ def cause(trial: FrozenTrial) -> str | None:
     """The reason without its figures, which stand behind its first colon; None where there is none."""
     reason = REASON.find(trial)
     return None if reason is None else reason.partition(":")[0]
-
-
-def check_trained_here(trial: FrozenTrial, name: str) -> None:
-    """Passes a trial of a study that was not imported.
-
-    Raises:
-        errors.InputError: it was.
-    """
-    if (source := IMPORTED.find(trial)) is not None:
-        raise errors.InputError(
-            f"study {name!r}: trial {trial.number} was imported from {source} and not trained here: replay it where it was"
-        )
-
-
-def state(trial: FrozenTrial) -> str:
-    """What has become of a trial, in words; of one that was imported, that it was."""
-    word = words.STATES[trial.state]
-    return word if IMPORTED.find(trial) is None else f"{word}, imported"
 
 
 def retried_of(trial: FrozenTrial) -> int | None:

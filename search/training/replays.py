@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models.weights import Weights
 from search import errors, words
-from search.training import networks, objectives, records
+from search.training import networks, objectives, origins, records
 
 ENOUGH = "as many epochs as are stored"
 
@@ -82,8 +82,9 @@ def replay(
     """Trains the configuration of a trial for as many epochs as are stored; `on_epoch` is told each.
 
     Raises:
-        errors.InputError: the trial has no curve.
+        errors.InputError: the trial has no curve, or was imported.
     """
+    origins.check_trained_here(trial)
     return retrain(trial, objective, on_epoch)[0]
 
 

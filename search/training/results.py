@@ -1,11 +1,8 @@
-"""Known results: what is said of a trial somewhere else, checked against a study, and kept on disk until it is written."""
+"""Known results: what a record says of a trial of somewhere else, checked against a study."""
 
 import dataclasses
 import datetime
-import itertools
-import json
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -68,6 +65,8 @@ def read(record: Record, spec: specs.StudySpec) -> Result:
         raise errors.InputError(f"{record.place}: state must be one of {', '.join(STATES)}, got {record.state!r}")
     if state not in TAKEN:
         raise Misfit(f"without a result: {state}")
+    if isinstance(record.constraints, list) and any(isinstance(x, int | float) and x > 0 for x in record.constraints):
+        raise Misfit("a constraint is violated", str(record.constraints))
     value = _value(record, state)
     attributes = {name: each for name, each in record.attributes.items() if _is_kept(name, each)}
     repeat = attributes.get(records.REPEAT.name, 0)
@@ -172,6 +171,8 @@ def _params(record: Record, spec: specs.StudySpec) -> Params:
 
 def _cell(parameter: parameters.Parameter, value: Any) -> scalars.Value:
     """What a cell of a table means: pandas writes 3 as 3.0 where a row of its column is empty."""
+    if value == "null" and _takes_none(parameter):
+        return None
     found: scalars.Value = parameter.parse(value) if isinstance(value, str) else value
     if isinstance(found, str) and scalars.number(found) is not None:
         found = scalars.number(found)
@@ -191,61 +192,3 @@ def _is_one(parameter: parameters.Parameter, value: scalars.Value) -> bool:
 def _takes_none(parameter: parameters.Parameter) -> bool:
     kind = parameter.distribution
     return isinstance(kind, distributions.CategoricalDistribution) and None in kind.choices
-
-
-@dataclasses.dataclass
-class LeftOut:
-    """How many results were left out for one reason, with the first of them."""
-
-    count: int
-    place: str
-    got: str
-
-
-class Spool:
-    """Results that fit a study, on disk until they are written: read as often as a transaction is tried.
-
-    Attributes:
-        source: what they come from, for people.
-        count: how many there are.
-        left_out: those that do not fit, by reason.
-    """
-
-    def __init__(self, source: str) -> None:
-        self.source, self.count = source, 0
-        self.left_out: dict[str, LeftOut] = {}
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8", prefix="search-results-")  # noqa: SIM115
-
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, record: Record, spec: specs.StudySpec) -> None:
-        """Takes a record in, or counts why not.
-
-        Raises:
-            errors.InputError: what it says cannot be; or no room is left on the disk.
-        """
-        try:
-            result = read(record, spec)
-        except Misfit as misfit:
-            self.leave_out(misfit.rule, record.place, misfit.got)
-            return
-        try:
-            self._file.write(json.dumps(dataclasses.asdict(result)) + "\n")
-        except OSError as error:
-            raise errors.InputError(f"{self.source}: no room to check it in {tempfile.gettempdir()}: {error}") from error
-        self.count += 1
-
-    def leave_out(self, rule: str, place: str, got: str = "") -> None:
-        """Counts a result that does not fit."""
-        self.left_out.setdefault(rule, LeftOut(0, place, got)).count += 1
-
-    def batches(self, size: int) -> Iterator[list[Result]]:
-        """The results in their order, so many at a time, from the first."""
-        self._file.seek(0)
-        found = (Result(**json.loads(line)) for line in self._file)
-        while batch := list(itertools.islice(found, size)):
-            yield batch
