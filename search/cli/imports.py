@@ -20,9 +20,9 @@ from search.worker import progress
 @json_option
 @common
 def import_(name: str, file: pathlib.Path, as_json: bool, storage: str) -> None:
-    """Brings the results of FILE into a study: told apart, outside the budget, never trained again.
+    """Brings the results of a FILE into a study: told apart, outside the budget, never trained again.
 
-    FILE is what `search export-trials` writes, or a table with a column params_NAME for each parameter and one called
+    It is what `search export-trials` writes, or a table with a column params_NAME for each parameter and one called
     value: .csv, .jsonl, .json or .parquet. Results that do not fit the space are left out and counted; so are
     configurations that a trial has already: the same file again changes nothing.
 
@@ -103,8 +103,8 @@ def adopt(name: str, as_json: bool, storage: str, **how: Any) -> None:
 
     \b
     Example:
-      search adopt mine --objective train.py:objective
-      search adopt mine --objective train.py:objective --trials 200
+      search adopt plain --objective train.py:objective
+      search adopt plain --objective train.py:objective --trials 200
     """
     with screens.bar("adopting") as on_trials:
         found = verbs.adopted(name, storage=storage, on_trials=on_trials, **how)

@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 THIN_POINTS = 1_000  # of an epoch's batch losses: 60,000 at batch size 1 would fill the database
 LONGEST = 1e12  # of durations, in seconds
-PREFIX = "search:"  # of attributes of trials that are ours
 LIMIT = 2**63  # of whole numbers: a study of ours has no larger one
 MEAN_OF_LAST, LAST_EPOCHS = "mean-of-last-3", 3
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute: what study.enqueue_trial stores

@@ -20,6 +20,7 @@ TAKEN = {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED}
 STATES = {**TAKEN, "FAIL": TrialState.FAIL, "RUNNING": TrialState.RUNNING, "WAITING": TrialState.WAITING}
 
 
+PREFIX = "search:"  # of attributes of ours
 # where it came from is said anew, and its time was spent elsewhere: in no bill of this study
 NOT_KEPT = {each.name for each in (records.IMPORTED, records.SECONDS, records.CPU_SECONDS)}
 
@@ -87,7 +88,7 @@ def _is_kept(name: str, value: Any) -> bool:
     """Attributes of ours are read by name: of those only what could be ours, and where it came from is said anew."""
     known = records.ATTRIBUTES.get(name)
     if known is None:
-        return not name.startswith(records.PREFIX)
+        return not name.startswith(PREFIX)
     if name in NOT_KEPT:
         return False
     is_one = isinstance(value, (known.kind, int) if known.kind is float else known.kind)
