@@ -8,12 +8,13 @@ import dataclasses
 import datetime
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
 from optuna import distributions
 from optuna.storages._rdb import models
+from sqlalchemy import exc
 
 from search import words
 from search.ledger import counts, foreign, studies
@@ -112,24 +113,44 @@ def add(
     found = Import(spool.source, (first, first), left_out=dict(spool.left_out))
     looked = 0
     for batch in spool.batches(batches.BATCH_TRIALS):
-        keys = [spec.space.key(each.params, each.repeat) for each in batch]
-        known = _numbers(connection, study_id, keys)
-        new: list[tuple[str, results.Result]] = []
-        for key, result in zip(keys, batch, strict=True):
-            if key in known:
-                found.duplicates += 1
-                if len(found.named) < NAMED:
-                    found.named[result.source] = known[key]
+        keyed = [(spec.space.key(each.params, each.repeat), each) for each in batch]
+        new, numbers = _add_new(connection, study_id, spec, keyed, found.numbers[1], request)
+        for key, result in keyed:
+            if new.get(key) is result:
                 continue
-            known[key] = found.numbers[1] + len(new)
-            new.append((key, result))
-        if new:
-            _insert(connection, study_id, spec, new, found.numbers[1], request)
+            found.duplicates += 1
+            if len(found.named) < NAMED:
+                found.named[result.source] = numbers[key]
         found.numbers = first, found.numbers[1] + len(new)
         looked += len(batch)
         on_trials(looked, spool.count)
     counts.fold(connection, study_id)  # a few rows for each trial
     return found
+
+
+def _add_new(
+    connection: sqlalchemy.Connection,
+    study_id: int,
+    spec: specs.StudySpec,
+    keyed: Sequence[tuple[str, results.Result]],
+    first: int,
+    request: str | None,
+) -> tuple[dict[str, results.Result], dict[str, int]]:
+    """Adds those of some results that no trial has; returns them, and the numbers of the trials of all, by key."""
+    while True:
+        known = _numbers(connection, study_id, [key for key, _ in keyed])
+        new: dict[str, results.Result] = {}
+        for key, result in keyed:
+            if key not in known:
+                new.setdefault(key, result)
+        try:
+            with connection.begin_nested():
+                _insert(connection, study_id, spec, new, first, request)
+        except exc.IntegrityError:  # a running trial reserved one of them in this moment: it is seen now
+            if known.keys() == _numbers(connection, study_id, [key for key, _ in keyed]).keys():
+                raise
+            continue
+        return new, known | {key: first + place for place, key in enumerate(new)}
 
 
 def _numbers(connection: sqlalchemy.Connection, study_id: int, keys: Sequence[str]) -> dict[str, int]:
@@ -144,13 +165,14 @@ def _insert(
     connection: sqlalchemy.Connection,
     study_id: int,
     spec: specs.StudySpec,
-    new: Sequence[tuple[str, results.Result]],
+    new: Mapping[str, results.Result],
     first: int,
     request: str | None,
 ) -> None:
-    now = statements.now()
-    heads = []
-    for number, (_, result) in enumerate(new, first):
+    if not new:
+        return
+    now, heads = statements.now(), []
+    for number, result in enumerate(new.values(), first):
         ended = now if result.ended is None else datetime.datetime.fromisoformat(result.ended)
         started = ended if result.started is None else datetime.datetime.fromisoformat(result.started)
         state = results.TAKEN[result.state]
@@ -160,7 +182,7 @@ def _insert(
         p.name: (p.distribution, distributions.distribution_to_json(p.distribution)) for p in spec.space.parameters
     }
     stored: dict[sqlalchemy.Table, list[tuple[Any, ...]]] = {table: [] for table in COLUMNS}
-    for trial_id, (key, result) in zip(ids, new, strict=True):
+    for trial_id, (key, result) in zip(ids, new.items(), strict=True):
         for name, value in result.params.items():
             kind, text = kinds[name]
             stored[schema.params].append((trial_id, name, kind.to_internal_repr(value), text))

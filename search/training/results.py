@@ -175,18 +175,19 @@ def _cell(parameter: parameters.Parameter, value: Any) -> scalars.Value:
     if value == "null" and _takes_none(parameter):
         return None
     found: scalars.Value = parameter.parse(value) if isinstance(value, str) else value
-    if isinstance(found, str) and scalars.number(found) is not None:
-        found = scalars.number(found)
-    if isinstance(found, float) and found.is_integer() and not _is_one(parameter, found):
-        return int(found)
-    return found
+    if _is_one(parameter, found):
+        return found
+    number = scalars.number(found) if isinstance(found, str) else found
+    if isinstance(number, float) and number.is_integer() and not parameter.takes_floats:
+        return int(number)
+    return found if number is None else number
 
 
 def _is_one(parameter: parameters.Parameter, value: scalars.Value) -> bool:
     try:
         parameter.check(value)
     except ValueError:
-        return parameter.takes_floats
+        return False
     return True
 
 
