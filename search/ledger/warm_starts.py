@@ -71,7 +71,7 @@ def read(database: Database, name: str, spec: specs.StudySpec, spool: spools.Spo
         source = studies.load_stored(database, name)
     except errors.StudyNotFound as error:
         raise errors.StudyNotFound(f"{place}: {error}") from error
-    check_goal(outsiders.read(database, source), spec, place, is_named=source.file is not None)
+    check_goal(outsiders.read(database, source), spec, place, is_named=not source.is_foreign)
     ids = database.read(lambda connection: stored_trials.ids_of(connection, source.study_id))
     for start in range(0, len(ids), batches.BATCH_TRIALS):
         for trial in _read(database, source.study_id, ids[start : start + batches.BATCH_TRIALS]):
@@ -101,7 +101,7 @@ def check_goal(source: outsiders.Outsider, spec: specs.StudySpec, place: str, is
     """Passes a study that seeks what another one does.
 
     Args:
-        is_named: whether its metric was given a name.
+        is_named: whether its metric has a name, where that is `value`: Optuna's own has none.
 
     Raises:
         errors.InputError: it has several objectives, or another direction or metric.
@@ -115,7 +115,7 @@ def check_goal(source: outsiders.Outsider, spec: specs.StudySpec, place: str, is
             f"which {source.directions[0]}s"
         )
     metric = source.metrics[0]
-    if is_named and metric != spec.study.metric:
+    if (is_named or metric != "value") and metric != spec.study.metric:
         raise errors.InputError(
             f"{place}: the metric of a study must be {spec.study.metric!r}, as that of {spec.name!r}, "
             f"got {words.typed(metric)} of {source.name!r}"

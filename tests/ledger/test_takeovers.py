@@ -89,8 +89,10 @@ def test_no_configuration_is_trained_again(opened: databases.Database, url: str)
 def test_what_another_distribution_had_is_outside(opened: databases.Database, url: str) -> None:
     """The last distribution holds; earlier trials that do not fit count, and are never the best."""
     made = optuna.create_study(study_name="plain", storage=url)
-    made.optimize(lambda trial: trial.suggest_int("n", 1, 3) - 100, n_trials=2)
-    made.optimize(lambda trial: trial.suggest_float("n", 1, 3), n_trials=2)
+    for value in (0.3, 0.6):
+        made.enqueue_trial({"n": value})
+    made.optimize(lambda trial: trial.suggest_float("n", 0, 0.9, step=0.3) - 100, n_trials=2)
+    made.optimize(lambda trial: trial.suggest_float("n", 0, 1, step=0.5), n_trials=2)
     stored, _ = takeovers.check(opened, "plain")
     past = takeovers.look(opened, stored)
     assert past.changed == ["n"]

@@ -105,9 +105,9 @@ def test_from_another_storage(opened: databases.Database, tmp_path: pathlib.Path
     for wrong, message in (
         (
             more.replace('"plain"', '"plane"'),
-            r"next.toml: warm_start.from: no study 'plane' in .*; did you mean 'plain'",
+            r"other: warm_start.from: no study 'plane' in .*; did you mean plain",
         ),
-        (more.replace("plain.db", "away.db"), "next.toml: warm_start.storage: no database at"),
+        (more.replace("plain.db", "away.db"), "other: warm_start.storage: no database at"),
     ):
         with pytest.raises(errors.StudyNotFound, match=message):
             warm_starts.create(opened, spec(wrong, name="other"))
@@ -128,7 +128,7 @@ def test_one_that_seeks_something_else_is_refused(
     plain = optuna.create_study(study_name="plain", storage=url, directions=directions)
     if metric is not None:
         plain.set_metric_names([metric])
-    with pytest.raises(errors.InputError, match=f"next.toml: warm_start.from: {message}"):
+    with pytest.raises(errors.InputError, match=f"next: warm_start.from: {message}"):
         warm_starts.create(opened, spec(WARM.replace("quick", "plain")))
     assert studies.find(opened, "next") is None
 
