@@ -13,7 +13,7 @@ from search.api import access
 from search.api import studies as verbs
 from search.api.access import Storage
 from search.api.drafts import TRIALS, Target
-from search.ledger import imports, outsiders, studies, takeovers, warm_starts
+from search.ledger import homes, imports, outsiders, studies, takeovers, warm_starts
 from search.storage.databases import Database
 from search.study import drafts, forks, names, result_files, specs, texts
 from search.training import spools
@@ -82,6 +82,8 @@ def forked(
     keys = ("training.", "objective", "command")
     differ = [each for each in specs.differences(source.spec, spec) if each.startswith(keys)]
     study, notes = warm_starts.create(database, spec, on_trials)
+    if (home := homes.read(database, source)) is not None:  # a function of a notebook
+        homes.write(database, study, home)
     return study, [*notes, *(f"its results were measured otherwise: {each}" for each in differ)]
 
 

@@ -127,7 +127,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     (tmp_path / "known.csv").write_text(KNOWN)
     found = say("import", "quick", "known.csv")
     assert (found["imported"], found["import"]["left_out"][0]["reason"]) == (1, "width is missing")
-    assert say("fork", "quick", "quick-2")["imported"] == 1
+    assert say("fork", "quick", "next")["imported"] == 1
     plain = optuna.create_study(study_name="plain", storage="sqlite:///runs/search.db")
     plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     assert say("adopt", "plain", "--objective", "mine_to_init:objective")["budget"] == 22
