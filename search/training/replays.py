@@ -93,6 +93,7 @@ def retrain(
 ) -> tuple[Replay, Weights]:
     """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
+        origins.check_trained_here(trial)
         reason = records.REASON.read(trial, f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
     again = ReplayedTrial(trial, on_epoch)

@@ -44,7 +44,7 @@ def test_what_they_say(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Pat
     assert "best: trial 0 (imported from known.csv:2), accuracy 0.5000" in shown
     assert json.loads(said(capsys, "list", "--json"))[0]["imported"] == 1
     replayed = said(capsys, "replay", "quick", "0", code=2)
-    assert "trial 0 was imported from known.csv:2 and not trained here: replay it where it was" in replayed
+    assert "trial 0 was imported from known.csv:2 and not trained here: look at it where it was, take" in replayed
     assert "trial 0 must have failed to be put back, and is COMPLETE" in said(capsys, "retry", "quick", "0", code=2)
     forked = said(capsys, "fork", "quick", "next")
     assert "study 'next' created: 0 of 2 trials done (1 complete, 1 imported); `search run next` works on it" in forked

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from forgetful import Forgetful
 from optuna.trial import TrialState
-from trials import begin, state, succeed, take
+from trials import begin, state, succeed, take, while_it_ends
 
 from search import errors
 from search.ledger import allocations, checks, claims, sentences, studies, summaries, takeovers
@@ -129,6 +129,18 @@ def test_a_lost_acknowledgement_and_two_at_once(url: str) -> None:
     study = database.lossy(lambda: takeovers.take_over(database, stored, text))
     assert summaries.summary(database, study).done == 2
     database.close()
+
+
+def test_what_ends_in_that_moment_is_known(opened: databases.Database, url: str) -> None:
+    """Optuna ends a trial while the study becomes ours: it counts, and its configuration is not tried again."""
+    made = optuna.create_study(study_name="plain", storage=url)
+    made.optimize(lambda trial: trial.suggest_int("n", 1, 2), n_trials=1)
+    made.enqueue_trial({"n": 3 - made.trials[0].params["n"]})
+    running = made.ask({"n": optuna.distributions.IntDistribution(1, 2)})
+    study = while_it_ends(opened, running._trial_id, lambda: take_over(opened)).result()
+    assert summaries.summary(opened, study).done == 2
+    assert take(opened, study) is allocations.NoTrial.EXHAUSTED
+    assert [check for check in checks.look(opened, study) if not check.holds] == []
 
 
 def test_what_cannot_be_ours_is_refused(opened: databases.Database, url: str, tmp_path: pathlib.Path) -> None:
