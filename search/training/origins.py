@@ -25,6 +25,6 @@ def check_trained_here(trial: FrozenTrial) -> None:
     """
     if (source := records.IMPORTED.find(trial)) is not None:
         raise errors.InputError(
-            f"trial {trial.number} was imported from {source} and not trained here: look at it where it was, take another "
-            "one, or train its configuration by `search enqueue --trial N --repeats K` or `search confirm`"
+            f"trial {trial.number} was imported from {source} and not trained here: look at it where it was, take "
+            "another one, or train its configuration by `search enqueue --trial N --repeats K` or `search confirm`"
         )

@@ -125,13 +125,15 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     assert say("create", "quick.toml")["best"] is None
     say("fetch", "quick.toml")
     (tmp_path / "known.csv").write_text(KNOWN)
-    found = say("import", "quick", "known.csv")
+    (tmp_path / "known.toml").write_text(quick_text(name="known", trials=3))
+    say("create", "known.toml")
+    found = say("import", "known", "known.csv")
     assert (found["imported"], found["import"]["left_out"][0]["reason"]) == (1, "width is missing")
-    assert say("fork", "quick", "next")["imported"] == 1
+    assert say("fork", "known", "next")["imported"] == 1
     plain = optuna.create_study(study_name="plain", storage="sqlite:///runs/search.db")
     plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     assert say("adopt", "plain", "--objective", "mine_to_init:objective")["budget"] == 22
-    for name in ("next", "plain"):
+    for name in ("known", "next", "plain"):
         say("delete", name, "--yes")
     (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     assert say("init", "mine_to_init.py:objective")["parameters"] == ["x"]
