@@ -7,7 +7,7 @@ from typing import Any
 import tomli_w
 
 from search import errors
-from search.study import specs, texts
+from search.study import sections, specs, texts
 
 GONE = {"none": True}  # a key that is to go: TOML has no null
 SHAPES = ({"choices"}, {"low", "high", "step", "log"})  # of a parameter: the keys of one go where those of another come
@@ -24,6 +24,9 @@ def spec(source: specs.StudySpec, name: str, changes: Mapping[str, Any], place: 
         errors.StudyFileError: place, key, rule and value.
     """
     raw = texts.toml(source.text, source.name)
+    if source.training is not None:  # what it left out may mean something else in a new file
+        means = {key: getattr(source.training, key) for key in sections.NEW}
+        raw["training"] = {**means, **raw.get("training", {})}
     for key in ("enqueue", "warm_start"):  # were for the beginning of that study
         raw.pop(key, None)
     if (given := _table(changes, "study", place).get("name", name)) != name:

@@ -20,6 +20,7 @@ TAKEN = {"COMPLETE": TrialState.COMPLETE, "PRUNED": TrialState.PRUNED}
 STATES = {**TAKEN, "FAIL": TrialState.FAIL, "RUNNING": TrialState.RUNNING, "WAITING": TrialState.WAITING}
 
 
+LONGEST_NAME = 512  # that Optuna's column holds
 PREFIX = "search:"  # of attributes of ours
 # where it came from is said anew, and its time was spent elsewhere: in no bill of this study
 NOT_KEPT = {each.name for each in (records.IMPORTED, records.SECONDS, records.CPU_SECONDS)}
@@ -70,6 +71,8 @@ def read(record: Record, spec: specs.StudySpec) -> Result:
         raise Misfit("a constraint is violated", str(record.constraints))
     value = _value(record, state)
     attributes = {name: each for name, each in record.attributes.items() if _is_kept(name, each)}
+    for name in attributes:
+        _check_name(name, record.place)
     repeat = attributes.get(records.REPEAT.name, 0)
     return Result(
         record.place,
@@ -82,6 +85,16 @@ def read(record: Record, spec: specs.StudySpec) -> Result:
         _moment(record.started, record.place, "datetime_start"),
         _moment(record.ended, record.place, "datetime_complete"),
     )
+
+
+def _check_name(name: str, place: str) -> None:
+    """Passes the name of an attribute that every database holds."""
+    fits = 0 < len(name) <= LONGEST_NAME and "\0" not in name
+    if not fits or name != name.encode("utf-8", "ignore").decode():
+        raise errors.InputError(
+            f"{place}: the name of an attribute must have 1 to {LONGEST_NAME} characters, "
+            f"got {lines.said(repr(name), 80)}"
+        )
 
 
 def _is_kept(name: str, value: Any) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import mine
 import pytest
+from conftest import quick_text
 
 from search import errors
 from search.study import forks, specs
@@ -27,6 +28,19 @@ def test_tables_are_merged() -> None:
     assert by_name["x"].distribution == SOURCE.space.parameters[0].distribution
     assert found.warm_start is not None
     assert (found.warm_start.source, found.enqueue) == ("own", ())
+
+
+def test_what_an_old_study_left_out_means_what_it_did() -> None:
+    """One that an earlier version judged by the test set goes on so, though a new file would mean the hold-out."""
+    text = quick_text().replace('evaluate_on = "test"\nvalue = "last"\n', "")
+    old = specs.parse_stored(text, "old")
+    new = forks.spec(old, "next", {}, "fork")
+    assert old.training is not None
+    assert new.training is not None
+    assert (old.training.evaluate_on, new.training.evaluate_on) == ("test", "test")
+    changed = forks.spec(old, "next", {"training": {"evaluate_on": "validation"}}, "fork")
+    assert changed.training is not None
+    assert changed.training.evaluate_on == "validation"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_only_results_come_in(state: str) -> None:
         ({"state": "DONE"}, "f.csv:2: state must be one of COMPLETE, PRUNED, FAIL, RUNNING, WAITING, got 'DONE'"),
         ({"steps": {"-1": 0.5}}, "f.csv:2: a step must be an integer from 0, got '-1'"),
         ({"steps": {"1": "x"}}, "f.csv:2: step 1 must be a number, got 'x'"),
+        ({"attributes": {"a\0": 1}}, "f.csv:2: the name of an attribute must have 1 to 512 characters, got 'a\\x00'"),
         ({"ended": "monday"}, "f.csv:2: datetime_complete must be a moment, ISO 8601, got 'monday'"),
     ],
 )
