@@ -6,6 +6,7 @@ workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `se
 """
 
 from search.api.downloads import artifacts
+from search.api.imports import adopt, fork, import_trials
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
@@ -31,6 +32,9 @@ __all__ = [
     "rename",
     "copy",
     "artifacts",
+    "import_trials",
+    "fork",
+    "adopt",
     "replay",
     "confirm",
     "export",

@@ -24,24 +24,27 @@ class Target:
     file: pathlib.Path | None
 
     @classmethod
-    def read(cls, target: str) -> "Target":
+    def read(cls, target: str, verb: str = "init") -> "Target":
         """`folder/train.py:objective`, or `module:objective`, imported from the working folder.
+
+        Args:
+            verb: who asks.
 
         Raises:
             errors.InputError: it is neither, or no such file.
         """
         place, _, function = target.rpartition(":")
         if not place or not function.isidentifier():
-            raise errors.InputError(f"init takes FILE.py:FUNCTION or MODULE:FUNCTION, got {target!r}")
+            raise errors.InputError(f"{verb} takes FILE.py:FUNCTION or MODULE:FUNCTION, got {target!r}")
         if not place.endswith(".py"):
             if not re.fullmatch(sections.OBJECTIVE, target):
-                raise errors.InputError(f"init takes FILE.py:FUNCTION or MODULE:FUNCTION, got {target!r}")
+                raise errors.InputError(f"{verb} takes FILE.py:FUNCTION or MODULE:FUNCTION, got {target!r}")
             return cls(pathlib.Path.cwd(), target, None)
         file = pathlib.Path(place)
         if not file.is_file():
-            raise errors.InputError(f"init: no file {place}")
+            raise errors.InputError(f"{verb}: no file {place}")
         if not file.stem.isidentifier():
-            raise errors.InputError(f"init: a module must have a name that Python can import, got {file.name!r}")
+            raise errors.InputError(f"{verb}: a module must have a name that Python can import, got {file.name!r}")
         return cls(file.resolve().parent, f"{file.stem}:{function}", file)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from search import errors, words
 from search.api import access
 from search.api.access import Storage
-from search.ledger import amendments, orders, queues, retries, studies
+from search.ledger import amendments, orders, queues, retries, studies, warm_starts
 from search.space import scalars
 from search.storage import databases
 from search.study import changes, specs
@@ -54,13 +54,14 @@ def amend(name: str, *, storage: Storage = None) -> list[str]:
     return [change.place for change in follow(name, storage)[2]]
 
 
-def follow(name: str, storage: Storage) -> tuple[databases.Database, studies.Study, list[changes.Change]]:
-    """The same; returns the database, the study as it was before, and of each key what it was."""
+def follow(name: str, storage: Storage) -> tuple[databases.Database, studies.Study, list[changes.Change], list[str]]:
+    """The same; returns the database, the study as it was before, of each key what it was, and what was imported."""
     spec, database = specs.load(specs.path_of(name)), access.open_existing(storage)
     known = studies.find_same(database, spec)
     if known is None:
         raise errors.StudyNotFound(f"no study {spec.name!r} to amend; `search create {words.typed(name)}` makes it")
-    return database, known[0], amendments.amend(database, known[0], spec)
+    notes = warm_starts.follow(database, known[0], spec)  # first: once more, it changes nothing
+    return database, known[0], amendments.amend(database, known[0], spec), notes
 
 
 def retry(name: str, *numbers: int, storage: Storage = None) -> dict[int, int]:

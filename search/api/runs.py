@@ -10,7 +10,7 @@ import tomli_w
 from search import errors
 from search.api import studies as verbs
 from search.api.access import Storage
-from search.ledger import amendments, homes, studies
+from search.ledger import amendments, homes, studies, warm_starts
 from search.storage import databases
 from search.study import entries, specs
 from search.training import shipments
@@ -32,6 +32,7 @@ def run(
     seed: int | None = None,
     budget: Mapping[str, Any] | None = None,
     enqueue: Sequence[Mapping[str, Any]] | None = None,
+    warm_start: str | Mapping[str, str] | None = None,
     storage: Storage = None,
     **settings: Any,
 ) -> optuna.Study:
@@ -52,6 +53,7 @@ def run(
         sampler, pruner: a name, or what [sampler] and [pruning] say.
         seed: of the study.
         enqueue: configurations to try first.
+        warm_start: a study whose results it begins with: its name, or what [warm_start] says.
         settings: how workers train; see `search.worker.settings.Settings`.
 
     Raises:
@@ -61,7 +63,7 @@ def run(
         errors.Interrupted: the same after SIGTERM or SIGHUP.
     """
     said: dict[str, Any] = {"space": space, "trials": trials, "direction": direction, "metric": metric, "seed": seed}
-    said |= {"sampler": sampler, "pruner": pruner, "budget": budget, "enqueue": enqueue}
+    said |= {"sampler": sampler, "pruner": pruner, "budget": budget, "enqueue": enqueue, "warm_start": warm_start}
     given = {key: value for key, value in said.items() if value is not None}
     if callable(study):
         worked = _supervise(study, name, given, storage, settings)
@@ -111,6 +113,9 @@ def specification(packed: shipments.Shipment, name: str | None, given: dict[str,
     for key, table, only in (("sampler", "sampler", "name"), ("pruner", "pruning", "pruner")):
         if key in given:
             file[table] = {only: given[key]} if isinstance(given[key], str) else dict(given[key])
+    if "warm_start" in given:
+        known = given["warm_start"]
+        file["warm_start"] = {"from": known} if isinstance(known, str) else dict(known)
     file["budget"] = {"trials": given["trials"], **given.get("budget", {})}
     if given.get("enqueue"):
         file["enqueue"] = [{key: entries.value(value) for key, value in each.items()} for each in given["enqueue"]]
@@ -138,6 +143,8 @@ def _begin(database: databases.Database, spec: specs.StudySpec, packed: shipment
         if different := specs.differences(known.spec, spec):
             told = "; ".join(different).replace("the file says", "this call says")
             raise errors.StudyExists(f"study {spec.name!r} exists with other settings: {told}. Give it another name=")
+        for note in warm_starts.follow(database, known, spec):
+            progress.note(note)
         for change in amendments.amend(database, known, spec):
             progress.note(change.told)
     study = supervision.begin(database, spec)

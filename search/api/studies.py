@@ -12,7 +12,7 @@ import optuna
 from search import errors, events
 from search.api import access, homes
 from search.api.access import Storage
-from search.ledger import allocations, listings, outcomes, presence, studies, summaries
+from search.ledger import allocations, listings, outcomes, presence, studies, summaries, warm_starts
 from search.storage import databases
 from search.study import specs
 from search.worker import assignments, platforms, requirements, supervision
@@ -77,7 +77,7 @@ def create(name: str, *, storage: Storage = None) -> optuna.Study:
         errors.StudyExists: the name is taken.
     """
     spec, database = specs.load(specs.path_of(name)), access.open_any(storage)
-    return as_optuna(database, studies.create(database, spec))
+    return as_optuna(database, warm_starts.create(database, spec)[0])
 
 
 def work(

@@ -27,7 +27,7 @@ def amend(name: str, as_json: bool, storage: str) -> None:
       search amend lab
       search amend studies/lab.toml
     """
-    database, study, found = orders.follow(name, storage)
+    database, study, found, notes = orders.follow(name, storage)
     if any(change.section in KEPT_BY_WORKERS for change in found) and rosters.read(database, study.study_id).members:
         progress.note("workers that run keep the sampler and the pruning that they began with")
     summary = summaries.summary(database, studies.load(database, study.name))
@@ -36,6 +36,8 @@ def amend(name: str, as_json: bool, storage: str) -> None:
         return
     for change in found:
         screens.say(change.told)
+    for note in notes:
+        screens.say(note)
     if not found:
         screens.say(f"study {study.name!r} follows its file already")
     screens.say(answers.how_far(database, summary))

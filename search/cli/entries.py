@@ -2,6 +2,10 @@
 
 # A command is imported when it is called: `search --help` must not wait for what only some of them need.
 COMMANDS = {
+    "adopt": (
+        "search.cli.imports:adopt",
+        "Makes a study of plain Optuna's one of ours: writes its file, and goes on with it by exact counts.",
+    ),
     "amend": (
         "search.cli.amendments:amend",
         "Lets a study follow its edited file: budget, sampler, pruning and what is enqueued.",
@@ -59,6 +63,14 @@ COMMANDS = {
     "fetch": (
         "search.cli.runs:fetch",
         "Puts what a study trains on into the data folder, for workers that reach no network; needs no database.",
+    ),
+    "fork": (
+        "search.cli.imports:fork",
+        "Makes the study NEW from STUDY: its file with some keys changed, and its results, imported.",
+    ),
+    "import": (
+        "search.cli.imports:import_",
+        "Brings the results of a FILE into a study: told apart, outside the budget, never trained again.",
     ),
     "init": ("search.cli.drafts:init", "Writes the study file of an Optuna objective, from what runs of it suggest."),
     "list": ("search.cli.views:list_studies", "Lists the studies of the storage."),

@@ -11,7 +11,7 @@ from search import api, screens, words
 from search.api.studies import check_which, supervise
 from search.cli import answers, completions, jsons
 from search.cli.options import common, debug_option, json_option, log, study_argument, training_options, worker_options
-from search.ledger import listings, studies, summaries
+from search.ledger import listings, studies, summaries, warm_starts
 from search.storage import addresses, databases
 from search.study import names, specs
 from search.worker import farewells, gates, platforms, progress, requirements, restarts, signals
@@ -60,7 +60,8 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
     spec = specs.load(specs.path_of(name))
     database = databases.Database(storage, databases.OPEN_SECONDS)
     known = studies.find_same(database, spec) if exist_ok else None
-    study, notes = known or (studies.create(database, spec), spec.notes)
+    with screens.bar("importing") as on_trials:
+        study, notes = known or warm_starts.create(database, spec, on_trials)
     for note in notes:
         progress.note(note)
     summary = summaries.summary(database, study)

@@ -12,7 +12,7 @@ from search import screens, words
 from search.cli import layouts
 from search.cli.layouts import Column, Rank
 from search.ledger import listings, orders, outsiders, summaries
-from search.training import records
+from search.training import origins, records
 
 if TYPE_CHECKING:
     from search.reports import confirmations
@@ -61,7 +61,7 @@ def states(trials: Sequence[FrozenTrial], paused_after: Mapping[int, int] = Mapp
     """
     styles = [words.STYLES[trial.state] for trial in trials]
     found = [
-        f"paused after {paused_after[trial.number]}" if trial.number in paused_after else words.STATES[trial.state]
+        f"paused after {paused_after[trial.number]}" if trial.number in paused_after else origins.state(trial)
         for trial in trials
     ]
     return Column("state", found, right=False, styles=styles)

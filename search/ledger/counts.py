@@ -11,6 +11,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search.storage import schema, statements, tallies
+from search.training import records
 
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)  # what uses up budget
 ENDED = (*COUNTED, TrialState.FAIL)
@@ -126,6 +127,16 @@ def fold(connection: sqlalchemy.Connection, study_id: int) -> None:
     gone = kept.delete().where(mine).returning(*(kept.c[name] for name in tallies.ALL)).cte("gone")
     added_up = sqlalchemy.select(sqlalchemy.literal(study_id), *(_sum(gone.c[name]) for name in tallies.ALL))
     connection.execute(kept.insert().from_select(["study_id", *tallies.ALL], added_up))
+
+
+def imported(connection: sqlalchemy.Connection, *study_ids: int) -> dict[int, int]:
+    """How many of the added trials of some studies an import of ours brought in; of all where none is named."""
+    a, attrs = schema.added.c, schema.attributes.c
+    both = schema.added.join(schema.attributes, attrs.trial_id == a.trial_id)
+    query = sqlalchemy.select(a.study_id, sqlalchemy.func.count()).select_from(both)
+    query = query.where(a.ran.is_(False), attrs.key == records.IMPORTED.name).group_by(a.study_id)
+    found = connection.execute(query.where(a.study_id.in_(study_ids)) if study_ids else query)
+    return {row[0]: int(row[1]) for row in found}
 
 
 class Seconds(NamedTuple):

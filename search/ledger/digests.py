@@ -21,6 +21,7 @@ def read(connection: Connection, asked: Sequence[studies.Study]) -> dict[int, su
     there = [study for study in asked if tokens.get(study.study_id) == study.token]
     ordered, found, spent = orders.all_latest(connection), counts.all_of(connection), counts.all_seconds(connection)
     brought = set(connection.execute(sqlalchemy.select(schema.added.c.study_id).distinct()).scalars())
+    imported = counts.imported(connection) if brought else {}
     bests = {}
     for study in there:
         outside = coverages.outside(connection, study) if study.study_id in brought else frozenset()
@@ -42,6 +43,7 @@ def read(connection: Connection, asked: Sequence[studies.Study]) -> dict[int, su
             done=count.done,
             failures=count.failures,
             added=count.added,
+            imported=imported.get(study.study_id, 0),
             seconds=sum(spent.get(study.study_id, ())),
             outside=outside,
             best=None if best is None else of.get(best),

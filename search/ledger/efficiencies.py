@@ -102,7 +102,7 @@ def read(database: databases.Database, summary: summaries.Summary) -> Efficiency
     found: baselines.Baseline | None = None
     note = None
     try:
-        found = baselines.find(study.spec)
+        found = None if summary.imported else baselines.find(study.spec)  # what its results cost was paid elsewhere
     except errors.InputError as error:
         note = str(error)
 

@@ -16,7 +16,9 @@ from search.training import records
 INFINITE_UP, INFINITE_DOWN = trials.ValueKind.INF_POS, trials.ValueKind.INF_NEG
 LATEST = 10  # ended trials that a summary has whole
 # what is said of a trial in a line
-SAID = tuple(each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT))
+SAID = tuple(
+    each.name for each in (records.REASON, records.SECONDS, records.AVG_LOSS, records.REPEAT, records.IMPORTED)
+)
 
 
 def shown(connection: Connection, study: studies.Study, outside: Iterable[int], has_failed: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A study that `search run` goes on with: made where it is not there, and let go on where it was stopped."""
 
 from search import errors
-from search.ledger import orders, rosters, studies
+from search.ledger import orders, rosters, studies, warm_starts
 from search.storage.databases import Database
 from search.study import specs
 
@@ -15,7 +15,7 @@ def begin(database: Database, spec: specs.StudySpec) -> tuple[studies.Study, lis
     known = studies.find_same(database, spec)
     if known is None:
         try:
-            return studies.create(database, spec), list(spec.notes)
+            return warm_starts.create(database, spec)
         except errors.StudyExists:  # another run made it just now
             return begin(database, spec)
     study, notes = known

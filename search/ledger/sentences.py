@@ -30,7 +30,8 @@ def state_counts(summary: summaries.Summary) -> str:
     found[failed] -= again
     asleep = {words.STATES[TrialState.WAITING]: f" ({summary.paused} paused)"} if summary.paused else {}
     shown = [f"{count} {word}{asleep.get(word, '')}" for word, count in found.items() if count]
-    return ", ".join([*shown, *([f"{again} put back"] if again else [])]) or "no trial yet"
+    known = [f"{summary.imported} imported"] if summary.imported else []
+    return ", ".join([*shown, *known, *([f"{again} put back"] if again else [])]) or "no trial yet"
 
 
 def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[str, int]) -> list[str]:
@@ -84,7 +85,9 @@ def best(summary: summaries.Summary, columns: int | None = None, short: bool = F
     if columns is not None:
         most = min(screens.NAME_COLUMNS, columns // 4)
         metric = screens.shorten(metric, most, most // 2)
-    head = f"best: trial {trial.number}, {metric} {words.metric(trial.value)}, "
+    known = records.IMPORTED.find(trial)
+    where = "" if known is None else f" (imported from {said(known, SHORT)})"
+    head = f"best: trial {trial.number}{where}, {metric} {words.metric(trial.value)}, "
     left = None if columns is None else max(screens.NARROWEST // 2, columns - len(head))
     return head + screens.configuration(trial.params, left, short)
 
@@ -100,8 +103,11 @@ def exhausted(summary: summaries.Summary) -> str:
 def foreign(summary: summaries.Summary) -> list[str]:
     """What other tools have brought in, a line each."""
     name, lines = words.typed(summary.study.name), []
-    if summary.added:
-        lines.append(f"{words.plural(summary.added, 'result')} added by another tool: outside the budget")
+    if summary.imported:
+        lines.append(f"{words.plural(summary.imported, 'result')} imported: outside the budget, and not trained again")
+    if summary.added > summary.imported:
+        others = words.plural(summary.added - summary.imported, "result")
+        lines.append(f"{others} added by another tool: outside the budget")
     if summary.outside:
         lines.append(
             f"{words.plural(len(summary.outside), 'trial')} of another tool outside the space: not shown to the "

@@ -4,11 +4,12 @@ import dataclasses
 import json
 import pathlib
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
 from optuna.study import StudyDirection
-from sqlalchemy import exc
+from sqlalchemy import Connection, exc
 
 from search import errors, words
 from search.ledger import likenesses, orders, remarks, reservations, stops
@@ -81,7 +82,7 @@ class Stored:
             name = words.typed(self.name)
             raise errors.InputError(
                 f"study {self.name!r} is Optuna's own: it was not made by `search create` and holds no study file; "
-                f"`search status {name}` and `search report {name}` show it, Optuna writes to it"
+                f"`search status {name}` and `search report {name}` show it, `search adopt {name}` makes it one of ours"
             )
         try:
             text = None if self.file is None else json.loads(self.file)
@@ -93,8 +94,11 @@ class Stored:
         return specs.parse_stored(text, place).named(self.name)
 
 
-def create(database: Database, spec: specs.StudySpec) -> Study:
+def create(database: Database, spec: specs.StudySpec, fill: Callable[[Connection, int], None] | None = None) -> Study:
     """Writes a study with its file, budget and enqueued configurations, all or nothing.
+
+    Args:
+        fill: writes in the same transaction, before configurations are enqueued, those of its trials left out.
 
     Raises:
         errors.StudyExists: the name is taken.
@@ -123,9 +127,9 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
         rows = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in system.items()]
         connection.execute(schema.study_system_attributes.insert(), rows)
         orders.write(connection, study_id, orders.Order.first(spec.budget), token)
-        for params in spec.enqueue:
-            key = spec.space.key(params) if spec.space.is_complete(params) else None
-            reservations.insert_waiting(connection, study_id, params, key)
+        if fill is not None:
+            fill(connection, study_id)
+        _enqueue(connection, study_id, spec, has_trials=fill is not None)
         return study_id
 
     try:
@@ -134,6 +138,13 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
         raise errors.StudyExists(
             f"study {spec.name!r} exists already; `search run {words.typed(spec.name)}` resumes it"
         ) from error
+
+
+def _enqueue(connection: Connection, study_id: int, spec: specs.StudySpec, has_trials: bool) -> None:
+    for params in spec.enqueue:
+        key = spec.space.key(params) if spec.space.is_complete(params) else None
+        if not has_trials or key is None or not reservations.taken_of(connection, study_id, [key]):
+            reservations.insert_waiting(connection, study_id, params, key)
 
 
 def find(database: Database, name: str) -> Study | None:

@@ -12,7 +12,7 @@ from search.reports import efficiencies, factor_chapters, figures, importances, 
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Text
 from search.study import judgements
-from search.training import records
+from search.training import origins, records
 
 UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 SHORTEST = 2  # of an axis in a unit
@@ -47,9 +47,11 @@ def _setting(experiment: Experiment) -> str:
     rules += [f"the {spec.pruning.pruner} pruner"] if spec.pruning.pruner else []
     enqueued = f", the first {len(spec.enqueue)} enqueued" if spec.enqueue else ""
     seen = "" if spec.training is None else f", each value {judgements.measured(spec.training)}"
+    known = experiment.summary.imported
+    brought = f" {words.plural(known, 'result')} imported beside them, outside the budget." if known else ""
     return (
         f"{experiment.summary.done} of {experiment.summary.budget} trials done over {size} by the sampler "
-        f"`{spec.sampler.name}`{enqueued}{seen}. Pruned: {' and '.join(rules) or 'nothing'}."
+        f"`{spec.sampler.name}`{enqueued}{seen}. Pruned: {' and '.join(rules) or 'nothing'}.{brought}"
     )
 
 
@@ -110,7 +112,8 @@ def _over_time(experiment: Experiment) -> Drawing:
 
 def _bill(experiment: Experiment) -> list[str]:
     """What it cost, and what was spared."""
-    trials, summary = experiment.trials, experiment.summary
+    summary = experiment.summary
+    trials = [trial for trial in experiment.trials if origins.is_own(trial)]
     found = [sentences.best(summary).replace("best:", "Best:") + "."]
     if summary.best is not None:
         found += [f"{said[0].upper()}{said[1:]}." for said in judgements.lines(summary.study.spec)]
@@ -123,7 +126,8 @@ def _bill(experiment: Experiment) -> list[str]:
         bill += f", CPU time {words.duration(sum(cpu))} ({sum(cpu) / 3600:.3f} h)"
     found.append(f"{bill}; {words.duration(wall)} from the first start to the last end.")
     best = summary.best
-    if best is not None and best.value is not None and summary.seconds >= 1:  # of less no rate can be told
+    is_own = best is not None and origins.is_own(best)
+    if best is not None and is_own and best.value is not None and summary.seconds >= 1:  # of less no rate can be told
         hours = summary.seconds / 3600
         found.append(
             f"{summary.done / hours:,.0f} trials an hour of training; the best value came after "

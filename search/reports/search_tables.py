@@ -12,7 +12,7 @@ from search.reports import lab, sheets
 from search.reports.evidence import Experiment
 from search.reports.pages import Table
 from search.space import scalars
-from search.training import records
+from search.training import origins, records
 
 TABLE_TRIALS = 60
 TABLE_REASONS = 20  # an objective's own may be as many as its trials
@@ -111,7 +111,7 @@ def trials(experiment: Experiment) -> Table:
         costs.pop()
     rows = []
     for trial in shown:
-        row = [str(trial.number), words.STATES[trial.state], "" if trial.value is None else words.metric(trial.value)]
+        row = [str(trial.number), origins.state(trial), "" if trial.value is None else words.metric(trial.value)]
         row += [words.setting(trial.params[name]) if name in trial.params else "-" for name in names]
         row += [str(len(trial.intermediate_values))]
         row += ["" if (spent := each.find(trial)) is None else f"{spent:.1f}" for each in costs]

@@ -23,19 +23,24 @@ def of_trials(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Sequ
 
 def add_trials(connection: sqlalchemy.Connection, study_id: int, rows: Sequence[sqlalchemy.Row[Any]]) -> dict[int, int]:
     """Adds trials like these to a study; returns their ids by the old ones. On SQLite it holds the write lock."""
-    table, old = schema.trials, [row.trial_id for row in rows]
+    values: list[Any] = [row._mapping for row in rows]
+    return dict(zip([row.trial_id for row in rows], new_trials(connection, study_id, values), strict=True))
+
+
+def new_trials(connection: sqlalchemy.Connection, study_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Adds trials with these values of all other columns; returns their ids. On SQLite it holds the write lock."""
+    table = schema.trials
     columns = [c for c in table.c if c.name not in ("trial_id", "study_id")]
-    values = [(study_id, *(row._mapping[c.name] for c in columns)) for row in rows]
+    values = [(study_id, *(row[c.name] for c in columns)) for row in rows]
     columns.insert(0, table.c.study_id)
     if connection.dialect.name == "sqlite":  # where SQLAlchemy would take a statement for each
         last = connection.execute(sqlalchemy.select(sqlalchemy.func.max(table.c.trial_id))).scalar() or 0
         new = range(last + 1, last + 1 + len(rows))
         insert(connection, table, [table.c.trial_id, *columns], [(k, *v) for k, v in zip(new, values, strict=True)])
-        return dict(zip(old, new, strict=True))
+        return list(new)
     made = table.insert().returning(table.c.trial_id, sort_by_parameter_order=True)
     names = [c.name for c in columns]
-    ids = connection.execute(made, [dict(zip(names, each, strict=True)) for each in values]).scalars()
-    return dict(zip(old, ids, strict=True))
+    return list(connection.execute(made, [dict(zip(names, each, strict=True)) for each in values]).scalars())
 
 
 def count(connection: sqlalchemy.Connection, study_id: int) -> int:

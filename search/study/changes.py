@@ -48,10 +48,11 @@ def of(stored: specs.StudySpec, given: specs.StudySpec) -> Iterator[Change]:
     """What the file differs in from the one that the study was made with, or amended by."""
     for section in FOLLOWED:
         ours, theirs = getattr(stored, section), getattr(given, section)
-        if isinstance(ours, pydantic.BaseModel):
-            for key in type(ours).model_fields:
-                if (old := getattr(ours, key)) != (new := getattr(theirs, key)):
-                    yield Change(section, key, old, new)
+        table = theirs if ours is None else ours
+        if isinstance(table, pydantic.BaseModel):
+            for key, field in type(table).model_fields.items():
+                if (old := getattr(ours, key, None)) != (new := getattr(theirs, key, None)):
+                    yield Change(section, field.alias or key, old, new)
         elif ours != theirs:
             yield Change(section, "", ours, theirs)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from search.storage import locations
-from search.study import deadlines, names, programs, pruners, samplers, validation
+from search.study import deadlines, names, programs, pruners, samplers, validation, warm_starts
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -156,6 +156,7 @@ class File(validation.Section):
     pruning: Pruning = Pruning()
     budget: Budget
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
+    warm_start: warm_starts.WarmStart | None = None
 
     @property
     def is_own(self) -> bool:

@@ -103,6 +103,7 @@ REPEAT = Attribute(
 DUPLICATES_AVOIDED = Attribute(
     "search:duplicates_avoided", int, "ledger.configurations", "proposals that a trial had already", _counts_from(0)
 )
+IMPORTED = Attribute("search:imported", str, "ledger.imports", "where a result not trained here came from")
 CODE = Attribute("search:code", dict, "training.functions", "checksums of the user's files that it ran, by path")
 TRAINED = Attribute(
     "search:trained",

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models.weights import Weights
 from search import errors, words
-from search.training import networks, objectives, records
+from search.training import networks, objectives, origins, records
 
 ENOUGH = "as many epochs as are stored"
 
@@ -82,8 +82,9 @@ def replay(
     """Trains the configuration of a trial for as many epochs as are stored; `on_epoch` is told each.
 
     Raises:
-        errors.InputError: the trial has no curve.
+        errors.InputError: the trial has no curve, or was imported.
     """
+    origins.check_trained_here(trial)
     return retrain(trial, objective, on_epoch)[0]
 
 
@@ -92,6 +93,7 @@ def retrain(
 ) -> tuple[Replay, Weights]:
     """The same, with the weights after the last epoch."""
     if not trial.intermediate_values:
+        origins.check_trained_here(trial)
         reason = records.REASON.read(trial, f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
     again = ReplayedTrial(trial, on_epoch)

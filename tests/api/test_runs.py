@@ -29,6 +29,10 @@ def test_what_is_said_is_what_a_file_would_say() -> None:
     assert (spec.budget.trials, spec.budget.hours) == (20, 2)
     assert spec.enqueue == ({"x": 0.5, "kind": None},)
     assert runs.specification(PACKED, "other", given()).name == "other"
+    for said in ("before", {"from": "before"}):
+        warm = runs.specification(PACKED, None, given(warm_start=said)).warm_start
+        assert warm is not None
+        assert (warm.source, warm.storage) == ("before", None)
 
 
 @pytest.mark.parametrize(

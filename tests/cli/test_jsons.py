@@ -49,12 +49,13 @@ def tables() -> dict[str, dict[str, str]]:
         for name in re.findall(r"`search ([\w-]+(?: --[\w-]+)?)[^`]*`", block[1].rpartition("\n\n")[2]):
             found[name] = rows
     study = found["run"]
-    for name in ("enqueue", "retry", "amend", "copy"):
+    for name in ("enqueue", "retry", "amend", "copy", "import", "fork", "adopt"):
         found[name] = {**study, **found[name]}
     return found
 
 
 TABLES = tables()
+KNOWN = "params_learning_rate,params_batch_size,params_depth,value\n0.1,9,0,0.5\n0.1,9,1,0.5\n"
 
 
 def paths(value: Any, table: dict[str, str], place: str = "") -> Iterator[tuple[str, Any]]:
@@ -123,6 +124,17 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     (tmp_path / "quick.toml").write_text(quick_text(trials=3, hopeless="false"))
     assert say("create", "quick.toml")["best"] is None
     say("fetch", "quick.toml")
+    (tmp_path / "known.csv").write_text(KNOWN)
+    (tmp_path / "known.toml").write_text(quick_text(name="known", trials=3))
+    say("create", "known.toml")
+    found = say("import", "known", "known.csv")
+    assert (found["imported"], found["import"]["left_out"][0]["reason"]) == (1, "width is missing")
+    assert say("fork", "known", "next")["imported"] == 1
+    plain = optuna.create_study(study_name="plain", storage="sqlite:///runs/search.db")
+    plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert say("adopt", "plain", "--objective", "mine_to_init:objective")["budget"] == 22
+    for name in ("known", "next", "plain"):
+        say("delete", name, "--yes")
     (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     assert say("init", "mine_to_init.py:objective")["parameters"] == ["x"]
     say("run", "mine_to_init.toml", "--workers", "1", table="status")

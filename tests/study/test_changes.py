@@ -48,6 +48,7 @@ PROGRAM: dict[str, Any] = {
     "metric": {"from": "stdout", "pattern": "loss=(.*)"},
 }
 RECORDING: dict[str, Any] = {**PROGRAM, "metric": {"from": "file", "path": "{trial_dir}/loss.jsonl"}}
+WARM: dict[str, Any] = {**BASE, "warm_start": {"from": "other", "storage": "sqlite:///other.db"}}
 OWN: dict[str, Any] = {**BASE, "trial": {"process": "fresh", "max_seconds": 9.0, "store": "kept"}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
@@ -91,9 +92,11 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "budget.deadline": (BASE, ["2h", "2120-12-01T08:00:00Z", None]),
     "budget.regret": (BOUNDED, [0.1, None]),
     "budget.max_failures": (BASE, [3, 7, None]),
+    "warm_start.from": (WARM, ["third"]),
+    "warm_start.storage": (WARM, ["sqlite:///elsewhere.db", None]),
     "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
 }
-OTHERS = {"study.name", "metric.source"}  # another study; what another source needs beside it is another too
+OTHERS = {"study.name", "metric.from"}  # another study; what another source needs beside it is another too
 
 
 def keys() -> list[str]:
@@ -102,7 +105,7 @@ def keys() -> list[str]:
     for name, field in sections.File.model_fields.items():
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
         table = next((k for k in kinds if isinstance(k, type) and issubclass(k, pydantic.BaseModel)), None)
-        found += [name] if table is None else [f"{name}.{key}" for key in table.model_fields]
+        found += [name] if table is None else [f"{name}.{f.alias or key}" for key, f in table.model_fields.items()]
     return found
 
 

@@ -1,6 +1,7 @@
 """Every example of every command's help does what it says, on the lab's studies made small."""
 
 import gzip
+import json
 import os
 import pathlib
 import pty
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import mine
+import optuna
 import pytest
 import tabled
 from conftest import ROOT, Server
@@ -41,6 +43,8 @@ penalty = { choices = ["l1", "l2"], none = true }
 early = [true, false]
 label = ["1", "2"]
 """
+KNOWN = {"learning_rate": 0.1, "batch_size": 9, "depth": 0}
+RESULTS = "params_learning_rate,params_batch_size,params_depth,value\n0.01,9,0,0.5\n"
 # what a machine without a GPU answers
 REFUSED = {example: "device 'cuda' is not there" for example in EXAMPLES if "--device cuda" in example}
 TYPED = re.compile(r"[>|$]")  # a shell has to read it
@@ -58,6 +62,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]
     table = tabled.write(folder / "lab.jsonl", tabled.lab())
     (folder / "studies" / "lab.table.jsonl.gz").write_bytes(gzip.compress(table.read_bytes()))
     (folder / "studies" / "mine.toml").write_text(mine.text(space=SPACE).replace('"own"', '"mine"'))
+    (folder / "results.csv").write_text(RESULTS)
+    (folder / "last-year.jsonl").write_text(json.dumps({"params": KNOWN, "value": 0.5}))
+    (folder / "changes.toml").write_text("[budget]\ntrials = 3\n")
     (folder / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     command = folder / "bin" / "search"
     command.parent.mkdir()
@@ -72,6 +79,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]
         for study in ("lab", "depth", "width", "activation"):
             assert cli.main(["create", study]) == cli.main(["work", study]) == 0
         assert cli.main(["create", "mine"]) == 0
+        plain = optuna.create_study(study_name="plain", storage="sqlite:///runs/search.db")
+        plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
         assert cli.main(["backup", "lab", "lab-monday.db"]) == 0
         assert cli.main(["export", "lab", "--to", "made/lab.safetensors"]) == 0
         yield folder

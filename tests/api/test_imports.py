@@ -1,0 +1,114 @@
+"""Known results from Python: imported, forked, adopted."""
+
+import pathlib
+
+import optuna
+import pytest
+from trials import Make, begin, succeed
+
+import search
+from search import errors
+from search.ledger import studies, summaries
+from search.storage import databases
+from search.study import specs
+
+TABLE = """params_learning_rate,params_batch_size,params_depth,params_width,params_activation,value
+0.1,9,0,,,0.5
+0.1,9.0,1.0,8,ReLU,0.625
+0.1,999,0,,,0.5
+"""
+
+
+def test_a_file_comes_in(opened: databases.Database, make_study: Make, tmp_path: pathlib.Path) -> None:
+    """What fits is there for any Optuna tool; the same file again changes nothing."""
+    study, path = make_study(), tmp_path / "known.csv"
+    path.write_text(TABLE)
+    found = search.import_trials("quick", path, storage=opened)
+    assert (found.count, found.duplicates) == (2, 0)
+    (left,) = found.left_out.items()
+    assert (left[0], left[1].count) == ("batch_size must be an integer from 1 to 128", 1)
+    assert [trial.value for trial in search.load("quick", storage=opened).trials] == [0.5, 0.625]
+    again = search.import_trials("quick", path, storage=opened)
+    assert (again.count, again.duplicates, summaries.summary(opened, study).total) == (0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TABLE + "0.1,7,0,,,bad\n", "known.csv:5: value must be a number, got 'bad'"),
+        (TABLE + "0.1,7,0,,,nan\n", "known.csv:5: value must be a number, got nan"),
+        (TABLE + "0.1,7\n", "known.csv:5: must have 6 cells, got 2"),
+        (TABLE.replace(",value", ",loss"), "known.csv:1: a column value is missing"),
+        (
+            "params_x,value\n1,2\n",
+            "known.csv:2: nothing fits study 'quick': x is no parameter of the space, got '1'",
+        ),
+    ],
+)
+def test_nothing_is_half_imported(
+    opened: databases.Database, make_study: Make, tmp_path: pathlib.Path, text: str, message: str
+) -> None:
+    """A line that cannot be is named with its file, and no row of those before it is there."""
+    study = make_study()
+    (tmp_path / "known.csv").write_text(text)
+    with pytest.raises(errors.InputError) as error:
+        search.import_trials("quick", tmp_path / "known.csv", storage=opened)
+    assert str(error.value).startswith(f"{tmp_path}/{message}")
+    assert summaries.summary(opened, study).total == 0
+
+
+def test_a_fork_goes_on(opened: databases.Database, make_study: Make, tmp_path: pathlib.Path) -> None:
+    """Its file with some keys changed, its results outside the budget, and where they were measured otherwise, said."""
+    study = make_study(trials=5, sampler="grid")
+    for _ in range(3):
+        succeed(opened, begin(opened, study))
+    changes = tmp_path / "changes.toml"
+    changes.write_text("[space]\nbatch_size = { low = 2 }\n[budget]\ntrials = 2\n[training]\nepochs = 4\n")
+    forked = search.fork("quick", "next", changes, storage=opened)
+    found = studies.load(opened, "next")
+    summary = summaries.summary(opened, found)
+    assert (forked.study_name, summary.budget, summary.done) == ("next", 2, 0)
+    assert found.spec.training is not None
+    assert found.spec.training.epochs == 4
+    assert summary.imported == sum(trial.params["batch_size"] >= 2 for trial in summaries.whole(opened, study).trials)
+    again = search.fork("quick", "third", {"budget": {"trials": 1}}, storage=opened)
+    assert len(again.trials) == 3
+    for wrong, error in (("next", errors.StudyExists), ("a/b", errors.StudyFileError)):
+        with pytest.raises(error):
+            search.fork("quick", wrong, storage=opened)
+    changes.write_text("[budget]\ntrial = 2\n")
+    with pytest.raises(errors.StudyFileError, match=r"changes.toml: budget.trial is not a known key, got 2"):
+        search.fork("quick", "fourth", changes, storage=opened)
+    assert studies.names(opened) == ["quick", "next", "third"]
+
+
+def test_a_plain_study_is_adopted(url: str, tmp_path: pathlib.Path) -> None:
+    """Its file lies beside the module and says the same as the study does; where that fails there is neither."""
+    (tmp_path / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
+    plain = optuna.create_study(study_name="plain", storage=url, direction="maximize")
+    plain.set_metric_names(["score"])
+    plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    objective = f"{tmp_path}/train.py:objective"
+    for wrong, message in (
+        ({"objective": "train.objective"}, "adopt takes FILE.py:FUNCTION or MODULE:FUNCTION"),
+        ({"output": tmp_path / "no" / "a.toml"}, "a.toml cannot be written: No such file"),
+        ({"output": tmp_path / "train.py"}, "train.py is there already; --force replaces it"),
+    ):
+        with pytest.raises(errors.InputError, match=message):
+            search.adopt(**{"name": "plain", "objective": objective, "storage": url, **wrong})  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.iterdir() if "search.db" not in path.name) == ["train.py"]
+    adopted = search.adopt("plain", objective, trials=5, storage=url)
+    assert (adopted.study_name, len(adopted.trials)) == ("plain", 3)
+    database = databases.Database(url)
+    study, file = studies.load(database, "plain"), specs.load(tmp_path / "plain.toml")
+    assert specs.differences(study.spec, file) == []
+    assert (file.study.direction, file.study.metric, file.budget.trials, file.code) == (
+        "maximize",
+        "score",
+        5,
+        "train:objective",
+    )
+    assert summaries.summary(database, study).done == 3
+    database.close()
+    with pytest.raises(errors.InputError, match="study 'plain' is one of ours already: `search run plain` goes on"):
+        search.adopt("plain", objective, force=True, storage=url)
