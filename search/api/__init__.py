@@ -8,6 +8,7 @@ workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `se
 from search.api.downloads import artifacts
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
+from search.api.publications import publish
 from search.api.results import confirm, export, predict, replay, report, reproduce
 from search.api.runs import run
 from search.api.simulations import simulate
@@ -34,6 +35,7 @@ __all__ = [
     "confirm",
     "export",
     "predict",
+    "publish",
     "report",
     "reproduce",
     "simulate",

@@ -28,6 +28,7 @@ class StudySpec:
         objective: the user's own, `package.module:function`; then there is no `training`.
         command: a program of the user's own in its place, and `metric` where it says its values.
         trial: the process that either runs in.
+        publish: where workers send results.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
         path: of the file, where it was read from one.
@@ -48,6 +49,7 @@ class StudySpec:
     command: tuple[str | list[str], ...] | None = None
     metric: programs.Metric | None = None
     trial: sections.Trial = sections.TRIAL
+    publish: sections.Publish = sections.PUBLISH
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
@@ -172,6 +174,7 @@ def parse_stored(text: str, name: str) -> StudySpec:
         command=None if file.command is None else tuple(file.command),
         metric=file.metric,
         trial=file.trial,
+        publish=file.publish,
         said=frozenset(raw.get("training", {})),
         written=text,
     )
