@@ -1,5 +1,6 @@
 """Results taken to the tools of a team, from Python."""
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from search import errors
 from search.api import access
 from search.api.access import Storage
 from search.ledger import studies
+from search.storage import databases
 from search.study import destinations
 
 if TYPE_CHECKING:
@@ -34,7 +36,30 @@ def publish(
         errors.InputError: no such study or place, a library that is not installed.
         errors.PublishFailed: a place does not answer, or cannot be written.
     """
-    given = [to] if isinstance(to, str) else list(to)
+    database, study, places = _find(name, to, storage)
+    from search.exports import publications
+
+    return publications.publish(database, study, places, on_trial)
+
+
+def follow(
+    name: str, to: Sequence[str] = (), *, storage: Storage = None, stop: threading.Event, stays: bool = False
+) -> None:
+    """The same, again and again, until the study has ended; see `search.exports.followers`.
+
+    Raises:
+        errors.InputError: the same, but that a place which does not answer is waited for.
+    """
+    database, study, places = _find(name, to, storage)
+    from search.exports import followers
+
+    followers.Follower(database, study, places, study.spec.publish.seconds, stop, stays).run()
+
+
+def _find(
+    name: str, to: str | Sequence[str], storage: Storage
+) -> tuple[databases.Database, studies.Study, list[destinations.Destination]]:
+    given = [to] if isinstance(to, str) else to
     places = [destinations.read(each) for each in dict.fromkeys(given)]
     database = access.open_to_read(storage)
     study = studies.load(database, name)
@@ -43,6 +68,4 @@ def publish(
         raise errors.InputError(
             f"publish takes --to {destinations.FORMS}, as the file of study {study.name!r} has no [publish] to"
         )
-    from search.exports import publications
-
-    return publications.publish(database, study, places, on_trial)
+    return database, study, places
