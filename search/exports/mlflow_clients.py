@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +11,8 @@ from search import errors, lines
 from search.exports import targets
 
 PAGE = 1_000  # runs
+REPEATABLE = ("log_batch", "set_experiment_tag", "set_terminated", "update_run")
+TRIES, COLLISION_SECONDS = 5, 0.2
 # what the user has set stays
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -24,6 +28,13 @@ class Gone(errors.PublishFailed):
 
 class Taken(errors.PublishFailed):
     """There is an experiment of that name."""
+
+
+class _Collided(errors.PublishFailed):
+    """Another client has written the same in this moment."""
+
+
+KINDS: dict[str, type[errors.PublishFailed]] = {"RESOURCE_DOES_NOT_EXIST": Gone, "RESOURCE_ALREADY_EXISTS": Taken}
 
 
 class Client:
@@ -46,7 +57,14 @@ class Client:
             self._client = self._answer(tracking.MlflowClient, tracking_uri=uri)
 
     def call(self, name: str, *given: Any, **options: Any) -> Any:
-        """A request, by the name of MLflow's method."""
+        """A request, by the name of MLflow's method.
+
+        What may be sent twice is: a server fails one of two that write the same new label in the same moment.
+        """
+        for _ in range(TRIES if name in REPEATABLE else 0):
+            with contextlib.suppress(_Collided), _environment():
+                return self._answer(getattr(self._client, name), *given, **options)
+            time.sleep(random.uniform(0, COLLISION_SECONDS))
         with _environment():
             return self._answer(getattr(self._client, name), *given, **options)
 
@@ -64,8 +82,11 @@ class Client:
         try:
             return request(*given, **options)
         except self._errors.MlflowException as error:
-            kinds = {"RESOURCE_DOES_NOT_EXIST": Gone, "RESOURCE_ALREADY_EXISTS": Taken}
-            kind = Gone if "'active' state" in str(error) else kinds.get(error.error_code, errors.PublishFailed)
+            kind: type[errors.PublishFailed] = KINDS.get(error.error_code, errors.PublishFailed)
+            if "'active' state" in str(error):
+                kind = Gone
+            elif "IntegrityError" in str(error) and kind is not Taken:
+                kind = _Collided
             raise kind(self._sentence(error)) from error
         except ImportError as error:  # of a database of MLflow's own, of which its client alone knows nothing
             raise errors.InputError(

@@ -19,6 +19,7 @@ SECTIONS = {
     "budget": sections.Budget,
     "metric": programs.Metric,
     "trial": sections.Trial,
+    "publish": sections.Publish,
 }
 
 
