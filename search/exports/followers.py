@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from search import errors
 from search.exports import entries, publications
-from search.ledger import portions, studies, summaries
+from search.ledger import orders, portions, studies, summaries
 from search.storage.databases import Database
 from search.study.destinations import Destination
 
@@ -57,7 +57,7 @@ class Follower:
             except errors.Interrupted:
                 return
             if all(line.is_dead for line in self._lines):
-                raise errors.InputError(f"study {self._study.name!r} is not published: {self._lines[0].line.failure}")
+                raise errors.InputError(f"study {self._study.name!r} can be published nowhere from here")
             if is_last:
                 return
             self._stop.wait(self._seconds)
@@ -73,7 +73,7 @@ class Follower:
             line.pending |= changed
             if not line.is_dead and (is_last or time.monotonic() >= line.due):
                 self._send(line, heading)
-        return summary.done >= summary.budget and summary.is_at_rest
+        return _is_over(summary)
 
     def _send(self, line: "_Line", heading: entries.Heading) -> None:
         before = line.line.published(self._study.name)
@@ -94,6 +94,13 @@ class Follower:
             log.info(
                 "study=%r event=published to=%s new=%d updated=%d", self._study.name, line.line.place, new, updated
             )
+
+
+def _is_over(summary: summaries.Summary) -> bool:
+    """Whether nothing is to come, as far as anybody knows."""
+    ends = (summary.stop, summary.reason, summary.is_exhausted, summary.is_out_of_hours)
+    is_stopped = summary.order.state is orders.StudyState.STOPPED
+    return summary.is_at_rest and (summary.done >= summary.budget or is_stopped or any(ends))
 
 
 class _Line:

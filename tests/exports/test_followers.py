@@ -7,20 +7,20 @@ import threading
 
 import publishing
 import pytest
+import trials
 from optuna.trial import TrialState
 from publishing import add, report, tell
+from trials import Make
 
 from search import errors
 from search.exports import followers
-from search.ledger import lives
+from search.ledger import lives, orders, studies
 from search.storage import databases
 from search.study import destinations
 
 
 def follower(database: databases.Database, to: str, **more: bool) -> tuple[followers.Follower, threading.Event]:
     """One of the study `own`, which waits for nothing."""
-    from search.ledger import studies
-
     stop, place = threading.Event(), destinations.read(to)
     return followers.Follower(database, studies.load(database, "own"), [place], 0.01, stop, **more), stop
 
@@ -76,14 +76,29 @@ def test_a_place_that_takes_nothing_is_tried_again(
 
 
 def test_a_library_that_is_missing_ends_it(
-    opened: databases.Database, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    opened: databases.Database,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is said once, with what to install."""
     publishing.create(opened)
     monkeypatch.setitem(sys.modules, "wandb", None)
     one, _ = follower(opened, f"wandb:{tmp_path}/a")
-    with pytest.raises(errors.InputError, match=r"pip install 'optuna-search-service\[wandb\]'"):
+    with pytest.raises(errors.InputError, match="study 'own' can be published nowhere from here"):
         one.run()
+    assert sum("pip install 'optuna-search-service[wandb]'" in line for line in caplog.messages) == 1
+
+
+def test_a_study_that_has_ended_ends_it(opened: databases.Database, make_study: Make, tmp_path: pathlib.Path) -> None:
+    """Its budget is used up, or it was stopped; with a worker it stays, for an extension."""
+    study = make_study(name="own", trials=1)
+    trials.succeed(opened, trials.begin(opened, study))
+    follower(opened, f"tensorboard:{tmp_path}/a")[0].run()
+    assert (tmp_path / "a" / "own" / "trial-0").is_dir()
+    orders.extend(opened, study, trials=1)
+    orders.set_state(opened, study, orders.StudyState.STOPPED)
+    follower(opened, f"tensorboard:{tmp_path}/a")[0].run()
 
 
 def test_a_deleted_study_ends_it(opened: databases.Database, tmp_path: pathlib.Path) -> None:
