@@ -20,6 +20,7 @@ from search.exports.targets import Outcome
 KIND = "tensorboard"
 STUDY = "study.json"  # says whose a folder is
 FILE = "events.out.tfevents.{:010d}.search"
+PART = ".part"  # TensorBoard reads whatever has `tfevents` in its name
 HEAD = struct.Struct("<QI")  # of a record: its length, and a checksum
 
 
@@ -79,9 +80,10 @@ class TensorBoard:
 
     def _make(self, heading: entries.Heading) -> pathlib.Path:
         name = files.safe_name(heading.name)
-        taken = (self._folder / name).exists()
+        first = self._folder / name
+        taken = first.exists() and not (first.is_dir() and not any(first.iterdir()))  # empty: a kill left it
         path = self._folder / (f"{name}-{heading.mark}" if taken else name)
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         files.write(path / STUDY, json.dumps({"name": heading.name, "token": heading.token}).encode())
         return path
 
@@ -91,7 +93,7 @@ class TensorBoard:
         Args:
             made: the events, where the first of them has this time, in seconds since 1970.
         """
-        found = sorted(folder.glob("events.out.tfevents.*"))
+        found = sorted(folder.glob("events.out.tfevents.[0-9]*.search"))
         for path in found[:-1]:  # the earlier of two: it was to be removed
             path.unlink()
         there = found[-1].read_bytes() if found else b""
@@ -105,7 +107,13 @@ class TensorBoard:
                 file.write(content[len(there) :])
             return Outcome.UPDATED
         version = int(found[-1].name.split(".")[-2]) + 1 if found else 0
-        files.write(folder / FILE.format(version), content)
+        part = folder / PART
+        try:
+            part.write_bytes(content)
+            part.replace(folder / FILE.format(version))
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         if found:
             found[-1].unlink()
         return Outcome.UPDATED if found else Outcome.NEW
@@ -180,8 +188,7 @@ def _hparam(value: Any) -> bool | int | float | str:
 
 
 def _table(entry: entries.Entry) -> str:
-    best = {"best": "true"} if entry.is_best else {}
-    rows = {"state": entry.state, **best, **entry.facts}
+    rows = {"state": entry.state, **entry.facts}
     rows |= {name: entries.shown(value) for name, value in entry.attributes.items()}
     return escapes.table(["", ""], list(rows.items()))
 

@@ -149,6 +149,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("confirm", "quick", "--top", "2", "--seeds", "2", "--workers", "1")
     say("export", "quick", "--to", "quick.safetensors")
     say("export", "quick", "--table", "quick.jsonl", table="export --table")
+    assert say("publish", "quick", "--to", "tensorboard:board")[0]["new"] == 4
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
     assert say("check", "quick", "--recount")["holds"]
     assert say("artifacts", "quick") == []

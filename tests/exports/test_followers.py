@@ -35,22 +35,25 @@ def test_what_changes_is_sent_until_the_study_has_ended(
     one, stop = follower(opened, f"tensorboard:{tmp_path}/a")
     thread = threading.Thread(target=one.run)
     thread.start()
-    (path,) = wait_for_file(tmp_path / "a" / "own" / "trial-0")
-    before = path.stat().st_size
+    path = wait_for_file(tmp_path / "a" / "own" / "trial-0")
+    before = path.read_bytes()
     report(opened, running, {3: 0.125})
     tell(opened, running, TrialState.COMPLETE, 0.125)
     add(opened, value=0.01)  # the better: both are told again
     stop.set()
     thread.join(60)
-    assert path.stat().st_size > before
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes().startswith(before)
+    assert len(path.read_bytes()) > len(before)
     assert (tmp_path / "a" / "own" / "trial-1").is_dir()
     assert next(line for line in caplog.messages if "event=published" in line).endswith("new=1 updated=0")
 
 
-def wait_for_file(folder: pathlib.Path) -> list[pathlib.Path]:
+def wait_for_file(folder: pathlib.Path) -> pathlib.Path:
+    """A file of events, in place."""
     for _ in range(600):
-        if found := [*folder.glob("events.*")]:
-            return found
+        if found := [path for path in folder.glob("events.*") if not path.name.startswith(".")]:
+            return found[0]
         threading.Event().wait(0.05)
     raise AssertionError(folder)
 
@@ -96,7 +99,7 @@ def test_a_study_that_has_ended_ends_it(opened: databases.Database, make_study: 
     trials.succeed(opened, trials.begin(opened, study))
     follower(opened, f"tensorboard:{tmp_path}/a")[0].run()
     assert (tmp_path / "a" / "own" / "trial-0").is_dir()
-    orders.extend(opened, study, trials=1)
+    orders.extend(opened, study, add=1)
     orders.set_state(opened, study, orders.StudyState.STOPPED)
     follower(opened, f"tensorboard:{tmp_path}/a")[0].run()
 

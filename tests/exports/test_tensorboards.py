@@ -252,6 +252,7 @@ def test_a_folder_of_another_study_is_left_alone(
     add(database, value=9.0)
     publish(database, folder)
     assert scalars(folder / "own" / "trial-0", METRIC) == [(2, 0.25)]
+    assert not list(folder.rglob(tensorboards.PART))
     assert scalars(folder / f"own-{second.token[:8]}" / "trial-0", METRIC) == [(2, 9.0)]
     lives.rename(database, second, "other")
     publish(database, folder, "other")
