@@ -16,7 +16,7 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
     *("delete", "rename", "copy", "artifacts", "import_trials", "fork", "adopt"),
-    *("replay", "confirm", "export", "export_trials", "predict", "report", "reproduce", "simulate"),
+    *("replay", "confirm", "export", "export_trials", "predict", "publish", "report", "reproduce", "simulate"),
 )
 
 

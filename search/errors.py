@@ -37,6 +37,10 @@ class StudyInUse(InputError):
     """Workers are at a study that was to be deleted, renamed or copied."""
 
 
+class PublishFailed(InputError):
+    """A place to publish to does not answer, or takes nothing just now; what was not sent can be sent later."""
+
+
 class DuplicateConfiguration(InputError):
     """An enqueued configuration is a trial of the study already."""
 

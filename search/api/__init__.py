@@ -9,6 +9,7 @@ from search.api.downloads import artifacts
 from search.api.imports import adopt, fork, import_trials
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
+from search.api.publications import publish
 from search.api.results import confirm, export, predict, replay, report, reproduce
 from search.api.runs import run
 from search.api.simulations import simulate
@@ -40,6 +41,7 @@ __all__ = [
     "export",
     "export_trials",
     "predict",
+    "publish",
     "report",
     "reproduce",
     "simulate",

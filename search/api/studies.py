@@ -125,7 +125,7 @@ def work(
     homes.check(database, study)
     requirements.check_slots(study.spec, chosen)
     # numba, scipy and torch take seconds to import: what only looks at studies must not wait for them
-    from search.worker import keepers, loops
+    from search.worker import keepers, loops, publishers
 
     with contextlib.ExitStack() as life:
         life.enter_context(events.about(study=study.name, worker=presence.Identity.this().name))
@@ -133,6 +133,8 @@ def work(
         objective, need = requirements.objective(study.spec, chosen, life, database.url)
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
+        if not judged:  # else whoever started it has the study published
+            life.enter_context(publishers.Publisher(study, database.url, chosen.gpu_locks))
         ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
     if ended is not None:
         keepers.sweep(database, study, chosen.store, chosen.patience_seconds, stop)

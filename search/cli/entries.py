@@ -86,6 +86,10 @@ COMMANDS = {
         "search.cli.exports:predict",
         "Says what a MODEL of `search export` takes images for: PNG or JPEG files, or the test set.",
     ),
+    "publish": (
+        "search.cli.publications:publish",
+        "Brings a study in MLflow, TensorBoard or Weights & Biases to what it is now, each trial once.",
+    ),
     "rename": (
         "search.cli.lives:rename",
         "Gives a study another name; trials, budget and settings stay. Not while workers are at it.",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from search.storage import locations
-from search.study import deadlines, names, programs, pruners, samplers, validation, warm_starts
+from search.study import deadlines, destinations, names, programs, pruners, samplers, validation, warm_starts
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -120,6 +120,38 @@ class Trial(validation.Section):
 TRIAL = Trial()
 
 
+class Publish(validation.Section):
+    """[publish]: where workers send what they find, while they find it.
+
+    Attributes:
+        to: destinations (`destinations.read`), one or several; none where it is empty.
+        seconds: between two looks at what has changed.
+    """
+
+    to: str | list[str] = ""
+    seconds: Annotated[float, pydantic.Field(ge=1, le=86_400)] = 10
+
+    @pydantic.field_validator("to")
+    @classmethod
+    def _known(cls, to: str | list[str]) -> str | list[str]:
+        for text in cls.listed(to):
+            destinations.read(text, "publish.to")
+        return to
+
+    @staticmethod
+    def listed(to: str | list[str]) -> list[str]:
+        """The same as a list."""
+        return list(to) if isinstance(to, list) else [to] if to else []
+
+    @property
+    def destinations(self) -> list[destinations.Destination]:
+        """Each of them, once."""
+        return list(dict.fromkeys(destinations.read(text, "publish.to") for text in self.listed(self.to)))
+
+
+PUBLISH = Publish()
+
+
 class Budget(validation.Section):
     """[budget]: how many trials, for how long, when it is enough, and what is too much."""
 
@@ -155,6 +187,7 @@ class File(validation.Section):
     sampler: Sampler = Sampler()
     pruning: Pruning = Pruning()
     budget: Budget
+    publish: Publish = PUBLISH
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
     warm_start: warm_starts.WarmStart | None = None
 

@@ -29,6 +29,7 @@ class StudySpec:
         command: a program of the user's own in its place, and `metric` where it says its values.
         trial: the process that either runs in.
         warm_start: the study whose results it begins with.
+        publish: where workers send results.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
         path: of the file, where it was read from one.
@@ -50,6 +51,7 @@ class StudySpec:
     metric: programs.Metric | None = None
     trial: sections.Trial = sections.TRIAL
     warm_start: warm_starts.WarmStart | None = None
+    publish: sections.Publish = sections.PUBLISH
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
@@ -175,6 +177,7 @@ def parse_stored(text: str, name: str) -> StudySpec:
         metric=file.metric,
         trial=file.trial,
         warm_start=file.warm_start,
+        publish=file.publish,
         said=frozenset(raw.get("training", {})),
         written=text,
     )

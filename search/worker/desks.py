@@ -14,7 +14,18 @@ from search.ledger import allocations, claims, listings, offers, rosters, studie
 from search.space import spaces
 from search.storage.databases import Database
 from search.training.objectives import Result, Trial
-from search.worker import assignments, bylines, hearts, keepers, loops, mishaps, requirements, seats, threads
+from search.worker import (
+    assignments,
+    bylines,
+    hearts,
+    keepers,
+    loops,
+    mishaps,
+    publishers,
+    requirements,
+    seats,
+    threads,
+)
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -114,6 +125,7 @@ class Desks:
     ) -> None:
         self._database, self._stop, self._settings = database, stop, settings
         self._shared, self._spend, self._check = shared, spend, check
+        self._publishers = publishers.Publishers(database.url, settings.gpu_locks)
         self._open: collections.OrderedDict[str, _Open] = collections.OrderedDict()  # by token, the last used last
 
     def __contains__(self, token: str) -> bool:
@@ -194,6 +206,7 @@ class Desks:
 
             how = (self._stop, settings, need, self._shared, spend)
             desk = Desk(self._database, study, objective, *how)
+            life.callback(self._publishers.start(study).ask)  # it ends while other studies go on
             seconds = time.monotonic() - began
             log.info("event=opened seconds=%.1f", seconds)
             self._open[offer.token] = _Open(desk, life.pop_all(), offer.order_id, seconds)
@@ -226,6 +239,7 @@ class Desks:
         """Closes all."""
         while self._open:
             self._close(next(iter(self._open)))
+        self._publishers.wait()
 
     def _close(self, token: str) -> None:
         each = self._open.pop(token)

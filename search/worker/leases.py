@@ -55,7 +55,7 @@ class Places:
     """
 
     def __init__(self, given: pathlib.Path | None, per_gpu: int) -> None:
-        self._folder, self._per_gpu = _folder(given), per_gpu
+        self._folder, self._per_gpu = folder(given), per_gpu
 
     def take(self, gpus: Sequence[Gpu], count: int) -> Lease | None:
         """A place on so many of them, the least busy; None where too few have any left.
@@ -159,7 +159,15 @@ def _try(path: pathlib.Path) -> int | None:
         os.close(file)
 
 
-def _folder(given: pathlib.Path | None) -> pathlib.Path:
+def folder(given: pathlib.Path | None) -> pathlib.Path:
+    """The folder with locks, made where it is missing.
+
+    Args:
+        given: None for one of the user's own.
+
+    Raises:
+        errors.InputError: it cannot be written, or it is not the user's own.
+    """
     path = given or pathlib.Path(OWN_FOLDER.format(os.getuid()))
     try:
         path.mkdir(mode=0o700, parents=given is not None, exist_ok=True)

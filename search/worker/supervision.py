@@ -9,7 +9,7 @@ from search import errors, lines, screens, words
 from search.ledger import news, outcomes, resumptions, studies, summaries
 from search.storage import databases
 from search.study import specs
-from search.worker import gates, processes, progress, signals
+from search.worker import gates, processes, progress, publishers, signals
 from search.worker.settings import Settings
 
 POLL_SECONDS = 0.5
@@ -107,7 +107,8 @@ def supervise(
         return End(summary)
     view, log_file = progress.screen(study, label, settings.log_format)
     workers = processes.Processes(*_words(study.name, database.url, settings), log_file, ready=ready)
-    with signals.stopping(stop, then=workers.kill) as interrupted:
+    publisher = publishers.Publisher(study, database.url, settings.gpu_locks, log_file)
+    with publisher, signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop)
     end = End(summary, interrupted.number if stop.is_set() else None, workers.exit_code)
     if end.interrupted is signal.SIGINT and not end.is_well:

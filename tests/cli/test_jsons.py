@@ -162,6 +162,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("export", "quick", "--to", "quick.safetensors")
     say("export", "quick", "--table", "quick.jsonl", table="export --table")
     say("export-trials", "quick", "--to", "quick.csv", "--curves", "curves.csv")
+    assert say("publish", "quick", "--to", "tensorboard:board")[0]["new"] == 4
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
     assert say("check", "quick", "--recount")["holds"]
     assert say("artifacts", "quick") == []

@@ -50,6 +50,7 @@ PROGRAM: dict[str, Any] = {
 RECORDING: dict[str, Any] = {**PROGRAM, "metric": {"from": "file", "path": "{trial_dir}/loss.jsonl"}}
 WARM: dict[str, Any] = {**BASE, "warm_start": {"from": "other", "storage": "sqlite:///other.db"}}
 OWN: dict[str, Any] = {**BASE, "trial": {"process": "fresh", "max_seconds": 9.0, "store": "kept"}}
+PUBLISHED: dict[str, Any] = {**BASE, "publish": {"to": "tensorboard:board", "seconds": 30}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
@@ -63,6 +64,8 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "trial.silent_seconds": (OWN, [60]),
     "trial.gpus": (OWN, [2]),
     "trial.store": (OWN, ["elsewhere", None]),
+    "publish.to": (PUBLISHED, [["tensorboard:board", "wandb:runs"], None]),
+    "publish.seconds": (PUBLISHED, [60, None]),
     "space": (BASE, [{"x": [1, 2], "y": [1, 2]}, {"x": [1, 2, 3], "y": [1, 2], "z": [0]}]),
     "study.direction": (BASE, ["maximize"]),
     "study.metric": (BASE, ["error", None]),

@@ -33,7 +33,8 @@ from doors import ask
 out = f"{sys.argv[2]}/{os.getuid()}"
 os.environ["SEARCH_STORAGE"] = sys.argv[1]
 commands = [["list"], ["list", "--json"], ["status"], ["status", "quick"], ["status", "quick", "--json"],
-            ["status", "theirs"], ["report", "quick", "theirs", "--output", out], ["backup", "quick", out + ".db"]]
+            ["status", "theirs"], ["report", "quick", "theirs", "--output", out], ["backup", "quick", out + ".db"],
+            ["publish", "quick", "--to", "tensorboard:" + out + ".board"]]
 for words in commands:
     print(f"code {cli.main(words)}: {words[0]}", file=sys.stderr)
 door = servers.Door(databases.open_to_read(sys.argv[1]))
@@ -71,7 +72,8 @@ def test_a_read_only_folder_of_another_user_is_shown(public: pathlib.Path) -> No
     code = f"import sys\nsys.path.append({str(tests)!r})\n{ALL}"
     said = python(code, f"sqlite:///{folder}/search.db", str(out), nobody=True).splitlines()
     assert [line for line in said if line.startswith("code ")] == [
-        f"code 0: {name}" for name in ("list", "list", "status", "status", "status", "status", "report", "backup")
+        f"code 0: {name}"
+        for name in ("list", "list", "status", "status", "status", "status", "report", "backup", "publish")
     ], said
     assert len([line for line in said if line.startswith(("status 200:", "status 302:"))]) == 6, said
     assert picture(folder) == before

@@ -20,6 +20,7 @@ SECTIONS = {
     "metric": programs.Metric,
     "trial": sections.Trial,
     "warm_start": warm_starts.WarmStart,
+    "publish": sections.Publish,
 }
 
 

@@ -1,0 +1,111 @@
+"""MLflow's own client, so that a server that is slow or silent holds nobody up, and what it refuses is one line."""
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from search import errors, lines
+from search.exports import targets
+
+PAGE = 1_000  # runs
+REPEATABLE = ("log_batch", "set_experiment_tag", "set_terminated", "update_run")
+TRIES, COLLISION_SECONDS = 5, 0.2
+# what the user has set stays
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+class Gone(errors.PublishFailed):
+    """A run, or all of them, was deleted meanwhile."""
+
+
+class Taken(errors.PublishFailed):
+    """There is an experiment of that name."""
+
+
+class _Collided(errors.PublishFailed):
+    """Another client has written the same in this moment."""
+
+
+KINDS: dict[str, type[errors.PublishFailed]] = {"RESOURCE_DOES_NOT_EXIST": Gone, "RESOURCE_ALREADY_EXISTS": Taken}
+
+
+class Client:
+    """The client of a tracking server.
+
+    Args:
+        uri: of the server.
+
+    Raises:
+        errors.InputError: the library is not installed.
+        errors.PublishFailed: from each call too: it was not answered, or refused.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        with _environment():
+            self.entities: Any = targets.load("mlflow.entities", "mlflow")
+            self._errors: Any = targets.load("mlflow.exceptions", "mlflow")
+            tracking: Any = targets.load("mlflow.tracking", "mlflow")
+            self._client = self._answer(tracking.MlflowClient, tracking_uri=uri)
+
+    def call(self, name: str, *given: Any, **options: Any) -> Any:
+        """A request, by the name of MLflow's method.
+
+        What may be sent twice is: a server fails one of two that write the same new label in the same moment.
+        """
+        for _ in range(TRIES if name in REPEATABLE else 0):
+            with contextlib.suppress(_Collided), _environment():
+                return self._answer(getattr(self._client, name), *given, **options)
+            time.sleep(random.uniform(0, COLLISION_SECONDS))
+        with _environment():
+            return self._answer(getattr(self._client, name), *given, **options)
+
+    def search(self, experiment: str, filter_: str) -> list[Any]:
+        """Runs of an experiment, in the order of their ids."""
+        found, token = [], None
+        while True:
+            order = ["attributes.run_id"]
+            page = self.call("search_runs", [experiment], filter_, max_results=PAGE, order_by=order, page_token=token)
+            found += page
+            if not (token := page.token):
+                return found
+
+    def _answer(self, request: Any, *given: Any, **options: Any) -> Any:
+        try:
+            return request(*given, **options)
+        except self._errors.MlflowException as error:
+            kind: type[errors.PublishFailed] = KINDS.get(error.error_code, errors.PublishFailed)
+            if "'active' state" in str(error):
+                kind = Gone
+            elif "IntegrityError" in str(error) and kind is not Taken:
+                kind = _Collided
+            raise kind(self._sentence(error)) from error
+        except ImportError as error:  # of a database of MLflow's own, of which its client alone knows nothing
+            raise errors.InputError(
+                f"--to mlflow:{self.uri} needs all of MLflow ({error}): pip install mlflow"
+            ) from error
+        except Exception as error:  # whatever such a database raises
+            raise errors.PublishFailed(self._sentence(error)) from error
+
+    def _sentence(self, error: Exception) -> str:
+        return f"--to mlflow:{self.uri} does not take it: {lines.said(str(error))}"
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """For the library's own requests; afterwards it is as it was."""
+    missing = [name for name in ENVIRONMENT if name not in os.environ]
+    os.environ.update({name: ENVIRONMENT[name] for name in missing})
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
