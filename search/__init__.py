@@ -16,7 +16,7 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
     *("delete", "rename", "copy", "artifacts"),
-    *("replay", "confirm", "export", "predict", "report", "reproduce", "simulate"),
+    *("replay", "confirm", "export", "predict", "report", "compare", "reproduce", "simulate"),
 )
 
 

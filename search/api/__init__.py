@@ -5,6 +5,7 @@ decides as it does for the commands: `SEARCH_STORAGE` and `SEARCH_STORAGE_PASSWO
 workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `search.worker.settings` names.
 """
 
+from search.api.comparisons import compare
 from search.api.downloads import artifacts
 from search.api.lives import copy, delete, rename
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
@@ -35,6 +36,7 @@ __all__ = [
     "export",
     "predict",
     "report",
+    "compare",
     "reproduce",
     "simulate",
 ]

@@ -182,7 +182,7 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     found = []
     for key in ("objective", "command", "metric"):
         if (ours := getattr(stored, key)) != (theirs := getattr(given, key)):
-            found.append(f"{key} is {_plain(ours)!r}, the file says {_plain(theirs)!r}")
+            found.append(f"{key} is {plain(ours)!r}, the file says {plain(theirs)!r}")
     for section in ("study", "training"):
         ours, theirs = getattr(stored, section), getattr(given, section)
         if ours is None or theirs is None:
@@ -199,7 +199,7 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A metric or command as the file has it."""
     if isinstance(value, programs.Metric):
         return value.model_dump(by_alias=True, exclude_unset=True)
