@@ -106,7 +106,9 @@ def _known(found: Dataset) -> Dataset:
     return found
 
 
-def synthetic(train: int = TRAINING_IMAGES["synthetic"], test: int = TEST_IMAGES["synthetic"], seed: int = 0) -> Dataset:
+def synthetic(
+    train: int = TRAINING_IMAGES["synthetic"], test: int = TEST_IMAGES["synthetic"], seed: int = 0
+) -> Dataset:
     """A small set with FashionMNIST's shapes that a linear model learns in an epoch: ten noisy prototypes."""
     generator = Generator(seed)
     half = numpy.float32(0.5)

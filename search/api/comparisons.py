@@ -1,9 +1,10 @@
 """Several studies side by side, from Python: what `search compare` does."""
 
 import collections
+import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search import errors
 from search.api import access
@@ -20,14 +21,49 @@ Study = studies.Study | outsiders.Outsider
 FEWEST = 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Some studies side by side.
+
+    Attributes:
+        found: their bests, trajectories, differences, and pairs of confirmed ones; see `search.reports.comparisons`.
+        html, markdown: the page, and the same as Markdown; None where none was asked for.
+    """
+
+    found: "comparisons.Comparison"
+    html: pathlib.Path | None = None
+    markdown: pathlib.Path | None = None
+
+    @property
+    def cautions(self) -> list[str]:
+        """Why their values may not be of the same thing, a sentence each."""
+        from search.reports import comparison_sentences
+
+        return comparison_sentences.cautions(self.found)
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Which is better, as far as it can be told, a sentence each."""
+        from search.reports import comparison_sentences
+
+        return comparison_sentences.verdicts(self.found)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        from search.reports import comparison_documents
+
+        paths = {"html": self.html, "markdown": self.markdown}
+        return {**comparison_documents.of(self.found), **{k: v and str(v) for k, v in paths.items()}}
+
+
 def compare(
     *names: str,
     others: Sequence[tuple[Storage, str]] = (),
     output: Path | None = None,
     title: str | None = None,
     storage: Storage = None,
-) -> "comparisons.Comparison":
-    """Compares studies: their bests with intervals, their cost, and their files; see `search.reports.comparisons`.
+) -> Comparison:
+    """Compares studies: their bests with intervals, their cost, and their files.
 
     Args:
         others: studies of other storages, each with the address of its own.
@@ -35,9 +71,9 @@ def compare(
 
     Raises:
         errors.InputError: fewer than two studies, one that is given twice or has several objectives, or different
-            metrics or directions.
+            metrics or directions; or the folder cannot be written.
     """
-    from search.reports import comparisons
+    from search.reports import comparisons, entrants
 
     found = [(database, load(database, name)) for database, name in _wanted(names, others, storage)]
     _check(found)
@@ -45,22 +81,13 @@ def compare(
     entries = []
     for (database, study), label in zip(found, labels, strict=True):
         with listings.named(study.name):
-            entries.append(comparisons.read(database, study, label))
+            entries.append(entrants.read(database, study, label))
     compared = comparisons.of(entries)
-    if output is not None:
-        write(compared, output, title)
-    return compared
-
-
-def write(compared: "comparisons.Comparison", output: Path, title: str | None = None) -> tuple[pathlib.Path, pathlib.Path]:
-    """Writes the page of a comparison, and returns its path and that of its Markdown.
-
-    Raises:
-        errors.InputError: the folder cannot be made or written.
-    """
+    if output is None:
+        return Comparison(compared)
     from search.reports import comparison_chapters, pages
 
-    return pages.write(comparison_chapters.page(compared, title), pathlib.Path(output))
+    return Comparison(compared, *pages.write(comparison_chapters.page(compared, title), pathlib.Path(output)))
 
 
 def load(database: databases.Database, name: str) -> Study:

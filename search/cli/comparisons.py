@@ -15,9 +15,10 @@ from search.worker import progress
 
 if TYPE_CHECKING:
     from search.reports import comparison_tables
-    from search.reports.comparisons import Comparison
 
-DISPENSABLE = ("paused", "failed", "pruned", "of the space", "fresh seeds", "95 % by its images")  # where they are empty
+KEPT = ("best", "confirmed", "CPU time", "time", "best after", "best in")  # where there is little room
+# columns that nobody misses where they say nothing
+DISPENSABLE = ("paused", "failed", "pruned", "of space", "confirmed", "seeds", "95 %")
 
 
 @click.command()
@@ -57,29 +58,28 @@ def compare(
       search compare depth width
       search compare depth width activation --output compared
     """
-    located = [(addresses.check_url(url), name) for url, name in others]
     with screens.spinner("comparing ..."):
-        found = comparisons.compare(*names, others=located, storage=storage)
-        written = None if output is None else comparisons.write(found, output, title)
+        found = comparisons.compare(*names, others=others, output=output, title=title, storage=storage)
     if as_json:
-        paths = {"html": written and str(written[0]), "markdown": written and str(written[1])}
-        jsons.say({**found.as_json(), **paths})
+        jsons.say(found.as_json())
         return
-    _show(found, "search compare " + " ".join(map(words.typed, names)))
-    if written is not None:
-        screens.say(f"comparison: {written[0]} and {written[1]}")
+    more = [f"--other {words.typed(addresses.hide_password(url))} {words.typed(name)}" for url, name in others]
+    _show(found, " ".join(["search compare", *map(words.typed, names), *more]))
+    if found.html is not None:
+        screens.say(f"comparison: {found.html} and {found.markdown}")
 
 
-def _show(found: "Comparison", command: str) -> None:
-    from search.reports import comparison_sentences, comparison_tables
+def _show(compared: comparisons.Comparison, command: str) -> None:
+    from search.reports import comparison_tables
 
-    for line in comparison_sentences.cautions(found):
+    found = compared.found
+    for line in compared.cautions:
         progress.note(line)
     for rows in (comparison_tables.found(found), comparison_tables.spent(found)):
         answers.print_table(_layout(rows), whole=command)
         screens.say("")
     _show_differences(comparison_tables.differing(found))
-    for line in comparison_sentences.verdicts(found):
+    for line in compared.verdicts:
         screens.say_wrapped(line)
 
 
@@ -87,7 +87,7 @@ def _layout(rows: "comparison_tables.Rows") -> layouts.Layout:
     columns = []
     for heading, *cells in zip(rows.headings, *rows.rows, strict=True):
         is_name = heading == "study"
-        rank = Rank.KEPT if is_name or heading.startswith("best") else Rank.OURS
+        rank = Rank.KEPT if is_name or heading in KEPT else Rank.OURS
         if heading in DISPENSABLE and not any(cell.strip("-0") for cell in cells):
             rank = Rank.EMPTY
         columns.append(Column(heading, cells, not is_name, rank, hangs=is_name))
@@ -95,7 +95,7 @@ def _layout(rows: "comparison_tables.Rows") -> layouts.Layout:
 
 
 def _show_differences(rows: "comparison_tables.Rows") -> None:
-    """A table where it has room; else each key with a line for each study."""
+    """A table where it has room; else each key with its values, and which studies have each."""
     if not rows.rows:
         screens.say("their files do not differ, but for the name")
         return
@@ -107,6 +107,7 @@ def _show_differences(rows: "comparison_tables.Rows") -> None:
     screens.say("in which keys their files differ:", "bold")
     for key, *values in rows.rows:
         screens.say(key)
-        for label, value in zip(rows.headings[1:], values, strict=True):
-            for line in screens.wrap(f"  {label}: {value}", room, "    "):
+        for value in dict.fromkeys(values):
+            labels = [label for label, own in zip(rows.headings[1:], values, strict=True) if own == value]
+            for line in screens.wrap(f"  {value}: {', '.join(labels)}", room, "    "):
                 screens.say(line)

@@ -87,16 +87,17 @@ def read(database: databases.Database, study: studies.Study | outsiders.Outsider
         errors.StudyNotFound: it was deleted.
         errors.InputError: it has several objectives.
     """
-    is_ours = isinstance(study, studies.Study)
+    ours = study if isinstance(study, studies.Study) else None
     if isinstance(study, outsiders.Outsider) and len(study.directions) > 1:
         raise errors.InputError(
-            f"study {study.name!r} has {len(study.directions)} objectives ({study.goal}): only studies of one are compared"
+            f"study {study.name!r} has {len(study.directions)} objectives ({study.goal}): only studies of one are "
+            "compared"
         )
 
     def transaction(connection: Connection) -> Contender:
-        order = orders.read(connection, study) if is_ours else None
+        order = None if ours is None else orders.read(connection, ours)
         kept = counts.read(connection, study.study_id)
-        outside = coverages.outside(connection, study) if is_ours else frozenset()
+        outside = () if ours is None else coverages.outside(connection, ours)
         track = tracks.read(connection, study.study_id, sign(study), outside)
         best = [] if track.best is None else trials.read(connection, study.study_id, [track.best[1]], (), steps=False)
         return Contender(
@@ -104,10 +105,10 @@ def read(database: databases.Database, study: studies.Study | outsiders.Outsider
             summaries.states(connection, study.study_id),
             kept.paused,
             order,
-            kept.configs if is_ours else None,
+            None if ours is None else kept.configs,
             track,
             next(iter(best), None),
-            {} if is_ours else _asked(connection, study.study_id),
+            _asked(connection, study.study_id) if ours is None else {},
         )
 
     return database.read(transaction)
@@ -116,7 +117,9 @@ def read(database: databases.Database, study: studies.Study | outsiders.Outsider
 def _asked(connection: Connection, study_id: int) -> dict[str, list[BaseDistribution]]:
     p = schema.params.c
     query = sqlalchemy.select(p.param_name, p.distribution_json).distinct()
-    query = query.join(schema.trials, schema.trials.c.trial_id == p.trial_id).where(schema.trials.c.study_id == study_id)
+    query = query.join(schema.trials, schema.trials.c.trial_id == p.trial_id).where(
+        schema.trials.c.study_id == study_id
+    )
     found: dict[str, list[BaseDistribution]] = {}
     for name, text in connection.execute(query.order_by(p.param_name, p.distribution_json)):
         known = found.setdefault(name, [])

@@ -82,7 +82,8 @@ def read(connection: Connection, study_id: int, sign: int, outside: Collection[i
                 column.append(cell)
         for whole, column in zip(found, columns, strict=True):
             whole.append(numpy.array(column))
-    return Track(*(numpy.concatenate([[], *whole]) for whole in found), best=best and best[1:])
+    numbers, values, starts, ends, seconds, cpu_seconds = (numpy.concatenate([[], *whole]) for whole in found)
+    return Track(numbers, values, starts, ends, seconds, cpu_seconds, best and best[1:])
 
 
 def _batches(connection: Connection, study_id: int) -> Iterator[Any]:
@@ -131,7 +132,7 @@ def _seconds(row: Any) -> float:
         return float(row.seconds)
     if row.datetime_start is None or row.datetime_complete is None:
         return 0.0
-    return max(0.0, (row.datetime_complete - row.datetime_start).total_seconds())
+    return max(0.0, float((row.datetime_complete - row.datetime_start).total_seconds()))
 
 
 def _cpu_seconds(text: str | None) -> float:

@@ -7,6 +7,10 @@ from search.reports import comparison_figures, comparison_sentences, comparison_
 from search.reports.comparisons import Comparison
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 
+BESTS = (
+    "The best {metric} of each study, its interval at 95 % by the images alone, what fresh seeds have made of it, and "
+    "which part of its space was tried."
+)
 RULES = (
     "The interval beside a best value is Wilson's at 95 % of a share of the images by which its study judges; it knows "
     "nothing of the choice of the best of many values, which are too good for having been chosen.",
@@ -24,15 +28,20 @@ def chapter(found: Comparison) -> Chapter:
     verdicts = [f"{said[0].upper()}{said[1:]}." for said in comparison_sentences.verdicts(found)]
     cautions = [f"{said[0].upper()}{said[1:]}." for said in comparison_sentences.cautions(found)]
     blocks: list[Block] = [Bullets([*cautions, *verdicts])]
-    blocks.append(_table(comparison_tables.found(found), f"The best {found.metric} of each study, and how sure it is."))
+    blocks.append(_table(comparison_tables.found(found), BESTS.format(metric=found.metric)))
     if bests := comparison_tables.bests(found):
         blocks.append(Bullets([f"{each}." for each in bests]))
     if found.ranked:
         blocks.append(_drawing(found))
-    caption = f"Trials, {found.cost}, and how soon each came to its best and to what the weakest has reached."
+    caption = (
+        f"Trials by state, {found.cost} of all of them, after how many trials and in which time each came to its best, "
+        "and to a value that all have reached."
+    )
     blocks.append(_table(comparison_tables.spent(found), caption))
     if found.differences:
-        blocks.append(_table(comparison_tables.differing(found), "In which keys their files differ, by the budget now."))
+        blocks.append(
+            _table(comparison_tables.differing(found), "In which keys their files differ, by the budget now.")
+        )
     else:
         blocks.append(Text("Their files do not differ, but for the name."))
     return Chapter(f"{' beside '.join(labels)}: compared", [*blocks, Bullets(RULES)])

@@ -5,7 +5,8 @@ from typing import Any
 
 from search import words
 from search.reports import comparison_sentences
-from search.reports.comparisons import Compared, Comparison
+from search.reports.comparisons import Comparison
+from search.reports.entrants import Entrant
 from search.reports.evidence import Interval
 from search.reports.trajectories import Stairs, Trajectory
 
@@ -33,7 +34,7 @@ def of(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _study(found: Comparison, each: Compared, own: Trajectory) -> dict[str, Any]:
+def _study(found: Comparison, each: Entrant, own: Trajectory) -> dict[str, Any]:
     best, spec, confirmed = each.contender.best, each.spec, each.confirmation
     ends = each.interval
     return {

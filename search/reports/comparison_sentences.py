@@ -1,16 +1,17 @@
 """What is said of a comparison: how far its studies can be compared, and which is better, as far as it can be told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from search import words
-from search.reports import comparisons
-from search.reports.comparisons import Compared, Comparison
+from search.reports import entrants
+from search.reports.comparisons import Comparison
+from search.reports.entrants import Entrant
 from search.study import judgements
 
 SHAPING = ("dataset", "evaluate_on", "epochs", "value")  # of [training]: what a value is of
 ONE_DRAW = (
-    "one search each is one draw: which of them searches better, it does not say; several studies that differ in "
-    "`study.seed` would, or `search simulate` where trainings were recorded"
+    "one search each is one draw: which of them searches better, it does not say; several of each that differ in "
+    "study.seed would"
 )
 
 
@@ -19,24 +20,31 @@ def cautions(found: Comparison) -> list[str]:
     said = []
     codes = {each.label: each.code for each in found.entries}
     if len(set(codes.values())) > 1:
-        said.append(f"different code ({_each(codes)}): whether their values mean the same, nobody has checked")
+        said.append(f"they run different code ({_each(codes)}): whether their values mean the same, nobody has checked")
     for key in SHAPING:
         trained = {e.label: getattr(e.spec.training, key) for e in found.entries if e.spec and e.spec.training}
         if len(set(trained.values())) > 1:
             said.append(f"training.{key} differs ({_each(trained)}): the values are not of the same thing")
-    unnamed = [each.label for each in found.entries if comparisons.is_unnamed(each)]
-    if unnamed and found.metric != comparisons.UNNAMED:
-        said.append(f"{', '.join(map(words.code, unnamed))}: no metric is named, it is taken for {found.metric}")
+    unnamed = [each.label for each in found.entries if each.is_unnamed]
+    if unnamed and found.metric != entrants.UNNAMED:
+        said.append(f"{', '.join(map(words.typed, unnamed))}: no metric is named, it is taken for {found.metric}")
+    fileless = [words.typed(each.label) for each in found.entries if each.spec is None]
+    if fileless and len(fileless) < len(found.entries):
+        said.append(f"no study file: {', '.join(fileless)}; of it only the space is compared")
     for each in found.entries:
         if each.best is None:
-            said.append(f"{words.code(each.label)} has no complete trial yet")
+            said.append(f"{words.typed(each.label)} has no complete trial yet")
         if each.contender.is_under_way:
-            said.append(f"{words.code(each.label)} is under way: this is how far it is now")
+            said.append(f"{words.typed(each.label)} is under way: this is how far it is now")
     return said
 
 
-def _each(values: dict[str, str]) -> str:
-    return ", ".join(f"{words.code(label)} {value}" for label, value in values.items())
+def _each(values: Mapping[str, object]) -> str:
+    """Who says what: `10: a and b, 20: c`."""
+    names: dict[str, list[str]] = {}
+    for label, value in values.items():
+        names.setdefault(str(value), []).append(words.typed(label))
+    return ", ".join(f"{value}: {' and '.join(found)}" for value, found in names.items())
 
 
 def verdicts(found: Comparison) -> list[str]:
@@ -46,20 +54,22 @@ def verdicts(found: Comparison) -> list[str]:
         return ["nothing can be compared: fewer than two of the studies have a complete trial"]
     first, second = ranked[0], ranked[1]
     gap = abs(float(first.best or 0.0) - float(second.best or 0.0))
-    said = [f"the best {found.metric} is that of {words.code(first.label)}, {words.metric(first.best)}"]
+    said = [f"the best {found.metric} is that of {words.typed(first.label)}, {words.metric(first.best)}"]
     if gap == 0:
         equal = [each for each in ranked if each.best == first.best]
         who = "both" if len(equal) == len(ranked) == 2 else f"{len(equal)} of them"
         said = [f"{who} have the same best {found.metric}, {words.metric(first.best)}"]
     elif len(ranked) == 2:
         said[0] += f", by {words.metric(gap)}"
-    said[0] += "; each is the best of several noisy values, and so too high for what it is worth" if found.sign > 0 else (
-        "; each is the best of several noisy values, and so too low for what it is worth"
+    said[0] += (
+        "; each is the best of several noisy values, and so too high for what it is worth"
+        if found.sign > 0
+        else ("; each is the best of several noisy values, and so too low for what it is worth")
     )
     return [*said, *_confirmed(found, ranked), ONE_DRAW]
 
 
-def _confirmed(found: Comparison, ranked: Sequence[Compared]) -> list[str]:
+def _confirmed(found: Comparison, ranked: Sequence[Entrant]) -> list[str]:
     """What the confirmed values say, and what would have to be confirmed."""
     said = [pair.sentence() for pair in found.pairs]
     if len(found.pairs) > 1:

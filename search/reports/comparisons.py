@@ -11,91 +11,15 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from scipy import stats
 
-from models import datasets
 from search import errors, words
-from search.ledger import contenders, outsiders, studies
-from search.ledger.contenders import Contender
-from search.reports import confirmations, evidence, trajectories
-from search.reports.confirmations import Confirmation
+from search.reports import entrants, evidence, trajectories
+from search.reports.entrants import Entrant
 from search.reports.evidence import Interval
 from search.reports.trajectories import Trajectory
-from search.storage import databases
-from search.study import contrasts, specs
-
-UNNAMED = "value"  # what is said of a metric that has no name
-
-
-@dataclasses.dataclass(frozen=True)
-class Compared:
-    """A study among others.
-
-    Attributes:
-        label: its name, with its storage where another has the same.
-        confirmation: what `search confirm` has measured; None where it has not, or not yet.
-    """
-
-    label: str
-    contender: Contender
-    confirmation: Confirmation | None = None
-
-    @property
-    def spec(self) -> specs.StudySpec | None:
-        """Its file; None of another tool's."""
-        return None if isinstance(self.contender.study, outsiders.Outsider) else self.contender.study.spec
-
-    @property
-    def best(self) -> float | None:
-        """Its best value."""
-        return None if self.contender.best is None else self.contender.best.value
-
-    @property
-    def images(self) -> int | None:
-        """By how many its trials are judged; None of code of the user's own."""
-        training = None if self.spec is None else self.spec.training
-        if training is None:
-            return None
-        if training.evaluate_on == "test":
-            return datasets.TEST_IMAGES[training.dataset]
-        return datasets.held_out(datasets.TRAINING_IMAGES[training.dataset])
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Of the best accuracy, 95 %, by its images alone: Wilson's of a share. It knows nothing of the choice."""
-        if self.best is None or self.images is None or not 0 <= self.best <= 1:
-            return None
-        found = stats.binomtest(round(self.best * self.images), self.images).proportion_ci(evidence.LEVEL, "wilson")
-        return float(found.low), float(found.high)
-
-    @property
-    def code(self) -> str:
-        """What its trials run, in words."""
-        if self.spec is None:
-            return "a script of Optuna's own"
-        return self.spec.code or "the lab's networks"
-
-
-def read(
-    database: databases.Database,
-    study: studies.Study | outsiders.Outsider,
-    label: str | None = None,
-    confirmation: Confirmation | None = None,
-) -> Compared:
-    """A study with its confirmation.
-
-    Args:
-        confirmation: where it was read already.
-
-    Raises:
-        errors.InputError: it has several objectives, or its rows cannot be read.
-    """
-    found = contenders.read(database, study)
-    if confirmation is None and isinstance(study, studies.Study):
-        confirmation = confirmations.read(database, study)
-    return Compared(label or study.name, found, confirmation)
+from search.study import contrasts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +30,13 @@ class Pair:
         difference: of the confirmed means; its interval is nan where one seed tells nothing.
     """
 
-    first: Compared
-    second: Compared
+    first: Entrant
+    second: Entrant
     difference: Interval
 
     def sentence(self) -> str:
         """Which of the two, as far as it can be told."""
-        first, second = words.code(self.first.label), words.code(self.second.label)
+        first, second = words.typed(self.first.label), words.typed(self.second.label)
         if math.isnan(self.difference.half):
             return f"{first} and {second} have too few fresh seeds to be told apart: two or more each do"
         shown = f"{words.metric(self.difference.mean, '+')} ± {words.metric(self.difference.half)}"
@@ -126,7 +50,7 @@ class Pair:
 class Comparison:
     """Some studies of one metric and direction."""
 
-    entries: tuple[Compared, ...]
+    entries: tuple[Entrant, ...]
 
     @property
     def sign(self) -> int:
@@ -136,7 +60,7 @@ class Comparison:
     @property
     def metric(self) -> str:
         """What their values measure."""
-        return metric_of([each.contender.metric for each in self.entries])
+        return metric_of([each.metric for each in self.entries])
 
     @functools.cached_property
     def has_cpu_seconds(self) -> bool:
@@ -157,7 +81,7 @@ class Comparison:
         )
 
     @property
-    def ranked(self) -> list[Compared]:
+    def ranked(self) -> list[Entrant]:
         """Those with a best value, the best first."""
         known = [each for each in self.entries if each.best is not None]
         return sorted(known, key=lambda each: -self.sign * float(each.best or 0.0))
@@ -170,7 +94,9 @@ class Comparison:
     @functools.cached_property
     def differences(self) -> list[tuple[str, list[str]]]:
         """In which keys their files differ, and what each says."""
-        return contrasts.of([each.contender.settings for each in self.entries])
+        return contrasts.of(
+            [each.contender.settings for each in self.entries], [bool(each.spec) for each in self.entries]
+        )
 
     @functools.cached_property
     def pairs(self) -> list[Pair]:
@@ -182,60 +108,41 @@ class Comparison:
         ]
         return [Pair(*pair, difference(*pair, self.sign, len(both))) for pair in both]
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        from search.reports import comparison_documents
 
-        return comparison_documents.of(self)
-
-
-def of(entries: Sequence[Compared]) -> Comparison:
+def of(entries: Sequence[Entrant]) -> Comparison:
     """A comparison of studies that can be compared.
 
     Raises:
         errors.InputError: they have different metrics or directions.
     """
-    for key, told in (("direction", _direction), ("metric", _metric)):
-        found = {each.label: told(each) for each in entries if told(each) is not None}
+    for key in ("direction", "metric"):
+        found = {each.label: getattr(each, key) for each in entries if not (key == "metric" and each.is_unnamed)}
         if len(set(found.values())) > 1:
             said = ", ".join(f"{label} has {value}" for label, value in found.items())
             raise errors.InputError(f"studies that are compared must have one {key}: {said}")
     return Comparison(tuple(entries))
 
 
-def comparable(entries: Sequence[Compared]) -> list[Comparison]:
+def comparable(entries: Sequence[Entrant]) -> list[Comparison]:
     """Those among them that can be compared, two or more each time."""
-    groups: dict[tuple[str, str], list[Compared]] = {}
+    groups: dict[tuple[str, str], list[Entrant]] = {}
     for each in entries:
-        groups.setdefault((_direction(each), each.contender.metric), []).append(each)
+        groups.setdefault((each.direction, each.metric), []).append(each)
     return [Comparison(tuple(found)) for found in groups.values() if len(found) > 1]
 
 
 def metric_of(names: Sequence[str]) -> str:
     """The one that has a name: a study of another tool's may have none."""
-    return next((name for name in names if name != UNNAMED), names[0])
+    return next((name for name in names if name != entrants.UNNAMED), names[0])
 
 
-def is_unnamed(each: Compared) -> bool:
-    """Whether another tool's study does not say what its values measure."""
-    return each.spec is None and each.contender.metric == UNNAMED
-
-
-def _direction(each: Compared) -> str:
-    return "maximize" if each.contender.sign > 0 else "minimize"
-
-
-def _metric(each: Compared) -> str | None:
-    return None if is_unnamed(each) else each.contender.metric
-
-
-def _are_alike(first: Compared, second: Compared) -> bool:
+def _are_alike(first: Entrant, second: Entrant) -> bool:
     """Whether values measure the same thing on the same data, as far as files say it."""
     trained = [each.spec.training for each in (first, second) if each.spec is not None]
     return len({None if each is None else each.dataset for each in trained}) == 1
 
 
-def difference(first: Compared, second: Compared, sign: int, tests: int = 1) -> Interval:
+def difference(first: Entrant, second: Entrant, sign: int, tests: int = 1) -> Interval:
     """By how much the confirmed best of the first is better, with Welch's interval and what both were corrected.
 
     Raises:

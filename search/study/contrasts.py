@@ -1,5 +1,6 @@
 """In which keys the files of several studies differ, and what each of them says."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from search import words
 from search.space import parameters, scalars
 from search.study import sections, specs
 
-ABSENT = "-"
+ABSENT, NOTHING = "-", "none"
+SPACE = "space."
 UNTOLD = ("study.name",)
 
 
@@ -26,35 +28,49 @@ def settings(spec: specs.StudySpec, budget: Mapping[str, Any]) -> dict[str, str]
             found[name] = put(value)
     for name in sections.File.model_fields:
         section = getattr(spec, name, None)
-        if isinstance(section, pydantic.BaseModel) and name != "metric":
-            for key in type(section).model_fields:
-                value = budget.get(key, getattr(section, key)) if name == "budget" else getattr(section, key)
-                found[f"{name}.{key}"] = put(value)
-    found |= {f"space.{each.name}": _parameter(each) for each in spec.space.parameters}
+        if isinstance(section, pydantic.BaseModel) and name != "metric" and (name != "trial" or spec.training is None):
+            given = {key: getattr(section, key) for key in type(section).model_fields}
+            found |= {f"{name}.{k}": put(v) for k, v in {**given, **(budget if name == "budget" else {})}.items()}
+    found |= {f"{SPACE}{each.name}": _parameter(each) for each in spec.space.parameters}
     found["enqueue"] = put([words.configuration(params) for params in spec.enqueue])
-    return {key: value for key, value in found.items() if key not in UNTOLD}
+    return {key: value for key, value in found.items() if key not in UNTOLD and value != NOTHING}
 
 
 def asked(spaces: Mapping[str, Sequence[distributions.BaseDistribution]]) -> dict[str, str]:
     """The same of a study without a file: its parameters, by name as what trials were asked for."""
-    return {f"space.{name}": ", or ".join(words.distribution(each) for each in found) for name, found in spaces.items()}
+    return {
+        f"{SPACE}{name}": ", or ".join(words.distribution(each) for each in found) for name, found in spaces.items()
+    }
 
 
-def of(files: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    """The keys in which they differ, in the order of a file, each with what every one of them says."""
-    keys = dict.fromkeys(key for each in files for key in each)
-    rows = [(key, [each.get(key, ABSENT) for each in files]) for key in keys]
+def of(files: Sequence[Mapping[str, str]], are_whole: Sequence[bool]) -> list[tuple[str, list[str]]]:
+    """The keys in which they differ, in the order of a file, each with what every one of them says.
+
+    Args:
+        are_whole: of each, whether it is a file: a study without one differs in what it says alone.
+    """
     ranks = {name: place for place, name in enumerate(sections.File.model_fields)}
-    rows.sort(key=lambda row: ranks.get(row[0].partition(".")[0], 0))  # a stable sort
-    return [(key, values) for key, values in rows if len(set(values)) > 1]
+    keys = dict.fromkeys(key for each in files for key in each)
+    found = []
+    for key in sorted(keys, key=lambda key: ranks.get(key.partition(".")[0], 0)):
+        said = [each.get(key, ABSENT) for each in files]
+        known = [whole or key in each or _has_space(key, each) for each, whole in zip(files, are_whole, strict=True)]
+        if len(set(itertools.compress(said, known))) > 1:
+            found.append((key, said))
+    return found
+
+
+def _has_space(key: str, file: Mapping[str, str]) -> bool:
+    """Whether a parameter is absent since the space, which is known, does not have it."""
+    return key.startswith(SPACE) and any(each.startswith(SPACE) for each in file)
 
 
 def put(value: Any) -> str:
     """A value of a key, as a file has it but for a float's digits."""
     if value is None:
-        return "none"
+        return NOTHING
     if isinstance(value, list | tuple):
-        return "; ".join(map(put, value)) or "none"
+        return "; ".join(map(put, value)) or NOTHING
     return scalars.shown(value) if isinstance(value, bool | float) else str(value)
 
 
