@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from search import screens, words
+from search import errors, screens, words
 from search.api import comparisons
 from search.cli import answers, completions, jsons, layouts
 from search.cli.layouts import Column, Rank
@@ -58,6 +58,8 @@ def compare(
       search compare depth width
       search compare depth width activation --output compared
     """
+    for url, _ in others:
+        _check(url)
     with screens.spinner("comparing ..."):
         found = comparisons.compare(*names, others=others, output=output, title=title, storage=storage)
     if as_json:
@@ -67,6 +69,18 @@ def compare(
     _show(found, " ".join(["search compare", *map(words.typed, names), *more]))
     if found.html is not None:
         screens.say(f"comparison: {found.html} and {found.markdown}")
+
+
+def _check(url: str) -> None:
+    """Passes an address.
+
+    Raises:
+        errors.InputError: it is none.
+    """
+    try:
+        addresses.check_url(url)
+    except errors.InputError as error:
+        raise errors.InputError(str(error).replace("--storage", "--other", 1)) from error
 
 
 def _show(compared: comparisons.Comparison, command: str) -> None:

@@ -9,7 +9,7 @@ from optuna import distributions
 
 from search import words
 from search.space import parameters, scalars
-from search.study import sections, specs
+from search.study import programs, sections, specs
 
 ABSENT, NOTHING = "-", "none"
 SPACE = "space."
@@ -23,9 +23,10 @@ def settings(spec: specs.StudySpec, budget: Mapping[str, Any]) -> dict[str, str]
         budget: what of `[budget]` is in force by now.
     """
     found: dict[str, str] = {}
-    for name in ("objective", "command", "metric"):
-        if (value := specs.plain(getattr(spec, name))) is not None:
-            found[name] = put(value)
+    if spec.command is not None:
+        found["command"] = programs.dump(spec.command)
+    for name in ("objective", "metric"):
+        found[name] = put(specs.plain(getattr(spec, name)))
     for name in sections.File.model_fields:
         section = getattr(spec, name, None)
         if isinstance(section, pydantic.BaseModel) and name != "metric" and (name != "trial" or spec.training is None):
