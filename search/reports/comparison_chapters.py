@@ -1,12 +1,11 @@
 """The chapter of a report on several studies side by side, and the page that holds it alone."""
 
-from collections.abc import Sequence
-
 from search import words
 from search.reports import comparison_figures, comparison_sentences, comparison_tables, pages
 from search.reports.comparisons import Comparison
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 
+LONGEST_TITLE = 60  # characters of names
 BESTS = (
     "The best {metric} of each study, its interval at 95 % by the images alone, what fresh seeds have made of it, and "
     "which part of its space was tried."
@@ -24,7 +23,6 @@ RULES = (
 
 def chapter(found: Comparison) -> Chapter:
     """Several studies, from their bests to their files."""
-    labels = [each.label for each in found.entries]
     verdicts = [f"{said[0].upper()}{said[1:]}." for said in comparison_sentences.verdicts(found)]
     cautions = [f"{said[0].upper()}{said[1:]}." for said in comparison_sentences.cautions(found)]
     blocks: list[Block] = [Bullets([*cautions, *verdicts])]
@@ -44,7 +42,7 @@ def chapter(found: Comparison) -> Chapter:
         )
     else:
         blocks.append(Text("Their files do not differ, but for the name."))
-    return Chapter(f"{' beside '.join(labels)}: compared", [*blocks, Bullets(RULES)])
+    return Chapter(_title(found), [*blocks, Bullets(RULES)])
 
 
 def _table(found: comparison_tables.Rows, caption: str) -> Table:
@@ -63,10 +61,13 @@ def page(found: Comparison, heading: str | None = None) -> pages.Page:
     """The chapter alone."""
     labels = [each.label for each in found.entries]
     facts = [(f"best {found.metric} of {each.label}", words.metric(each.best)) for each in found.entries]
-    made = chapter(found)
     subtitle = f"Studies {', '.join(map(words.code, labels))}."
-    return pages.Page(heading or f"{_listed(labels)} compared", subtitle, facts, [made])
+    return pages.Page(heading or _title(found), subtitle, facts, [chapter(found)])
 
 
-def _listed(labels: Sequence[str]) -> str:
-    return " and ".join(labels) if len(labels) == 2 else ", ".join(labels)
+def _title(found: Comparison) -> str:
+    """With their names, where they are short; no two chapters of a report have the same."""
+    named = " beside ".join(each.label for each in found.entries)
+    if len(named) <= LONGEST_TITLE:
+        return f"{named}: compared"
+    return f"{len(found.entries)} studies compared, {found.metric} {found.entries[0].direction}d"

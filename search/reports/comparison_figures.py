@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy
 from matplotlib import axes, ticker
@@ -13,7 +14,8 @@ HEIGHT = 5.6  # inches
 FIRST = 0.1  # of a search: what it found before would press the rest flat
 MARGIN = 0.08  # of an axis
 FAR_APART = 30.0  # times: so much longer a search is than another where the axis is logarithmic
-THICKEST, THINNEST = 3.4, 1.4  # points, of lines: one that lies under another is seen beside it
+THICK, THIN = 2.4, 1.4  # points, of the first line and of the last
+THICKER = 2.0  # points, of a line for each later one that is the same, under which it would not be seen
 
 
 def picture(name: str, metric: str, found: Sequence[Trajectory], sign: int, kind: str) -> figures.Picture:
@@ -29,7 +31,9 @@ def picture(name: str, metric: str, found: Sequence[Trajectory], sign: int, kind
     def panel(stairs: Sequence[Stairs], label: str, of: float) -> Callable[[axes.Axes], None]:
         def draw(room: axes.Axes) -> None:
             for place, each in enumerate(stairs):
-                _draw(room, each, of, place, len(stairs), labels[place])
+                same = sum(_are_same(each, other) for other in stairs[place + 1 :])
+                width = THICK + (THIN - THICK) * place / max(1, len(stairs) - 1) + THICKER * same
+                _draw(room, each, of, {**figures.look(place), "linewidth": width, "label": labels[place]})
             _shape(room, stairs, of, sign)
             room.set_xlabel(label)
             room.set_ylabel(figures.fit(metric, figures.PANEL, 2))
@@ -44,12 +48,13 @@ def picture(name: str, metric: str, found: Sequence[Trajectory], sign: int, kind
     return figures.picture(name, text, panels, (), legend=True, height=HEIGHT)
 
 
-def _draw(room: axes.Axes, stairs: Stairs, of: float, place: int, many: int, label: str) -> None:
+def _are_same(stairs: Stairs, other: Stairs) -> bool:
+    return numpy.array_equal(stairs.values, other.values) and numpy.allclose(stairs.x, other.x)
+
+
+def _draw(room: axes.Axes, stairs: Stairs, of: float, look: dict[str, Any]) -> None:
     x, y = [*stairs.x / of, max(stairs.end, *stairs.x) / of], figures.drawable([*stairs.values, stairs.values[-1]])
-    thinner = place / max(1, many - 1)
-    width = THICKEST + (THINNEST - THICKEST) * thinner
-    look = {**figures.look(place), "markersize": 3 + width, "markevery": list(range(len(x) - 1))}
-    room.step(x, y, where="post", linewidth=width, label=label, **look)
+    room.step(x, y, where="post", markersize=3 + look["linewidth"], markevery=list(range(len(x) - 1)), **look)
 
 
 def is_far_apart(stairs: Sequence[Stairs]) -> bool:
