@@ -59,6 +59,11 @@ class StudySpec:
         return self.study.name
 
     @property
+    def step(self) -> str:
+        """What its trials go on by: code of the user's own has steps, whatever they are."""
+        return "step" if self.training is None else "epoch"
+
+    @property
     def code(self) -> str | None:
         """What runs of the user's own: `module:function`, or `command:` and its words; None for the lab's networks."""
         return self.objective if self.command is None else f"command:{programs.shown(self.command)}"
