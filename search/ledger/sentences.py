@@ -142,7 +142,7 @@ def state_note(summary: summaries.Summary) -> str:
     if summary.order.state is orders.StudyState.PAUSED:
         return f"paused: no trial begins until `search resume {name}`"
     if summary.order.state is orders.StudyState.STOPPED:
-        return f"stopping: no trial begins until `search resume {name}` or `search run {name}`"
+        return f"stopping: no trial begins until `search resume {name}` or {summary.study.spec.again}"
     return ""
 
 

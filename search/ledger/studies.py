@@ -131,9 +131,7 @@ def create(database: Database, spec: specs.StudySpec) -> Study:
     try:
         return Study(database.write(transaction), spec, token)
     except exc.IntegrityError as error:
-        raise errors.StudyExists(
-            f"study {spec.name!r} exists already; `search run {words.typed(spec.name)}` resumes it"
-        ) from error
+        raise errors.StudyExists(f"study {spec.name!r} exists already; {spec.again} resumes it") from error
 
 
 def find(database: Database, name: str) -> Study | None:
