@@ -6,7 +6,7 @@ import pathlib
 import numpy
 
 from models import sources
-from models.datasets import CLASSES, IMAGE_PIXELS, TRAINING_IMAGES, held_out
+from models.datasets import CLASSES, IMAGE_PIXELS, TEST_IMAGES, TRAINING_IMAGES, held_out
 from models.generators import Generator
 
 HOLDOUT_SEED = 0
@@ -106,7 +106,9 @@ def _known(found: Dataset) -> Dataset:
     return found
 
 
-def synthetic(train: int = TRAINING_IMAGES["synthetic"], test: int = 200, seed: int = 0) -> Dataset:
+def synthetic(
+    train: int = TRAINING_IMAGES["synthetic"], test: int = TEST_IMAGES["synthetic"], seed: int = 0
+) -> Dataset:
     """A small set with FashionMNIST's shapes that a linear model learns in an epoch: ten noisy prototypes."""
     generator = Generator(seed)
     half = numpy.float32(0.5)

@@ -19,6 +19,7 @@ CLASS_NAMES = {
     "synthetic": tuple(f"prototype {number}" for number in range(CLASSES)),
 }
 TRAINING_IMAGES = {"fashion-mnist": 60_000, "mnist": 60_000, "synthetic": 600}
+TEST_IMAGES = {"fashion-mnist": 10_000, "mnist": 10_000, "synthetic": 200}
 HOLDOUT_IMAGES = 10_000
 
 

@@ -15,8 +15,8 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
-    *("delete", "rename", "copy", "artifacts", "import_trials", "fork", "adopt"),
-    *("replay", "confirm", "export", "export_trials", "predict", "publish", "report", "reproduce", "simulate"),
+    *("delete", "rename", "copy", "artifacts", "import_trials", "fork", "adopt", "publish"),
+    *("replay", "confirm", "export", "export_trials", "predict", "report", "compare", "reproduce", "simulate"),
 )
 
 

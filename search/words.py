@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optuna import distributions
 from optuna.trial import TrialState
 
 from search.space import scalars
@@ -68,6 +69,17 @@ def short_configuration(params: Mapping[str, Any]) -> str:
         str(value) if name == "activation" else f"{HEADINGS.get(name, name)} {setting(value)}"
         for name, value in params.items()
     )
+
+
+def distribution(space: distributions.BaseDistribution, listed: int | None = None) -> str:
+    """What values a parameter may have: `0.0001 to 1.0, logarithmic`; of more choices than `listed` the first."""
+    if isinstance(space, distributions.CategoricalDistribution):
+        many = 0 if listed is None else len(space.choices) - listed
+        return ", ".join(map(scalars.shown, space.choices[:listed])) + (f" and {many} more" if many > 0 else "")
+    if not isinstance(space, distributions.IntDistribution | distributions.FloatDistribution):
+        return str(space)
+    step = f", in steps of {space.step}" if space.step not in (None, 1) else ""
+    return f"{space.low} to {space.high}{step}{', logarithmic' if space.log else ''}"
 
 
 def typed(name: str) -> str:

@@ -5,6 +5,7 @@ decides as it does for the commands: `SEARCH_STORAGE` and `SEARCH_STORAGE_PASSWO
 workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `search.worker.settings` names.
 """
 
+from search.api.comparisons import compare
 from search.api.downloads import artifacts
 from search.api.imports import adopt, fork, import_trials
 from search.api.lives import copy, delete, rename
@@ -43,6 +44,7 @@ __all__ = [
     "predict",
     "publish",
     "report",
+    "compare",
     "reproduce",
     "simulate",
 ]

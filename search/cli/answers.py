@@ -70,7 +70,9 @@ def who_does_it(database: databases.Database, summary: summaries.Summary) -> str
         return f"{goals.reason(summary)}: {goals.lifting(summary)}"
     if summary.done >= summary.budget:
         return f"the budget is used up: `search extend {name} --trials N` adds to it"
-    return f"no worker is alive: `search run {name}` or `search work {name}` does it"
+    spec = summary.study.spec
+    work = "" if spec.is_shipped else f" or `search work {name}`"
+    return f"no worker is alive: {spec.again}{work} does it"
 
 
 def print_table(found: layouts.Layout, *more: str, whole: str) -> None:
@@ -146,15 +148,15 @@ def print_end(summary: summaries.Summary) -> None:
     print_trials(summary)
     screens.say(f"{summary.study.name}: {counts(summary)}")
     name = words.typed(summary.study.name)
-    more = f"`search extend {name} --trials 10` then `search run {name}` for more"
+    more = f"`search extend {name} --trials 10` then {summary.study.spec.again} for more"
     if summary.order.state is orders.StudyState.STOPPED:
-        more = f"`search run {name}` goes on"
+        more = f"{summary.study.spec.again} goes on"
     elif summary.is_exhausted:
         more = sentences.exhausted(summary)
     elif summary.is_out_of_hours:
-        more = f"budget.hours is used up; `search extend {name} --hours H` then `search run {name}` for more"
+        more = f"budget.hours is used up; `search extend {name} --hours H` then {summary.study.spec.again} for more"
     elif summary.stop is not None and summary.done < summary.budget:
         more = f"{goals.reason(summary)}: {goals.lifting(summary)}"
     elif summary.done < summary.budget:
-        more = f"`search run {name}` goes on"
+        more = f"{summary.study.spec.again} goes on"
     screens.say(f"next: {more}; `search dashboard` to look at it")

@@ -72,5 +72,5 @@ def restore(file: pathlib.Path, store: str | None, as_json: bool, storage: str) 
     if as_json:
         jsons.say(answers.as_json(database, summary))
         return
-    goes_on = f"`search run {words.typed(study.name)}` goes on"
+    goes_on = f"{study.spec.again} goes on"
     screens.say(f"study {study.name!r} restored: {answers.counts(summary)}{more}; {goes_on}")

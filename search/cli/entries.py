@@ -23,6 +23,10 @@ COMMANDS = {
         "search.cli.checks:check",
         "Counts all rows of a study and compares: the counts that claims rest on, owners, configurations, budget.",
     ),
+    "compare": (
+        "search.cli.comparisons:compare",
+        "Sets studies side by side: their bests with intervals, what they cost, and in which keys their files differ.",
+    ),
     "completion": (
         "search.cli.shells:completion",
         "Prints the script that completes commands, options, studies and values in SHELL: bash, zsh or fish.",

@@ -9,6 +9,7 @@ EXAMPLE = "\b\nExample:\n"
 ARGUMENTS = {
     "STUDY": "The study: its name, or the path of its file.",
     "STUDY...": "The studies: their names, or the paths of their files.",
+    "[STUDY...]": "The studies: their names, or the paths of their files.",
     "[STUDY]": "The study: its name, or the path of its file.",
     "NUMBER": "Of a trial, as `search status` shows it.",
     "[NUMBER]": "Of a trial, as `search status` shows it.",

@@ -1,10 +1,11 @@
 """Commands for a study as a whole: delete, rename, copy."""
 
+import contextlib
 import sys
 
 import click
 
-from search import errors, screens, words
+from search import errors, screens
 from search.cli import answers, completions, jsons
 from search.cli.options import common, json_option, store_option, study_argument
 from search.ledger import belongings, copies, lives, studies, summaries
@@ -68,7 +69,9 @@ def rename(name: str, new: str, as_json: bool, storage: str) -> None:
     if as_json:
         jsons.say({"study": study.name, "name": new})
         return
-    more = f"; `search run {words.typed(new)}` goes on" if study.token is not None else ""
+    more = ""
+    with contextlib.suppress(errors.InputError):  # another tool's, or of another version
+        more = f"; {study.read().spec.named(new).again} goes on"
     screens.say(f"study {study.name!r} is {new!r} now{more}")
 
 

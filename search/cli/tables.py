@@ -47,7 +47,8 @@ def of_trials(summary: summaries.Summary, trials: Sequence[FrozenTrial], room: i
         columns.append(Column(heading, found, right=name != "activation", rank=Rank.PARAMETER))
     if any(map(records.repeat_of, trials)):
         columns.append(Column("rep", [str(records.repeat_of(trial) or "-") for trial in trials], rank=Rank.OURS))
-    columns.append(Column("epochs", [str(len(trial.intermediate_values)) for trial in trials], rank=Rank.OURS))
+    steps = f"{summary.study.spec.step}s"
+    columns.append(Column(steps, [str(len(trial.intermediate_values)) for trial in trials], rank=Rank.OURS))
     columns.append(Column("sec", [_seconds(records.SECONDS.find(trial)) for trial in trials], rank=Rank.OURS))
     bold = ["bold" if best is not None and trial.number == best.number else "" for trial in trials]
     return layouts.lay_out(columns, room, bold, screens.rule())

@@ -47,7 +47,7 @@ def _describe(
     values: dict[int, float] = {}
     attributes: list[tuple[int, str, Any]] = []
     for row in found:
-        head, rest = f"paused after epoch {row.paused} and not taken up again", why
+        head, rest = f"paused after {study.spec.step} {row.paused} and not taken up again", why
         if row.standing is not None:
             values[row.trial_id] = value = sign * row.standing
             if rest is None and ladder is not None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from search import errors
 from search.ledger import counts, orders, studies
+from search.space import spaces
 from search.storage import databases, schema, trials
 from search.training import records
 
@@ -82,6 +83,22 @@ def infinity() -> sqlalchemy.ColumnElement[int]:
 def is_number(connection: Connection, value: sqlalchemy.ColumnElement[float]) -> sqlalchemy.ColumnElement[bool]:
     """Whether a stored value is one: Postgres stores what is none as one that is above all, SQLite as NULL."""
     return value != math.nan if connection.dialect.name == "postgresql" else value.is_not(None)
+
+
+def of_configurations(
+    database: databases.Database, study: studies.Study, wanted: Iterable[spaces.Params]
+) -> list[FrozenTrial]:
+    """The trials that have one of these configurations, with whichever seed."""
+    c, tree, known = schema.claims.c, study.spec.space, list(wanted)
+
+    def transaction(connection: Connection) -> list[FrozenTrial]:
+        repeats = sqlalchemy.select(c.repeat).where(c.study_id == study.study_id).distinct()
+        seeds = connection.execute(repeats).scalars().all()
+        keys = [tree.key(params, repeat) for params in known for repeat in seeds]
+        ids = sqlalchemy.select(c.trial_id).where(c.study_id == study.study_id, c.config.in_(keys))
+        return trials.read(connection, study.study_id, connection.execute(ids).scalars().all(), SAID)
+
+    return database.read(transaction)
 
 
 def find(database: databases.Database, study: studies.Study, number: int) -> tuple[FrozenTrial | None, int]:

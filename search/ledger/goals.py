@@ -37,7 +37,7 @@ def lifting(summary: summaries.Summary) -> str:
     """What to type where a limit has ended the study; it waits for it, whatever else is left."""
     name = words.typed(summary.study.name)
     if summary.stop is stops.Stop.DEADLINE and deadlines.duration(summary.order.deadline or "") is not None:
-        return f"`search run {name}` begins another run"
+        return f"{summary.study.spec.again} begins another run"
     value = {stops.Stop.PATIENCE: "N", stops.Stop.DEADLINE: "WHEN", stops.Stop.TARGET: "VALUE"}
     return f"`search extend {name} --{summary.stop} {value.get(summary.stop or stops.Stop.REGRET, 'R')}` lets it go on"
 

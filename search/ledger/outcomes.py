@@ -26,12 +26,12 @@ def shortfall(summary: summaries.Summary) -> str | None:
 
 def _unfinished(summary: summaries.Summary, name: str) -> str:
     if summary.order.state is orders.StudyState.STOPPED:
-        return f"it was stopped; `search run {name}` goes on"
+        return f"it was stopped; {summary.study.spec.again} goes on"
     if summary.is_exhausted:
         return (
             f"{sentences.exhausted(summary)}, and not all have a result; `search retry {name}` puts failed trials back"
         )
-    return f"its workers have ended; `search run {name}` goes on"
+    return f"its workers have ended; {summary.study.spec.again} goes on"
 
 
 def _instead(summary: summaries.Summary, name: str) -> str:

@@ -56,7 +56,8 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
     steps = {trial.number: len(trial.intermediate_values) for trial in summary.running}
     lines.append(f"workers alive: {len(crew.members)}")
     for member in crew.members:
-        busy = ", ".join(f"trial {number}, {steps.get(number, 0)} epochs done" for number in member.trials)
+        done = {number: words.plural(steps.get(number, 0), summary.study.spec.step) for number in member.trials}
+        busy = ", ".join(f"trial {number}, {many} done" for number, many in done.items())
         who = said(f"{member.name} on {member.device}", SHORT)
         lines.append(f"  {who}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
     for number, owner in crew.orphans.items():
@@ -72,7 +73,7 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
 
 def paused(summary: summaries.Summary) -> str:
     """Where trials have paused, and what becomes of them."""
-    after = ", ".join(f"{count} after epoch {epoch}" for epoch, count in summary.pauses.items())
+    after = ", ".join(f"{count} after {summary.study.spec.step} {epoch}" for epoch, count in summary.pauses.items())
     return f"paused: {after}; one goes on where it is among the best there, the others are told pruned at the end"
 
 
@@ -147,7 +148,7 @@ def state_note(summary: summaries.Summary) -> str:
     if summary.order.state is orders.StudyState.PAUSED:
         return f"paused: no trial begins until `search resume {name}`"
     if summary.order.state is orders.StudyState.STOPPED:
-        return f"stopping: no trial begins until `search resume {name}` or `search run {name}`"
+        return f"stopping: no trial begins until `search resume {name}` or {summary.study.spec.again}"
     return ""
 
 
@@ -161,7 +162,7 @@ def efficiency(found: efficiencies.Efficiency | None) -> list[str]:
     if found.note is not None:
         lines.append(f"no comparison with random search: {said(found.note, SHORT)}")
     if found.seconds:
-        saved = saving(found.saved)
+        saved = saving(found.saved, "step" if found.margin is None else "epoch")
         lines.append(
             f"{found.poor_share:.0%} of the training time went into poor trials, {poor(found)}{saved and '; '}{saved}"
         )
@@ -186,9 +187,13 @@ def poor(found: efficiencies.Efficiency) -> str:
     return f"worse than {words.metric(found.bar)}, the median"
 
 
-def saving(saved: efficiencies.Saved) -> str:
-    """What pausing has spared, in a phrase; nothing where no trial has paused."""
+def saving(saved: efficiencies.Saved, step: str) -> str:
+    """What pausing has spared, in a phrase; nothing where no trial has paused.
+
+    Args:
+        step: what trials go on by.
+    """
     if not saved.trials:
         return ""
-    epochs, trials = words.plural(saved.epochs, "epoch"), words.plural(saved.trials, "trial")
-    return f"pausing saved {epochs} of {trials}, about {words.duration(saved.seconds)}"
+    steps, trials = words.plural(saved.epochs, step), words.plural(saved.trials, "trial")
+    return f"pausing saved {steps} of {trials}, about {words.duration(saved.seconds)}"

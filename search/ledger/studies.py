@@ -135,9 +135,7 @@ def create(database: Database, spec: specs.StudySpec, fill: Callable[[Connection
     try:
         return Study(database.write(transaction), spec, token)
     except exc.IntegrityError as error:
-        raise errors.StudyExists(
-            f"study {spec.name!r} exists already; `search run {words.typed(spec.name)}` resumes it"
-        ) from error
+        raise errors.StudyExists(f"study {spec.name!r} exists already; {spec.again} resumes it") from error
 
 
 def _enqueue(connection: Connection, study_id: int, spec: specs.StudySpec, has_trials: bool) -> None:

@@ -12,7 +12,7 @@ import statistics
 from typing import Any
 
 from search import errors, words
-from search.ledger import orders, queues, studies, summaries
+from search.ledger import excerpts, orders, queues, studies, summaries
 from search.reports import choices, corrections, evidence
 from search.reports.evidence import Experiment, Interval, Runs
 from search.storage import databases
@@ -220,12 +220,14 @@ def read(
     summary = summaries.whole(database, found)
     if summary.done < summary.budget:
         return None
-    tree = study.spec.space
-    searched = searched or Experiment.of(summaries.whole(database, study))
+    tree, again = study.spec.space, Experiment.of(summary).runs
+    if searched is None:
+        trials = excerpts.of_configurations(database, study, [each.params for each in again])
+        searched = Experiment.of(dataclasses.replace(summary, study=study, trials=tuple(trials)))
     selected = {tree.key(runs.params): runs.mean for runs in searched.runs}
     runs = [
         Runs(each.params, fresh)
-        for each in Experiment.of(summary).runs
+        for each in again
         if tree.key(each.params) in selected and (fresh := choices.fresh(found, each.trials, study))
     ]
     sign = study.spec.study.sign

@@ -10,7 +10,10 @@ from optuna.trial import TrialState
 from search import errors, words
 from search.ledger import efficiencies, listings, outsiders, studies, summaries
 from search.reports import (
+    comparison_chapters,
+    comparisons,
     confirmations,
+    entrants,
     factor_chapters,
     lab,
     outsider_chapters,
@@ -65,7 +68,8 @@ def write(
     if found.unread and not found.names:
         raise found.unread[0]
     more = [*found.chapters, Chapter("Left out", [Bullets(unread)])] if unread else found.chapters
-    page = build(found.experiments, heading or title(found.names), more, found.foreign)
+    compared = [comparison_chapters.chapter(each) for each in comparisons.comparable(found.rivals)]
+    page = build(found.experiments, heading or title(found.names), more, found.foreign, compared)
     html, markdown = pages.write(page, folder)
     specs = [each.summary.study.spec for each in found.experiments if each.summary.best is not None]
     cautions = {spec.name: said for spec in specs if (said := judgements.caution(spec)) is not None}
@@ -80,11 +84,16 @@ def title(names: Sequence[str]) -> str:
 
 @dataclasses.dataclass
 class Gathered:
-    """What studies hold: ours as experiments, other tools', chapters that follow theirs, and why some were not read."""
+    """What studies hold: ours as experiments, other tools', chapters that follow theirs, and why some were not read.
+
+    Attributes:
+        rivals: searches, and other tools' studies of one objective: what is set side by side.
+    """
 
     experiments: list[Experiment] = dataclasses.field(default_factory=list)
     foreign: list[outsiders.Outsider] = dataclasses.field(default_factory=list)
     chapters: list[Chapter] = dataclasses.field(default_factory=list)
+    rivals: list[entrants.Entrant] = dataclasses.field(default_factory=list)
     unread: list[errors.InputError] = dataclasses.field(default_factory=list)
 
     @property
@@ -102,6 +111,8 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                 if isinstance(study, outsiders.Outsider):
                     found.chapters.append(outsider_chapters.chapter(study, outsiders.trials(database, study)))
                     found.foreign.append(study)
+                    if len(studies) > 1 and len(study.directions) == 1:
+                        found.rivals.append(entrants.read(database, study))
                     continue
                 experiment = Experiment.of(listings.checked(summaries.whole(database, study)))
                 if experiment.is_search:
@@ -109,6 +120,8 @@ def gather(database: databases.Database, studies: Sequence[studies.Study | outsi
                     experiment = dataclasses.replace(experiment, efficiency=spent)
                 confirmed.append(confirmations.read(database, study, searched=experiment))
                 found.experiments.append(experiment)
+                if len(studies) > 1 and experiment.is_search:
+                    found.rivals.append(entrants.read(database, study, confirmation=confirmed[-1]))
         except errors.StudyNotFound:
             raise
         except errors.InputError as error:
@@ -122,10 +135,12 @@ def build(
     heading: str,
     more: Sequence[Chapter] = (),
     foreign: Sequence[outsiders.Outsider] = (),
+    compared: Sequence[Chapter] = (),
 ) -> pages.Page:
     """The whole report.
 
     Args:
+        compared: chapters that set the studies side by side.
         more: chapters that follow the experiments' own.
         foreign: other tools' studies, which have theirs among them.
     """
@@ -133,6 +148,7 @@ def build(
     found = []
     if known := judged(experiments):
         found.append(_judgement(known))
+    found += compared
     for experiment in experiments:
         if experiment.is_search:
             found.append(search_chapters.chapter(experiment))

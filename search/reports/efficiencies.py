@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import words
 from search.ledger.efficiencies import Random
-from search.reports import figures, samples
+from search.reports import figures, samples, trajectories
 from search.reports.evidence import Experiment
 from search.reports.pages import Block, Drawing, Table
 from search.study import baselines
@@ -65,17 +65,8 @@ def spent_by(
             starts.append(trial.datetime_start.timestamp())
             lengths.append(records.SECONDS.read(trial, spent))
             costs.append(spent)
-    if not costs:
-        return numpy.zeros(len(moments))
-    begin, cost = numpy.array(starts), numpy.array(costs)
-    end = begin + numpy.maximum(numpy.array(lengths), 1e-3)
-    corners = numpy.concatenate([begin, end])
-    order = numpy.argsort(corners, kind="stable")
-    slopes = numpy.cumsum(numpy.concatenate([cost / (end - begin), -cost / (end - begin)])[order])
-    corners = corners[order]
-    sums = numpy.concatenate([[0.0], numpy.cumsum(slopes[:-1] * numpy.diff(corners))])
-    at = [corners[-1] if moment == datetime.datetime.max else moment.timestamp() for moment in moments]
-    return numpy.asarray(numpy.interp(at, corners, sums))
+    at = [math.inf if moment == datetime.datetime.max else moment.timestamp() for moment in moments]
+    return trajectories.spent_by(numpy.array(starts), numpy.array(lengths), numpy.array(costs), numpy.array(at))
 
 
 def progress(experiment: Experiment, attribute: records.Attribute[float]) -> tuple[Array, Array]:

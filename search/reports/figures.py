@@ -180,28 +180,28 @@ def confusion(name: str, text: str, shares: Sequence[Sequence[float]], names: Se
 def picture(
     name: str,
     text: str,
-    draw: Callable[[axes.Axes], None],
+    draw: Callable[[axes.Axes], None] | Sequence[Callable[[axes.Axes], None]],
     marks: Sequence[Mark],
     legend: bool,
     height: float = SIZE[1],
     heading: str | None = None,
     grid: bool = True,
 ) -> Picture:
-    """What `draw` puts on a panel, with marks, a grid and a legend, as SVG and as PNG."""
+    """What `draw` puts on a panel, with marks, a grid and a legend, as SVG and as PNG.
+
+    Args:
+        draw: of several panels, one below the other, several; the legend is that of the first.
+    """
+    several = [draw] if callable(draw) else list(draw)
     style: Any = {**STYLE, "font.family": lettering.families(), "svg.hashsalt": name}  # salted: figures share no ids
     with matplotlib.rc_context(style):
         drawing = figure.Figure(figsize=(SIZE[0], height), dpi=PIXELS_PER_INCH, layout="constrained")
-        panel = drawing.subplots()
-        draw(panel)
-        for dash, mark in enumerate(marks):  # named in the legend: on the line a label would hide curves
-            dashes = (0, (4, 3) if dash == 0 else (1, 2))
-            panel.axhline(mark.value, color=INK, linewidth=1, linestyle=dashes, alpha=0.7, label=mark.label)
-        if grid:
-            panel.grid(alpha=0.25, color=INK, linewidth=0.5)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
+        panels = list(drawing.subplots(len(several), squeeze=False)[:, 0])
+        for panel, drawn in zip(panels, several, strict=True):
+            drawn(panel)
+            _finish(panel, marks, grid)
         if legend:
-            _legend(drawing, panel, heading)
+            _legend(drawing, panels[0], heading)
         vector, pixels = io.StringIO(), io.BytesIO()
         plain: dict[str, Any] = {"transparent": True, "metadata": {"Date": None, "Creator": None}}
         drawing.savefig(vector, format="svg", dpi=PIXELS_OF_POINTS, **plain)
@@ -209,6 +209,16 @@ def picture(
     svg = vector.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     return Picture(files.safe_name(name), text, svg, pixels.getvalue())
+
+
+def _finish(panel: axes.Axes, marks: Sequence[Mark], grid: bool) -> None:
+    for dash, mark in enumerate(marks):  # named in the legend: on the line a label would hide curves
+        dashes = (0, (4, 3) if dash == 0 else (1, 2))
+        panel.axhline(mark.value, color=INK, linewidth=1, linestyle=dashes, alpha=0.7, label=mark.label)
+    if grid:
+        panel.grid(alpha=0.25, color=INK, linewidth=0.5)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _legend(drawing: figure.Figure, panel: axes.Axes, heading: str | None) -> None:

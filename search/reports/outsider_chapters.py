@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from optuna import distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from search import words
@@ -88,21 +87,10 @@ def _parameters(names: Sequence[str], trials: Sequence[FrozenTrial]) -> Table:
     rows = []
     for name in names:
         own = [trial for trial in trials if name in trial.params]
-        spaces = list(dict.fromkeys(_asked_for(trial.distributions[name]) for trial in own))
+        spaces = list(dict.fromkeys(words.distribution(trial.distributions[name], LISTED_VALUES) for trial in own))
         space = spaces[0] if len(spaces) == 1 else f"{spaces[-1]}, and {len(spaces) - 1} before"
         rows.append([name, space, str(len(own)), _range([trial.params[name] for trial in own])])
     return Table(["parameter", "asked for as", "trials", "tried"], rows, "Parameters, in the order they appeared.")
-
-
-def _asked_for(space: distributions.BaseDistribution) -> str:
-    """A distribution in words: `0.0001 to 1.0, logarithmic`."""
-    if isinstance(space, distributions.CategoricalDistribution):
-        many = len(space.choices) - LISTED_VALUES
-        return ", ".join(map(str, space.choices[:LISTED_VALUES])) + (f" and {many} more" if many > 0 else "")
-    if not isinstance(space, distributions.IntDistribution | distributions.FloatDistribution):
-        return str(space)
-    step = f", in steps of {space.step}" if space.step not in (None, 1) else ""
-    return f"{space.low} to {space.high}{step}{', logarithmic' if space.log else ''}"
 
 
 def _range(values: Sequence[object]) -> str:

@@ -16,6 +16,7 @@ STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
 # a folder `studies` beside an installed package is not ours: setup.py puts the files into the package
 OURS = HOUSE / STUDIES if (HOUSE / "pyproject.toml").is_file() else pathlib.Path(__file__).with_name("files")
+MAIN = "__main__"  # the module of a function that has none
 SEPARATORS = tuple(mark for mark in (os.sep, os.altsep) if mark)
 
 
@@ -61,6 +62,23 @@ class StudySpec:
     def name(self) -> str:
         """The study's name."""
         return self.study.name
+
+    @property
+    def step(self) -> str:
+        """What its trials go on by: code of the user's own has steps, whatever they are."""
+        return "step" if self.training is None else "epoch"
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether its function lives in a notebook or a script, and only the workers of its own call have it."""
+        return self.objective is not None and self.objective.startswith(f"{MAIN}:")
+
+    @property
+    def again(self) -> str:
+        """What goes on with it, as a sentence names it: a command, or the call that has a function of no module."""
+        if self.is_shipped:
+            return f"`search.run(FUNCTION, ..., name={self.name!r})`"
+        return f"`search run {words.typed(self.name)}`"
 
     @property
     def code(self) -> str | None:
@@ -188,7 +206,7 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     found = []
     for key in ("objective", "command", "metric"):
         if (ours := getattr(stored, key)) != (theirs := getattr(given, key)):
-            found.append(f"{key} is {_plain(ours)!r}, the file says {_plain(theirs)!r}")
+            found.append(f"{key} is {plain(ours)!r}, the file says {plain(theirs)!r}")
     for section in ("study", "training"):
         ours, theirs = getattr(stored, section), getattr(given, section)
         if ours is None or theirs is None:
@@ -205,7 +223,7 @@ def differences(stored: StudySpec, given: StudySpec) -> list[str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A metric or command as the file has it."""
     if isinstance(value, programs.Metric):
         return value.model_dump(by_alias=True, exclude_unset=True)

@@ -199,7 +199,8 @@ class Worker:
         try:
             result = self._objective(trial)
         except Exception as error:
-            if not mishaps.is_out_of_memory(error):
+            # a process of own code was alone already: another try is the queue's to give, and is counted
+            if not mishaps.is_out_of_memory(error) or (isinstance(error, Failed) and not self._admission.is_shared):
                 raise
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None

@@ -170,7 +170,7 @@ def _running(summary: summaries.Summary, trial: FrozenTrial, columns: int, is_pl
         full = 0 if not epochs else min(BAR_COLUMNS, BAR_COLUMNS * done // epochs)
         row.append("━" * full, style="bar.complete")
         row.append((" " if is_plain else "━") * (BAR_COLUMNS - full) + "  ", style="bar.back")
-    step = f"epoch {done:>2}/{epochs or '?'}  "
+    step = f"{summary.study.spec.step} {done:>2}/{epochs or '?'}  "
     most = max(LEAST_METRIC, min(columns // 4, columns - row.cell_len - len(f"{step} {value}")))
     metric = screens.shorten(lines.clean(summary.study.spec.study.metric), most, (most - 1) // 2)
     row.append(f"{step}{metric} {value:<6}", style="not dim default")

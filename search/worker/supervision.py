@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from search import errors, lines, screens, words
+from search import errors, lines, screens
 from search.ledger import news, outcomes, resumptions, studies, summaries
 from search.storage import databases
 from search.study import specs
@@ -55,7 +55,7 @@ class End:
         if self.interrupted is not None:
             raise errors.Interrupted(
                 f"study {name!r}: ended by {self.interrupted.name}, running trials were handed over; "
-                f"`search run {words.typed(name)}` goes on",
+                f"{self.summary.study.spec.again} goes on",
                 128 + self.interrupted,
             )
         failed = f"a worker failed with exit code {self.code}, see its log above; " if self.code > 1 else ""
@@ -112,7 +112,7 @@ def supervise(
         summary = _work(database, study, settings, view, workers, stop)
     end = End(summary, interrupted.number if stop.is_set() else None, workers.exit_code)
     if end.interrupted is signal.SIGINT and not end.is_well:
-        screens.say(f"stopped; `search run {words.typed(study.name)}` goes on", where=screens.err)
+        screens.say(f"stopped; {study.spec.again} goes on", where=screens.err)
     if end.interrupted is None and workers.exit_code and log_file:
         for line in lines.block(workers.last_words()).split("\n"):
             screens.say(line, where=screens.err)

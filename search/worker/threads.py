@@ -51,6 +51,12 @@ class Admission:
         return int(self._allowed)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether more than one trains now."""
+        with self._lock:
+            return len(self._inside) > 1
+
+    @property
     def is_open(self) -> bool:
         """Whether one more may come: a slot is free, and nobody waits or needs to be alone."""
         with self._lock:

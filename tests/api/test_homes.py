@@ -7,9 +7,9 @@ import mine
 import pytest
 
 import search
-from search import errors
+from search import cli, errors
 from search.api import homes as access
-from search.ledger import allocations, homes, studies
+from search.ledger import allocations, homes, outcomes, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.training import shipments
@@ -64,3 +64,27 @@ def test_a_function_of_a_module_is_anybody_s(tmp_path: pathlib.Path) -> None:
     """Nothing is asked of a study whose objective is imported."""
     database = databases.Database(f"sqlite:///{tmp_path}/own.db")
     access.check(database, studies.create(database, specs.parse(mine.text(), "own.toml")))
+
+
+def test_what_goes_on_with_it_is_its_own_call(
+    study: tuple[databases.Database, studies.Study], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No hint names a command that would refuse it: create, extend, stop and rename name the call of search.run."""
+    database, own = study
+    call = "`search.run(FUNCTION, ..., name='own')`"
+    assert f"workers have ended; {call} goes on" in str(outcomes.shortfall(summaries.summary(database, own)))
+    with pytest.raises(errors.StudyExists, match=r"exists already; `search\.run\(FUNCTION"):
+        studies.create(database, own.spec)
+    for words, said in (
+        (["extend", "own", "--trials", "1"], f"no worker is alive: {call} does it"),
+        (["stop", "own"], f"until `search resume own` or {call}"),
+        (["rename", "own", "it's mine"], """`search.run(FUNCTION, ..., name="it's mine")` goes on"""),
+    ):
+        assert cli.main([*words, "--storage", database.url]) == 0
+        printed = capsys.readouterr().out
+        if words[0] == "stop":
+            cli.main(["status", "own", "--storage", database.url])
+            printed += capsys.readouterr().out
+        assert said in printed
+        assert "search run" not in printed
+        assert "search work" not in printed

@@ -159,6 +159,7 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("simulate", "made.toml", "--table", str(table), *("--plain", "random", "--seeds", "4", "--output", "simulated"))
     say("report", "quick")
     say("confirm", "quick", "--top", "2", "--seeds", "2", "--workers", "1")
+    assert say("compare", "quick", "quick-confirm", "--output", "compared")["metric"] == "accuracy"
     say("export", "quick", "--to", "quick.safetensors")
     say("export", "quick", "--table", "quick.jsonl", table="export --table")
     say("export-trials", "quick", "--to", "quick.csv", "--curves", "curves.csv")

@@ -57,7 +57,7 @@ def test_on_a_terminal_parameters_give_way(database: databases.Database, room: i
         ("2", "complete", "1e-07"),
     ]
     assert [match and match[2] for match in found][3:] == ["failed", "failed"]
-    assert heading.split()[-2:] == ["epochs", "sec"]
+    assert heading.split()[-2:] == ["steps", "sec"]
     shown = [word for word in heading.split() if word.startswith("model")]
     assert 0 < len(shown) == len(set(shown))
     assert left_out == [f"{40 - len(shown)} of 40 parameters not shown", "names or values shortened"]
@@ -93,7 +93,7 @@ def test_two_parameters_with_one_heading_tell_apart(database: databases.Database
     study = studies.create(database, specs.parse(text, "twins.toml"))
     begin(database, study)
     (heading, _, row), _ = of_trials(summaries.whole(database, study), None)
-    assert heading.split() == ["#", "state", "value", "lr", "lr", "state", "sec", "epochs", "sec"]
+    assert heading.split() == ["#", "state", "value", "lr", "lr", "state", "sec", "steps", "sec"]
     assert row.split()[:6] == ["0", "running", "1", "2", "3", "4"]
 
 

@@ -1,5 +1,6 @@
 """What a user sees of studies, on a terminal and in a pipe."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -11,7 +12,8 @@ from optuna.trial import TrialState
 from trials import begin
 
 from search import cli, lines, screens
-from search.ledger import claims, studies
+from search.cli import tables
+from search.ledger import claims, rosters, sentences, studies, summaries
 from search.storage import databases
 from search.study import specs
 from search.training import records
@@ -37,6 +39,23 @@ def search(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     code = cli.main(list(arguments))
     printed = capsys.readouterr()
     return code, printed.out, printed.err
+
+
+def test_own_code_goes_by_steps(odd: str) -> None:
+    """A worker's trial, paused ones and the table speak of steps; those of the lab's networks of epochs."""
+    database = databases.Database(odd)
+    crew = rosters.Roster((rosters.Member("here:1", "cpu", 1.0, (5,)),), {})
+    for name, text, step in (("many", None, "step"), ("quick", quick_text(), "epoch")):
+        if text is not None:
+            studies.create(database, specs.parse(text, "quick.toml"))
+        study = studies.load(database, name)
+        found = dataclasses.replace(summaries.summary(database, study), pauses={3: 2})
+        said = "\n".join(sentences.situation(found, crew, {}))
+        assert f"here:1 on cpu: trial 5, 0 {step}s done, seen 1 s ago" in said
+        assert f"paused: 2 after {step} 3; " in said
+        heading = tables.of_trials(summaries.whole(database, study), [], None).rows[0].plain
+        assert f"{step}s" in heading.split()
+    database.close()
 
 
 def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

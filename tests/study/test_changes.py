@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import optuna
 import pydantic
 import pytest
 import tomli_w
@@ -11,7 +12,7 @@ from trials import Make
 from search import errors
 from search.ledger import studies
 from search.storage import databases
-from search.study import changes, sections, specs
+from search.study import changes, contrasts, sections, specs
 
 BASE: dict[str, Any] = {
     "objective": "own:f",
@@ -152,6 +153,30 @@ def test_no_key_changes_in_silence(opened: databases.Database, key: str, value: 
     assert len(noted) == 1, found[1]
     assert noted[0].endswith("takes it over")
     assert "`search extend s --" in noted[0] or "`search amend s`" in noted[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, (_, values) in VALUES.items() for value in values], ids=str
+)
+def test_no_key_is_missing_where_files_stand_side_by_side(key: str, value: Any) -> None:
+    """Each difference is a row of the key, with what both say; but for what goes with it there is no other row."""
+    base, _ = VALUES[key]
+    pair = [specs.parse(tomli_w.dumps(base), "s.toml"), changed(base, key, value)]
+    files = [contrasts.settings(spec, dict(spec.budget)) for spec in pair]
+    rows = dict(contrasts.of(files, [True, True]))
+    shown = [row for row in rows if row == key or row.startswith(f"{key}.") or row == key.partition("metric.")[0]]
+    assert shown or (key.startswith("metric.") and "metric" in rows), rows
+    assert all(len(set(values)) == 2 for values in rows.values())
+    assert {row.partition(".")[0] for row in rows} == {key.partition(".")[0]}
+    assert contrasts.of([files[0], files[0]], [True, True]) == []
+
+
+def test_a_study_without_a_file_differs_in_what_it_says_alone() -> None:
+    """Its space is known whole, so a parameter that it lacks is a difference; what a file alone says is none."""
+    spec = specs.parse(tomli_w.dumps(BASE), "s.toml")
+    asked = contrasts.asked({"x": [optuna.distributions.IntDistribution(1, 9)]})
+    found = contrasts.of([contrasts.settings(spec, dict(spec.budget)), asked], [True, False])
+    assert found == [("space.x", ["1, 2, 3", "1 to 9"]), ("space.y", ["1, 2", "-"])]
 
 
 def test_a_file_that_is_as_it_was_is_silent(opened: databases.Database, make_study: Make) -> None:

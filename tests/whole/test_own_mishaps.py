@@ -157,3 +157,27 @@ def _is_in(process: psutil.Process, folder: pathlib.Path) -> bool:
         return process.pid != os.getpid() and process.cwd() == str(folder)
     except psutil.Error:
         return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_process_that_is_killed_each_time_is_tried_three_times(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """As the page says: not at once and again, and the trial's own reason counts what was tried."""
+    code = """
+import os, pathlib, signal
+
+def objective(trial):
+    with pathlib.Path("tries").open("a") as tries:
+        tries.write(f"{trial.number}\\n")
+    if trial.number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.5
+"""
+    mine.write(tmp_path, code, trials=2)
+    code_, output = processes.run("run", "own.toml", "--workers", "1")
+    assert code_ == 0, output
+    assert (tmp_path / "tries").read_text().split().count("0") == 3
+    database = databases.Database(processes.url, patience_seconds=30)
+    found = summaries.whole(database, studies.load(database, "own"))
+    assert (found.trials[0].state, found.failures) == (TrialState.FAIL, 0)
+    assert "tried 3 times" in found.trials[0].user_attrs["search:reason"]

@@ -83,8 +83,8 @@ def test_running_trials_have_a_row_each(database: databases.Database, columns: i
     assert rows[1].startswith("best: trial 2, va")
     assert " 1e-07" in rows[1]
     running = [row for row in rows if row.startswith("trial ")]
-    assert re.search(r"trial 5 .*epoch +2/\S+  \S+ 0\.2500\b", running[0])
-    assert re.search(r"trial 6 .*epoch +0/\S+  \S+ -", running[1])
+    assert re.search(r"trial 5 .*step +2/\S+  \S+ 0\.2500\b", running[0])
+    assert re.search(r"trial 6 .*step +0/\S+  \S+ -", running[1])
     assert " ".join(" ".join(rows[4:]).split()).startswith("paused: a note of many words a note of many words")
 
 
