@@ -150,7 +150,7 @@ class _Asked:
             return claim
         why = NoTrial.FINISHED
         if found.done + running + waiting < budget:
-            if not _is_exhausted(self.connection, self.study, found):
+            if not is_exhausted(self.connection, self.study, found):
                 return self._create()
             why = NoTrial.EXHAUSTED
         if found.paused and has_room and (claim := self._go_on(found)) is not None:
@@ -224,7 +224,8 @@ class _Asked:
         return claims.Claim(study_id, trial_id, number, self.sign["owner"], 1, {}, {}, 0.0, "created")
 
 
-def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> bool:
+def is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> bool:
+    """Whether every configuration of a finite space has been given to a trial."""
     size = study.spec.space.size
     if size is None or found.configs + found.of(TrialState.RUNNING) + found.of(TrialState.WAITING) < size:
         return False

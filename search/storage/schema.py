@@ -1,10 +1,10 @@
-"""Nine tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Ten tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_logs` the last
 of what its code has printed, `search_added` which trials another tool added with their result, `search_counts` how many
 there are of each kind, `search_rungs` what a trial had at each rung of a pruner that pauses, `search_finished` which
-trials have finished, in which order. All vanish with the study, whichever tool deletes it.
+trials have finished, in which order, `search_notices` what people are told of a study. All vanish with the study, whichever tool deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -237,6 +237,31 @@ finished = sqlalchemy.Table(
 SCORED = "score IS NOT NULL AND NOT is_outside"
 _partial("search_finished_best", SCORED, finished, "study_id", "score", "place", "trial_id")
 _partial("search_finished_counted", "is_counted", finished, "study_id", "place", "trial_id")
+# What people are told of a study, each once, whoever noticed it: `key` says what of; see `ledger.notices`.
+notices = sqlalchemy.Table(
+    "search_notices",
+    ours,
+    sqlalchemy.Column("notice_id", sqlalchemy.Integer, primary_key=True),
+    _study_id(),
+    sqlalchemy.Column("key", sqlalchemy.String(100), nullable=False),
+    sqlalchemy.Column("event", sqlalchemy.String(20), nullable=False),
+    # JSON, as it is sent
+    sqlalchemy.Column("body", sqlalchemy.Text, nullable=False),
+    sqlalchemy.Column("state", sqlalchemy.String(20), nullable=False),
+    # by the database's clock, as `due_at`: when the next try is due, or the present one is given up
+    sqlalchemy.Column("made_at", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("due_at", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("tries", sqlalchemy.Integer, nullable=False),
+    # token of the present try; empty between tries
+    sqlalchemy.Column("owner", sqlalchemy.String(40), nullable=False),
+    # JSON: which addresses have it, and why the others have not, by their places in the file: nothing secret
+    sqlalchemy.Column("delivered", sqlalchemy.Text, nullable=False),
+    sqlalchemy.Column("reasons", sqlalchemy.Text, nullable=False),
+    sqlalchemy.UniqueConstraint("study_id", "key"),
+)
+PENDING = "state = 'pending'"
+_partial("search_notices_pending", PENDING, notices, "study_id", "due_at")
+sqlalchemy.Index("search_notices_event", notices.c.study_id, notices.c.event, notices.c.notice_id)
 # On Optuna's table: whoever holds the study's lock looks at a few rows, however many trials there are.
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS search_trials_state ON trials (study_id, state, trial_id)",
@@ -247,4 +272,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0006"
+HEAD = "0008"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from search.storage import locations
-from search.study import deadlines, names, programs, pruners, samplers, validation
+from search.study import deadlines, names, notices, programs, pruners, samplers, validation
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -155,6 +155,7 @@ class File(validation.Section):
     sampler: Sampler = Sampler()
     pruning: Pruning = Pruning()
     budget: Budget
+    notify: notices.Notify = notices.NOTIFY
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
 
     @property

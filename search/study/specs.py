@@ -10,7 +10,7 @@ from typing import Any
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import defaults, limits, programs, sections, space_sections, texts, validation
+from search.study import defaults, limits, notices, programs, sections, space_sections, texts, validation
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -28,6 +28,7 @@ class StudySpec:
         objective: the user's own, `package.module:function`; then there is no `training`.
         command: a program of the user's own in its place, and `metric` where it says its values.
         trial: the process that either runs in.
+        notify: what people are told of it.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
         path: of the file, where it was read from one.
@@ -48,6 +49,7 @@ class StudySpec:
     command: tuple[str | list[str], ...] | None = None
     metric: programs.Metric | None = None
     trial: sections.Trial = sections.TRIAL
+    notify: notices.Notify = notices.NOTIFY
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
@@ -172,6 +174,7 @@ def parse_stored(text: str, name: str) -> StudySpec:
         command=None if file.command is None else tuple(file.command),
         metric=file.metric,
         trial=file.trial,
+        notify=file.notify,
         said=frozenset(raw.get("training", {})),
         written=text,
     )
