@@ -225,7 +225,7 @@ class _Asked:
 
 
 def is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> bool:
-    """Whether every configuration of a finite space has been given to a trial."""
+    """Whether a finite space has no configuration left."""
     size = study.spec.space.size
     if size is None or found.configs + found.of(TrialState.RUNNING) + found.of(TrialState.WAITING) < size:
         return False

@@ -136,7 +136,7 @@ def ended(
     found: counts.Counts,
     standing: stops.Standing,
 ) -> NoTrial | None:
-    """What has ended a study by itself, as a claim would say it; None where a trial runs, or somebody has stopped it."""
+    """What has ended a study, as a claim would say it; None where a trial runs, or somebody has stopped it."""
     if order.state is not orders.StudyState.ACTIVE:
         return NoTrial.FAILURES if order.reason is not None else None
     if found.of(TrialState.RUNNING) or found.paused:  # what has paused ends with the next claim

@@ -1,7 +1,7 @@
 """What people are told of a study: an outbox, in which each event stands once, whoever noticed it, until it is sent.
 
-A message is sent by whoever claims it, for a time: where that process ends in between, another sends it. So each is sent
-at least once, and more than once only where a process ended, or lost the database, between an answer and the note of it.
+A message is sent by whoever claims it, for a time: where that process ends in between, another sends it. So each is
+sent at least once, and again only where a process ended, or lost the database, between an answer and the note of it.
 """
 
 import dataclasses
@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy
 
 from search.ledger import studies
-from search.storage import schema, statements
+from search.storage import outboxes, statements
 from search.storage.databases import Database
 
-notices = schema.notices
+notices = outboxes.notices
 
 PENDING, SENT, UNDELIVERED = "pending", "sent", "undelivered"
 HELD = "held"  # told together with others, in the next message of its event
@@ -142,7 +142,9 @@ def held(connection: sqlalchemy.Connection, study_id: int, kind: str, after: int
 def is_due(connection: sqlalchemy.Connection, study_id: int) -> float | None:
     """In how many seconds the next message is due, 0 or less for now; None where none waits."""
     soonest = sqlalchemy.select(sqlalchemy.func.min(notices.c.due_at) - statements.clock(connection))
-    waits = connection.execute(soonest.where(notices.c.study_id == study_id, sqlalchemy.text(schema.PENDING))).scalar()
+    waits = connection.execute(
+        soonest.where(notices.c.study_id == study_id, sqlalchemy.text(outboxes.PENDING))
+    ).scalar()
     return None if waits is None else float(waits)
 
 
@@ -154,7 +156,7 @@ def claim(database: Database, study_id: int, owner: str) -> Notice | None:
     """
 
     def transaction(connection: sqlalchemy.Connection) -> Notice | None:
-        mine = (notices.c.study_id == study_id, sqlalchemy.text(schema.PENDING))
+        mine = (notices.c.study_id == study_id, sqlalchemy.text(outboxes.PENDING))
         if (again := connection.execute(notices.select().where(*mine, notices.c.owner == owner)).first()) is not None:
             return _notice(again)
         now = statements.clock(connection)

@@ -1,4 +1,4 @@
-"""[notify] of a study file: what people are told of a study. Addresses are secrets: they stand in a file of their own."""
+"""[notify] of a study file: what people are told of a study. Addresses are secrets, and stand elsewhere."""
 
 import typing
 from typing import Annotated, Any, Literal
