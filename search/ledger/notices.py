@@ -23,6 +23,7 @@ PENDING, SENT, UNDELIVERED = "pending", "sent", "undelivered"
 HELD = "held"  # told together with others, in the next message of its event
 PAST = "past"  # was so before anybody was to be told, or was told of the study that this one is a copy of
 TOLD = (PENDING, SENT, UNDELIVERED)
+FACTS = ("trial", "value", "params", "worker", "reason", "counts")  # null where an event has none
 LEASE_SECONDS = 60.0  # longer than one address may take
 TRIES = 20
 LONGEST_WAIT_SECONDS = 3_600.0
@@ -36,7 +37,7 @@ class Event:
         key: what of, the same for everybody who notices it.
         kind: one of `study.notices.EVENTS`.
         text: a line for people.
-        facts: what else the message says: `trial`, `value`, `params`, `worker`, `reason`, `counts`.
+        facts: what else the message says, of `FACTS`.
     """
 
     key: str
@@ -76,7 +77,6 @@ class Standing:
 
 def body(study: studies.Study, event: Event, moment: float) -> dict[str, Any]:
     """The message of an event, of a moment by the database's clock."""
-    facts = dict.fromkeys(("trial", "value", "params", "worker", "reason", "counts"))
     return {
         "id": hashlib.sha256(f"{study.token} {event.key}".encode()).hexdigest()[:32],
         "event": event.kind,
@@ -84,7 +84,7 @@ def body(study: studies.Study, event: Event, moment: float) -> dict[str, Any]:
         "text": event.text,
         "time": datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="seconds"),
         "metric": study.spec.study.metric,
-        **facts,
+        **dict.fromkeys(FACTS),
         **event.facts,
     }
 

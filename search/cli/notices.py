@@ -1,0 +1,48 @@
+"""The command that sends a study's messages by hand: a test, or what could not be delivered."""
+
+import click
+
+from search import screens, words
+from search.api import notices
+from search.cli import jsons
+from search.cli.options import common, json_option, study_argument
+
+
+@click.command()
+@study_argument
+@click.option("--test", "is_test", is_flag=True, help="Send a test to each address, and say whether it went out.")
+@json_option
+@common
+def notify(name: str, is_test: bool, as_json: bool, storage: str) -> int:
+    """Sends what could not be delivered of a study's messages, or a test to each of its addresses.
+
+    Addresses are named by their places in the file of notify.urls_file, and never shown.
+
+    \b
+    Example:
+      search notify lab --test
+      search notify lab
+    """
+    return _test(name, as_json, storage) if is_test else _deliver(name, as_json, storage)
+
+
+def _test(name: str, as_json: bool, storage: str) -> int:
+    tried = notices.try_addresses(name, storage)
+    if as_json:
+        listed = [{"address": each.address, "sent": each.reason is None, "reason": each.reason} for each in tried]
+        jsons.say({"name": name, "addresses": listed, "sent": None, "pending": None, "undelivered": None})
+    else:
+        for each in tried:
+            screens.say(f"address {each.address}: {'sent' if each.reason is None else f'NOT sent: {each.reason}'}")
+    return int(any(each.reason is not None for each in tried))
+
+
+def _deliver(name: str, as_json: bool, storage: str) -> int:
+    found = notices.deliver(name, storage)
+    left = found.pending + found.undelivered
+    if as_json:
+        counts = {"sent": found.sent, "pending": found.pending, "undelivered": found.undelivered}
+        jsons.say({"name": name, "addresses": [], **counts})
+        return int(left > 0)
+    screens.say(f"{words.plural(found.sent, 'message')} delivered, {left} not{f': {found.reason}' if left else ''}")
+    return int(left > 0)
