@@ -15,7 +15,7 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
-    *("delete", "rename", "copy", "artifacts"),
+    *("delete", "rename", "copy", "artifacts", "notify"),
     *("replay", "confirm", "export", "predict", "report", "reproduce", "simulate"),
 )
 

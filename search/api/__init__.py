@@ -7,6 +7,7 @@ workers train (`workers`, `data_dir`, `device`, `engine`, `slots`, ...) what `se
 
 from search.api.downloads import artifacts
 from search.api.lives import copy, delete, rename
+from search.api.notices import notify
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.results import confirm, export, predict, replay, report, reproduce
 from search.api.runs import run
@@ -30,6 +31,7 @@ __all__ = [
     "rename",
     "copy",
     "artifacts",
+    "notify",
     "replay",
     "confirm",
     "export",

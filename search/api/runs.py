@@ -31,6 +31,7 @@ def run(
     pruner: str | Mapping[str, Any] | None = None,
     seed: int | None = None,
     budget: Mapping[str, Any] | None = None,
+    notify: Mapping[str, Any] | None = None,
     enqueue: Sequence[Mapping[str, Any]] | None = None,
     storage: Storage = None,
     **settings: Any,
@@ -52,6 +53,7 @@ def run(
         sampler, pruner: a name, or what [sampler] and [pruning] say.
         seed: of the study.
         enqueue: configurations to try first.
+        notify: what [notify] says.
         settings: how workers train; see `search.worker.settings.Settings`.
 
     Raises:
@@ -61,7 +63,7 @@ def run(
         errors.Interrupted: the same after SIGTERM or SIGHUP.
     """
     said: dict[str, Any] = {"space": space, "trials": trials, "direction": direction, "metric": metric, "seed": seed}
-    said |= {"sampler": sampler, "pruner": pruner, "budget": budget, "enqueue": enqueue}
+    said |= {"sampler": sampler, "pruner": pruner, "budget": budget, "enqueue": enqueue, "notify": notify}
     given = {key: value for key, value in said.items() if value is not None}
     if callable(study):
         worked = _supervise(study, name, given, storage, settings)
@@ -112,6 +114,8 @@ def specification(packed: shipments.Shipment, name: str | None, given: dict[str,
         if key in given:
             file[table] = {only: given[key]} if isinstance(given[key], str) else dict(given[key])
     file["budget"] = {"trials": given["trials"], **given.get("budget", {})}
+    if given.get("notify"):
+        file["notify"] = dict(given["notify"])
     if given.get("enqueue"):
         file["enqueue"] = [{key: entries.value(value) for key, value in each.items()} for each in given["enqueue"]]
     try:

@@ -30,7 +30,7 @@ def _test(name: str, as_json: bool, storage: str) -> int:
     tried = notices.try_addresses(name, storage)
     if as_json:
         listed = [{"address": each.address, "sent": each.reason is None, "reason": each.reason} for each in tried]
-        jsons.say({"name": name, "addresses": listed, "sent": None, "pending": None, "undelivered": None})
+        jsons.say({"name": name, "addresses": listed, "messages": None, "reason": None})
     else:
         for each in tried:
             screens.say(f"address {each.address}: {'sent' if each.reason is None else f'NOT sent: {each.reason}'}")
@@ -39,10 +39,9 @@ def _test(name: str, as_json: bool, storage: str) -> int:
 
 def _deliver(name: str, as_json: bool, storage: str) -> int:
     found = notices.deliver(name, storage)
-    left = found.pending + found.undelivered
     if as_json:
-        counts = {"sent": found.sent, "pending": found.pending, "undelivered": found.undelivered}
-        jsons.say({"name": name, "addresses": [], **counts})
-        return int(left > 0)
-    screens.say(f"{words.plural(found.sent, 'message')} delivered, {left} not{f': {found.reason}' if left else ''}")
-    return int(left > 0)
+        jsons.say({"name": name, "addresses": [], **found.as_json(), "reason": found.reason})
+    else:
+        why = f": {found.reason or 'another process is at it'}" if found.left else ""
+        screens.say(f"{words.plural(found.sent, 'message')} delivered, {found.left} not{why}")
+    return int(found.left > 0)

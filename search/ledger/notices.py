@@ -74,6 +74,15 @@ class Standing:
     undelivered: int = 0
     reason: str | None = None
 
+    @property
+    def left(self) -> int:
+        """How many are not delivered."""
+        return self.pending + self.undelivered
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` prints of it."""
+        return {"messages": {"sent": self.sent, "pending": self.pending, "undelivered": self.undelivered}}
+
 
 def body(study: studies.Study, event: Event, moment: float) -> dict[str, Any]:
     """The message of an event, of a moment by the database's clock."""
@@ -213,6 +222,13 @@ def renew(database: Database, study: studies.Study) -> None:
         connection.execute(left.where(free).values(state=PENDING, tries=0, due_at=statements.clock(connection)))
 
     database.write(transaction)
+
+
+def read(database: Database, study: studies.Study) -> Standing:
+    """What has become of a study's messages; one that tells nobody anything is not asked for."""
+    if not study.spec.notify.is_on:
+        return Standing()
+    return database.read(lambda connection: standing(connection, study.study_id))
 
 
 def standing(connection: sqlalchemy.Connection, study_id: int) -> Standing:

@@ -45,6 +45,16 @@ def file_of(notify: notices.Notify) -> pathlib.Path:
     return pathlib.Path(os.environ.get(VARIABLE) or notify.urls_file or "").expanduser()
 
 
+def check(notify: notices.Notify) -> None:
+    """Passes a study of which nobody is told anything, or whose file of addresses is there.
+
+    Raises:
+        errors.InputError: see `load`.
+    """
+    if notify.is_on:
+        load(notify)
+
+
 def load(notify: notices.Notify) -> list[Addressee]:
     """Reads the file; from then on its secrets are hidden in all that is logged.
 
@@ -59,7 +69,9 @@ def load(notify: notices.Notify) -> list[Addressee]:
         lines = text.decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise errors.InputError(f"{name} cannot be read here: {reason}") from error
+        raise errors.InputError(
+            f"{name} cannot be read here: {reason}; {VARIABLE} names the file where it lies elsewhere"
+        ) from error
     if len(text) > LARGEST_BYTES:
         raise errors.InputError(f"{name} must hold addresses, one a line, got more than {LARGEST_BYTES:,} bytes")
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]

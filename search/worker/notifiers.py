@@ -29,12 +29,18 @@ class Notifier:
         database: is written to only where people are to be told something.
         study_id: of the one study that it looks at; None for all.
         stop: set where the process is asked to go: then it parts at once.
+        parts: sees that the end of a study is told before it goes itself.
     """
 
     def __init__(
-        self, database: databases.Database, study_id: int | None = None, stop: threading.Event | None = None
+        self,
+        database: databases.Database,
+        study_id: int | None = None,
+        stop: threading.Event | None = None,
+        parts: bool = True,
     ) -> None:
         self._ended, self._stop, self._study_id = threading.Event(), stop or threading.Event(), study_id
+        self._parts, self._able = parts, list[studies.Study]()
         self._database = database.patient(PATIENCE_SECONDS, self._ended)
         self._watches: dict[str, happenings.Watch] = {}
         self._said: dict[tuple[str, str], str] = {}
@@ -46,7 +52,7 @@ class Notifier:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
-        is_left = kind is not None or self._stop.is_set()
+        is_left = not self._parts or kind is not None or self._stop.is_set()
         self._thread.join(JOIN_SECONDS if is_left else 2 * deliveries.WHOLE_SECONDS)
         if not is_left and not self._thread.is_alive():
             self.part()
@@ -76,7 +82,7 @@ class Notifier:
             self._watches = {each.token: self._watches.get(each.token) or happenings.Watch() for each in found}
             for study in found:
                 self._watches[study.token].look(self._database, study)
-                self.send(study)
+            self._able = [study for study in found if self.send(study)]
             return True
         except errors.InputError as error:
             self._say("", "notify-unable", str(error))
@@ -88,7 +94,7 @@ class Notifier:
 
     def _due(self) -> float | None:
         try:
-            waits = map(self._due_of, studies.told_of(self._database, self._study_id))
+            waits = map(self._due_of, self._able)
             return min((wait for wait in waits if wait is not None), default=None)
         except errors.SearchError:
             return None
@@ -96,27 +102,28 @@ class Notifier:
     def _due_of(self, study: studies.Study) -> float | None:
         return self._database.read(lambda connection: notices.is_due(connection, study.study_id))
 
-    def send(self, study: studies.Study) -> None:
-        """Sends what is due of a study.
+    def send(self, study: studies.Study) -> bool:
+        """Sends what is due of a study; whether its addresses are known here.
 
         Raises:
             errors.StorageError: the database is away; what was sent and not noted is sent once more.
         """
         waits = self._due_of(study)
         if waits is None or waits > 0:
-            return
+            return True
         try:
             people = addressees.load(study.spec.notify)
         except errors.InputError as error:
             self._say(study.name, "notify-unable", f"{error}; other processes may send it")
-            return
+            return False
         for _ in range(AT_ONCE):
             if self._ended.is_set():
-                return
+                break
             notice = notices.claim(self._database, study.study_id, uuid.uuid4().hex)
             if notice is None:
-                return
+                break
             self._deliver(study, notice, people)
+        return True
 
     def _deliver(self, study: studies.Study, notice: notices.Notice, people: list[addressees.Addressee]) -> None:
         delivered, reasons, asked = set(notice.delivered), dict[str, str](), 0.0
