@@ -49,6 +49,7 @@ PROGRAM: dict[str, Any] = {
 }
 RECORDING: dict[str, Any] = {**PROGRAM, "metric": {"from": "file", "path": "{trial_dir}/loss.jsonl"}}
 OWN: dict[str, Any] = {**BASE, "trial": {"process": "fresh", "max_seconds": 9.0, "store": "kept"}}
+TOLD: dict[str, Any] = {**BASE, "notify": {"urls_file": "urls", "quiet_minutes": 5.0}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
@@ -91,6 +92,10 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "budget.deadline": (BASE, ["2h", "2120-12-01T08:00:00Z", None]),
     "budget.regret": (BOUNDED, [0.1, None]),
     "budget.max_failures": (BASE, [3, 7, None]),
+    "notify.urls_file": (TOLD, ["elsewhere"]),
+    "notify.on": (TOLD, [["finished"]]),
+    "notify.quiet_minutes": (TOLD, [6.0, None]),
+    "notify.stalled_minutes": (TOLD, [90.0]),
     "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
 }
 OTHERS = {"study.name", "metric.source"}  # another study; what another source needs beside it is another too

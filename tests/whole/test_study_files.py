@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, quick_text
 
 from search.space.conditions import Condition
-from search.study import programs, sections, specs
+from search.study import notices, programs, sections, specs
 
 PAGE = (ROOT / "docs" / "study-files.md").read_text()
 SECTIONS = {
@@ -19,6 +19,7 @@ SECTIONS = {
     "budget": sections.Budget,
     "metric": programs.Metric,
     "trial": sections.Trial,
+    "notify": notices.Notify,
 }
 
 
