@@ -15,7 +15,7 @@ class Receiver:
         answers: status codes of the next requests, with headers; then 200.
         got: the body of each request that was answered with 2xx.
         heads: their headers; `paths` their paths.
-        refused: how many were not.
+        refused: how many were not; `asked`: how many have come.
         hang_seconds: before each answer.
     """
 
@@ -24,7 +24,7 @@ class Receiver:
         self.got: list[dict[str, Any]] = []
         self.heads: list[Any] = []
         self.paths: list[str] = []
-        self.refused, self.hang_seconds, self.drips = 0, 0.0, False
+        self.refused, self.asked, self.hang_seconds, self.drips = 0, 0, 0.0, False
         self._lock = threading.Lock()
         outer = self
 
@@ -61,6 +61,7 @@ class Receiver:
     def _answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         with self._lock:
+            self.asked += 1
             status, headers = self.answers.pop(0) if self.answers else (200, {})
         if self.drips:
             try:

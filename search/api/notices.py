@@ -8,7 +8,7 @@ import uuid
 from search import errors, words
 from search.api import access
 from search.api.access import Storage
-from search.ledger import notices, studies
+from search.ledger import dispatches, notices, studies
 from search.study import specs
 from search.worker import addressees, deliveries, notifiers
 
@@ -66,7 +66,7 @@ def deliver(name: str, storage: Storage) -> notices.Standing:
     database = access.open_existing(storage)
     study = studies.load(database, name)
     addressees.load(_told(study.spec).notify)
-    notices.renew(database, study)
+    dispatches.renew(database, study)
     notifiers.Notifier(database, study.study_id).send(study)
     return database.read(lambda connection: notices.standing(connection, study.study_id))
 

@@ -9,7 +9,7 @@ import time
 import uuid
 
 from search import errors
-from search.ledger import happenings, notices, studies
+from search.ledger import dispatches, happenings, notices, studies
 from search.storage import addresses, databases
 from search.worker import addressees, deliveries
 
@@ -100,7 +100,7 @@ class Notifier:
             return None
 
     def _due_of(self, study: studies.Study) -> float | None:
-        return self._database.read(lambda connection: notices.is_due(connection, study.study_id))
+        return self._database.read(lambda connection: dispatches.is_due(connection, study.study_id))
 
     def send(self, study: studies.Study) -> bool:
         """Sends what is due of a study; whether its addresses are known here.
@@ -119,13 +119,13 @@ class Notifier:
         for _ in range(AT_ONCE):
             if self._ended.is_set():
                 break
-            notice = notices.claim(self._database, study.study_id, uuid.uuid4().hex)
+            notice = dispatches.claim(self._database, study.study_id, uuid.uuid4().hex)
             if notice is None:
                 break
             self._deliver(study, notice, people)
         return True
 
-    def _deliver(self, study: studies.Study, notice: notices.Notice, people: list[addressees.Addressee]) -> None:
+    def _deliver(self, study: studies.Study, notice: dispatches.Notice, people: list[addressees.Addressee]) -> None:
         delivered, reasons, asked = set(notice.delivered), dict[str, str](), 0.0
         for each in people:
             if each.place in delivered:
@@ -135,15 +135,15 @@ class Notifier:
                 delivered.add(each.place)
             else:
                 reasons[each.place], asked = refusal.reason, max(asked, refusal.wait_seconds or 0.0)
-            if not notices.note(self._database, notice, delivered, {**notice.reasons, **reasons}):
+            if not dispatches.note(self._database, notice, delivered, {**notice.reasons, **reasons}):
                 return  # it took longer than a claim lasts, and is another's
         state = notices.PENDING
         if not reasons:
             state = notices.SENT
-        elif notice.tries >= notices.TRIES:
+        elif notice.tries >= dispatches.TRIES:
             state = notices.UNDELIVERED
-        wait = notices.wait_seconds(notice.tries, asked)
-        notices.note(self._database, notice, delivered, reasons, wait, state)
+        wait = dispatches.wait_seconds(notice.tries, asked)
+        dispatches.note(self._database, notice, delivered, reasons, wait, state)
         for place, reason in reasons.items():
             self._say(study.name, "notify-refused", f"address {place}: {reason}")
         if state != notices.PENDING:

@@ -7,7 +7,7 @@ import forgetful
 import pytest
 from trials import Make
 
-from search.ledger import copies, notices, studies
+from search.ledger import copies, dispatches, notices, studies
 from search.storage import databases, outboxes
 
 TOLD = '[notify]\nurls_file = "urls"'
@@ -37,7 +37,7 @@ def test_an_event_is_written_once(opened: databases.Database, make_study: Make, 
         list(pool.map(lambda other: other.lossy(lambda: add(other, study)), others))
     add(opened, study, notices.Event("best:1", "best", "said otherwise"))
     assert standing(opened, study).pending == 1
-    notice = notices.claim(opened, study.study_id, "a")
+    notice = dispatches.claim(opened, study.study_id, "a")
     assert notice is not None
     assert notice.body["text"] == "quick: new best"
     assert (notice.body["study"], notice.body["metric"], notice.body["worker"]) == ("quick", "accuracy", None)
@@ -53,16 +53,16 @@ def test_a_message_is_with_one_at_a_time(opened: databases.Database, make_study:
     add(opened, study)
     others = [databases.Database(url, 30) for _ in range(8)]
     with futures.ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda each: notices.claim(each[1], study.study_id, f"o{each[0]}"), enumerate(others)))
+        found = list(pool.map(lambda each: dispatches.claim(each[1], study.study_id, f"o{each[0]}"), enumerate(others)))
     (first,) = [each for each in found if each is not None]
-    later(opened, notices.LEASE_SECONDS + 1)
-    second = notices.claim(opened, study.study_id, "second")
+    later(opened, dispatches.LEASE_SECONDS + 1)
+    second = dispatches.claim(opened, study.study_id, "second")
     assert second is not None
     assert (second.notice_id, second.tries) == (first.notice_id, 2)
-    assert not notices.note(opened, first, ["1 http"], {}, 0.0, notices.SENT)  # it is another's by now
-    assert notices.note(opened, second, ["1 http"], {}, 0.0, notices.SENT)
+    assert not dispatches.note(opened, first, ["1 http"], {}, 0.0, notices.SENT)  # it is another's by now
+    assert dispatches.note(opened, second, ["1 http"], {}, 0.0, notices.SENT)
     assert standing(opened, study) == notices.Standing(sent=1)
-    assert notices.claim(opened, study.study_id, "third") is None
+    assert dispatches.claim(opened, study.study_id, "third") is None
     for other in others:
         other.close()
 
@@ -71,16 +71,16 @@ def test_lost_answers_change_nothing(opened: databases.Database, make_study: Mak
     """A claim and a note are found again where their acknowledgements are lost: no try is counted twice."""
     study, other = make_study(more=TOLD), forgetful.Forgetful(url)
     add(opened, study)
-    notice = other.lossy(lambda: notices.claim(other, study.study_id, "a"))
+    notice = other.lossy(lambda: dispatches.claim(other, study.study_id, "a"))
     assert notice.tries == 1
-    assert other.lossy(lambda: notices.note(other, notice, ["1 http"], {"2 ntfy": "no"}))
-    other.lossy(lambda: notices.note(other, notice, ["1 http"], {"2 ntfy": "no"}, 9.0))
-    waits = opened.read(lambda connection: notices.is_due(connection, study.study_id))
+    assert other.lossy(lambda: dispatches.note(other, notice, ["1 http"], {"2 ntfy": "no"}))
+    other.lossy(lambda: dispatches.note(other, notice, ["1 http"], {"2 ntfy": "no"}, 9.0))
+    waits = opened.read(lambda connection: dispatches.is_due(connection, study.study_id))
     assert waits is not None
     assert 5 < waits <= 9
     assert standing(opened, study) == notices.Standing(pending=1, reason="address 2 ntfy: no")
     later(opened, 10)
-    again = notices.claim(opened, study.study_id, "b")
+    again = dispatches.claim(opened, study.study_id, "b")
     assert again is not None
     assert (again.tries, again.delivered, again.reasons) == (2, ("1 http",), {"2 ntfy": "no"})
     other.close()
@@ -88,21 +88,21 @@ def test_lost_answers_change_nothing(opened: databases.Database, make_study: Mak
 
 def test_waits_grow_and_are_bounded() -> None:
     """1, 2, 4 seconds, an hour at most, and as long as the receiver asks within that."""
-    assert [notices.wait_seconds(tries) for tries in (1, 2, 3, 20)] == [1, 2, 4, 3600]
-    assert [notices.wait_seconds(1, asked) for asked in (0.0, 120.0, 1e9)] == [1, 120, 3600]
+    assert [dispatches.wait_seconds(tries) for tries in (1, 2, 3, 20)] == [1, 2, 4, 3600]
+    assert [dispatches.wait_seconds(1, asked) for asked in (0.0, 120.0, 1e9)] == [1, 120, 3600]
 
 
 def test_what_was_given_up_can_be_tried_again(opened: databases.Database, make_study: Make) -> None:
     """`renew` makes it due at once, with all its tries; what is sent stays so."""
     study = make_study(more=TOLD)
     add(opened, study)
-    notice = notices.claim(opened, study.study_id, "a")
+    notice = dispatches.claim(opened, study.study_id, "a")
     assert notice is not None
-    notices.note(opened, notice, [], {"1 http": "answered 500"}, 3600.0, notices.UNDELIVERED)
+    dispatches.note(opened, notice, [], {"1 http": "answered 500"}, 3600.0, notices.UNDELIVERED)
     assert standing(opened, study) == notices.Standing(undelivered=1, reason="address 1 http: answered 500")
-    assert notices.claim(opened, study.study_id, "b") is None
-    notices.renew(opened, study)
-    again = notices.claim(opened, study.study_id, "c")
+    assert dispatches.claim(opened, study.study_id, "b") is None
+    dispatches.renew(opened, study)
+    again = dispatches.claim(opened, study.study_id, "c")
     assert again is not None
     assert again.tries == 1
 
@@ -114,10 +114,10 @@ def test_a_copy_tells_nothing_again(opened: databases.Database, make_study: Make
     stored = studies.stored(opened, "quick")
     assert stored is not None
     copied = copies.copy(opened, stored, "other")
-    assert notices.claim(opened, copied.study_id, "a") is None
+    assert dispatches.claim(opened, copied.study_id, "a") is None
     add(opened, copied)
-    assert notices.claim(opened, copied.study_id, "b") is None
-    assert notices.claim(opened, study.study_id, "c") is not None
+    assert dispatches.claim(opened, copied.study_id, "b") is None
+    assert dispatches.claim(opened, study.study_id, "c") is not None
 
 
 def test_all_goes_with_the_study(opened: databases.Database, make_study: Make) -> None:

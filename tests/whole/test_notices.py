@@ -85,14 +85,15 @@ def test_a_sender_that_is_killed_leaves_its_message_to_others(
     processes.run("create", "own.toml")
     receiver.hang_seconds = 5
     (worker,) = start(processes, "work", "own")
-    table = outboxes.notices
-    until(lambda: opened.read(lambda connection: connection.execute(table.select().where(table.c.owner != "")).all()))
+    until(lambda: receiver.asked)
     os.killpg(worker.pid, signal.SIGKILL)
     until(lambda: hooked(receiver, "finished") == 1)  # by who is dead
     receiver.hang_seconds = 0
     code, output = processes.run("notify", "own")
     assert (code, output) == (1, "0 messages delivered, 1 not: another process is at it\n")
-    opened.write(lambda connection: connection.execute(table.update().values(due_at=0.0)))  # the lease is over
+    opened.write(
+        lambda connection: connection.execute(outboxes.notices.update().values(due_at=0.0))
+    )  # the lease is over
     code, output = processes.run("run", "own", "--workers", "1")
     assert code == 0, output
     assert (hooked(receiver, "finished"), by_apprise(receiver, "finished")) == (2, 1)

@@ -11,7 +11,7 @@ import receivers
 from optuna.trial import TrialState
 from trials import Make, begin
 
-from search.ledger import claims, notices, studies
+from search.ledger import claims, dispatches, notices, studies
 from search.storage import databases
 from search.worker import addressees, deliveries, notifiers
 
@@ -65,7 +65,7 @@ def test_a_dead_address_costs_a_line_and_not_the_others(
     """The others get it once; it is tried so often, and then shown as undelivered with its reason, without secrets."""
     study, receiver = ended
     receiver.file(tmp_path, "http://127.0.0.1:9/dead-sEcReT")
-    monkeypatch.setattr(notices, "TRIES", 3)
+    monkeypatch.setattr(dispatches, "TRIES", 3)
     with caplog.at_level(logging.INFO, "search"):
         notifiers.Notifier(opened, study.study_id).part(15)
     assert receiver.events == ["finished"]
@@ -84,7 +84,7 @@ def test_who_asks_to_be_left_alone_is(opened: databases.Database, ended: Ended) 
     notifiers.Notifier(opened, study.study_id).part(15)
     assert time.monotonic() - began < 5
     assert standing(opened, study).pending == 1
-    waits = opened.read(lambda connection: notices.is_due(connection, study.study_id))
+    waits = opened.read(lambda connection: dispatches.is_due(connection, study.study_id))
     assert waits is not None
     assert waits > 200
 
@@ -100,7 +100,7 @@ def test_a_receiver_that_hangs_is_given_up_for_now(
     notifiers.Notifier(opened, study.study_id).part(2)
     assert standing(opened, study).pending == 1
     receiver.hang_seconds, receiver.answers = 0, []
-    notices.renew(opened, study)
+    dispatches.renew(opened, study)
     notifiers.Notifier(opened, study.study_id).part(5)
     assert standing(opened, study) == notices.Standing(sent=1)
 
