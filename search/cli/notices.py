@@ -16,7 +16,8 @@ from search.cli.options import common, json_option, study_argument
 def notify(name: str, is_test: bool, as_json: bool, storage: str) -> int:
     """Sends what could not be delivered of a study's messages, or a test to each of its addresses.
 
-    Addresses are named by their places in the file of notify.urls_file, and never shown.
+    Addresses are named by their places in the file of notify.urls_file, and never shown; SEARCH_NOTIFY_URLS_FILE names
+    that file where it lies elsewhere.
 
     \b
     Example:

@@ -25,7 +25,7 @@ def test_compose_asks_for_commands_that_exist() -> None:
     assert set(ours) == {"create", "fetch", "worker", "dashboard"}
     more = [
         yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"]
-        for name in ("gpu", "password", "own", "notify")
+        for name in ("notify", "gpu", "password", "own")
     ]
     for each in (more[-1][name] for name in ("create", "fetch", "worker")):
         check_command(each["command"])
