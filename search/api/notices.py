@@ -21,11 +21,14 @@ class Trial:
     reason: str | None
 
 
-def notify(name: str, *, test: bool = False, storage: Storage = None) -> notices.Standing | list[Trial]:
+def notify(
+    name: str, *, test: bool = False, urls_file: pathlib.Path | None = None, storage: Storage = None
+) -> notices.Standing | list[Trial]:
     """Sends what is not delivered of a study's messages, or a test to each address of its file.
 
     Args:
         test: a study that is not created yet will do, by its file.
+        urls_file: where the file of addresses is here, if not where the environment or the study says.
 
     Returns:
         What has become of all messages; with `test` what of each address.
@@ -33,17 +36,17 @@ def notify(name: str, *, test: bool = False, storage: Storage = None) -> notices
     Raises:
         errors.InputError: nobody is to be told of the study, or its file of addresses has a mistake.
     """
-    return try_addresses(name, storage) if test else deliver(name, storage)
+    return try_addresses(name, storage, urls_file) if test else deliver(name, storage, urls_file)
 
 
-def try_addresses(name: str, storage: Storage) -> list[Trial]:
+def try_addresses(name: str, storage: Storage, urls_file: pathlib.Path | None = None) -> list[Trial]:
     """Sends a test to each address.
 
     Raises:
         errors.InputError: see `notify`.
     """
     spec = _spec(name, storage)
-    people = addressees.load(spec.notify)
+    people = addressees.load(spec.notify, urls_file)
     body = {
         "id": uuid.uuid4().hex,
         "event": "test",
@@ -57,7 +60,7 @@ def try_addresses(name: str, storage: Storage) -> list[Trial]:
     return [Trial(place, None if refusal is None else refusal.reason) for place, refusal in refusals]
 
 
-def deliver(name: str, storage: Storage) -> notices.Standing:
+def deliver(name: str, storage: Storage, urls_file: pathlib.Path | None = None) -> notices.Standing:
     """Sends what waits and what was given up.
 
     Raises:
@@ -65,9 +68,9 @@ def deliver(name: str, storage: Storage) -> notices.Standing:
     """
     database = access.open_existing(storage)
     study = studies.load(database, name)
-    addressees.load(_told(study.spec).notify)
+    people = addressees.load(_told(study.spec).notify, urls_file)
     dispatches.renew(database, study)
-    notifiers.Notifier(database, study.study_id).send(study)
+    notifiers.Notifier(database, study.study_id).send(study, people)
     return database.read(lambda connection: notices.standing(connection, study.study_id))
 
 

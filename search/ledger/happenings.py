@@ -75,7 +75,7 @@ class Watch:
 
     def _all(self, connection: sqlalchemy.Connection, study: studies.Study, interruptions: int) -> Iterator[Found]:
         order, found = orders.read(connection, study), counts.read(connection, study.study_id)
-        standing = stops.read(connection, study, order)
+        standing = stops.read(connection, study, order, is_counted=False)
         why = ended(connection, study, order, found, standing)
         if why is not None:
             yield from _finished(connection, study, order, found, standing, why)

@@ -40,11 +40,6 @@ class Addressee:
         return self.place.partition(" ")[2] in WEBHOOKS
 
 
-def file_of(notify: notices.Notify) -> pathlib.Path:
-    """Where the file is, seen from this process."""
-    return pathlib.Path(os.environ.get(VARIABLE) or notify.urls_file or "").expanduser()
-
-
 def check(notify: notices.Notify) -> None:
     """Passes a study of which nobody is told anything, or whose file of addresses is there.
 
@@ -55,15 +50,21 @@ def check(notify: notices.Notify) -> None:
         load(notify)
 
 
-def load(notify: notices.Notify) -> list[Addressee]:
+def load(notify: notices.Notify, given: pathlib.Path | None = None) -> list[Addressee]:
     """Reads the file; from then on its secrets are hidden in all that is logged.
+
+    Args:
+        given: where it is here; what the environment says, or else the study, where nothing is given.
 
     Raises:
         errors.InputError: it cannot be read, holds no address, or one that cannot be sent to; no part of it is shown.
     """
-    path = file_of(notify)
-    name = f"{VARIABLE} {path}" if os.environ.get(VARIABLE) else f"notify.urls_file {str(path)!r}"
+    variable = os.environ.get(VARIABLE)
+    path = given or pathlib.Path(variable or notify.urls_file or "")
+    name = "--urls-file" if given else VARIABLE if variable else "notify.urls_file"
+    name = f"{name} {str(path)!r}"
     try:
+        path = path.expanduser()
         with path.open("rb") as file:
             text = file.read(LARGEST_BYTES + 1)
         lines = text.decode("utf-8").splitlines()

@@ -102,8 +102,8 @@ class Notifier:
     def _due_of(self, study: studies.Study) -> float | None:
         return self._database.read(lambda connection: dispatches.is_due(connection, study.study_id))
 
-    def send(self, study: studies.Study) -> bool:
-        """Sends what is due of a study; whether its addresses are known here.
+    def send(self, study: studies.Study, people: list[addressees.Addressee] | None = None) -> bool:
+        """Sends what is due of a study; whether its addresses are known here, or given.
 
         Raises:
             errors.StorageError: the database is away; what was sent and not noted is sent once more.
@@ -112,7 +112,7 @@ class Notifier:
         if waits is None or waits > 0:
             return True
         try:
-            people = addressees.load(study.spec.notify)
+            people = people or addressees.load(study.spec.notify)
         except errors.InputError as error:
             self._say(study.name, "notify-unable", f"{error}; other processes may send it")
             return False
