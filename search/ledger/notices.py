@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy
 
 from search.ledger import studies
+from search.lines import said
 from search.storage import outboxes, statements
 from search.storage.databases import Database
 
@@ -18,6 +19,7 @@ notices = outboxes.notices
 PENDING, SENT, UNDELIVERED = "pending", "sent", "undelivered"
 HELD = "held"  # told together with others, in the next message of its event
 PAST = "past"  # was so before anybody was to be told, or was told of the study that this one is a copy of
+LONGEST = 1_000  # characters of a line
 TOLD = (PENDING, SENT, UNDELIVERED)
 FACTS = ("trial", "value", "params", "worker", "reason", "counts")  # null where an event has none
 
@@ -64,7 +66,7 @@ def body(study: studies.Study, event: Event, moment: float) -> dict[str, Any]:
         "id": hashlib.sha256(f"{study.token} {event.key}".encode()).hexdigest()[:32],
         "event": event.kind,
         "study": study.name,
-        "text": event.text,
+        "text": said(event.text, LONGEST),
         "time": datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="seconds"),
         "metric": study.spec.study.metric,
         **dict.fromkeys(FACTS),

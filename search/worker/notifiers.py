@@ -17,6 +17,7 @@ log = logging.getLogger("search")
 
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0  # with the database: the next look is not far
+NOTE_SECONDS = 40.0  # the same with what was sent already: it would be sent again
 PARTING_SECONDS = 20.0  # that the end of a study is tried to be told before the worker ends
 AT_ONCE = 20  # messages
 JOIN_SECONDS = 2.0
@@ -127,6 +128,7 @@ class Notifier:
 
     def _deliver(self, study: studies.Study, notice: dispatches.Notice, people: list[addressees.Addressee]) -> None:
         delivered, reasons, asked = set(notice.delivered), dict[str, str](), 0.0
+        database = self._database.patient(NOTE_SECONDS, self._ended)
         for each in people:
             if each.place in delivered:
                 continue
@@ -135,7 +137,7 @@ class Notifier:
                 delivered.add(each.place)
             else:
                 reasons[each.place], asked = refusal.reason, max(asked, refusal.wait_seconds or 0.0)
-            if not dispatches.note(self._database, notice, delivered, {**notice.reasons, **reasons}):
+            if not dispatches.note(database, notice, delivered, {**notice.reasons, **reasons}):
                 return  # it took longer than a claim lasts, and is another's
         state = notices.PENDING
         if not reasons:
@@ -143,7 +145,7 @@ class Notifier:
         elif notice.tries >= dispatches.TRIES:
             state = notices.UNDELIVERED
         wait = dispatches.wait_seconds(notice.tries, asked)
-        dispatches.note(self._database, notice, delivered, reasons, wait, state)
+        dispatches.note(database, notice, delivered, reasons, wait, state)
         for place, reason in reasons.items():
             self._say(study.name, "notify-refused", f"address {place}: {reason}")
         if state != notices.PENDING:

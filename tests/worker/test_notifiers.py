@@ -8,11 +8,13 @@ import time
 import processes
 import pytest
 import receivers
+from conftest import Server, quick_text
 from optuna.trial import TrialState
 from trials import Make, begin
 
 from search.ledger import claims, dispatches, notices, studies
 from search.storage import databases
+from search.study import specs
 from search.worker import addressees, deliveries, notifiers
 
 FILE = '[notify]\nurls_file = "{}"\n'
@@ -103,6 +105,29 @@ def test_a_receiver_that_hangs_is_given_up_for_now(
     dispatches.renew(opened, study)
     notifiers.Notifier(opened, study.study_id).part(5)
     assert standing(opened, study) == notices.Standing(sent=1)
+
+
+def test_an_outage_between_sending_and_its_note_sends_nothing_twice(
+    postgres: Server, receiver: receivers.Receiver, tmp_path: pathlib.Path
+) -> None:
+    """The database goes down while the receiver thinks: the note waits for it."""
+    database = databases.Database(postgres.new_database(postgres.prepared), 30)
+    text = quick_text(trials=1, more=FILE.format(receiver.file(tmp_path)))
+    study = studies.create(database, specs.parse(text, "quick.toml"))
+    claims.tell(database, begin(database, study), TrialState.COMPLETE, 0.5, {})
+    receiver.hang_seconds = 2
+    parting = threading.Thread(target=notifiers.Notifier(database, study.study_id).part)
+    parting.start()
+    processes.until(lambda: receiver.asked)
+    postgres.control("stop", "-m", "immediate")
+    processes.until(lambda: receiver.got)
+    time.sleep(2)
+    postgres.control("start")
+    parting.join(60)
+    notifiers.Notifier(database, study.study_id).part()
+    assert receiver.events == ["finished"]
+    assert standing(database, study) == notices.Standing(sent=1)
+    database.close()
 
 
 def test_without_the_file_it_is_left_to_others(
