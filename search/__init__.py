@@ -15,7 +15,7 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 
 FUNCTIONS = (
     *("run", "create", "work", "load", "status", "extend", "amend", "retry", "enqueue", "pause", "resume", "stop"),
-    *("delete", "rename", "copy", "artifacts", "import_trials", "fork", "adopt", "publish"),
+    *("delete", "rename", "copy", "artifacts", "import_trials", "fork", "adopt", "publish", "notify"),
     *("replay", "confirm", "export", "export_trials", "predict", "report", "compare", "reproduce", "simulate"),
 )
 

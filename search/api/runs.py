@@ -31,6 +31,7 @@ def run(
     pruner: str | Mapping[str, Any] | None = None,
     seed: int | None = None,
     budget: Mapping[str, Any] | None = None,
+    notify: Mapping[str, Any] | None = None,
     enqueue: Sequence[Mapping[str, Any]] | None = None,
     warm_start: str | Mapping[str, str] | None = None,
     storage: Storage = None,
@@ -54,6 +55,7 @@ def run(
         seed: of the study.
         enqueue: configurations to try first.
         warm_start: a study whose results it begins with: its name, or what [warm_start] says.
+        notify: what [notify] says.
         settings: how workers train; see `search.worker.settings.Settings`.
 
     Raises:
@@ -63,7 +65,8 @@ def run(
         errors.Interrupted: the same after SIGTERM or SIGHUP.
     """
     said: dict[str, Any] = {"space": space, "trials": trials, "direction": direction, "metric": metric, "seed": seed}
-    said |= {"sampler": sampler, "pruner": pruner, "budget": budget, "enqueue": enqueue, "warm_start": warm_start}
+    said |= {"sampler": sampler, "pruner": pruner, "budget": budget, "enqueue": enqueue}
+    said |= {"warm_start": warm_start, "notify": notify}
     given = {key: value for key, value in said.items() if value is not None}
     if callable(study):
         worked = _supervise(study, name, given, storage, settings)
@@ -117,6 +120,8 @@ def specification(packed: shipments.Shipment, name: str | None, given: dict[str,
         known = given["warm_start"]
         file["warm_start"] = {"from": known} if isinstance(known, str) else dict(known)
     file["budget"] = {"trials": given["trials"], **given.get("budget", {})}
+    if given.get("notify"):
+        file["notify"] = dict(given["notify"])
     if given.get("enqueue"):
         file["enqueue"] = [{key: entries.value(value) for key, value in each.items()} for each in given["enqueue"]]
     try:

@@ -15,7 +15,7 @@ from search.api.access import Storage
 from search.ledger import allocations, listings, outcomes, presence, studies, summaries, warm_starts
 from search.storage import databases
 from search.study import specs
-from search.worker import assignments, platforms, requirements, supervision
+from search.worker import addressees, assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
 
 Begin = Callable[[databases.Database, specs.StudySpec], studies.Study]
@@ -47,6 +47,7 @@ def supervise(
     spec = _spec(what, storage) if isinstance(what, str) else what
     if spec.code_checksum is not None:  # its user named the file, and so this code: none that the database may have
         chosen = chosen.model_copy(update={"allow_objectives": spec.code_checksum})
+    addressees.check(spec.notify)
     chosen = assignments.staffed(spec, chosen)
     with supervision.ready(spec, access.url(storage), chosen) as ready:
         requirements.check(spec, chosen)
@@ -76,7 +77,9 @@ def create(name: str, *, storage: Storage = None) -> optuna.Study:
     Raises:
         errors.StudyExists: the name is taken.
     """
-    spec, database = specs.load(specs.path_of(name)), access.open_any(storage)
+    spec = specs.load(specs.path_of(name))
+    addressees.check(spec.notify)
+    database = access.open_any(storage)
     return as_optuna(database, warm_starts.create(database, spec)[0])
 
 

@@ -14,6 +14,7 @@ from search.ledger import (
     forecasts,
     goals,
     listings,
+    notices,
     orders,
     rosters,
     sentences,
@@ -41,6 +42,7 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
         **summary.as_json(),
         **goals.as_json(summary),
         **crew.as_json(),
+        **notices.read(database, summary.study).as_json(),
         "reasons": causes.count(database, summary),
         "forecast_seconds": None if left is None else round(left, 1),
         "efficiency": efficiency and efficiency.as_json(),
@@ -50,6 +52,15 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
 def each_as_json(database: databases.Database, found: listings.Readable | listings.Unreadable) -> dict[str, Any]:
     """The same where studies that cannot be read, or are other tools', stand between others."""
     return as_json(database, found) if isinstance(found, summaries.Summary) else found.as_json()
+
+
+def undelivered(database: databases.Database, summary: summaries.Summary) -> list[str]:
+    """That people could not be told of the study, and why, in a line; nothing where they were."""
+    found = notices.read(database, summary.study)
+    if not found.left or found.reason is None:
+        return []
+    what, name = words.plural(found.left, "message"), words.typed(summary.study.name)
+    return [f"not delivered: {what}: {found.reason}; `search notify {name}` tries again at once"]
 
 
 def how_far(database: databases.Database, summary: summaries.Summary) -> str:

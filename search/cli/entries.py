@@ -82,6 +82,10 @@ COMMANDS = {
         "search.cli.logs:show",
         "Shows what the code of a trial has printed: all of it on the machine that trained it, elsewhere the end.",
     ),
+    "notify": (
+        "search.cli.notices:notify",
+        "Sends what could not be delivered of a study's messages, or a test to each of its addresses.",
+    ),
     "pause": (
         "search.cli.orders:pause",
         "Lets no trial begin until `search resume`; workers stay and wait. Running trials are finished.",

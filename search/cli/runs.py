@@ -14,7 +14,7 @@ from search.cli.options import common, debug_option, json_option, log, study_arg
 from search.ledger import listings, studies, summaries, warm_starts
 from search.storage import addresses, databases
 from search.study import names, specs
-from search.worker import farewells, gates, platforms, progress, requirements, restarts, signals
+from search.worker import addressees, farewells, gates, platforms, progress, requirements, restarts, signals
 from search.worker.settings import Settings
 
 
@@ -58,6 +58,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
       search create studies/lab.toml --storage postgresql://user@host/search
     """
     spec = specs.load(specs.path_of(name))
+    addressees.check(spec.notify)
     database = databases.Database(storage, databases.OPEN_SECONDS)
     known = studies.find_same(database, spec) if exist_ok else None
     with screens.bar("importing") as on_trials:

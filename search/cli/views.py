@@ -1,5 +1,6 @@
 """Commands that look at studies and change nothing: status, list, replay, dashboard."""
 
+import contextlib
 import logging
 import pathlib
 
@@ -61,7 +62,8 @@ def _show(database: databases.Database, found: listings.Readable, every: bool) -
     screens.say(f"{summary.study.name}: {answers.counts(summary)}", "bold")
     crew, ended = rosters.read(database, summary.study.study_id), causes.count(database, summary)
     efficiency = sentences.efficiency(efficiencies.read(database, summary))
-    answers.print_trials(summary, *sentences.situation(summary, crew, ended), *efficiency)
+    told = answers.undelivered(database, summary)
+    answers.print_trials(summary, *sentences.situation(summary, crew, ended), *efficiency, *told)
 
 
 @click.command(name="list")
@@ -147,6 +149,7 @@ def dashboard(
     # plots and a web server: `search status` must not wait for them
     from search.dashboard import passwords, places
     from search.dashboard import servers as door
+    from search.worker import notifiers
 
     if hash_password:
         click.echo(
@@ -163,7 +166,8 @@ def dashboard(
     database = databases.open_to_read(storage) if password_hash is None else databases.open_existing(storage)
     writing = "reading only" if database.only_reads else "writing with the password"
     served = door.Door(database, host_names, password_hash, below, store)
-    return door.serve(served, host, port, lambda address: _say_where(address, database.url, writing))
+    with contextlib.nullcontext() if read_only else notifiers.Notifier(database, parts=False):
+        return door.serve(served, host, port, lambda address: _say_where(address, database.url, writing))
 
 
 def _say_where(address: str, storage: str, how: str) -> None:

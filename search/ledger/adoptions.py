@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import checkpoints, claims, endings, presence, rungs, studies
+from search.ledger import checkpoints, claims, endings, losses, presence, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import objectives, records
@@ -121,6 +121,7 @@ def adopt(
     ).first()
     if taken is None:
         return None
+    losses.note(connection, study, orphan)
     if taken.stalls >= STALL_LIMIT:
         endings.fail(connection, orphan.trial_id, _verdict(taken.stalls, taken.deaths))
         return None

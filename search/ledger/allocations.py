@@ -1,8 +1,7 @@
 """Hands out exactly the budget, one live owner per trial.
 
-The budget is a count of Optuna's own rows, read in the transaction that holds the study's row lock (on SQLite: BEGIN
-IMMEDIATE) and takes the trial; the database keeps it (`counts`). It may be run twice, since an acknowledgement can be
-lost: the caller makes the owner token, once.
+The budget is a count of Optuna's own rows, which the database keeps (`counts`), read under the study's lock (on SQLite
+BEGIN IMMEDIATE). It may be run twice, since an answer can be lost: the caller makes the owner token, once.
 """
 
 import dataclasses
@@ -150,7 +149,7 @@ class _Asked:
             return claim
         why = NoTrial.FINISHED
         if found.done + running + waiting < budget:
-            if not _is_exhausted(self.connection, self.study, found):
+            if not is_exhausted(self.connection, self.study, found):
                 return self._create()
             why = NoTrial.EXHAUSTED
         if found.paused and has_room and (claim := self._go_on(found)) is not None:
@@ -224,7 +223,8 @@ class _Asked:
         return claims.Claim(study_id, trial_id, number, self.sign["owner"], 1, {}, {}, 0.0, "created")
 
 
-def _is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> bool:
+def is_exhausted(connection: sqlalchemy.Connection, study: studies.Study, found: counts.Counts) -> bool:
+    """Whether a finite space has no configuration left."""
     size = study.spec.space.size
     if size is None or found.configs + found.of(TrialState.RUNNING) + found.of(TrialState.WAITING) < size:
         return False

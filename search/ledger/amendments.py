@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import exc
 
-from search.ledger import foreign, orders, reservations, rungs, stops, studies
+from search.ledger import foreign, happenings, orders, reservations, rungs, stops, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import changes, ladders, notes, specs
@@ -41,6 +41,8 @@ def amend(database: Database, study: studies.Study, spec: specs.StudySpec) -> li
         if (ladder := ladders.of(spec.pruning, spec.training)) is not None:
             rungs.fill(connection, study.study_id, ladder.rungs, spec.study.direction == "maximize")
         _queue(connection, study, spec)
+        if spec.notify != study.spec.notify:
+            happenings.begin(connection, study, dataclasses.replace(study, spec=spec))
 
     if found:
         try:

@@ -17,7 +17,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from search import errors, files
-from search.ledger import counts, studies
+from search.ledger import counts, notices, studies
 from search.storage import addresses, batches, copies, outages, schema, upgrades, versions
 from search.storage.databases import Database
 
@@ -180,6 +180,7 @@ def copy(
     tokens = itertools.chain([token or uuid.uuid4().hex], iter(lambda: uuid.uuid4().hex, None))
     ordered = zip(_rows(source, schema.orders, study_id), tokens, strict=False)
     _insert(target, schema.orders, [{**row, "study_id": new_study, "token": new} for row, new in ordered])
+    notices.carry(source, target, study_id, new_study)
     counts.fold(target, new_study)  # a row for each trial and claim, which came here at once
     return new_study
 

@@ -153,7 +153,7 @@ def has_ended(connection: sqlalchemy.Connection, study: studies.Study, offer: Of
         return True
     if stops.reached(connection, study, order) is not None:
         return True
-    return not offer.counts.of(TrialState.FAIL) and allocations._is_exhausted(connection, study, offer.counts)
+    return not offer.counts.of(TrialState.FAIL) and allocations.is_exhausted(connection, study, offer.counts)
 
 
 def fold(database: Database, offers: Collection[Offer]) -> None:

@@ -94,11 +94,13 @@ class Standing:
         unimproved: how many trials of the budget have finished, COMPLETE or PRUNED, after the first that had this
             value; all, while none is complete.
         now: the database's clock, seconds since 1970.
+        trial: the id of the first trial that has the best value.
     """
 
     best: float | None = None
     unimproved: int = 0
     now: float = 0.0
+    trial: int | None = None
 
     def stop(self, order: Limits, maximizes: bool) -> Stop | None:
         """What has ended a study of this order, or None."""
@@ -132,7 +134,9 @@ def read(connection: sqlalchemy.Connection, study: Study, order: Limits, is_coun
     most = validation.LARGEST if is_counted else order.patience or 0
     row = connection.execute(_query(connection.dialect.name), {"study": study.study_id, "most": most}).one()
     sign = -1.0 if is_maximized(study) else 1.0
-    return Standing(None if row.score is None else sign * float(row.score), int(row.unimproved), float(row.now))
+    return Standing(
+        None if row.score is None else sign * float(row.score), int(row.unimproved), float(row.now), row.trial
+    )
 
 
 def is_maximized(study: Study) -> bool:
@@ -156,7 +160,7 @@ def _query(dialect: str) -> sqlalchemy.TextClause:
     index's order: else Postgres may read all of it before the limit.
     """
     return sqlalchemy.text(
-        "SELECT best.score AS score, (SELECT count(*) FROM (SELECT 1 AS one "  # noqa: S608  # names of tables only
+        "SELECT best.score AS score, best.trial_id AS trial, (SELECT count(*) FROM (SELECT 1 AS one "  # noqa: S608  # names of tables only
         f"FROM {FINISHED} AS later WHERE later.study_id = :study "
         "AND is_counted AND (later.place, later.trial_id) > (coalesce(best.place, 0), coalesce(best.trial_id, 0)) "
         "ORDER BY later.place, later.trial_id LIMIT :most) AS counted) AS unimproved, "

@@ -1,5 +1,6 @@
 """A study in the database: created with its file and budget, found again, summed up."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -174,6 +175,23 @@ def all_stored(database: Database) -> list[Stored]:
     """All studies, ours and other tools', in the order they were created."""
     rows = database.read(lambda connection: connection.execute(_rows().order_by(schema.studies.c.study_id)).all())
     return [Stored(*row) for row in rows]
+
+
+def told_of(database: Database, study_id: int | None = None) -> list[Study]:
+    """The studies of which people are told anything; one that cannot be read is left out.
+
+    Args:
+        study_id: look at this one alone.
+    """
+    rows = _rows().where(schema.study_attributes.c.value_json.contains("notify"))
+    if study_id is not None:
+        rows = rows.where(schema.studies.c.study_id == study_id)
+    found = []
+    for row in database.read(lambda connection: connection.execute(rows).all()):
+        with contextlib.suppress(errors.InputError):
+            study = Stored(*row).read()
+            found += [study] if study.spec.notify.is_on else []
+    return found
 
 
 def _rows() -> sqlalchemy.Select[Any]:

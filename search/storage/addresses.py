@@ -30,6 +30,7 @@ SHOWN = frozenset(
 PLAIN_HOST, PLAIN_NAME = re.compile(r"[\w.,:%\[\]-]*"), re.compile(r"[\w.@$+~ -]*")
 PLAIN_PATH = re.compile(r"[\w./ -]*")
 SEPARATORS = re.compile(r"[@:/?&=#,;\s]+")
+LEAST_OF_PIECES = 10  # of an address that may be secret in any of its parts
 LEAST_CHARACTERS = 3  # of a piece of a secret: a shorter one tells nothing, and would blank out sentences
 
 _secrets: set[str] = set()  # pieces of those of all addresses that this process was given
@@ -164,6 +165,12 @@ def scrub(text: str) -> str:
         return text
     found = "|".join(re.escape(piece) for piece in sorted(_secrets, key=len, reverse=True))
     return re.sub(rf"(?<!\w)(?:{found})(?!\w)", HIDDEN, text)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """From now on `scrub` knows these, too, whole and in pieces that are long enough to be none of a sentence."""
+    found = {secret for secret in secrets if len(secret) >= LEAST_CHARACTERS}
+    _secrets.update(found, (piece for piece in _pieces(found) if len(piece) >= LEAST_OF_PIECES))
 
 
 class Formatter(logging.Formatter):

@@ -1,10 +1,11 @@
-"""Nine tables of ours beside Optuna's, and the handles on Optuna's own.
+"""Ten tables of ours beside Optuna's, and the handles on Optuna's own.
 
 Optuna's tables hold what every Optuna tool reads. `search_claims` holds who owns a trial, `search_orders` what a
 study may do, `search_workers` who works on it, `search_checkpoints` how far a trial has trained, `search_logs` the last
 of what its code has printed, `search_added` which trials another tool added with their result, `search_counts` how many
 there are of each kind, `search_rungs` what a trial had at each rung of a pruner that pauses, `search_finished` which
-trials have finished, in which order. All vanish with the study, whichever tool deletes it.
+trials have finished, in which order, `search_notices` what people are told. All vanish with the study, whichever tool
+deletes it.
 
 A change of these tables needs a step in `storage/migrations`, and a new `HEAD`.
 """
@@ -13,6 +14,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 
 from search.space import spaces
+from search.storage import columns, outboxes
 
 studies = models.StudyModel.__table__
 directions = models.StudyDirectionModel.__table__
@@ -25,29 +27,13 @@ steps = models.TrialIntermediateValueModel.__table__
 attributes = models.TrialUserAttributeModel.__table__
 system_attributes = models.TrialSystemAttributeModel.__table__
 
-ours = sqlalchemy.MetaData()
-
-
-def _partial(name: str, condition: str, table: sqlalchemy.Table, *columns: str) -> None:
-    """An index of the rows that meet a condition."""
-    where = sqlalchemy.text(condition)
-    sqlalchemy.Index(name, *(table.c[each] for each in columns), sqlite_where=where, postgresql_where=where)
-
-
-def _trial_id() -> sqlalchemy.Column[int]:
-    parent = sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE")
-    return sqlalchemy.Column("trial_id", parent, primary_key=True, autoincrement=False)
-
-
-def _study_id() -> sqlalchemy.Column[int]:
-    return sqlalchemy.Column("study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False)
-
+ours = columns.ours
 
 claims = sqlalchemy.Table(
     "search_claims",
     ours,
-    _trial_id(),
-    _study_id(),
+    columns.trial_id(),
+    columns.study_id(),
     # the reservation of a configuration and repeat: NULL until it is sampled
     sqlalchemy.Column("config", sqlalchemy.String(spaces.KEY_CHARACTERS)),
     # which training seed: 0 is the study's own, others are asked for
@@ -91,9 +77,9 @@ claims = sqlalchemy.Table(
 )
 # Claims whose time may still grow; `seconds` of the others is in the kept counts. A beat changes none of these columns.
 OPEN = "NOT told AND generation > 0 AND paused IS NULL"
-_partial("search_claims_open", OPEN, claims, "study_id")
+columns.partial("search_claims_open", OPEN, claims, "study_id")
 PAUSED = "NOT told AND paused IS NOT NULL"
-_partial("search_claims_paused", PAUSED, claims, "study_id", "paused", "standing", "trial_id")
+columns.partial("search_claims_paused", PAUSED, claims, "study_id", "paused", "standing", "trial_id")
 
 # What a trial had at a rung, whatever became of it since. Rows are added under the study's lock and never changed.
 rungs = sqlalchemy.Table(
@@ -101,7 +87,7 @@ rungs = sqlalchemy.Table(
     ours,
     sqlalchemy.Column("rung_id", sqlalchemy.Integer, primary_key=True),
     sqlalchemy.Column("trial_id", sqlalchemy.ForeignKey(trials.c.trial_id, ondelete="CASCADE"), nullable=False),
-    _study_id(),
+    columns.study_id(),
     # the step
     sqlalchemy.Column("rung", sqlalchemy.Integer, nullable=False),
     # how many had reported it then, this one among them: the highest is how many there are
@@ -118,7 +104,7 @@ orders = sqlalchemy.Table(
     "search_orders",
     ours,
     sqlalchemy.Column("order_id", sqlalchemy.Integer, primary_key=True),
-    _study_id(),
+    columns.study_id(),
     sqlalchemy.Column("token", sqlalchemy.String(40), nullable=False, unique=True),
     sqlalchemy.Column("trials", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("hours", sqlalchemy.Float),
@@ -145,7 +131,7 @@ orders = sqlalchemy.Table(
 checkpoints = sqlalchemy.Table(
     "search_checkpoints",
     ours,
-    _trial_id(),
+    columns.trial_id(),
     sqlalchemy.Column("epoch", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("history", sqlalchemy.Text, nullable=False),
     sqlalchemy.Column("weights", sqlalchemy.LargeBinary, nullable=False),
@@ -156,7 +142,7 @@ checkpoints = sqlalchemy.Table(
 logs = sqlalchemy.Table(
     "search_logs",
     ours,
-    _trial_id(),
+    columns.trial_id(),
     # of its last owner
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
     sqlalchemy.Column("bytes", sqlalchemy.BigInteger, nullable=False),
@@ -168,7 +154,7 @@ workers = sqlalchemy.Table(
     "search_workers",
     ours,
     sqlalchemy.Column("worker_id", sqlalchemy.String(40), primary_key=True),
-    _study_id(),
+    columns.study_id(),
     sqlalchemy.Column("name", sqlalchemy.String(200), nullable=False),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False),
     sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False),
@@ -183,7 +169,7 @@ workers = sqlalchemy.Table(
 added = sqlalchemy.Table(
     "search_added",
     ours,
-    _trial_id(),
+    columns.trial_id(),
     sqlalchemy.Column(
         "study_id",
         sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
@@ -194,7 +180,7 @@ added = sqlalchemy.Table(
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),
 )
 UNKNOWN = "NOT is_known"
-_partial("search_added_unknown", UNKNOWN, added, "study_id")
+columns.partial("search_added_unknown", UNKNOWN, added, "study_id")
 
 
 def _kept(name: str, kind: type[sqlalchemy.Integer] = sqlalchemy.Integer) -> sqlalchemy.Column[int]:
@@ -226,7 +212,7 @@ counts = sqlalchemy.Table(
 finished = sqlalchemy.Table(
     "search_finished",
     ours,
-    _trial_id(),
+    columns.trial_id(),
     sqlalchemy.Column("study_id", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("place", sqlalchemy.Integer, nullable=False),
     sqlalchemy.Column("score", sqlalchemy.Float),
@@ -235,8 +221,9 @@ finished = sqlalchemy.Table(
     sqlalchemy.Index("search_finished_place", "study_id", "place"),
 )
 SCORED = "score IS NOT NULL AND NOT is_outside"
-_partial("search_finished_best", SCORED, finished, "study_id", "score", "place", "trial_id")
-_partial("search_finished_counted", "is_counted", finished, "study_id", "place", "trial_id")
+columns.partial("search_finished_best", SCORED, finished, "study_id", "score", "place", "trial_id")
+columns.partial("search_finished_counted", "is_counted", finished, "study_id", "place", "trial_id")
+notices = outboxes.notices
 # On Optuna's table: whoever holds the study's lock looks at a few rows, however many trials there are.
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS search_trials_state ON trials (study_id, state, trial_id)",
@@ -247,4 +234,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0006"
+HEAD = "0008"

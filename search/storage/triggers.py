@@ -39,6 +39,7 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
                 ("search_finished", "trials", "trial_id"),
                 ("search_rungs", "trials", "trial_id"),
                 ("search_logs", "trials", "trial_id"),
+                ("search_notices", "studies", "study_id"),
             )
         ),
         "CREATE TRIGGER IF NOT EXISTS search_trial_added AFTER INSERT ON trials "

@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from search.storage import locations
-from search.study import deadlines, destinations, names, programs, pruners, samplers, validation, warm_starts
+from search.study import (
+    deadlines,
+    destinations,
+    names,
+    notices,
+    programs,
+    pruners,
+    samplers,
+    validation,
+    warm_starts,
+)
 
 OBJECTIVE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 SEED_LIMIT = 2**32  # torch's CPU generator takes 32 bits
@@ -188,6 +198,7 @@ class File(validation.Section):
     pruning: Pruning = Pruning()
     budget: Budget
     publish: Publish = PUBLISH
+    notify: notices.Notify = notices.NOTIFY
     enqueue: Annotated[list[dict[str, Any]], pydantic.Field(default_factory=list)]
     warm_start: warm_starts.WarmStart | None = None
 

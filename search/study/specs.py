@@ -10,7 +10,7 @@ from typing import Any
 
 from search import errors, words
 from search.space import parameters, spaces
-from search.study import defaults, limits, programs, sections, space_sections, texts, validation, warm_starts
+from search.study import defaults, limits, notices, programs, sections, space_sections, texts, validation, warm_starts
 
 STUDIES = pathlib.Path("studies")
 HOUSE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -31,6 +31,7 @@ class StudySpec:
         trial: the process that either runs in.
         warm_start: the study whose results it begins with.
         publish: where workers send results.
+        notify: what people are told of it.
         enqueue: configurations to try first, without what does not exist in them.
         notes: what was dropped from them, a sentence each.
         path: of the file, where it was read from one.
@@ -53,6 +54,7 @@ class StudySpec:
     trial: sections.Trial = sections.TRIAL
     warm_start: warm_starts.WarmStart | None = None
     publish: sections.Publish = sections.PUBLISH
+    notify: notices.Notify = notices.NOTIFY
     path: pathlib.Path | None = dataclasses.field(default=None, compare=False)
     said: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     decided: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
@@ -196,6 +198,7 @@ def parse_stored(text: str, name: str) -> StudySpec:
         trial=file.trial,
         warm_start=file.warm_start,
         publish=file.publish,
+        notify=file.notify,
         said=frozenset(raw.get("training", {})),
         written=text,
     )

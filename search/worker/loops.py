@@ -27,7 +27,7 @@ from search.space import spaces
 from search.storage.databases import Database
 from search.training import records
 from search.training.objectives import Failed, Result, Trial
-from search.worker import hearts, mishaps, ownership, signals, threads
+from search.worker import hearts, mishaps, notifiers, ownership, signals, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -81,10 +81,11 @@ class Worker:
         """
         try:
             seat = hearts.Seat(self._database, self._study, self._watch, self._entry)
-            with hearts.Heart(self._database, seat, self._stop, self._parent, self._health_file) as beating:
-                ended = self._work(beating)
-            beating.check()
-            return ended
+            with notifiers.Notifier(self._database, self._study.study_id, self._stop):
+                with hearts.Heart(self._database, seat, self._stop, self._parent, self._health_file) as beating:
+                    ended = self._work(beating)
+                beating.check()
+                return ended
         except errors.Interrupted:
             return None  # a trial that could not be handed over is adopted by another worker
 

@@ -14,7 +14,7 @@ from search.ledger import allocations, claims, offers, presence, studies
 from search.storage import addresses
 from search.storage.databases import Database
 from search.study import names
-from search.worker import assignments, bylines, desks, hearts, loops, refusals, seats, shares, threads
+from search.worker import assignments, bylines, desks, hearts, loops, notifiers, refusals, seats, shares, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -81,10 +81,11 @@ class Worker:
         """
         with bylines.shown(log), contextlib.closing(self._desks):
             try:
-                with hearts.Heart(self._database, self._seats, *self._beating) as beating:
-                    ended = self._work(beating)
-                beating.check()
-                return ended
+                with notifiers.Notifier(self._database, stop=self._stop):
+                    with hearts.Heart(self._database, self._seats, *self._beating) as beating:
+                        ended = self._work(beating)
+                    beating.check()
+                    return ended
             except errors.Interrupted:
                 return None  # a trial that could not be handed over is adopted by another worker
 

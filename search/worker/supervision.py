@@ -9,7 +9,7 @@ from search import errors, lines, screens
 from search.ledger import news, outcomes, resumptions, studies, summaries
 from search.storage import databases
 from search.study import specs
-from search.worker import gates, processes, progress, publishers, signals
+from search.worker import gates, notifiers, processes, progress, publishers, signals
 from search.worker.settings import Settings
 
 POLL_SECONDS = 0.5
@@ -104,6 +104,7 @@ def supervise(
     database = database.patient(settings.patience_seconds, stop)
     summary = summaries.summary(database, study)
     if summary.done >= summary.budget and summary.is_at_rest:
+        notifiers.Notifier(database, study.study_id, stop).part(LAST_LOOK_SECONDS)
         return End(summary)
     view, log_file = progress.screen(study, label, settings.log_format)
     workers = processes.Processes(*_words(study.name, database.url, settings), log_file, ready=ready)
@@ -146,6 +147,8 @@ def _work(
                 workers.stop()
                 workers.wait(STOP_SECONDS)
             last = database.patient(LAST_LOOK_SECONDS)
+            if not stop.is_set():  # the last of the workers may have been killed before it told of the end
+                notifiers.Notifier(last, study.study_id, stop).part(LAST_LOOK_SECONDS)
             summary = summaries.summary(last, study)
             screen.update(summary, told.read(last), 0)
     except errors.Interrupted:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import optuna
 import pytest
+import receivers
 import tabled
 from conftest import ROOT, Processes, quick_text
 
@@ -119,7 +120,9 @@ def say(capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 
 
 @pytest.mark.slow
-def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: pathlib.Path) -> None:
+def test_every_document_is_as_documented(
+    say: Callable[..., Any], tmp_path: pathlib.Path, receiver: receivers.Receiver
+) -> None:
     """Every command for real, one after the other: its keys and their types are those of its table."""
     (tmp_path / "quick.toml").write_text(quick_text(trials=3, hopeless="false"))
     assert say("create", "quick.toml")["best"] is None
@@ -167,6 +170,13 @@ def test_every_document_is_as_documented(say: Callable[..., Any], tmp_path: path
     say("predict", "quick.safetensors", "--test-set", table="predict --test-set")
     assert say("check", "quick", "--recount")["holds"]
     assert say("artifacts", "quick") == []
+    receiver.file(tmp_path)
+    (tmp_path / "quick.toml").write_text(
+        quick_text(trials=4, hopeless="false", more='max_failures = 2\n[notify]\nurls_file = "notify-urls"')
+    )
+    assert say("amend", "quick.toml")["amended"] == ["notify.urls_file"]
+    assert say("notify", "quick", "--test")["addresses"] == [{"address": "1 http", "sent": True, "reason": None}]
+    assert say("notify", "quick")["messages"] == {"sent": 0, "pending": 0, "undelivered": 0}
     say("backup", "quick", "quick.db", "--artifacts")
     say("copy", "quick", "other")
     say("rename", "other", "another")

@@ -52,6 +52,7 @@ RECORDING: dict[str, Any] = {**PROGRAM, "metric": {"from": "file", "path": "{tri
 WARM: dict[str, Any] = {**BASE, "warm_start": {"from": "other", "storage": "sqlite:///other.db"}}
 OWN: dict[str, Any] = {**BASE, "trial": {"process": "fresh", "max_seconds": 9.0, "store": "kept"}}
 PUBLISHED: dict[str, Any] = {**BASE, "publish": {"to": "tensorboard:board", "seconds": 30}}
+TOLD: dict[str, Any] = {**BASE, "notify": {"urls_file": "urls", "quiet_minutes": 5.0}}
 # a file to begin with, and another value of each key; None takes the key out
 VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "objective": (BASE, ["own:g"]),
@@ -98,6 +99,10 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "budget.max_failures": (BASE, [3, 7, None]),
     "warm_start.from": (WARM, ["third"]),
     "warm_start.storage": (WARM, ["sqlite:///elsewhere.db", None]),
+    "notify.urls_file": (TOLD, ["elsewhere"]),
+    "notify.on": (TOLD, [["finished"]]),
+    "notify.quiet_minutes": (TOLD, [6.0, None]),
+    "notify.stalled_minutes": (TOLD, [90.0]),
     "enqueue": (BASE, [[], [{"x": 2, "y": 1}], [{"x": 1, "y": 1}, {"x": 3}]]),
 }
 OTHERS = {"study.name", "metric.from"}  # another study; what another source needs beside it is another too

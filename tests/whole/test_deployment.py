@@ -24,7 +24,8 @@ def test_compose_asks_for_commands_that_exist() -> None:
     ours = {name: each for name, each in services.items() if name != "db"}
     assert set(ours) == {"create", "fetch", "worker", "dashboard"}
     more = [
-        yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"] for name in ("gpu", "password", "own")
+        yaml.safe_load((ROOT / f"compose.{name}.yaml").read_text())["services"]
+        for name in ("notify", "gpu", "password", "own")
     ]
     for each in (more[-1][name] for name in ("create", "fetch", "worker")):
         check_command(each["command"])

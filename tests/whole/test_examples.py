@@ -19,6 +19,7 @@ from typing import Any
 import mine
 import optuna
 import pytest
+import receivers
 import tabled
 from conftest import ROOT, Server
 from PIL import Image
@@ -99,8 +100,13 @@ def folder(prepared: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.M
     return here
 
 
-def prepare(example: str) -> None:
+def prepare(example: str, receiver: receivers.Receiver) -> None:
     """What an example finds, where that is not a study that was worked off."""
+    if example.startswith("search notify"):
+        receiver.file(pathlib.Path())
+        with pathlib.Path("studies", "lab.toml").open("a") as file:
+            file.write('\n[notify]\nurls_file = "notify-urls"\n')
+        assert cli.main(["amend", "lab"]) == 0
     if example.startswith("search create") and "--exist-ok" not in example:
         shutil.rmtree("runs")
     if example.startswith("search backup"):
@@ -161,9 +167,11 @@ def typed(example: str) -> tuple[int, str]:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if each not in NOT_RUN])
-def test_an_example_does_what_it_says(example: str, postgres: Server, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_example_does_what_it_says(
+    example: str, postgres: Server, receiver: receivers.Receiver, capfd: pytest.CaptureFixture[str]
+) -> None:
     """It ends with exit code 0, without a traceback; one that asks for a GPU says that there is none."""
-    prepare(example)
+    prepare(example, receiver)
     if ADDRESS in example:
         example = example.replace(ADDRESS, postgres.new_database(postgres.prepared))
     words = shlex.split(example)[1:]

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, quick_text
 
 from search.space.conditions import Condition
-from search.study import programs, sections, specs, warm_starts
+from search.study import notices, programs, sections, specs, warm_starts
 
 PAGE = (ROOT / "docs" / "study-files.md").read_text()
 SECTIONS = {
@@ -21,6 +21,7 @@ SECTIONS = {
     "trial": sections.Trial,
     "warm_start": warm_starts.WarmStart,
     "publish": sections.Publish,
+    "notify": notices.Notify,
 }
 
 
