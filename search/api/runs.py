@@ -31,7 +31,7 @@ def run(
     pruner: str | Mapping[str, Any] | None = None,
     seed: int | None = None,
     budget: Mapping[str, Any] | None = None,
-    notify: Mapping[str, Any] | None = None,
+    notify: str | Mapping[str, Any] | None = None,
     enqueue: Sequence[Mapping[str, Any]] | None = None,
     warm_start: str | Mapping[str, str] | None = None,
     storage: Storage = None,
@@ -55,7 +55,7 @@ def run(
         seed: of the study.
         enqueue: configurations to try first.
         warm_start: a study whose results it begins with: its name, or what [warm_start] says.
-        notify: what [notify] says.
+        notify: the file of addresses, or what [notify] says.
         settings: how workers train; see `search.worker.settings.Settings`.
 
     Raises:
@@ -94,6 +94,15 @@ def _supervise(
         return verbs.supervise(spec, storage=storage, begin=begin, **settings)
 
 
+# arguments that are a table of a study file, or its most important key
+TABLES = {
+    "sampler": ("sampler", "name"),
+    "pruner": ("pruning", "pruner"),
+    "warm_start": ("warm_start", "from"),
+    "notify": ("notify", "urls_file"),
+}
+
+
 def specification(packed: shipments.Shipment, name: str | None, given: dict[str, Any]) -> specs.StudySpec:
     """What a study file of the function would say.
 
@@ -113,15 +122,10 @@ def specification(packed: shipments.Shipment, name: str | None, given: dict[str,
     study = {key: given[key] for key in ("direction", "metric", "seed") if key in given}
     file: dict[str, Any] = {"objective": packed.objective, "study": {"name": name or _name(packed), **study}}
     file["space"] = space
-    for key, table, only in (("sampler", "sampler", "name"), ("pruner", "pruning", "pruner")):
+    for key, (table, only) in TABLES.items():
         if key in given:
             file[table] = {only: given[key]} if isinstance(given[key], str) else dict(given[key])
-    if "warm_start" in given:
-        known = given["warm_start"]
-        file["warm_start"] = {"from": known} if isinstance(known, str) else dict(known)
     file["budget"] = {"trials": given["trials"], **given.get("budget", {})}
-    if given.get("notify"):
-        file["notify"] = dict(given["notify"])
     if given.get("enqueue"):
         file["enqueue"] = [{key: entries.value(value) for key, value in each.items()} for each in given["enqueue"]]
     try:
