@@ -30,7 +30,7 @@ def settings(spec: specs.StudySpec, budget: Mapping[str, Any]) -> dict[str, str]
     for name in sections.File.model_fields:
         section = getattr(spec, name, None)
         if isinstance(section, pydantic.BaseModel) and name != "metric" and (name != "trial" or spec.training is None):
-            given = {key: getattr(section, key) for key in type(section).model_fields}
+            given = {each.alias or key: getattr(section, key) for key, each in type(section).model_fields.items()}
             found |= {f"{name}.{k}": put(v) for k, v in {**given, **(budget if name == "budget" else {})}.items()}
     found |= {f"{SPACE}{each.name}": _parameter(each) for each in spec.space.parameters}
     found["enqueue"] = put([words.configuration(params) for params in spec.enqueue])
