@@ -73,6 +73,10 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
+        return _fitting(self.read(record))
+
+    def read(self, record: logging.LogRecord) -> dict[str, Any]:
+        """The object."""
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # a library's own mistake
@@ -87,7 +91,7 @@ class Formatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = self._scrub(self.formatException(record.exc_info))
-        return _fitting(line)
+        return line
 
     def _plain(self, value: Any) -> Any:
         """A value as JSON has it: nan and infinities are texts there."""
@@ -111,9 +115,9 @@ def _dumps(line: dict[str, Any]) -> str:
     return text if text.isprintable() else json.dumps(line)
 
 
-def line(template: str, *arguments: Any, scrub: Callable[[str], str] = lambda text: text) -> str:
-    """An event for another place than the log."""
-    return Formatter(scrub).format(logging.LogRecord("search", logging.INFO, "", 0, template, arguments, None))
+def event(template: str, *arguments: Any) -> dict[str, Any]:
+    """The object of an event that is told in another place than the log."""
+    return Formatter().read(logging.LogRecord("search", logging.INFO, "", 0, template, arguments, None))
 
 
 class Stream(io.TextIOBase):

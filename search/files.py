@@ -52,7 +52,7 @@ def replacing(path: pathlib.Path, force: bool = True) -> Iterator[pathlib.Path]:
     Raises:
         OSError: the folder is not there, or cannot be written; FileExistsError without `force`.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:LONGEST_NAME]}")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}")  # of four bytes each
     os.close(handle)
     beside = pathlib.Path(name)
     try:

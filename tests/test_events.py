@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search import events
-from search.storage import addresses
+from search.storage import addresses, databases
 from search.worker import bylines, loops
 
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
@@ -310,6 +310,7 @@ def test_the_keeper_says_it_in_json(local: Processes, tmp_path: pathlib.Path) ->
 
 def test_the_dashboard_says_it_in_json(local: Processes, tmp_path: pathlib.Path) -> None:
     """Where it listens, on stdout; a wrong use, on stderr."""
+    databases.Database(local.url).close()
     server = local.start("dashboard", "--port", "0", "--log-format", "json")
     assert server.stdout is not None
     found = json.loads(server.stdout.readline())

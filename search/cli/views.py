@@ -174,6 +174,6 @@ def _say_where(address: str, storage: str, how: str) -> None:
     """On stdout, where a program waits for it."""
     storage = addresses.hide_password(storage)
     if events.is_on():
-        click.echo(events.line("event=listening address=%s storage=%s how=%r", address, storage, how))
+        jsons.say(events.event("event=listening address=%s storage=%s how=%r", address, storage, how))
     else:
         screens.say(f"dashboard of {storage} at {address} ({how})")

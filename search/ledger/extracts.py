@@ -151,7 +151,9 @@ def _metrics(connection: sqlalchemy.Connection, study_id: int) -> tuple[str, ...
 def _kinds(distribution: distributions.BaseDistribution) -> set[str]:
     if isinstance(distribution, distributions.CategoricalDistribution):
         return {kind(choice) for choice in distribution.choices}
-    return {"int" if isinstance(distribution, distributions.IntDistribution) else "float"}
+    if isinstance(distribution, distributions.IntDistribution):
+        return {kind(distribution.low), kind(distribution.high)}
+    return {"float"}
 
 
 def kind(value: Any) -> str:

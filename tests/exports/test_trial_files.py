@@ -204,6 +204,18 @@ def test_parquet_comes_back(theirs: tuple[optuna.Study, databases.Database], tmp
     assert frame["params_mixed"][0] == "null"
 
 
+def test_integers_that_no_column_holds(tmp_path: pathlib.Path) -> None:
+    """Of more than 64 bits: a parameter's by its range, an attribute's by its digits; each is there in full."""
+    url = f"sqlite:///{tmp_path}/huge.db"
+    study = optuna.create_study(study_name="huge", storage=url)
+    study.enqueue_trial({"huge": 2**69})
+    study.optimize(lambda trial: trial.set_user_attr("huge", 10**30) or trial.suggest_int("huge", 0, 2**70) % 3, 1)
+    for ending, read in ((".csv", csv_rows), (".parquet", parquet_rows)):
+        search.export_trials("huge", tmp_path / f"huge{ending}", storage=url)
+        (row,) = read(tmp_path / f"huge{ending}")
+        assert (row["params_huge"], row["user_attrs_huge"]) == (2**69, 10**30)
+
+
 @pytest.mark.parametrize("ending", trial_files.FORMATS)
 def test_curves_come_back(file: str, odd: optuna.Study, tmp_path: pathlib.Path, ending: str) -> None:
     """In a file of their own, a row for each value that was reported, nan among them."""
