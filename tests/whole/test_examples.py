@@ -32,7 +32,7 @@ NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 NOT_RUN = {
     "search bench": "four minutes of a core that nothing else may use: what it measures, tests/models/ runs",
     "search bench --rounds 9 --json": "as above, seven minutes",
-    "search publish lab --to mlflow:http://127.0.0.1:5000": "a minute for a server: tests/exports/test_mlflows.py has one",
+    "search publish lab --to mlflow:http://127.0.0.1:5000": "tests/exports/test_mlflows.py has the server",
     "search reproduce": "the other example of it runs, with fewer seeds",
 }
 # of a study with an objective of the user's own
