@@ -196,7 +196,7 @@ def plain(value: Any) -> Any:
     """A parameter's value as JSON has it; numbers that it has not as words."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value
+    return clean(value) if isinstance(value, str) else value
 
 
 def typed(params: Mapping[str, Any]) -> str:
@@ -206,13 +206,21 @@ def typed(params: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """A value as text: a string as it is, numbers with all their digits."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return scalars.shown(value) if not isinstance(value, float) else repr(value)
+    if isinstance(value, float):
+        return repr(value)
+    if value is None or isinstance(value, bool | int | str):
+        return clean(scalars.shown(value))
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def clean(text: str) -> str:
+    """Text that UTF-8 and every database can hold: halves of characters and NUL stand as a question mark."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def cut(text: str, limit: int) -> str:
     """At most so many characters; what was left out is said."""
+    text = clean(text)
     if len(text) <= limit:
         return text
     end = f"... ({len(text):,} characters)"

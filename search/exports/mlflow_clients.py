@@ -1,6 +1,7 @@
 """MLflow's own client, so that a server that is slow or silent holds nobody up, and what it refuses is one line."""
 
 import contextlib
+import dataclasses
 import os
 import random
 import time
@@ -10,6 +11,7 @@ from typing import Any
 from search import errors, lines
 from search.exports import targets
 
+NUMBER, SUM, SENT = "search.trial", "search.published", "search.sent"  # tags that say whose a run is, and how whole
 PAGE = 1_000  # runs
 REPEATABLE = ("log_batch", "set_experiment_tag", "set_terminated", "update_run")
 TRIES, COLLISION_SECONDS = 5, 0.2
@@ -20,6 +22,36 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is to be known of a run: of thousands they are kept.
+
+    Attributes:
+        begun: milliseconds since 1970.
+        trial: the number of its trial, where it has one.
+        published: checksum of what was sent; `sent`: how many points of its curves, and their digest.
+    """
+
+    run_id: str
+    begun: int
+    status: str
+    trial: int | None
+    published: str
+    sent: tuple[int, str]
+    params: dict[str, str]
+
+    @classmethod
+    def of(cls, run: Any) -> "Run":
+        """From MLflow's own."""
+        tags = run.data.tags
+        count, _, digest = tags.get(SENT, "0:").partition(":")
+        trial = int(tags[NUMBER]) if NUMBER in tags else None
+        sent = (int(count), digest)
+        return cls(
+            run.info.run_id, run.info.start_time, run.info.status, trial, tags.get(SUM, ""), sent, dict(run.data.params)
+        )
 
 
 class Gone(errors.PublishFailed):
@@ -68,15 +100,18 @@ class Client:
         with _environment():
             return self._answer(getattr(self._client, name), *given, **options)
 
-    def search(self, experiment: str, filter_: str) -> list[Any]:
+    def search(self, experiment: str, filter_: str) -> Iterator[Run]:
         """Runs of an experiment, in the order of their ids."""
-        found, token = [], None
+        token, order = None, ["attributes.run_id"]
         while True:
-            order = ["attributes.run_id"]
             page = self.call("search_runs", [experiment], filter_, max_results=PAGE, order_by=order, page_token=token)
-            found += page
+            yield from map(Run.of, page)
             if not (token := page.token):
-                return found
+                return
+
+    def find(self, run_id: str) -> Run:
+        """A run as it is now."""
+        return Run.of(self.call("get_run", run_id))
 
     def _answer(self, request: Any, *given: Any, **options: Any) -> Any:
         try:

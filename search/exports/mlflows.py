@@ -3,13 +3,13 @@
 import collections
 import contextlib
 import re
-from typing import Any
 
 from search import errors, escapes
 from search.exports import entries, mlflow_clients
+from search.exports.mlflow_clients import NUMBER, SENT, SUM, Run
 from search.exports.targets import Outcome
 
-TOKEN, NUMBER, SUM, SENT = "search.study_token", "search.trial", "search.published", "search.sent"
+STUDY = "search.study_token"
 STATUSES = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "running": "RUNNING"}
 SCHEDULED = "SCHEDULED"  # what waits, or has paused
 # MLflow's: letters, digits and these, and no path that could be written shorter
@@ -32,15 +32,15 @@ class MLflow:
     def __init__(self, uri: str) -> None:
         self._client = mlflow_clients.Client(uri)
         self._experiment = ""
-        self._runs: dict[int, Any] = {}  # by the trial's number: what is known of its run
+        self._runs: dict[int, Run] = {}  # by the trial's number: what is known of its run
 
     def begin(self, heading: entries.Heading) -> None:
         """See `targets.Target`."""
         self._experiment = self._find_experiment(heading) or self._make_experiment(heading)
         known = collections.defaultdict(list)
         for run in self._client.search(self._experiment, ""):
-            known[run.data.tags.get(NUMBER)].append(run)
-        self._runs = {int(number): self._one_of(runs) for number, runs in known.items() if number is not None}
+            known[run.trial].append(run)
+        self._runs = {number: self._one_of(runs) for number, runs in known.items() if number is not None}
 
     def send(self, heading: entries.Heading, entry: entries.Entry) -> Outcome:
         """See `targets.Target`. A run that another publisher has made in the same moment is one with ours."""
@@ -70,14 +70,14 @@ class MLflow:
                 self._client.call("set_experiment_tag", self._experiment, name, text)
 
     def _find_experiment(self, heading: entries.Heading) -> str | None:
-        found = self._client.call("search_experiments", filter_string=f"tags.`{TOKEN}` = '{heading.token}'")
+        found = self._client.call("search_experiments", filter_string=f"tags.`{STUDY}` = '{heading.token}'")
         return min((str(each.experiment_id) for each in found), default=None)
 
     def _make_experiment(self, heading: entries.Heading) -> str:
         """Under the study's name; where another study has it, or a deleted experiment, with our mark behind it."""
         for name in (heading.name, f"{heading.name} ({heading.mark})"):
             try:
-                return str(self._client.call("create_experiment", name, tags={TOKEN: heading.token}))
+                return str(self._client.call("create_experiment", name, tags={STUDY: heading.token}))
             except mlflow_clients.Taken:
                 if found := self._find_experiment(heading):  # made in this moment by another publisher
                     return found
@@ -89,7 +89,7 @@ class MLflow:
     def _send(self, heading: entries.Heading, entry: entries.Entry) -> Outcome:
         run, checksum = self._runs.get(entry.number), entry.checksum(heading)
         status, points = STATUSES.get(entry.state, SCHEDULED), _points(heading, entry)
-        if run is not None and run.data.tags.get(SUM) == checksum and run.info.status == status:
+        if run is not None and run.published == checksum and run.status == status:
             return Outcome.UNCHANGED
         outcome = Outcome.NEW if run is None else Outcome.UPDATED
         if run is not None and not _goes_on(run, points, entry):  # MLflow takes no metric or parameter back
@@ -97,57 +97,57 @@ class MLflow:
             run = None
         if run is None:
             run = self._make(entry)
-        self._write(run, entry, points[_sent(run)[0] :])
+        self._write(run, entry, points[run.sent[0] :])
         self._label(run, {SENT: _mark(points), SUM: checksum, **_tags(entry)})
         self._set_status(run, status, entry)
-        self._runs[entry.number] = self._client.call("get_run", run.info.run_id)
+        self._runs[entry.number] = self._client.find(run.run_id)
         return outcome
 
-    def _make(self, entry: entries.Entry) -> Any:
+    def _make(self, entry: entries.Entry) -> Run:
         """A new run; the one of another publisher where both were made in one moment."""
         begun = None if entry.begun is None else entries.milliseconds(entry.begun)
         told = {"start_time": begun, "tags": {NUMBER: str(entry.number)}, "run_name": f"trial {entry.number}"}
         self._client.call("create_run", self._experiment, **told)
         return self._one_of(self._of(entry))
 
-    def _of(self, entry: entries.Entry) -> list[Any]:
-        return self._client.search(self._experiment, f"tags.`{NUMBER}` = '{entry.number}'")
+    def _of(self, entry: entries.Entry) -> list[Run]:
+        return list(self._client.search(self._experiment, f"tags.`{NUMBER}` = '{entry.number}'"))
 
-    def _one_of(self, runs: list[Any]) -> Any:
+    def _one_of(self, runs: list[Run]) -> Run:
         """The one that every publisher keeps; the others are deleted."""
-        kept, *doubles = sorted(runs, key=lambda run: str(run.info.run_id))
+        kept, *doubles = sorted(runs, key=lambda run: run.run_id)
         for run in doubles:
             self._delete(run)
         return kept
 
-    def _delete(self, run: Any) -> None:
+    def _delete(self, run: Run) -> None:
         with contextlib.suppress(mlflow_clients.Gone):
-            self._client.call("delete_run", run.info.run_id)
+            self._client.call("delete_run", run.run_id)
 
-    def _write(self, run: Any, entry: entries.Entry, points: list[Point]) -> None:
+    def _write(self, run: Run, entry: entries.Entry, points: list[Point]) -> None:
         """Metrics and parameters; a server keeps one of those that a kill lets it have twice."""
-        known, begun = self._client.entities, run.info.start_time
+        known, begun = self._client.entities, run.begun
         labels = entries.names({name for name, _, _ in points}, NAME, NAME_CHARACTERS)
         # no time of a step is stored: the run's own, and a millisecond a step
         metrics = [known.Metric(labels[name], value, begun + step, step) for name, step, value in points]
         for at in range(0, len(metrics), POINTS):
-            self._client.call("log_batch", run.info.run_id, metrics=metrics[at : at + POINTS])
-        params = [known.Param(name, text) for name, text in _params(entry).items() if name not in run.data.params]
+            self._client.call("log_batch", run.run_id, metrics=metrics[at : at + POINTS])
+        params = [known.Param(name, text) for name, text in _params(entry).items() if name not in run.params]
         for at in range(0, len(params), LABELS):
-            self._client.call("log_batch", run.info.run_id, params=params[at : at + LABELS])
+            self._client.call("log_batch", run.run_id, params=params[at : at + LABELS])
 
-    def _label(self, run: Any, tags: dict[str, str]) -> None:
+    def _label(self, run: Run, tags: dict[str, str]) -> None:
         """The tags, the first of them last: they say how much was sent."""
         told = [self._client.entities.RunTag(name, entries.cut(text, TAG_CHARACTERS)) for name, text in tags.items()]
         told.reverse()
         for at in range(0, len(told), LABELS):
-            self._client.call("log_batch", run.info.run_id, tags=told[at : at + LABELS])
+            self._client.call("log_batch", run.run_id, tags=told[at : at + LABELS])
 
-    def _set_status(self, run: Any, status: str, entry: entries.Entry) -> None:
+    def _set_status(self, run: Run, status: str, entry: entries.Entry) -> None:
         if entry.ended is not None:
-            self._client.call("set_terminated", run.info.run_id, status, entries.milliseconds(entry.ended))
-        elif run.info.status != status:
-            self._client.call("update_run", run.info.run_id, status)
+            self._client.call("set_terminated", run.run_id, status, entries.milliseconds(entry.ended))
+        elif run.status != status:
+            self._client.call("update_run", run.run_id, status)
 
 
 def _points(heading: entries.Heading, entry: entries.Entry) -> list[Point]:
@@ -160,17 +160,11 @@ def _mark(points: list[Point]) -> str:
     return f"{len(points)}:{entries.digest(points)}"
 
 
-def _sent(run: Any) -> tuple[int, str]:
-    """How many points a run has, and their digest."""
-    count, _, digest = run.data.tags.get(SENT, "0:").partition(":")
-    return int(count), digest
-
-
-def _goes_on(run: Any, points: list[Point], entry: entries.Entry) -> bool:
+def _goes_on(run: Run, points: list[Point], entry: entries.Entry) -> bool:
     """Whether what there is to tell begins with what the run has."""
-    count, digest = _sent(run)
+    count, digest = run.sent
     given = _params(entry)
-    has_params = all(given.get(name) == text for name, text in run.data.params.items())
+    has_params = all(given.get(name) == text for name, text in run.params.items())
     return has_params and (count == 0 or (count <= len(points) and entries.digest(points[:count]) == digest))
 
 

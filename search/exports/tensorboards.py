@@ -148,7 +148,7 @@ class TensorBoard:
             return
         for name, value in entry.once(heading.metric).items():
             yield self._event(base, entry.last_step, self._scalars.scalar_pb(name, value))
-        yield self._event(base, entry.last_step, self._texts.text_pb("trial", _table(entry)))
+        yield self._event(base, entry.last_step, self._texts.text_pb("trial", entries.clean(_table(entry))))
         yield self._event(base, entry.last_step, self._ending(entry))
 
     def _same(self, summary: Any) -> Any:
@@ -176,7 +176,7 @@ class TensorBoard:
 
     def _study(self, heading: entries.Heading, base: float) -> Iterator[Any]:
         yield self._events.Event(wall_time=base, file_version="brain.Event:2")
-        yield self._event(base, 0, self._texts.text_pb("study", _about(heading)))
+        yield self._event(base, 0, self._texts.text_pb("study", entries.clean(_about(heading))))
 
 
 def _load(module: str) -> Any:
@@ -184,7 +184,9 @@ def _load(module: str) -> Any:
 
 
 def _hparam(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, bool | int | float | str) else entries.shown(value)
+    if isinstance(value, str):
+        return entries.clean(value)
+    return value if isinstance(value, bool | int | float) else entries.shown(value)
 
 
 def _table(entry: entries.Entry) -> str:

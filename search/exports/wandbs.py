@@ -108,7 +108,7 @@ class WandB:
             "project": entries.names([heading.name], NAME, NAME_CHARACTERS)[heading.name],
             "group": heading.name[:NAME_CHARACTERS],
             "name": f"trial {entry.number}",
-            "notes": entry.facts.get("reason"),
+            "notes": entries.clean(entry.facts.get("reason", "")) or None,
             "tags": tags,
             "config": {name: entries.plain(value) for name, value in entry.params.items()},
             "settings": self._wandb.Settings(init_timeout=START_SECONDS, **how),
@@ -129,7 +129,7 @@ def _summary(heading: entries.Heading, entry: entries.Entry) -> dict[str, Any]:
     found |= {f"study/{name}": text for name, text in heading.facts.items()}
     found["study/file"] = entries.cut(heading.text, TEXT_CHARACTERS)
     labels = {name: entries.cut(entries.shown(value), TEXT_CHARACTERS) for name, value in entry.attributes.items()}
-    return found | {f"attr/{name}": text for name, text in labels.items()}
+    return found | {f"attr/{entries.clean(name)}": text for name, text in labels.items()}
 
 
 def _marker(folder: pathlib.Path) -> Any:

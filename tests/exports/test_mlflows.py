@@ -279,7 +279,7 @@ def test_what_mlflow_refuses_is_cut_or_named_otherwise(
     kinds = {**publishing.KINDS, **{name: optuna.distributions.IntDistribution(0, 9) for name in names}}
     kinds["label"] = optuna.distributions.CategoricalDistribution([long])
     params = {"model/lr%": 0.5, "early": False, "label": long, **dict.fromkeys(names, 3)}
-    attrs = {f"attr {n} \u2713" * 20: "x" * 9_000 for n in range(200)}
+    attrs = {f"attr {n} \u2713" * 20: "x" * 9_000 for n in range(199)} | {"half": "a\0b\udc80"}
     steps = {step: 1 / step for step in range(1, 2_001)}
     add(database, params=params, distributions=kinds, intermediate_values=steps, user_attrs=attrs)
     assert publish(database, mlflow_server) == (1, 0, 0)

@@ -39,6 +39,15 @@ def test_one_place_that_fails_keeps_no_other_from_it(opened: databases.Database,
     assert (tmp_path / "b" / "own" / "trial-0").is_dir()
 
 
+def test_no_text_keeps_a_trial_from_being_published(opened: databases.Database, tmp_path: pathlib.Path) -> None:
+    """Half a character, or what ends a line, in what code of the user's has set."""
+    publishing.create(opened)
+    add(opened, user_attrs={"half | `": "a\n\udc80", "n": float("nan"), "search:reason": "b\udc80"})
+    places = [f"tensorboard:{tmp_path}/a", f"wandb:{tmp_path}/b"]
+    assert [each.new for each in api.publish("own", places, storage=opened)] == [1, 1]
+    assert [each.unchanged for each in api.publish("own", places, storage=opened)] == [1, 1]
+
+
 def test_many_trials_are_held_some_at_a_time(
     opened: databases.Database, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
