@@ -83,17 +83,26 @@ class Notifier:
                 opened = databases.open_existing(self._database.url, PATIENCE_SECONDS)
                 self._database = opened.patient(PATIENCE_SECONDS, self._ended)
             self._watches = {each.token: self._watches.get(each.token) or happenings.Watch() for each in found}
-            for study in found:
-                self._watches[study.token].look(self._database, study)
-            self._able = [study for study in found if self.send(study)]
+            self._able = [study for study in found if self._tell(study)]
             return True
-        except errors.InputError as error:
+        except errors.InputError as error:  # it cannot be opened for writing
             self._say("", "notify-unable", str(error))
         except errors.SearchError as error:  # the database is away, or the study: there is another look
             log.debug("event=notify-away reason=%r", str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, it concerns no trial
             self._say("", "notify-failed", f"{type(error).__name__}: {error}")
         return False
+
+    def _tell(self, study: studies.Study) -> bool:
+        """Looks at a study and sends what is due; whether it could. One that cannot be read holds up no other."""
+        try:
+            self._watches[study.token].look(self._database, study)
+            return self.send(study)
+        except errors.StudyNotFound:  # deleted in this moment
+            return False
+        except errors.InputError as error:
+            self._say(study.name, "notify-unable", str(error))
+            return False
 
     def _due(self) -> float | None:
         try:
@@ -127,7 +136,7 @@ class Notifier:
         return True
 
     def _people(self, study: studies.Study) -> list[addressees.Addressee]:
-        """None where they are not known here, which is said once."""
+        """Whom to tell; nobody where they are not known here, which is said once."""
         try:
             return addressees.load(study.spec.notify)
         except errors.InputError as error:

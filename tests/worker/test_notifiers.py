@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from trials import Make, begin
 
 from search.ledger import claims, dispatches, notices, studies
-from search.storage import databases, outboxes
+from search.storage import databases, outboxes, schema
 from search.study import specs
 from search.worker import addressees, deliveries, notifiers
 
@@ -209,3 +209,22 @@ def test_a_dead_receiver_holds_up_no_other_study(
     assert [each["study"] for each in receiver.got] == ["well"] * 3
     rows = opened.read(lambda connection: connection.execute(outboxes.notices.select()).all())
     assert sorted(row.tries for row in rows if row.study_id == dead.study_id) == [0, 0, 1]
+
+
+def test_a_study_that_cannot_be_read_holds_up_no_other(
+    opened: databases.Database, ended: Ended, make_study: Make, caplog: pytest.LogCaptureFixture, tmp_path: pathlib.Path
+) -> None:
+    """Its order is of a newer version: a line, once, and the others are told."""
+    study, receiver = ended
+    odd = make_study(name="odd", more=FILE.format(tmp_path / "notify-urls"))
+    table = schema.orders
+    newer = table.update().where(table.c.study_id == odd.study_id).values(state="newer")
+    opened.write(lambda connection: connection.execute(newer))
+    notifier = notifiers.Notifier(opened)
+    notifier.part()
+    notifier.part()
+    assert receiver.events == ["finished"]
+    assert [record.getMessage().partition(" reason=")[0] for record in caplog.records] == [
+        "event=notify-unable study='odd'"
+    ]
+    assert standing(opened, study).sent == 1
