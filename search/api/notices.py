@@ -70,8 +70,10 @@ def deliver(name: str, storage: Storage, urls_file: pathlib.Path | None = None) 
     study = studies.load(database, name)
     people = addressees.load(_told(study.spec).notify, urls_file)
     dispatches.renew(database, study)
-    notifiers.Notifier(database, study.study_id).send(study, people)
-    return database.read(lambda connection: notices.standing(connection, study.study_id))
+    notifier = notifiers.Notifier(database, study.study_id)
+    for _ in range(notices.read(database, study).pending):
+        notifier.send(study, people)
+    return notices.read(database, study)
 
 
 def _spec(name: str, storage: Storage) -> specs.StudySpec:

@@ -27,7 +27,7 @@ class Notifier:
     """A context of a worker's life, or of whoever else looks at studies.
 
     Args:
-        database: is written to only where people are to be told something.
+        database: one that is only looked at is opened for writing where a study tells people whose addresses are here.
         study_id: of the one study that it looks at; None for all.
         stop: set where the process is asked to go: then it parts at once.
         parts: sees that the end of a study is told before it goes itself.
@@ -42,7 +42,7 @@ class Notifier:
     ) -> None:
         self._ended, self._stop, self._study_id = threading.Event(), stop or threading.Event(), study_id
         self._parts, self._able = parts, list[studies.Study]()
-        self._database = database.patient(PATIENCE_SECONDS, self._ended)
+        self._database, self._is_guest = database.patient(PATIENCE_SECONDS, self._ended), database.only_reads
         self._watches: dict[str, happenings.Watch] = {}
         self._said: dict[tuple[str, str], str] = {}
         self._thread = threading.Thread(target=self._live, name="notifier", daemon=True)
@@ -77,21 +77,32 @@ class Notifier:
         """Looks at all studies and sends what is due; whether it could."""
         try:
             found = studies.told_of(self._database, self._study_id)
+            if self._is_guest:  # what is somebody else's stays as it is
+                found = [study for study in found if self._people(study)]
             if found and self._database.only_reads:
                 opened = databases.open_existing(self._database.url, PATIENCE_SECONDS)
                 self._database = opened.patient(PATIENCE_SECONDS, self._ended)
             self._watches = {each.token: self._watches.get(each.token) or happenings.Watch() for each in found}
-            for study in found:
-                self._watches[study.token].look(self._database, study)
-            self._able = [study for study in found if self.send(study)]
+            self._able = [study for study in found if self._tell(study)]
             return True
-        except errors.InputError as error:
+        except errors.InputError as error:  # it cannot be opened for writing
             self._say("", "notify-unable", str(error))
         except errors.SearchError as error:  # the database is away, or the study: there is another look
             log.debug("event=notify-away reason=%r", str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, it concerns no trial
             self._say("", "notify-failed", f"{type(error).__name__}: {error}")
         return False
+
+    def _tell(self, study: studies.Study) -> bool:
+        """Looks at a study and sends what is due; whether it could. One that cannot be read holds up no other."""
+        try:
+            self._watches[study.token].look(self._database, study)
+            return self.send(study)
+        except errors.StudyNotFound:  # deleted in this moment
+            return False
+        except errors.InputError as error:
+            self._say(study.name, "notify-unable", str(error))
+            return False
 
     def _due(self) -> float | None:
         try:
@@ -112,21 +123,28 @@ class Notifier:
         waits = self._due_of(study)
         if waits is None or waits > 0:
             return True
-        try:
-            people = people or addressees.load(study.spec.notify)
-        except errors.InputError as error:
-            self._say(study.name, "notify-unable", f"{error}; other processes may send it")
+        people = people or self._people(study)
+        if not people:
             return False
         for _ in range(AT_ONCE):
             if self._ended.is_set():
                 break
             notice = dispatches.claim(self._database, study.study_id, uuid.uuid4().hex)
-            if notice is None:
+            # a receiver that hangs holds up other studies for one message, not for all
+            if notice is None or not self._deliver(study, notice, people):
                 break
-            self._deliver(study, notice, people)
         return True
 
-    def _deliver(self, study: studies.Study, notice: dispatches.Notice, people: list[addressees.Addressee]) -> None:
+    def _people(self, study: studies.Study) -> list[addressees.Addressee]:
+        """Whom to tell; nobody where they are not known here, which is said once."""
+        try:
+            return addressees.load(study.spec.notify)
+        except errors.InputError as error:
+            self._say(study.name, "notify-unable", f"{error}; other processes may send it")
+            return []
+
+    def _deliver(self, study: studies.Study, notice: dispatches.Notice, people: list[addressees.Addressee]) -> bool:
+        """Sends a message to all who do not have it; whether they all have it now."""
         delivered, reasons, asked = set(notice.delivered), dict[str, str](), 0.0
         database = self._database.patient(NOTE_SECONDS, self._ended)
         for each in people:
@@ -138,7 +156,7 @@ class Notifier:
             else:
                 reasons[each.place], asked = refusal.reason, max(asked, refusal.wait_seconds or 0.0)
             if not dispatches.note(database, notice, delivered, {**notice.reasons, **reasons}):
-                return  # it took longer than a claim lasts, and is another's
+                return False  # it took longer than a claim lasts, and is another's
         state = notices.PENDING
         if not reasons:
             state = notices.SENT
@@ -150,6 +168,7 @@ class Notifier:
             self._say(study.name, "notify-refused", f"address {place}: {reason}")
         if state != notices.PENDING:
             log.info("event=notified study=%r what=%s state=%s", study.name, notice.body["event"], state)
+        return not reasons
 
     def _say(self, study: str, event: str, reason: str) -> None:
         """A line in the log, once for each that is new."""

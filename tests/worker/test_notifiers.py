@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from trials import Make, begin
 
 from search.ledger import claims, dispatches, notices, studies
-from search.storage import databases
+from search.storage import databases, outboxes, schema
 from search.study import specs
 from search.worker import addressees, deliveries, notifiers
 
@@ -179,10 +179,52 @@ def test_nothing_that_fails_in_it_ends_the_process(
     ]
 
 
-def test_a_database_that_is_looked_at_is_opened_only_to_tell(ended: Ended, url: str) -> None:
-    """The dashboard's: it reads, until there is somebody to be told something."""
-    _, receiver = ended
+def test_a_database_that_is_looked_at_is_opened_only_to_tell(
+    opened: databases.Database, ended: Ended, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dashboard's: it only reads, unless there is somebody to be told something whose address is here."""
+    study, receiver = ended
     looking = databases.open_to_read(url)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv(addressees.VARIABLE, "/nowhere/urls")
+        notifiers.Notifier(looking).part()
+    assert standing(opened, study) == notices.Standing()
     notifiers.Notifier(looking).part()
     assert receiver.events == ["finished"]
     looking.close()
+
+
+def test_a_dead_receiver_holds_up_no_other_study(
+    opened: databases.Database, make_study: Make, receiver: receivers.Receiver, tmp_path: pathlib.Path
+) -> None:
+    """Of a study whose messages go nowhere one is tried, then the next study has its turn."""
+    (tmp_path / "dead").write_text("http://127.0.0.1:9/\n")
+    dead = make_study(name="dead", more=FILE.format(tmp_path / "dead"))
+    well = make_study(name="well", more=FILE.format(receiver.file(tmp_path)))
+    for study in (dead, well):
+        for number in range(3):
+            event = notices.Event(f"x:{number}", "best", f"{study.name}: new best")
+            opened.write(lambda connection, s=study, e=event: notices.add(connection, s, e))
+    notifiers.Notifier(opened)._turn()
+    assert [each["study"] for each in receiver.got] == ["well"] * 3
+    rows = opened.read(lambda connection: connection.execute(outboxes.notices.select()).all())
+    assert sorted(row.tries for row in rows if row.study_id == dead.study_id) == [0, 0, 1]
+
+
+def test_a_study_that_cannot_be_read_holds_up_no_other(
+    opened: databases.Database, ended: Ended, make_study: Make, caplog: pytest.LogCaptureFixture, tmp_path: pathlib.Path
+) -> None:
+    """Its order is of a newer version: a line, once, and the others are told."""
+    study, receiver = ended
+    odd = make_study(name="odd", more=FILE.format(tmp_path / "notify-urls"))
+    table = schema.orders
+    newer = table.update().where(table.c.study_id == odd.study_id).values(state="newer")
+    opened.write(lambda connection: connection.execute(newer))
+    notifier = notifiers.Notifier(opened)
+    notifier.part()
+    notifier.part()
+    assert receiver.events == ["finished"]
+    assert [record.getMessage().partition(" reason=")[0] for record in caplog.records] == [
+        "event=notify-unable study='odd'"
+    ]
+    assert standing(opened, study).sent == 1
