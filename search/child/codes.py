@@ -4,7 +4,7 @@ import hashlib
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 MOST_FILES = 50  # that a trial keeps
 LARGEST_BYTES = 10_000_000  # of a file that a command names: a larger one is data
@@ -36,6 +36,16 @@ def of_program(command: Sequence[str | Sequence[str]], home: pathlib.Path) -> di
     files = {name: home / name for name in names if name and len(name) < LONGEST_NAME and (home / name).is_file()}
     sums = {name: checksum(path) for name, path in files.items() if path.stat().st_size <= LARGEST_BYTES}
     return {name: value for name, value in sums.items() if value is not None}
+
+
+def changes(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """In which files code that ran differs from that which ran later, a phrase each."""
+    found = [
+        f"{path} has changed since" if path in now else f"{path} is no longer imported"
+        for path in sorted(then)
+        if now.get(path) != then[path]
+    ]
+    return (*found, *(f"{path} was not imported then" for path in sorted(set(now) - set(then))))
 
 
 def checksum(path: pathlib.Path) -> str | None:

@@ -15,7 +15,7 @@ from search.ledger import listings, orders, outsiders, summaries
 from search.training import origins, records
 
 if TYPE_CHECKING:
-    from search.reports import confirmations
+    from search.reports import choices, confirmations
 
 COUNTS = ("complete", "pruned", "failed", "running", "waiting")
 LEAST_CONFIGURATION = 24  # columns
@@ -115,7 +115,7 @@ def of_confirmation(found: "confirmations.Confirmation", room: int | None) -> la
     return laid if shown == whole else dataclasses.replace(laid, left_out=["not all parameters shown"])
 
 
-def _half(entry: "confirmations.Confirmed") -> str:
+def _half(entry: "choices.Confirmed") -> str:
     return words.metric(entry.runs.value.half) if entry.runs.value.count > 1 else "-"
 
 

@@ -96,7 +96,9 @@ def of_configurations(
         seeds = connection.execute(repeats).scalars().all()
         keys = [tree.key(params, repeat) for params in known for repeat in seeds]
         ids = sqlalchemy.select(c.trial_id).where(c.study_id == study.study_id, c.config.in_(keys))
-        return trials.read(connection, study.study_id, connection.execute(ids).scalars().all(), SAID)
+        return trials.read(
+            connection, study.study_id, connection.execute(ids).scalars().all(), (*SAID, records.CODE.name)
+        )
 
     return database.read(transaction)
 

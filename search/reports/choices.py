@@ -1,12 +1,14 @@
 """Which configurations of a search are confirmed, with which seeds, and the study file that does it."""
 
+import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import tomli_w
 from optuna.trial import FrozenTrial
 
 from search import errors
+from search.child import codes
 from search.ledger import studies, summaries
 from search.reports.evidence import Experiment, Runs
 from search.space import spaces
@@ -14,6 +16,37 @@ from search.storage import databases
 from search.study import specs
 from search.training import records
 from search.training import seeds as training_seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Confirmed:
+    """A configuration with the value by which it was chosen, and its values by fresh seed.
+
+    Attributes:
+        sign: of the study: -1 where less is better.
+    """
+
+    selected: float
+    runs: Runs
+    sign: int = 1
+
+    @property
+    def optimism(self) -> float:
+        """By how much the search's value was better than the mean of the fresh ones; negative: worse."""
+        return self.sign * (self.selected - self.runs.mean) + 0.0  # no -0.0
+
+
+def changes(searched: Iterable[Runs], again: Iterable[Runs]) -> tuple[str, ...]:
+    """Which files of own code are others where configurations ran again than where the search had run them."""
+    then, now = (_code(runs) for runs in (searched, again))
+    return codes.changes(then, now) if then and now else ()
+
+
+def _code(found: Iterable[Runs]) -> dict[str, str]:
+    """The checksums that were recorded last."""
+    trials = [trial for runs in found for trial in runs.trials.values()]
+    known = [code for trial in sorted(trials, key=lambda trial: trial.number) if (code := records.CODE.find(trial))]
+    return known[-1] if known else {}
 
 
 def fresh(found: studies.Study, trials: Mapping[int, FrozenTrial], searched: studies.Study) -> dict[int, FrozenTrial]:

@@ -14,6 +14,7 @@ from typing import Any
 from search import errors, words
 from search.ledger import excerpts, orders, queues, studies, summaries
 from search.reports import choices, corrections, evidence
+from search.reports.choices import Confirmed
 from search.reports.evidence import Experiment, Interval, Runs
 from search.storage import databases
 from search.study import judgements, specs
@@ -22,35 +23,19 @@ SUFFIX = "-confirm"
 
 
 @dataclasses.dataclass(frozen=True)
-class Confirmed:
-    """A configuration with the value by which it was chosen, and its values by fresh seed.
-
-    Attributes:
-        sign: of the study: -1 where less is better.
-    """
-
-    selected: float
-    runs: Runs
-    sign: int = 1
-
-    @property
-    def optimism(self) -> float:
-        """By how much the search's value was better than the mean of the fresh ones; negative: worse."""
-        return self.sign * (self.selected - self.runs.mean) + 0.0  # no -0.0
-
-
-@dataclasses.dataclass(frozen=True)
 class Confirmation:
     """A search and the study that confirms it; `entries` in the order of the search.
 
     Attributes:
         spec: of the search: by which images it chose.
+        changed: which files of own code are others than when the search ran them, a phrase each.
     """
 
     spec: specs.StudySpec
     name: str
     seeds: int
     entries: tuple[Confirmed, ...]
+    changed: tuple[str, ...] = ()
 
     @property
     def searched(self) -> str:
@@ -116,9 +101,10 @@ class Confirmation:
 
     def remarks(self) -> list[str]:
         """How the figure was corrected, of which data it is, and whether that can be without bias: a sentence each."""
+        found = [f"code: {'; '.join(self.changed)}, so it is not what the search ran"] if self.changed else []
         if self.is_seedless:
-            return ["seeds: none changes a value, so nothing was measured anew"]
-        found = [f"corrected: {corrections.METHOD}"] if self.corrected and len(self.entries) > 1 else []
+            return [*found, "seeds: none changes a value, so nothing was measured anew"]
+        found += [f"corrected: {corrections.METHOD}"] if self.corrected and len(self.entries) > 1 else []
         training = self.spec.training
         if training is None:
             return [*found, judgements.own_value(self.spec)]
@@ -154,6 +140,7 @@ class Confirmation:
             "confirmed_by": self.name,
             "seeds": self.seeds,
             "seeds_matter": not self.is_seedless,
+            "changed": list(self.changed),
             "configurations": rows,
             "best": {"params": self.best.runs.params, **_interval(self.best.runs.value)},
             "corrected": self.corrected and _interval(self.corrected),
@@ -235,7 +222,8 @@ def read(
     entries.sort(key=lambda entry: -sign * entry.selected)
     if not entries:
         return None
-    return Confirmation(study.spec, found.name, min(len(entry.runs.trials) for entry in entries), tuple(entries))
+    seeds = min(len(entry.runs.trials) for entry in entries)
+    return Confirmation(study.spec, found.name, seeds, tuple(entries), choices.changes(searched.runs, runs))
 
 
 def expect(database: databases.Database, study: studies.Study, name: str | None = None) -> Confirmation:

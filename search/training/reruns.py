@@ -8,9 +8,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from search import errors, words
+from search.child import codes
 from search.study import judgements, specs
 from search.training import objectives, origins, records, replays
 
+UNRECORDED = "nothing is recorded of its code"
 Objective = Callable[[objectives.Trial], objectives.Result]
 
 
@@ -133,7 +135,8 @@ def rerun(
     elif ends.error is None:
         ends = Ending()  # what a pruned trial ends with is its last step's
     unseeded = f"is all that is random in it seeded with {judgements.seed_of(spec)}?"
-    why = _why(records.CODE.find(trial), again.attrs.get(records.CODE.name, {}))
+    then = records.CODE.find(trial)
+    why = codes.changes(then, again.attrs.get(records.CODE.name, {})) if then else (UNRECORDED,)
     return Rerun(
         trial.number, dict(trial.intermediate_values), again.values, why, ended=stored, ends=ends, unseeded=unseeded
     )
@@ -155,14 +158,3 @@ class _Again(replays.ReplayedTrial):
         """See `objectives.Trial`."""
         if len(self.values) >= self._last:
             raise Enough
-
-
-def _why(then: dict[str, str] | None, now: dict[str, str]) -> tuple[str, ...]:
-    if not then:
-        return ("nothing is recorded of its code",)
-    found = [
-        f"{path} has changed since" if path in now else f"{path} is no longer imported"
-        for path in sorted(then)
-        if now.get(path) != then[path]
-    ]
-    return (*found, *(f"{path} was not imported then" for path in sorted(set(now) - set(then))))

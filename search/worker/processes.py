@@ -134,6 +134,17 @@ class Processes:
                 process, ear = self._start()
                 self._slots[number] = _Process(process, ear, now, slot.quick_deaths)
 
+    def reap_others(self) -> None:
+        """Hears of the end of those that became this process's own, as a container's first process's, with no parent.
+
+        Only where nobody else here starts processes: these would not hear of theirs.
+        """
+        ours = {slot.process.pid for slot in self._slots}
+        with contextlib.suppress(ChildProcessError, AttributeError):  # none, or no system with first processes
+            look = os.WEXITED | os.WNOHANG | os.WNOWAIT  # a worker's end is its slot's to hear of
+            while (found := os.waitid(os.P_ALL, 0, look)) is not None and found.si_pid not in ours:
+                os.waitpid(found.si_pid, os.WNOHANG)
+
     def _returns(self, slot: _Process) -> bool:
         code = slot.end()
         return self._restarts and (slot.is_killed or (self._after_errors and code not in FINAL_CODES))

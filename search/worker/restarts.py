@@ -32,8 +32,11 @@ def become(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     os.execve(sys.executable, [*starts.BEGIN, "--keep", *arguments], {**os.environ, **environment})  # noqa: S606
 
 
-def keep(worker: processes.Processes, stop: threading.Event) -> int:
+def keep(worker: processes.Processes, stop: threading.Event, reaps: bool = False) -> int:
     """Starts a worker, and again where it was killed or failed, until it ends well, `stop` is set, or it is given up.
+
+    Args:
+        reaps: processes that become this one's, whose parents were killed, are heard of: it is to start no others.
 
     Returns:
         The worker's exit code, with 128 and the number of the signal where it was killed.
@@ -42,6 +45,8 @@ def keep(worker: processes.Processes, stop: threading.Event) -> int:
     try:
         while worker.alive and not stop.is_set():
             worker.look()
+            if reaps:
+                worker.reap_others()
             stop.wait(LOOK_SECONDS)
     except errors.WorkFailed as given_up:
         log.error("event=given-up reason=%r", str(given_up))
@@ -62,5 +67,5 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     worker = processes.Processes(arguments, {}, None, after_errors=True, quick_seconds=QUICK_SECONDS)
     interrupted = signals.stop_on(stop, then=worker.kill)
-    code = keep(worker, stop)
+    code = keep(worker, stop, reaps=True)
     return 130 if interrupted.is_set() else code

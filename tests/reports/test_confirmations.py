@@ -211,6 +211,24 @@ def test_a_seed_that_nothing_uses_is_told(opened: databases.Database) -> None:
     assert not found.as_json()["seeds_matter"]
 
 
+def test_code_that_has_changed_since_is_named(opened: databases.Database) -> None:
+    """As a replay says it, to programs too; where nothing was recorded, or nothing changed, there is no such line."""
+    study = studies.create(opened, specs.parse(OWN, "own.toml"))
+    then, now = {"mine.py": "aa", "lib.py": "cc", "old.py": "dd"}, {"mine.py": "bb", "lib.py": "cc"}
+    for found in (0.5, 0.4):
+        claims.tell(opened, begin(opened, study), TrialState.COMPLETE, found, {records.CODE.name: then})
+    for code, said in ((now, ["mine.py has changed since", "old.py is no longer imported"]), (then, []), (None, [])):
+        name = f"again-{len(said)}-{code is None}"
+        confirming = confirmations.prepare(opened, study, 1, 2, name)
+        for value in (0.4, 0.45):
+            told = {} if code is None else {records.CODE.name: code}
+            claims.tell(opened, begin(opened, confirming), TrialState.COMPLETE, value, told)
+        found = confirmations.expect(opened, study, name)
+        assert found.as_json()["changed"] == said
+        lines = [line for line in found.remarks() if line.startswith("code: ")]
+        assert lines == ([f"code: {'; '.join(said)}, so it is not what the search ran"] if said else [])
+
+
 def test_a_study_of_other_code_confirms_nothing(opened: databases.Database) -> None:
     """One of that name that runs something else is refused before anything of it runs."""
     study = studies.create(opened, specs.parse(OWN, "own.toml"))

@@ -1,7 +1,10 @@
 """One worker that is kept alive: how often it may die, and what it ends with."""
 
+import os
 import pathlib
 import signal
+import subprocess
+import sys
 import threading
 from concurrent import futures
 
@@ -162,3 +165,35 @@ def test_a_password_stays_in_its_file(processes: Processes, tmp_path: pathlib.Pa
         seen = [*process.cmdline(), *process.environ().values()]
         assert not [word for word in seen if "hunter2" in word]
         assert process.environ()["SEARCH_STORAGE_PASSWORD_FILE"] == str(tmp_path / "password")
+
+
+FIRST = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # whose parents have ended are ours, as they are the first process's
+os.execv(sys.executable, [sys.executable, "-m", "search", "work", "own", "--restart"])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+def test_the_first_process_of_a_container_keeps_no_dead(processes: Processes, tmp_path: pathlib.Path) -> None:
+    """What a killed worker leaves is the keeper's then, and heard of when it ends; the worker is started again."""
+    create(processes, tmp_path, epochs=10_000)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SEARCH_STORAGE": processes.url}
+    command = [sys.executable, "-c", FIRST]
+    keeper = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True)
+    processes.started.append(keeper)
+    database = databases.Database(processes.url)
+    study = studies.load(database, "own")
+
+    def own() -> list[psutil.Process]:
+        return psutil.Process(keeper.pid).children()
+
+    until(lambda: any(each.intermediate_values for each in summaries.whole(database, study).trials), 60)
+    (worker,) = (each for each in own() if "work" in each.cmdline())
+    others = worker.children(recursive=True)
+    assert others
+    worker.kill()
+    until(lambda: not any(each.is_running() for each in (worker, *others)), 20)
+    until(lambda: [each for each in own() if "work" in each.cmdline()], 20)
+    assert [each.status() for each in own() if each.status() == psutil.STATUS_ZOMBIE] == []
+    database.close()
