@@ -152,7 +152,8 @@ def adopted(
             f"study {study.name!r}: its name {error}: `search rename {words.typed(study.name)} NEW` gives it another"
         ) from error
     target = Target.read(objective, "adopt")
-    path = pathlib.Path(output) if output is not None else target.folder / f"{files.safe_name(study.name)}.toml"
+    beside = pathlib.Path() if target.file is None else target.file.parent
+    path = pathlib.Path(output) if output is not None else beside / f"{files.safe_name(study.name)}.toml"
     if path.exists() and not force:
         raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
     past = takeovers.look(seen, study)

@@ -68,10 +68,10 @@ def init(
         f"{draft.path}: {words.plural(len(spec.space.parameters), 'parameter')}{some}, "
         f"found in {words.plural(draft.recorded, 'run')}; {spec.study.direction}s"
     )
-    screens.say(f"look it over, then{_there(draft.path)} `search run {words.typed(draft.path.name)}`")
+    screens.say(f"look it over, then{there(draft.path)} `search run {words.typed(draft.path.name)}`")
 
 
-def _there(path: pathlib.Path) -> str:
-    """Workers import the module from the folder where they start."""
+def there(path: pathlib.Path) -> str:
+    """Where to type what runs a file: workers import the module from the folder where they start."""
     folder = path.parent
     return "" if folder.resolve() == pathlib.Path.cwd() else f" in {folder}:"

@@ -7,7 +7,7 @@ import click
 
 from search import api, screens, words
 from search.api import imports as verbs
-from search.cli import answers, jsons
+from search.cli import answers, drafts, jsons
 from search.cli.options import common, json_option, study_argument
 from search.ledger import studies, summaries
 from search.storage import databases
@@ -123,4 +123,5 @@ def adopt(name: str, as_json: bool, storage: str, **how: Any) -> None:
             f"`search retry {words.typed(study.name)} {numbers}` puts them back"
         )
     screens.say(f"study {study.name!r} adopted: {found.path}; {answers.counts(summary)}")
-    screens.say(f"look the file over, then `search run {words.typed(str(found.path))}`, where its module is, goes on")
+    run = f"`search run {words.typed(found.path.name)}` goes on"
+    screens.say(f"look the file over, then{drafts.there(found.path)} {run}")

@@ -82,10 +82,10 @@ def test_a_fork_goes_on(opened: databases.Database, make_study: Make, tmp_path: 
     assert studies.names(opened) == ["quick", "next", "third"]
 
 
-def test_a_plain_study_is_adopted(url: str, tmp_path: pathlib.Path) -> None:
-    """Its file lies beside the module and says the same as the study does; where that fails there is neither."""
+def test_a_plain_study_is_adopted(empty_url: str, tmp_path: pathlib.Path) -> None:
+    """Its file lies beside the module and says what the study does; where that fails there is neither, nor a table."""
     (tmp_path / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
-    plain = optuna.create_study(study_name="plain", storage=url, direction="maximize")
+    plain = optuna.create_study(study_name="plain", storage=empty_url, direction="maximize")
     plain.set_metric_names(["score"])
     plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     objective = f"{tmp_path}/train.py:objective"
@@ -95,11 +95,11 @@ def test_a_plain_study_is_adopted(url: str, tmp_path: pathlib.Path) -> None:
         ({"output": tmp_path / "train.py"}, "train.py is there already; --force replaces it"),
     ):
         with pytest.raises(errors.InputError, match=message):
-            search.adopt(**{"name": "plain", "objective": objective, "storage": url, **wrong})  # type: ignore[arg-type]
-    assert sorted(path.name for path in tmp_path.iterdir() if "search.db" not in path.name) == ["train.py"]
-    adopted = search.adopt("plain", objective, trials=5, storage=url)
+            search.adopt(**{"name": "plain", "objective": objective, "storage": empty_url, **wrong})  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.iterdir() if ".db" not in path.name) == ["train.py"]
+    adopted = search.adopt("plain", objective, trials=5, storage=empty_url)
     assert (adopted.study_name, len(adopted.trials)) == ("plain", 3)
-    database = databases.Database(url)
+    database = databases.Database(empty_url)
     study, file = studies.load(database, "plain"), specs.load(tmp_path / "plain.toml")
     assert specs.differences(study.spec, file) == []
     assert (file.study.direction, file.study.metric, file.budget.trials, file.code) == (
@@ -111,4 +111,4 @@ def test_a_plain_study_is_adopted(url: str, tmp_path: pathlib.Path) -> None:
     assert summaries.summary(database, study).done == 3
     database.close()
     with pytest.raises(errors.InputError, match="study 'plain' is one of ours already: `search run plain` goes on"):
-        search.adopt("plain", objective, force=True, storage=url)
+        search.adopt("plain", objective, force=True, storage=empty_url)

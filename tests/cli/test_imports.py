@@ -85,7 +85,8 @@ def test_a_plain_study_is_adopted(capsys: pytest.CaptureFixture[str], tmp_path: 
     plain.ask()
     found = said(capsys, "adopt", "plain", "--objective", "train.py:objective", "--trials", "3")
     assert "1 trial left running: where no process runs them any more, `search retry plain 2` puts them back" in found
-    assert "2 of 3 trials done (2 complete, 1 running)" in found
+    assert "study 'plain' adopted: plain.toml; 2 of 3 trials done (2 complete, 1 running)" in found
+    assert "look the file over, then `search run plain.toml` goes on" in found
     assert "put back: trial 2" in said(capsys, "retry", "plain", "2")
 
 
