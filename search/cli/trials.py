@@ -30,7 +30,7 @@ def export_trials(
     \b
     Example:
       search export-trials lab --to lab.csv
-      search export-trials lab --to lab.jsonl
+      search export-trials lab --to trials.jsonl
       search export-trials lab --to lab.parquet --curves curves.parquet
     """
     with screens.bar("writing") as on_trials:

@@ -143,7 +143,6 @@ def dashboard(
       search dashboard --port 9000
       search dashboard --read-only
       search dashboard --sub-path /hpo --host-name lab.example
-      search dashboard --log-format json
       search dashboard --hash-password > dashboard-password-hash
     """
     # plots and a web server: `search status` must not wait for them
