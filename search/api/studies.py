@@ -129,10 +129,12 @@ def work(
 
     with contextlib.ExitStack() as life:
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
-        objective, need = requirements.objective(study.spec, chosen, life, database.url)
+        objective, network = requirements.objective(study.spec, chosen, life, database.url)
+        if network is not None:
+            chosen = chosen.model_copy(update={"slots": network.slots})
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
-        ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
+        ended = loops.Worker(database, study, objective, stop, chosen, network=network, **how).run()
     if ended is not None:
         keepers.sweep(database, study, chosen.store, chosen.patience_seconds, stop)
     if gpus is not None and gpus.ending is not None:
@@ -146,7 +148,7 @@ def _work_any(
     from search.worker import pools
 
     with assignments.equipped(None, chosen, stop) as gpus:
-        requirements.check_device(chosen)
+        chosen = requirements.fill_device(chosen)
         ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
     if gpus is not None and gpus.ending is not None:
         raise gpus.ending

@@ -10,13 +10,14 @@ import enum
 import itertools
 import time
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import sqlalchemy
 from optuna.trial import TrialState
 
 from search.ledger import (
+    abilities,
     adoptions,
     claims,
     closings,
@@ -37,6 +38,7 @@ class NoTrial(enum.Enum):
     """Why there is no trial to take."""
 
     WAIT = "the budget is given out and others still run"
+    ENGINE = "what is left was begun with an engine that this worker has not"
     FINISHED = "the budget is used up"
     EXHAUSTED = "every configuration of the space has been tried"
     FAILURES = "more trials failed than max_failures allows"
@@ -50,6 +52,7 @@ class NoTrial(enum.Enum):
     STOPPED = "the study was stopped"
 
 
+USED_UP = (NoTrial.FINISHED, NoTrial.EXHAUSTED)
 VERDICTS = {
     failures.Verdict.WAIT: NoTrial.WAIT,
     failures.Verdict.TOO_MANY: NoTrial.FAILURES,
@@ -66,6 +69,7 @@ def take(
     own: Collection[str] = (),
     wish: pauses.Wish | None = None,
     bound: stops.Bound | None = None,
+    able: abilities.Ability = abilities.ANY,
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, one to promote, a waiting one, or a new one; or why there is none.
 
@@ -73,6 +77,7 @@ def take(
         own: owner tokens of the trials that this worker trains already, which are no orphans while it looks.
         wish: which paused trials its sampler would promote; None where successive halving decides.
         bound: what the model of this worker's sampler says of the regret, where it has one.
+        able: which trials it can go on with.
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
@@ -82,12 +87,12 @@ def take(
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
-            found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost")
+            found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost", able)
         else:
             seen = adoptions.running(connection, study.study_id, own)
             orphans = watch.look(seen, time.monotonic(), database.interruptions)
             sign = _signature(worker) | {"owner": owner, "grace_seconds": watch.grace_seconds}
-            found = _Asked(connection, study, order, worker, sign, wish).answer(orphans)
+            found = _Asked(connection, study, order, worker, sign, wish, able).answer(orphans)
         if isinstance(found, claims.Claim):
             stops.note_begin(connection, study, order)
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
@@ -102,7 +107,11 @@ def _signature(worker: presence.Identity) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Asked:
-    """A worker's request, under the study's lock; `sign` is what its claim carries, `wish` its sampler's."""
+    """A worker's request, under the study's lock; `sign` is what its claim carries, `wish` its sampler's.
+
+    Attributes:
+        passed: backends of trials that were passed by, for others to take.
+    """
 
     connection: sqlalchemy.Connection
     study: studies.Study
@@ -110,9 +119,16 @@ class _Asked:
     worker: presence.Identity
     sign: dict[str, Any]
     wish: pauses.Wish | None = None
+    able: abilities.Ability = abilities.ANY
+    passed: set[str] = dataclasses.field(default_factory=set)
 
     def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
-        """An orphan first, then what the budget has room for."""
+        """An orphan first, then what the budget has room for; what it could not finish is left to others."""
+        found = self._answer(orphans)
+        ends = found is NoTrial.WAIT or found in USED_UP
+        return NoTrial.ENGINE if ends and self.passed else found
+
+    def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         if self.order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         found, verdict = self._counts(), None
@@ -126,7 +142,10 @@ class _Asked:
         if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
             return verdict
         for orphan in orphans:
-            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign):
+            if not self.able.takes(orphan.backend):
+                self.passed.add(str(orphan.backend))
+                continue
+            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign, self.able):
                 return adopted
             found = self._counts()  # it may have failed
         return verdict or self._within_budget(found)
@@ -161,39 +180,52 @@ class _Asked:
         """A paused trial that is to go on, or one that waits otherwise."""
         if found.paused:
             if self.wish is None:
-                promoted = pauses.promotable(self.connection, self.study)
+                promoted = self._first(lambda taken: pauses.promotable(self.connection, self.study, taken))
             else:
-                promoted = pauses.wished(self.connection, self.study.study_id, self.wish.first)
+                promoted = pauses.wished(self.connection, self.study.study_id, self.wish.first, self.able.takes)
             if promoted is not None and (claim := self._start(promoted, "promoted")) is not None:
                 return claim
             if found.of(TrialState.WAITING) <= found.paused:
                 return None
         elsewhere = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") != self.worker.machine
         waiting = (
-            sqlalchemy.select(schema.trials.c.trial_id)
+            sqlalchemy.select(schema.trials.c.trial_id, schema.claims.c.backend)
             .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
             .where(schema.trials.c.study_id == self.study.study_id, schema.trials.c.state == TrialState.WAITING)
             .where(schema.claims.c.paused.is_(None))
             .order_by(schema.trials.c.trial_id)
             .limit(1)
         )
-        # what failed on this machine waits for another
-        first = self.connection.execute(waiting.where(elsewhere)).scalar()
-        if first is None:
-            first = self.connection.execute(waiting).scalar()
+
+        def look(taken: Collection[str] | None) -> sqlalchemy.Row[Any] | None:
+            able = waiting if taken is None else waiting.where(pauses.is_of(taken))
+            # what failed on this machine waits for another
+            return self.connection.execute(able.where(elsewhere)).first() or self.connection.execute(able).first()
+
+        first = self._first(look)
         return None if first is None else self._start(first, "waiting")
+
+    def _first(self, look: Callable[[Collection[str] | None], sqlalchemy.Row[Any] | None]) -> int | None:
+        """What is first, by id; where this worker must pass it by, the first of those that it takes."""
+        row = look(None)
+        if row is not None and not self.able.takes(row.backend):
+            self.passed.add(str(row.backend))
+            row = look(self.able.taken)
+        return None if row is None else int(row.trial_id)
 
     def _go_on(self, found: counts.Counts) -> claims.Claim | None:
         """A paused trial where nothing new can begin: one that the sampler wishes, or the first to become complete."""
         rest = () if self.wish is None else self.wish.rest
-        chosen = pauses.wished(self.connection, self.study.study_id, rest)
+        study_id = self.study.study_id
+        # what it wishes of others they wish themselves: two that waited for each other would wait for ever
+        chosen = pauses.wished(self.connection, study_id, rest, self.able.takes)
         if chosen is None and not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE):
-            chosen = pauses.furthest(self.connection, self.study.study_id)
+            chosen = self._first(lambda taken: pauses.furthest(self.connection, study_id, taken))
         return None if chosen is None else self._start(chosen, "promoted")
 
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
-        """What has paused ends with the study."""
-        if found.paused:
+        """What has paused ends with the study, unless it is for others to go on with."""
+        if found.paused and not self.passed:
             ranked = None if self.wish is None else "the sampler expected more of others"
             reason = ranked if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
             closings.tell(self.connection, self.study, self.worker.name, reason)
@@ -214,7 +246,7 @@ class _Asked:
             .where(schema.claims.c.trial_id == trial_id)
             .values(generation=schema.claims.c.generation + 1, **self.sign)
         )
-        return adoptions.take_up(self.connection, self.study, trial_id, how)
+        return adoptions.take_up(self.connection, self.study, trial_id, how, self.able)
 
     def _create(self) -> claims.Claim:
         study_id, now = self.study.study_id, statements.now()

@@ -25,6 +25,7 @@ steps = models.TrialIntermediateValueModel.__table__
 attributes = models.TrialUserAttributeModel.__table__
 system_attributes = models.TrialSystemAttributeModel.__table__
 
+BACKEND_CHARACTERS = 100
 ours = sqlalchemy.MetaData()
 
 
@@ -79,6 +80,8 @@ claims = sqlalchemy.Table(
     sqlalchemy.Column("standing", sqlalchemy.Float),
     # the highest rung that it may go beyond
     sqlalchemy.Column("passed", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
+    # what it must be trained with to its end, by `models.backends`; NULL until that is chosen, and for own code
+    sqlalchemy.Column("backend", sqlalchemy.String(BACKEND_CHARACTERS)),
     sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
     sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False, default=0),
@@ -176,6 +179,8 @@ workers = sqlalchemy.Table(
     sqlalchemy.Column("device", sqlalchemy.String(40), nullable=False),
     sqlalchemy.Column("grace_seconds", sqlalchemy.Float, nullable=False),
     sqlalchemy.Column("seen_at", sqlalchemy.Float, nullable=False),
+    # what it can train with, separated by commas
+    sqlalchemy.Column("backends", sqlalchemy.Text, nullable=False, server_default=sqlalchemy.text("''")),
 )
 
 # Trials that another tool added with their result, as study.add_trial does, or that it `ran`; the others use up no
@@ -247,4 +252,4 @@ INDEXES = (
 version = sqlalchemy.Table(
     "search_version", ours, sqlalchemy.Column("version_num", sqlalchemy.String(32), primary_key=True)
 )
-HEAD = "0006"
+HEAD = "0009"

@@ -97,6 +97,10 @@ SEED = Attribute(
     "of the training: initial weights and order of samples; of own code, `trial.seed`",
     _counts_from(0, LIMIT),
 )
+RESTARTED = Attribute(
+    "search:restarted", str, "ledger.abilities", "why it began anew: nobody could go on with its engine"
+)
+CHOICE = Attribute("search:choice", str, "training.networks", "why it was trained with its engine: what was measured")
 REPEAT = Attribute(
     "search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0", _counts_from(0)
 )

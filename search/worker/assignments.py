@@ -36,7 +36,7 @@ def check(settings: Settings) -> None:
         return
     if ":" in device:
         raise errors.InputError(f"--device must be cpu or cuda beside --gpus, which chooses one, got {device!r}")
-    if settings.slots > 1:
+    if settings.at_once > 1:
         raise errors.InputError(
             f"--slots must be 1 beside --gpus, got {settings.slots}: --per-gpu gives each GPU several workers"
         )

@@ -6,12 +6,14 @@ import pathlib
 import random
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from optuna.trial import TrialState
 
+from models import backends
 from search import errors
 from search.ledger import (
+    abilities,
     adoptions,
     allocations,
     claims,
@@ -36,7 +38,19 @@ IDLE_SECONDS = 0.1
 IDLE_LIMIT_SECONDS = 2.0
 DEFAULTS = Settings()
 # there may be work later, whether or not the worker stays for an extension
-WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.PAUSED)
+WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.ENGINE, allocations.NoTrial.PAUSED)
+
+
+class Network(Protocol):
+    """An objective that trains networks, as a worker sees it; see `networks.NetworkObjective`."""
+
+    backends: tuple[str, ...]
+
+    def choose(self, params: spaces.Params) -> str:
+        """What a new trial of a configuration is trained with, from its first claim to its end."""
+
+    def need(self, params: spaces.Params, backend: str | None) -> int:
+        """Bytes that a training takes, of the memory that it is trained in."""
 
 
 class Worker:
@@ -49,7 +63,7 @@ class Worker:
         stay: wait for an extension where the study is finished.
         parent: end where this process is no longer the parent.
         health_file: touched with every beat.
-        need: bytes that the training of a configuration takes.
+        network: where networks are trained, what with.
     """
 
     def __init__(
@@ -63,15 +77,19 @@ class Worker:
         stay: bool = False,
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
-        need: Callable[[spaces.Params], int] = lambda _: 0,
+        network: Network | None = None,
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study, self._me, settings.training_device, settings.grace_seconds)
+        self._network = network
+        self._able = abilities.Ability(None if network is None else network.backends, settings.grace_seconds)
+        self._entry = rosters.Entry(
+            *(study, self._me, settings.training_device, settings.grace_seconds), backends=self._able.line
+        )
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
-        self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
+        self._admission = threads.Admission(settings.at_once, threads.free_bytes)
 
     def run(self) -> allocations.NoTrial | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
@@ -90,7 +108,7 @@ class Worker:
 
     def _work(self, beating: hearts.Heart) -> allocations.NoTrial | None:
         idle = IDLE_SECONDS
-        with threads.Threads(self._settings.slots, self._stop) as pool:
+        with threads.Threads(self._settings.at_once, self._stop) as pool:
             while not self._stop.is_set():
                 if not self._admission.is_open:
                     pool.wait(IDLE_LIMIT_SECONDS)
@@ -114,7 +132,13 @@ class Worker:
 
     def _take(self, beating: hearts.Heart) -> claims.Claim | allocations.NoTrial:
         said = (None, None) if self._wished is None else self._wished.ask()
-        return allocations.take(self._database, self._study, self._me, self._watch, beating.owners, *said)
+        asking = (self._database, self._study, self._me, self._watch, beating.owners)
+        found = allocations.take(*asking, *said, able=self._able)
+        if found is allocations.NoTrial.ENGINE:
+            self._able.look(self._database, self._study)
+        else:
+            self._able.forget()
+        return found
 
     def _say_wait(self, why: allocations.NoTrial) -> None:
         """Once, where a wait is more than a moment."""
@@ -126,6 +150,9 @@ class Worker:
     def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, pool: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
         log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
+        if claim.former is not None:
+            note = f"no worker was left that trains with {abilities.label(claim.former)}"
+            log.warning("trial=%d event=begun-anew reason=%r worker=%s", claim.number, note, self._me.name)
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
         trial = ownership.OwnedTrial(
@@ -185,12 +212,25 @@ class Worker:
         log.info("trial=%d %s worker=%s", trial.number, event, self._me.name)
 
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
-        params = configurations.configure(self._database, self._study, trial.claim, self._history)
+        params = configurations.configure(self._database, self._study, trial.claim, self._history, self._choose)
+        trial.backend = trial.claim.backend or self._choose(params)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= adoptions.STALL_LIMIT - 1
-        place.enter_context(self._admission.enter(self._need(params), trial.check_stop, alone=last_try))
+        self._enter(trial, params, place, alone=last_try)
         trial.begin(params)
         trial.check_stop()
+
+    def _enter(
+        self, trial: ownership.OwnedTrial, params: spaces.Params, place: contextlib.ExitStack, alone: bool
+    ) -> None:
+        """Waits for room where it is trained."""
+        need, device = 0, "cpu"
+        if self._network is not None and trial.backend is not None:
+            need, device = self._network.need(params, trial.backend), backends.parse(trial.backend).device
+        place.enter_context(self._admission.enter(need, trial.check_stop, alone, device))
+
+    def _choose(self, params: spaces.Params) -> str | None:
+        return None if self._network is None else self._network.choose(params)
 
     def _train(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         try:
@@ -205,7 +245,7 @@ class Worker:
             trial.stand_by()
             place.close()
             mishaps.free_memory()
-            place.enter_context(self._admission.enter(self._need(trial.params), trial.check_stop, alone=True))
+            self._enter(trial, trial.params, place, alone=True)
             trial.go_back()
             result = self._objective(trial)
         else:

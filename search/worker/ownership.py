@@ -49,6 +49,7 @@ class OwnedTrial:
         self._now = clock
         self.keeper = keepers.Keeper(database, study, claim, stop, place)
         self.claim, self.number, self.repeat, self.is_new = claim, claim.number, claim.repeat, claim.generation <= 1
+        self.backend = claim.backend
         self.params: dict[str, Any] = {}
         self.released = False
         self.lost: errors.SearchError | None = None

@@ -23,6 +23,7 @@ CGROUP = pathlib.Path("/sys/fs/cgroup")  # version 2: what a container sees of i
 class _Ticket:
     need: int
     alone: bool
+    device: str
     since: float = 0.0
 
 
@@ -35,10 +36,10 @@ class Admission:
 
     Args:
         slots: trainings at once, at most.
-        free: bytes that are free now.
+        free: bytes that are free now, by the kind of a device; what trains on a GPU takes of its memory.
     """
 
-    def __init__(self, slots: int, free: Callable[[], int]) -> None:
+    def __init__(self, slots: int, free: Callable[[str], int]) -> None:
         self._slots, self._free = slots, free
         self._allowed = float(slots)
         self._inside: list[_Ticket] = []
@@ -57,15 +58,16 @@ class Admission:
             return not self._queue and len(self._inside) < self.allowed and not any(t.alone for t in self._inside)
 
     @contextlib.contextmanager
-    def enter(self, need: int, check: Callable[[], None], alone: bool = False) -> Iterator[None]:
+    def enter(self, need: int, check: Callable[[], None], alone: bool = False, device: str = "cpu") -> Iterator[None]:
         """Waits for room and keeps it as long as the context lasts.
 
         Args:
             need: bytes of the training.
             check: called while it waits; what it raises ends the wait.
             alone: with no other training beside it, from its start to its end.
+            device: the kind of the one that it takes its memory of.
         """
-        ticket = _Ticket(need, alone)
+        ticket = _Ticket(need, alone, device)
         with self._lock:
             self._queue.append(ticket)
         try:
@@ -104,7 +106,8 @@ class Admission:
         if ticket.alone or any(other.alone for other in self._inside) or len(self._inside) >= self.allowed:
             return False
         young = time.monotonic() - SETTLE_SECONDS
-        return ticket.need + sum(other.need for other in self._inside if other.since > young) <= self._free()
+        beside = [other.need for other in self._inside if other.since > young and other.device == ticket.device]
+        return ticket.need + sum(beside) <= self._free(ticket.device)
 
 
 class Threads:
@@ -161,13 +164,23 @@ class Threads:
             self._ended.set()
 
 
-def free_bytes() -> int:
-    """Memory of this machine, or of this container where that is less, that new trainings may take."""
+def free_bytes(device: str = "cpu") -> int:
+    """Memory that new trainings may take: of this machine, or of this container where that is less, or of a GPU."""
+    if device != "cpu":
+        return _free_of_gpu()
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no such limit: "max" is no number
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         free = min(free, limit - used + _reclaimable())
     return free
+
+
+def _free_of_gpu() -> int:
+    """Of CUDA's present device, with what PyTorch holds of it and does not use."""
+    import torch  # it has been loaded by what trains there
+
+    free, _ = torch.cuda.mem_get_info()
+    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
 def _reclaimable() -> int:

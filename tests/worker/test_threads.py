@@ -55,7 +55,7 @@ class Visitor:
 
 def test_memory_admits_in_turn() -> None:
     """What does not fit beside the others waits, and whoever comes later waits behind it; alone everything fits."""
-    admission = threads.Admission(4, lambda: 100)
+    admission = threads.Admission(4, lambda _: 100)
     first = Visitor(admission, 500)
     assert first.is_inside.wait(LIMIT_SECONDS)
     large = Visitor(admission, 90)
@@ -79,7 +79,7 @@ def test_memory_admits_in_turn() -> None:
 
 def test_one_that_waits_is_told_to_stop() -> None:
     """What `check` raises ends the wait, and leaves the room to others."""
-    admission = threads.Admission(2, lambda: 0)
+    admission = threads.Admission(2, lambda _: 0)
     first = Visitor(admission, 1)
     assert first.is_inside.wait(LIMIT_SECONDS)
 
@@ -94,7 +94,7 @@ def test_one_that_waits_is_told_to_stop() -> None:
 
 def test_memory_that_ran_out_is_learned_from() -> None:
     """One slot fewer than trained then, never none; slots come back one by one."""
-    admission = threads.Admission(4, lambda: 100)
+    admission = threads.Admission(4, lambda _: 100)
     with contextlib.ExitStack() as inside:
         for _ in range(3):
             inside.enter_context(admission.enter(1, nothing))
@@ -161,7 +161,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         study = make_study(name=f"slots-{slots}", trials=16, epochs=30)
         train = networks.NetworkObjective(study.spec, tmp_path)
         counting = Counting(train)
-        working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=slots), need=train.need)
+        working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=slots), network=train)
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.whole(opened, study).trials
