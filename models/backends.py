@@ -53,5 +53,5 @@ def of(engine: Engine) -> Backend:
 
 
 def kind_of(device: str) -> str:
-    """cuda of cuda:1."""
+    """Cuda of cuda:1."""
     return device.partition(":")[0]

@@ -1,8 +1,8 @@
 """Which engine trains a recipe: the one that was asked for, or for "auto" the fastest of a device by measurement.
 
 A GPU is no reason by itself: a single network of (64, 3, 128) is done sooner on a core than on one whose launches
-take longer than their work. So where there are several to choose from, each trains the recipe's shape for a moment, once
-per machine, device, driver and source; what was found is a line of a table that all processes of the machine share.
+take longer than their work. So where there are several to choose from, each trains the recipe's shape for a moment,
+once per machine, device, driver and source; what was found is kept in a table that all processes of the machine share.
 """
 
 import dataclasses

@@ -1,6 +1,5 @@
 """What was measured on this machine, of engines: one table beside Numba's cache, which all its processes share."""
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -37,7 +36,7 @@ def remembered(among: Collection[Backend], shape: str, measure: Callable[[], Fig
         path = folder() / TABLE
         with filelock.FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
             table = _read(path)
-            known = table.setdefault(key, {}).get(shape, {})
+            known: Figures = table.setdefault(key, {}).get(shape, {})
             if not _is_whole(known, wanted):
                 table[key] = {**table.pop(key), shape: (known := measure())}  # the last used is the last
                 _write(path, table)
@@ -68,7 +67,7 @@ def _write(path: pathlib.Path, table: dict[str, dict[str, Any]]) -> None:
     kept = dict(list(table.items())[-KEPT:])
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=TABLE, delete=False, encoding="utf-8") as stream:
         json.dump(kept, stream, indent=1)
-    os.replace(stream.name, path)
+    pathlib.Path(stream.name).replace(path)
 
 
 def folder() -> pathlib.Path:

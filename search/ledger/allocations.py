@@ -10,7 +10,7 @@ import enum
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy
@@ -29,6 +29,7 @@ from search.ledger import (
     presence,
     stops,
     studies,
+    turns,
 )
 from search.storage import schema, statements
 from search.storage.databases import Database
@@ -92,7 +93,8 @@ def take(
             seen = adoptions.running(connection, study.study_id, own)
             orphans = watch.look(seen, time.monotonic(), database.interruptions)
             sign = _signature(worker) | {"owner": owner, "grace_seconds": watch.grace_seconds}
-            found = _Asked(connection, study, order, worker, sign, wish, able).answer(orphans)
+            asked = turns.Turns(connection, study, worker.machine, wish, able)
+            found = _Asked(connection, study, order, worker, sign, asked).answer(orphans)
         if isinstance(found, claims.Claim):
             stops.note_begin(connection, study, order)
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
@@ -107,26 +109,20 @@ def _signature(worker: presence.Identity) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Asked:
-    """A worker's request, under the study's lock; `sign` is what its claim carries, `wish` its sampler's.
-
-    Attributes:
-        passed: backends of trials that were passed by, for others to take.
-    """
+    """A worker's request, under the study's lock; `sign` is what its claim carries."""
 
     connection: sqlalchemy.Connection
     study: studies.Study
     order: orders.Order
     worker: presence.Identity
     sign: dict[str, Any]
-    wish: pauses.Wish | None = None
-    able: abilities.Ability = abilities.ANY
-    passed: set[str] = dataclasses.field(default_factory=set)
+    turns: turns.Turns
 
     def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         """An orphan first, then what the budget has room for; what it could not finish is left to others."""
         found = self._answer(orphans)
         ends = found is NoTrial.WAIT or found in USED_UP
-        return NoTrial.ENGINE if ends and self.passed else found
+        return NoTrial.ENGINE if ends and self.turns.passed else found
 
     def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         if self.order.state is not orders.StudyState.ACTIVE:
@@ -142,10 +138,9 @@ class _Asked:
         if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
             return verdict
         for orphan in orphans:
-            if not self.able.takes(orphan.backend):
-                self.passed.add(str(orphan.backend))
+            if not self.turns.takes(orphan.backend):
                 continue
-            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign, self.able):
+            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign, self.turns.able):
                 return adopted
             found = self._counts()  # it may have failed
         return verdict or self._within_budget(found)
@@ -179,54 +174,23 @@ class _Asked:
     def _dequeue(self, found: counts.Counts) -> claims.Claim | None:
         """A paused trial that is to go on, or one that waits otherwise."""
         if found.paused:
-            if self.wish is None:
-                promoted = self._first(lambda taken: pauses.promotable(self.connection, self.study, taken))
-            else:
-                promoted = pauses.wished(self.connection, self.study.study_id, self.wish.first, self.able.takes)
+            promoted = self.turns.promoted()
             if promoted is not None and (claim := self._start(promoted, "promoted")) is not None:
                 return claim
             if found.of(TrialState.WAITING) <= found.paused:
                 return None
-        elsewhere = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") != self.worker.machine
-        waiting = (
-            sqlalchemy.select(schema.trials.c.trial_id, schema.claims.c.backend)
-            .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
-            .where(schema.trials.c.study_id == self.study.study_id, schema.trials.c.state == TrialState.WAITING)
-            .where(schema.claims.c.paused.is_(None))
-            .order_by(schema.trials.c.trial_id)
-            .limit(1)
-        )
-
-        def look(taken: Collection[str] | None) -> sqlalchemy.Row[Any] | None:
-            able = waiting if taken is None else waiting.where(pauses.is_of(taken))
-            # what failed on this machine waits for another
-            return self.connection.execute(able.where(elsewhere)).first() or self.connection.execute(able).first()
-
-        first = self._first(look)
+        first = self.turns.waiting()
         return None if first is None else self._start(first, "waiting")
 
-    def _first(self, look: Callable[[Collection[str] | None], sqlalchemy.Row[Any] | None]) -> int | None:
-        """What is first, by id; where this worker must pass it by, the first of those that it takes."""
-        row = look(None)
-        if row is not None and not self.able.takes(row.backend):
-            self.passed.add(str(row.backend))
-            row = look(self.able.taken)
-        return None if row is None else int(row.trial_id)
-
     def _go_on(self, found: counts.Counts) -> claims.Claim | None:
-        """A paused trial where nothing new can begin: one that the sampler wishes, or the first to become complete."""
-        rest = () if self.wish is None else self.wish.rest
-        study_id = self.study.study_id
-        # what it wishes of others they wish themselves: two that waited for each other would wait for ever
-        chosen = pauses.wished(self.connection, study_id, rest, self.able.takes)
-        if chosen is None and not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE):
-            chosen = self._first(lambda taken: pauses.furthest(self.connection, study_id, taken))
+        """A paused trial where nothing new can begin."""
+        chosen = self.turns.left(not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE))
         return None if chosen is None else self._start(chosen, "promoted")
 
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
         """What has paused ends with the study, unless it is for others to go on with."""
-        if found.paused and not self.passed:
-            ranked = None if self.wish is None else "the sampler expected more of others"
+        if found.paused and not self.turns.passed:
+            ranked = None if self.turns.wish is None else "the sampler expected more of others"
             reason = ranked if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
@@ -246,7 +210,7 @@ class _Asked:
             .where(schema.claims.c.trial_id == trial_id)
             .values(generation=schema.claims.c.generation + 1, **self.sign)
         )
-        return adoptions.take_up(self.connection, self.study, trial_id, how, self.able)
+        return adoptions.take_up(self.connection, self.study, trial_id, how, self.turns.able)
 
     def _create(self) -> claims.Claim:
         study_id, now = self.study.study_id, statements.now()

@@ -66,14 +66,12 @@ def promotable(
     return None
 
 
-def furthest(
-    connection: sqlalchemy.Connection, study_id: int, taken: Collection[str] | None = None
-) -> sqlalchemy.Row[Any] | None:
+def furthest(connection: sqlalchemy.Connection, study_id: int) -> sqlalchemy.Row[Any] | None:
     """The paused trial that has come furthest, of these the best; None without any."""
-    return next(_best(connection, study_id, taken), None)
+    return next(_best(connection, study_id), None)
 
 
-def _best(connection: sqlalchemy.Connection, study_id: int, taken: Collection[str] | None) -> Iterator[Any]:
+def _best(connection: sqlalchemy.Connection, study_id: int, taken: Collection[str] | None = None) -> Iterator[Any]:
     """Of those that have paused after each epoch the best, the last epoch first; an amended study has other rungs."""
     epoch: int | None = validation.LARGEST
     while (epoch := connection.execute(FURTHEST, {"study": study_id, "below": epoch}).scalar()) is not None:

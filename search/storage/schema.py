@@ -25,7 +25,6 @@ steps = models.TrialIntermediateValueModel.__table__
 attributes = models.TrialUserAttributeModel.__table__
 system_attributes = models.TrialSystemAttributeModel.__table__
 
-BACKEND_CHARACTERS = 100
 ours = sqlalchemy.MetaData()
 
 
@@ -81,7 +80,7 @@ claims = sqlalchemy.Table(
     # the highest rung that it may go beyond
     sqlalchemy.Column("passed", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
     # what it must be trained with to its end, by `models.backends`; NULL until that is chosen, and for own code
-    sqlalchemy.Column("backend", sqlalchemy.String(BACKEND_CHARACTERS)),
+    sqlalchemy.Column("backend", sqlalchemy.String(100)),
     sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
     sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False, default=0),
@@ -166,7 +165,8 @@ logs = sqlalchemy.Table(
     sqlalchemy.Column("tail", sqlalchemy.Text, nullable=False),
 )
 
-# Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share.
+# Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share; `backends` are what it
+# can train with, separated by commas.
 workers = sqlalchemy.Table(
     "search_workers",
     ours,
@@ -179,7 +179,6 @@ workers = sqlalchemy.Table(
     sqlalchemy.Column("device", sqlalchemy.String(40), nullable=False),
     sqlalchemy.Column("grace_seconds", sqlalchemy.Float, nullable=False),
     sqlalchemy.Column("seen_at", sqlalchemy.Float, nullable=False),
-    # what it can train with, separated by commas
     sqlalchemy.Column("backends", sqlalchemy.Text, nullable=False, server_default=sqlalchemy.text("''")),
 )
 

@@ -92,7 +92,7 @@ class Trial(Protocol):
     # nobody has begun it before
     is_new: bool
 
-    # what a network is to be trained with, by `models.backends`; None where that is not fixed
+    # what a network is trained with, by `models.backends`; None where it is open
     backend: str | None
 
     @property

@@ -82,12 +82,12 @@ def _is_range(part: Any) -> bool:
     return _are_numbers([part["from"], part["to"]]) and all(isinstance(each, str) for each in part["with"].values())
 
 
-REASON = Attribute("search:reason", str, "worker.loops", "why the trial was pruned or failed")
-TRACEBACK = Attribute("search:traceback", str, "worker.loops", "of the failure, its end")
+REASON = Attribute("search:reason", str, "worker.endings", "why the trial was pruned or failed")
+TRACEBACK = Attribute("search:traceback", str, "worker.endings", "of the failure, its end")
 SECONDS = Attribute(
-    "search:seconds", float, "worker.loops", "training time over all owners, wall seconds", _is_duration
+    "search:seconds", float, "worker.endings", "training time over all owners, wall seconds", _is_duration
 )
-WORKER = Attribute("search:worker", str, "worker.loops", "who told the result: host and process number")
+WORKER = Attribute("search:worker", str, "worker.endings", "who told the result: host and process number")
 ENGINE = Attribute("search:engine", str, "training.networks", "what trained it last")
 DEVICE = Attribute("search:device", str, "training.networks", "cpu, cuda or cuda:N")
 SEED = Attribute(
@@ -97,10 +97,8 @@ SEED = Attribute(
     "of the training: initial weights and order of samples; of own code, `trial.seed`",
     _counts_from(0, LIMIT),
 )
-RESTARTED = Attribute(
-    "search:restarted", str, "ledger.abilities", "why it began anew: nobody could go on with its engine"
-)
-CHOICE = Attribute("search:choice", str, "training.networks", "why it was trained with its engine: what was measured")
+RESTARTED = Attribute("search:restarted", str, "ledger.abilities", "why its training began anew")
+CHOICE = Attribute("search:choice", str, "training.trainers", "why its engine: what was measured")
 REPEAT = Attribute(
     "search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0", _counts_from(0)
 )

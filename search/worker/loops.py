@@ -6,9 +6,7 @@ import pathlib
 import random
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
-
-from optuna.trial import TrialState
+from typing import Protocol
 
 from models import backends
 from search import errors
@@ -18,7 +16,6 @@ from search.ledger import (
     allocations,
     claims,
     configurations,
-    failures,
     foreign,
     presence,
     rosters,
@@ -27,9 +24,8 @@ from search.ledger import (
 )
 from search.space import spaces
 from search.storage.databases import Database
-from search.training import records
-from search.training.objectives import Failed, Result, Trial
-from search.worker import hearts, mishaps, ownership, signals, threads
+from search.training.objectives import Result, Trial
+from search.worker import endings, hearts, mishaps, ownership, signals, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -82,7 +78,7 @@ class Worker:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
-        self._network = network
+        self._network, self._endings = network, endings.Endings(database, self._me)
         self._able = abilities.Ability(None if network is None else network.backends, settings.grace_seconds)
         self._entry = rosters.Entry(
             *(study, self._me, settings.training_device, settings.grace_seconds), backends=self._able.line
@@ -149,12 +145,7 @@ class Worker:
 
     def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, pool: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
-        log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
-        if claim.former is not None:
-            note = f"no worker was left that trains with {abilities.label(claim.former)}"
-            log.warning("trial=%d event=begun-anew reason=%r worker=%s", claim.number, note, self._me.name)
-        if claim.saved is not None:
-            log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
+        self._endings.say_begin(claim)
         trial = ownership.OwnedTrial(
             *(self._database, self._study, claim, self._stop, self._settings.save_seconds, self._wished),
             place=self._settings.store,
@@ -183,33 +174,25 @@ class Worker:
                 step()
                 return True
             except (errors.HandOver, errors.Paused) as parting:
-                self._part(trial, parting)
+                self._endings.part(trial, parting)
             except errors.DuplicateConfiguration as error:
-                self._refuse(trial, error)
+                self._endings.refuse(trial, error)
             except errors.TrialTimeout as error:
-                self._fail(trial, error)
+                self._endings.fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did
             except KeyboardInterrupt as error:
                 if not signals.are_handled():  # somebody at a notebook
                     raise
-                self._fail(trial, error)
+                self._endings.fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
                 if is_objective and not mishaps.is_the_machines(error):
-                    self._fail(trial, error)
+                    self._endings.fail(trial, error)
                 else:
-                    self._put_off(trial, error)
+                    self._endings.put_off(trial, error)
         except errors.TrialLost as lost:
             log.info("trial=%d event=lost reason=%r worker=%s", trial.number, str(lost), self._me.name)
         return False
-
-    def _part(self, trial: ownership.OwnedTrial, parting: errors.SearchError) -> None:
-        """It waits: handed over, or paused, which has given it back already."""
-        event = f"event=paused reason={str(parting)!r}"
-        if isinstance(parting, errors.HandOver):
-            trial.hand_over()
-            event = "event=handed-over"
-        log.info("trial=%d %s worker=%s", trial.number, event, self._me.name)
 
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         params = configurations.configure(self._database, self._study, trial.claim, self._history, self._choose)
@@ -250,38 +233,4 @@ class Worker:
             result = self._objective(trial)
         else:
             self._admission.went_well()
-        self._tell(trial, result.state, result.value, result.attrs)
-
-    def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
-        """The objective's doing."""
-        reason, trace = mishaps.told(error)
-        self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
-
-    def _refuse(self, trial: ownership.OwnedTrial, error: errors.SearchError) -> None:
-        """The doing of whoever queued it."""
-        reason, _ = mishaps.told(error)
-        failures.refuse(self._database, trial.claim, reason, {records.WORKER.name: self._me.name})
-        _log_end(trial.claim, "refused", None, {records.REASON.name: reason})
-
-    def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
-        """Nobody's doing: for another try, here or elsewhere."""
-        reason, trace = mishaps.told(error)
-        is_ours = not isinstance(error, Failed)  # a process of the user's own has said all there is
-        # first the write: where the trial is lost, with its study maybe, the error has no other cause
-        is_over = trial.put_off(self._me, reason, {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name})
-        log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=is_ours)
-        if is_over:
-            _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
-
-    def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
-        attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
-        trial.tell(state, value, attrs)
-        _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), value, attrs)
-
-
-def _log_end(claim: claims.Claim, event: str, value: float | None, attrs: dict[str, Any]) -> None:
-    fields = {"value": value}
-    for name, attribute in (("seconds", records.SECONDS), ("reason", records.REASON), ("worker", records.WORKER)):
-        fields[name] = attrs.get(attribute.name)
-    shown = [f"{name}={field!r}" for name, field in fields.items() if field is not None]
-    log.info("trial=%d event=%s %s", claim.number, event, " ".join(shown))
+        self._endings.tell(trial, result.state, result.value, result.attrs)
