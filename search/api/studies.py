@@ -134,11 +134,10 @@ def work(
             chosen = chosen.model_copy(update={"slots": network.slots})
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
-        ended = loops.Worker(database, study, objective, stop, chosen, network=network, **how).run()
+        with assignments.explained(gpus):
+            ended = loops.Worker(database, study, objective, stop, chosen, network=network, **how).run()
     if ended is not None:
         keepers.sweep(database, study, chosen.store, chosen.patience_seconds, stop)
-    if gpus is not None and gpus.ending is not None:
-        raise gpus.ending
     return _checked(database, study, ended, judged)
 
 
@@ -149,9 +148,8 @@ def _work_any(
 
     with assignments.equipped(None, chosen, stop) as gpus:
         chosen = requirements.fill_device(chosen)
-        ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
-    if gpus is not None and gpus.ending is not None:
-        raise gpus.ending
+        with assignments.explained(gpus):
+            ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
     return ended
 
 

@@ -159,6 +159,22 @@ class Equipped:
 
 
 @contextlib.contextmanager
+def explained(gpus: Equipped | None) -> Iterator[None]:
+    """A context of a worker's life, which ends by what is known of its GPUs where they failed.
+
+    Raises:
+        errors.TookItselfOut, errors.WorkFailed: they did.
+    """
+    try:
+        yield
+    except errors.DeviceFailed:
+        if gpus is None or gpus.ending is None:
+            raise
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
+
+
+@contextlib.contextmanager
 def equipped(spec: specs.StudySpec | None, settings: Settings, stop: threading.Event) -> Iterator[Equipped | None]:
     """The GPUs of this worker, as long as the context lasts; None where it has none, or nothing was said of them.
 

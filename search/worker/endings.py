@@ -30,6 +30,20 @@ class Endings:
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
 
+    def check_device(self, error: Exception) -> None:
+        """Passes an error that is not of the device that all networks of this process are trained on.
+
+        Nobody can tell whose doing it was: nothing is told of any trial, those that met it are adopted, and one that
+        takes its workers with it again and again fails as it does wherever a worker dies.
+
+        Raises:
+            errors.DeviceFailed: it is.
+        """
+        if mishaps.is_spoiled(error):
+            reason, _ = mishaps.told(error)
+            log.error("event=device-failed reason=%r worker=%s", reason, self._me.name)
+            raise errors.DeviceFailed(f"the device can no longer be used in this process, so it ends: {reason}")
+
     def part(self, trial: ownership.OwnedTrial, parting: errors.SearchError) -> None:
         """It waits: handed over, or paused, which has given it back already."""
         event = f"event=paused reason={str(parting)!r}"

@@ -199,18 +199,19 @@ class Worker:
         trial.backend = trial.claim.backend or self._choose(params)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= adoptions.STALL_LIMIT - 1
-        self._enter(trial, params, place, alone=last_try)
-        trial.begin(params)
+        bill = self._enter(trial, params, place, alone=last_try)
+        trial.begin(params, bill)
         trial.check_stop()
 
     def _enter(
         self, trial: ownership.OwnedTrial, params: spaces.Params, place: contextlib.ExitStack, alone: bool
-    ) -> None:
-        """Waits for room where it is trained."""
+    ) -> Callable[[], float]:
+        """Waits for room where it is trained; returns the clock by which it is billed there."""
         need, device = 0, "cpu"
         if self._network is not None and trial.backend is not None:
             need, device = self._network.need(params, trial.backend), backends.parse(trial.backend).device
         place.enter_context(self._admission.enter(need, trial.check_stop, alone, device))
+        return self._admission.clock(device)
 
     def _choose(self, params: spaces.Params) -> str | None:
         return None if self._network is None else self._network.choose(params)
@@ -220,6 +221,8 @@ class Worker:
             result = self._objective(trial)
         except Exception as error:
             if not mishaps.is_out_of_memory(error):
+                if self._network is not None:
+                    self._endings.check_device(error)
                 raise
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None

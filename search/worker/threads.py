@@ -45,6 +45,7 @@ class Admission:
         self._inside: list[_Ticket] = []
         self._queue: collections.deque[_Ticket] = collections.deque()
         self._lock = threading.Lock()
+        self._shares: dict[str, tuple[float, float]] = {}  # seconds of a share of a device, and when that was so
 
     @property
     def allowed(self) -> int:
@@ -77,9 +78,31 @@ class Admission:
             yield
         finally:
             with self._lock:
+                self._share(device)
                 for where in (self._queue, self._inside):
                     if ticket in where:
                         where.remove(ticket)
+
+    def clock(self, device: str) -> Callable[[], float]:
+        """The seconds that a training is billed: on a GPU its share, where others train beside it in this process.
+
+        On the CPU a training has a core, beside others too, so they are those of the clock on the wall.
+        """
+        if device == "cpu":
+            return time.perf_counter
+
+        def seconds() -> float:
+            with self._lock:
+                return self._share(device)
+
+        return seconds
+
+    def _share(self, device: str) -> float:
+        """A second is divided by how many train on the device in it; under the lock, before their number changes."""
+        now, inside = time.perf_counter(), sum(ticket.device == device for ticket in self._inside)
+        spent, since = self._shares.get(device, (0.0, now))
+        self._shares[device] = spent + (now - since) / max(1, inside), now
+        return self._shares[device][0]
 
     def crowded(self) -> None:
         """Memory ran out with as many as train now."""
@@ -96,6 +119,7 @@ class Admission:
             if self._queue[0] is not ticket or not self._fits(ticket):
                 return False
             self._queue.popleft()
+            self._share(ticket.device)
             ticket.since = time.monotonic()
             self._inside.append(ticket)
             return True
