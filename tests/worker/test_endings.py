@@ -1,6 +1,5 @@
 """A device that fails under a worker's trials: the process ends, others go on, and no configuration kills for ever."""
 
-import pathlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,17 +45,16 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: str, tmp_path: pathlib.Path) -> None:
-    """Exit code 1 and a line; the trials are adopted. What has taken three workers along fails, and all else is done."""
+def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: str) -> None:
+    """Exit code 1 and a line; what it trained is adopted. What has killed three workers fails, all else is done."""
     entry = '[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 50\ndepth = {}\nwidth = 32\nactivation = "ReLU"\n'
-    text = quick_text(trials=6, epochs=60, hopeless="false") + "".join(entry.format(depth) for depth in (6, 2))
-    text = text.replace("high = 6 }", "high = 6 }", 1)
+    text = quick_text(trials=4, epochs=20, hopeless="false") + "".join(entry.format(depth) for depth in (6, 2))
     study = studies.create(opened, specs.parse(text, "quick.toml"))
     ends, logs = [], []
     while not ends or (ends[-1] == 1 and len(ends) < 8):
         words = ("work", "quick", "--engine", "planted", "--slots", "2", "--grace", "2", "--storage", url)
         command = [sys.executable, "-c", PLANTED, *words]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
         ends.append(done.returncode)
         logs.append(done.stderr)
     assert ends[-1] == 0, logs[-1]
@@ -72,7 +70,7 @@ def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: st
     assert records.REASON.find(poison[0]) == "its worker died 3 times in a row without getting further"
     others = [trial for trial in summary.trials if trial.params["depth"] != 6]
     assert {trial.state for trial in others} == {TrialState.COMPLETE}
-    assert len(others) == 6
+    assert len(others) == 4
     assert summary.failures == 0
     assert not [each for each in checks.look(opened, study) if not each.holds]
 

@@ -153,7 +153,7 @@ def test_each_device_admits_by_its_own_memory() -> None:
 
 
 def test_a_device_is_billed_by_its_share() -> None:
-    """Whatever enters and leaves, the seconds of all trainings on it are those in which it trained; a core is its own."""
+    """Whatever enters and leaves, the seconds of all trainings on it are those in which it trained."""
     admission = threads.Admission(8, lambda _: 100)
     assert admission.clock("cpu") is time.perf_counter
     clock, spent = admission.clock("cuda"), 0.0
