@@ -90,18 +90,19 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         return
     if spec.training is None or _capacity(settings.engine or spec.training.engine, device) == 1:
         raise errors.InputError(
-            f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots, and an engine of its own"
+            f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots, and engines that say so"
         )
 
 
 def _capacity(name: str, device: str) -> int:
-    """How many trainings fill a device with an engine."""
+    """How many trainings fill a device with an engine; the reference is asked for nothing: one fills it anywhere."""
     from models import backends, engine  # imports Numba
     from models.engines import choices
 
     found = choices.Choices(name, device)
     kind = backends.kind_of(device)
-    return max(engine.capacity(found.load(each)) for each in found.among if each.device == kind)
+    able = [each for each in found.among if each.device == kind and each.engine != "reference"]
+    return max((engine.capacity(found.load(each)) for each in able), default=1)
 
 
 def fill_device(settings: Settings) -> Settings:
