@@ -79,7 +79,7 @@ claims = sqlalchemy.Table(
     sqlalchemy.Column("standing", sqlalchemy.Float),
     # the highest rung that it may go beyond
     sqlalchemy.Column("passed", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
-    # what it must be trained with to its end, by `models.backends`; NULL until that is chosen, and for own code
+    # what it is trained with to its end, by `models.backends`; NULL for own code
     sqlalchemy.Column("backend", sqlalchemy.String(100)),
     sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
@@ -165,8 +165,7 @@ logs = sqlalchemy.Table(
     sqlalchemy.Column("tail", sqlalchemy.Text, nullable=False),
 )
 
-# Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share; `backends` are what it
-# can train with, separated by commas.
+# Who works on a study, busy or idle, and with which `backends`. `seen_at` is the database's clock, which all share.
 workers = sqlalchemy.Table(
     "search_workers",
     ours,
@@ -189,10 +188,7 @@ added = sqlalchemy.Table(
     ours,
     _trial_id(),
     sqlalchemy.Column(
-        "study_id",
-        sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
-        nullable=False,
-        index=True,
+        "study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False, index=True
     ),
     sqlalchemy.Column("ran", sqlalchemy.Boolean, nullable=False, default=False),
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),

@@ -113,9 +113,7 @@ TRAINED = Attribute(
     "ranges of epochs with what their last bits depend on",
     lambda parts: all(map(_is_range, parts)),
 )
-CPU_SECONDS = Attribute(
-    "search:cpu_seconds", float, "training.records", "of the threads that trained it, seconds", _is_duration
-)
+CPU_SECONDS = Attribute("search:cpu_seconds", float, "training.records", "of its threads, seconds", _is_duration)
 AVG_LOSS = Attribute("search:avg_loss", float, "training.records", "evaluation loss after the last epoch, nats")
 AVG_LOSSES = Attribute("search:avg_losses", list, "training.records", "the same by epoch", _are_numbers)
 TRAIN_ACCURACIES = Attribute(
