@@ -69,7 +69,7 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
     train = networks.NetworkObjective(study.spec, crew.data_dir, crew.device, crew.engine)
     settings = Settings(device=crew.device, slots=crew.slots)
     gate.wait()
-    loops.Worker(database, study, train, threading.Event(), settings, need=train.need).run()
+    loops.Worker(database, study, train, threading.Event(), settings, network=train).run()
     memory.put(psutil.Process().memory_full_info().uss)
     gate.wait()
 

@@ -76,3 +76,11 @@ class Engine(Protocol):
     def footprint(self, recipe: recipes.Recipe) -> int:
         """Bytes that a training takes beside the dataset, at most, as an estimate."""
         ...
+
+    # A further method is optional, see `capacity`: capacity(self) -> int
+
+
+def capacity(engine: Engine) -> int:
+    """How many trainings at once fill an engine's device, each as fast as alone; what does not say is filled by one."""
+    said = getattr(engine, "capacity", None)
+    return 1 if said is None else int(said())

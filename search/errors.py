@@ -71,6 +71,10 @@ class WorkFailed(SearchError):
         self.exit_code = exit_code
 
 
+class DeviceFailed(WorkFailed):
+    """A GPU is of no more use to the process that trained on it: it ends, and its trials go to others."""
+
+
 class TookItselfOut(SearchError):
     """A worker whose trials fail while those of others do not: to be started again by a person, not by a supervisor."""
 

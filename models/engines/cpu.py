@@ -96,6 +96,10 @@ class Cpu:
         rows = max(recipe.batch_size, EVALUATION_LANES)
         return 4 * (4 * recipe.weights + 6 * rows * sum(recipe.layer_sizes))
 
+    def capacity(self) -> int:
+        """See `engine.capacity`: a core each."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 def prepare() -> None:
     """Compiles everything now, into Numba's cache: for an image whose containers shall start at once."""

@@ -76,6 +76,10 @@ class Reference:
         rows = max(recipe.batch_size, network.EVALUATION_ROWS)
         return 4 * (6 * recipe.weights + 4 * rows * sum(recipe.layer_sizes))
 
+    def capacity(self) -> int:
+        """See `engine.capacity`: Python lies between two steps, and one thread at a time is in it."""
+        return 1
+
     def _place(self, data: Dataset) -> _Placed:
         if self._placed is None or self._placed[0] is not data:
             both = ((data.train_images, data.train_labels), (data.test_images, data.test_labels))

@@ -133,16 +133,17 @@ def work(
     with contextlib.ExitStack() as life:
         life.enter_context(events.about(study=study.name, worker=presence.Identity.this().name))
         gpus = life.enter_context(assignments.equipped(study.spec, chosen, stop))
-        objective, need = requirements.objective(study.spec, chosen, life, database.url)
+        objective, network = requirements.objective(study.spec, chosen, life, database.url)
+        if network is not None:
+            chosen = chosen.model_copy(update={"slots": network.slots})
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         if not judged:  # else whoever started it has the study published
             life.enter_context(publishers.Publisher(study, database.url, chosen.gpu_locks))
-        ended = loops.Worker(database, study, objective, stop, chosen, need=need, **how).run()
+        with assignments.explained(gpus):
+            ended = loops.Worker(database, study, objective, stop, chosen, network=network, **how).run()
     if ended is not None:
         keepers.sweep(database, study, chosen.store, chosen.patience_seconds, stop)
-    if gpus is not None and gpus.ending is not None:
-        raise gpus.ending
     return _checked(database, study, ended, judged)
 
 
@@ -153,10 +154,9 @@ def _work_any(
 
     me = presence.Identity.this().name
     with events.about(worker=me), assignments.equipped(None, chosen, stop) as gpus:
-        requirements.check_device(chosen)
-        ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
-    if gpus is not None and gpus.ending is not None:
-        raise gpus.ending
+        chosen = requirements.fill_device(chosen)
+        with assignments.explained(gpus):
+            ended = pools.Worker(database, stop, chosen, check=homes.check, gpus=gpus, **how).run()
     return ended
 
 

@@ -1,5 +1,6 @@
 """Trials that have lost their owner: which run now, and how the next worker takes one over where it was left."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Collection
@@ -8,7 +9,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import checkpoints, claims, endings, losses, presence, rungs, studies
+from search.ledger import abilities, checkpoints, claims, endings, losses, presence, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import objectives, records
@@ -27,7 +28,7 @@ def _claim_row() -> sqlalchemy.Select[Any]:
         schema.trials.c.number,
         *(
             schema.claims.c[name]
-            for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls", "passed")
+            for name in ("trial_id", "owner", "generation", "seconds", "repeat", "stalls", "passed", "backend")
         ),
     ).join(schema.trials, schema.trials.c.trial_id == schema.claims.c.trial_id)
 
@@ -62,12 +63,13 @@ def _claim(
         saved=saved,
         stands=stands,
         passed=row.passed,
+        backend=row.backend,
     )
 
 
 def _running() -> sqlalchemy.Select[Any]:
     t, c = schema.trials.c, schema.claims.c
-    names = ("owner", "generation", "beat", "worker", "host", "pid", "pid_started", "grace_seconds")
+    names = ("owner", "generation", "beat", "worker", "host", "pid", "pid_started", "grace_seconds", "backend")
     query = sqlalchemy.select(t.trial_id, *(c[name] for name in names))
     query = query.join(schema.claims, c.trial_id == t.trial_id, isouter=True)
     return query.where(t.study_id == statements.STUDY, t.state == TrialState.RUNNING).order_by(t.trial_id)
@@ -87,6 +89,7 @@ def running(connection: sqlalchemy.Connection, study_id: int, own: Collection[st
             row.beat or 0,
             presence.Identity(row.worker or "", row.host or "", row.pid or 0, row.pid_started or 0.0),
             presence.GRACE_SECONDS if row.grace_seconds is None else row.grace_seconds,
+            backend=row.backend,
         )
         for row in rows
         if not row.owner or row.owner not in own
@@ -94,7 +97,11 @@ def running(connection: sqlalchemy.Connection, study_id: int, own: Collection[st
 
 
 def adopt(
-    connection: sqlalchemy.Connection, study: studies.Study, orphan: presence.Sighting, mine: dict[str, Any]
+    connection: sqlalchemy.Connection,
+    study: studies.Study,
+    orphan: presence.Sighting,
+    mine: dict[str, Any],
+    able: abilities.Ability = abilities.ANY,
 ) -> claims.Claim | None:
     """Takes an orphan over; None if it beat in the meantime or has ended, or went through too many owners.
 
@@ -125,7 +132,7 @@ def adopt(
     if taken.stalls >= STALL_LIMIT:
         endings.fail(connection, orphan.trial_id, _verdict(taken.stalls, taken.deaths))
         return None
-    return take_up(connection, study, orphan.trial_id, "adopted")
+    return take_up(connection, study, orphan.trial_id, "adopted", able)
 
 
 def _verdict(stalls: int, deaths: int) -> str:
@@ -145,19 +152,30 @@ def ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) 
         connection.execute(schema.claims.insert().values(trial_id=trial_id, study_id=study_id))
 
 
-def take_up(connection: sqlalchemy.Connection, study: studies.Study, trial_id: int, how: str) -> claims.Claim:
-    """Goes on from the checkpoint, or clears it all where there is none.
+def take_up(
+    connection: sqlalchemy.Connection,
+    study: studies.Study,
+    trial_id: int,
+    how: str,
+    able: abilities.Ability = abilities.ANY,
+) -> claims.Claim:
+    """Goes on from the checkpoint, or clears it all where there is none, or where this worker could not go on with it.
 
     Steps after it go: a stored step would hide the new owner's report of it. Those up to a rung stay: others have been
     compared with them.
     """
+    row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
     saved, stands = checkpoints.find(connection, trial_id), rungs.highest(connection, trial_id)
+    former = None if able.has(row.backend) else row.backend
+    if former is not None:
+        abilities.begin_anew(connection, trial_id, former, saved.epoch if saved else 0)
+        saved = None
     if saved is None:
         checkpoints.delete(connection, trial_id)
     later = schema.steps.c.step > max(saved.epoch if saved else -1, stands)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
-    row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
-    return _claim(connection, study, row, how, saved, stands)
+    claim = _claim(connection, study, row, how, saved, stands)
+    return claim if former is None else dataclasses.replace(claim, backend=None, former=former)
 
 
 def fall_back(database: Database, claim: claims.Claim, saved: objectives.Checkpoint | None) -> int:

@@ -16,6 +16,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search.ledger import (
+    abilities,
     adoptions,
     claims,
     closings,
@@ -27,6 +28,7 @@ from search.ledger import (
     presence,
     stops,
     studies,
+    turns,
 )
 from search.storage import schema, statements
 from search.storage.databases import Database
@@ -36,6 +38,7 @@ class NoTrial(enum.Enum):
     """Why there is no trial to take."""
 
     WAIT = "the budget is given out and others still run"
+    ENGINE = "what is left was begun with an engine that this worker has not"
     FINISHED = "the budget is used up"
     EXHAUSTED = "every configuration of the space has been tried"
     FAILURES = "more trials failed than max_failures allows"
@@ -49,6 +52,7 @@ class NoTrial(enum.Enum):
     STOPPED = "the study was stopped"
 
 
+USED_UP = (NoTrial.FINISHED, NoTrial.EXHAUSTED)
 VERDICTS = {
     failures.Verdict.WAIT: NoTrial.WAIT,
     failures.Verdict.TOO_MANY: NoTrial.FAILURES,
@@ -65,6 +69,7 @@ def take(
     own: Collection[str] = (),
     wish: pauses.Wish | None = None,
     bound: stops.Bound | None = None,
+    able: abilities.Ability = abilities.ANY,
 ) -> claims.Claim | NoTrial:
     """The next trial for this worker: an orphan, one to promote, a waiting one, or a new one; or why there is none.
 
@@ -72,6 +77,7 @@ def take(
         own: owner tokens of the trials that this worker trains already, which are no orphans while it looks.
         wish: which paused trials its sampler would promote; None where successive halving decides.
         bound: what the model of this worker's sampler says of the regret, where it has one.
+        able: which trials it can go on with.
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
@@ -81,12 +87,13 @@ def take(
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
-            found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost")
+            found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost", able)
         else:
             seen = adoptions.running(connection, study.study_id, own)
             orphans = watch.look(seen, time.monotonic(), database.interruptions)
             sign = _signature(worker) | {"owner": owner, "grace_seconds": watch.grace_seconds}
-            found = _Asked(connection, study, order, worker, sign, wish).answer(orphans)
+            asked = turns.Turns(connection, study, worker.machine, wish, able)
+            found = _Asked(connection, study, order, worker, sign, asked).answer(orphans)
         if isinstance(found, claims.Claim):
             stops.note_begin(connection, study, order)
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
@@ -101,17 +108,22 @@ def _signature(worker: presence.Identity) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Asked:
-    """A worker's request, under the study's lock; `sign` is what its claim carries, `wish` its sampler's."""
+    """A worker's request, under the study's lock; `sign` is what its claim carries."""
 
     connection: sqlalchemy.Connection
     study: studies.Study
     order: orders.Order
     worker: presence.Identity
     sign: dict[str, Any]
-    wish: pauses.Wish | None = None
+    turns: turns.Turns
 
     def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
-        """An orphan first, then what the budget has room for."""
+        """An orphan first, then what the budget has room for; what it could not finish is left to others."""
+        found = self._answer(orphans)
+        ends = found is NoTrial.WAIT or found in USED_UP
+        return NoTrial.ENGINE if ends and self.turns.passed else found
+
+    def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         if self.order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         found, verdict = self._counts(), None
@@ -125,7 +137,9 @@ class _Asked:
         if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
             return verdict
         for orphan in orphans:
-            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign):
+            if not self.turns.takes(orphan.backend):
+                continue
+            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign, self.turns.able):
                 return adopted
             found = self._counts()  # it may have failed
         return verdict or self._within_budget(found)
@@ -159,41 +173,23 @@ class _Asked:
     def _dequeue(self, found: counts.Counts) -> claims.Claim | None:
         """A paused trial that is to go on, or one that waits otherwise."""
         if found.paused:
-            if self.wish is None:
-                promoted = pauses.promotable(self.connection, self.study)
-            else:
-                promoted = pauses.wished(self.connection, self.study.study_id, self.wish.first)
+            promoted = self.turns.promoted()
             if promoted is not None and (claim := self._start(promoted, "promoted")) is not None:
                 return claim
             if found.of(TrialState.WAITING) <= found.paused:
                 return None
-        elsewhere = sqlalchemy.func.coalesce(schema.claims.c.fault_host, "") != self.worker.machine
-        waiting = (
-            sqlalchemy.select(schema.trials.c.trial_id)
-            .join(schema.claims, schema.claims.c.trial_id == schema.trials.c.trial_id, isouter=True)
-            .where(schema.trials.c.study_id == self.study.study_id, schema.trials.c.state == TrialState.WAITING)
-            .where(schema.claims.c.paused.is_(None))
-            .order_by(schema.trials.c.trial_id)
-            .limit(1)
-        )
-        # what failed on this machine waits for another
-        first = self.connection.execute(waiting.where(elsewhere)).scalar()
-        if first is None:
-            first = self.connection.execute(waiting).scalar()
+        first = self.turns.waiting()
         return None if first is None else self._start(first, "waiting")
 
     def _go_on(self, found: counts.Counts) -> claims.Claim | None:
-        """A paused trial where nothing new can begin: one that the sampler wishes, or the first to become complete."""
-        rest = () if self.wish is None else self.wish.rest
-        chosen = pauses.wished(self.connection, self.study.study_id, rest)
-        if chosen is None and not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE):
-            chosen = pauses.furthest(self.connection, self.study.study_id)
+        """A paused trial where nothing new can begin."""
+        chosen = self.turns.left(not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE))
         return None if chosen is None else self._start(chosen, "promoted")
 
     def _end(self, found: counts.Counts, why: NoTrial) -> NoTrial:
-        """What has paused ends with the study."""
-        if found.paused:
-            ranked = None if self.wish is None else "the sampler expected more of others"
+        """What has paused ends with the study, unless it is for others to go on with."""
+        if found.paused and not self.turns.passed:
+            ranked = None if self.turns.wish is None else "the sampler expected more of others"
             reason = ranked if why in (NoTrial.FINISHED, NoTrial.EXHAUSTED) else why.value
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
@@ -213,7 +209,7 @@ class _Asked:
             .where(schema.claims.c.trial_id == trial_id)
             .values(generation=schema.claims.c.generation + 1, **self.sign)
         )
-        return adoptions.take_up(self.connection, self.study, trial_id, how)
+        return adoptions.take_up(self.connection, self.study, trial_id, how, self.turns.able)
 
     def _create(self) -> claims.Claim:
         study_id, now = self.study.study_id, statements.now()

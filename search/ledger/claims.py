@@ -35,6 +35,8 @@ class Claim:
         saved: the training of an earlier owner, to go on from.
         stands: the last rung that it has reported, -1 for none: what is stored up to there stays as it is.
         passed: the last rung that it may go beyond.
+        backend: what it must be trained with; None where that is still to be chosen.
+        former: what it was trained with before it began anew; see `abilities`.
     """
 
     study_id: int
@@ -52,6 +54,8 @@ class Claim:
     saved: objectives.Checkpoint | None = None
     stands: int = -1
     passed: int = 0
+    backend: str | None = None
+    former: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from search.storage.databases import Database
 from search.study import samplers
 from search.training import records
 
+Choose = Callable[[spaces.Params], str | None]
 RESAMPLE_LIMIT = 3
 RANDOM_LIMIT = 100
 
@@ -27,12 +28,19 @@ _MEMORIES: weakref.WeakKeyDictionary[histories.History, proposals.Memory] = weak
 
 
 def configure(
-    database: Database, study: studies.Study, claim: claims.Claim, history: histories.History
+    database: Database,
+    study: studies.Study,
+    claim: claims.Claim,
+    history: histories.History,
+    choose: Choose = lambda _: None,
 ) -> spaces.Params:
     """Gives a trial its configuration: the stored or enqueued one, or a sampled one that no trial has.
 
     Sampling happens in memory, outside any lock; `assign` then reserves what came out of it. Where it is taken the
     sampler is asked again, and after three times the nearest configuration that is free is reserved. A grid is walked.
+
+    Args:
+        choose: the backend that a configuration is trained with, stored with it; see `models.backends`.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
@@ -43,11 +51,11 @@ def configure(
     fixed = _fixed(tree, claim)
     for whole in (claim.params, fixed):
         if tree.is_complete(whole):
-            return _expect(assign(database, study, claim, whole), whole)
+            return _expect(assign(database, study, claim, whole, choose=choose), whole)
     memory = memory_of(history)
     if study.spec.sampler.name == samplers.GRID:
-        return _reserve(database, study, claim, fixed, lambda: _next_in_grid(database, study, fixed, memory))
-    return _sample(database, study, claim, fixed, history, memory)
+        return _reserve(database, study, claim, fixed, lambda: _next_in_grid(database, study, fixed, memory), choose)
+    return _sample(database, study, claim, fixed, history, memory, choose)
 
 
 def memory_of(history: histories.History) -> proposals.Memory:
@@ -70,6 +78,7 @@ def _sample(
     fixed: spaces.Params,
     history: histories.History,
     memory: proposals.Memory,
+    choose: Choose,
 ) -> spaces.Params:
     tree, sampler = study.spec.space, proposals.SAMPLERS[study.spec.sampler.name]
     trial = optuna.trial.create_trial(state=TrialState.RUNNING)
@@ -79,7 +88,7 @@ def _sample(
             ask = asked(database, study, history, trial, fixed, attempt)
             with timed(memory):
                 params = sampler.propose(ask)
-        if assign(database, study, claim, params, refused=attempt) is not None:
+        if assign(database, study, claim, params, attempt, choose) is not None:
             return params
 
     def drawn() -> Iterator[candidates.Candidate]:
@@ -94,7 +103,7 @@ def _sample(
             return candidates.first_free(drawn(), taken, portion=1)
         return near
 
-    return _reserve(database, study, claim, fixed, free, refused=attempt + 1)
+    return _reserve(database, study, claim, fixed, free, choose, refused=attempt + 1)
 
 
 def asked(
@@ -143,21 +152,28 @@ def _fixed(tree: spaces.Space, claim: claims.Claim) -> spaces.Params:
 
 
 def assign(
-    database: Database, study: studies.Study, claim: claims.Claim, params: spaces.Params, refused: int = 0
+    database: Database,
+    study: studies.Study,
+    claim: claims.Claim,
+    params: spaces.Params,
+    refused: int = 0,
+    choose: Choose = lambda _: None,
 ) -> spaces.Params | None:
     """Reserves a configuration for the study and writes all parameters of the trial at once; None where it is taken.
 
     Args:
         refused: how many proposals of this trial other trials had already; kept for the report.
+        choose: see `configure`; asked where the trial has no backend yet.
 
     Raises:
         errors.TrialLost: the trial has another owner by now.
     """
+    backend = claim.backend or choose(params)
     distributions = {p.name: p.distribution for p in study.spec.space.parameters}
 
     def transaction(connection: sqlalchemy.Connection) -> bool:
         try:
-            claims.fence(connection, claim, config=study.spec.space.key(params, claim.repeat))
+            claims.fence(connection, claim, config=study.spec.space.key(params, claim.repeat), backend=backend)
         except exc.IntegrityError:  # the key is unique in the study
             connection.rollback()
             return False
@@ -174,13 +190,14 @@ def _reserve(
     study: studies.Study,
     claim: claims.Claim,
     fixed: spaces.Params,
-    choose: Callable[[], spaces.Params | None],
+    find: Callable[[], spaces.Params | None],
+    choose: Choose,
     refused: int = 0,
 ) -> spaces.Params:
     """Chooses among what is free until the choice is ours: another worker may take it in between."""
     while True:
-        chosen = _expect(choose(), fixed)
-        if assign(database, study, claim, chosen, refused) is not None:
+        chosen = _expect(find(), fixed)
+        if assign(database, study, claim, chosen, refused, choose) is not None:
             return chosen
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -32,7 +32,7 @@ class Wish:
 
 # under the study's lock: made once
 WAITING = (
-    sqlalchemy.select(t.trial_id, t.number, c.paused, c.standing, c.seconds)
+    sqlalchemy.select(t.trial_id, t.number, c.paused, c.standing, c.seconds, c.backend)
     .select_from(schema.claims.join(schema.trials, t.trial_id == c.trial_id))
     .where(c.study_id == statements.STUDY, IS_PAUSED, t.state == TrialState.WAITING)
 )
@@ -43,37 +43,54 @@ FURTHEST = sqlalchemy.select(sqlalchemy.func.max(c.paused)).where(
 NUMBERED = WAITING.where(t.number == sqlalchemy.bindparam("number", type_=sqlalchemy.Integer))
 
 
-def promotable(connection: sqlalchemy.Connection, study: studies.Study) -> int | None:
-    """The paused trial, by id, that is among the best of its rung by now, the highest rung first; or None.
+def is_of(backends: Collection[str]) -> sqlalchemy.ColumnElement[bool]:
+    """Whether a trial is to be trained with one of these, or with any."""
+    return sqlalchemy.or_(c.backend.is_(None), c.backend.in_(list(backends)))
+
+
+def promotable(
+    connection: sqlalchemy.Connection, study: studies.Study, taken: Collection[str] | None = None
+) -> sqlalchemy.Row[Any] | None:
+    """The paused trial that is among the best of its rung by now, the highest rung first; or None.
 
     Where the study's pruner pauses no more, each is.
+
+    Args:
+        taken: backends, of which alone it may be; None for any.
     """
     ladder, study_id = ladder_of(study), study.study_id
-    for row in _best(connection, study_id):
+    for row in _best(connection, study_id, taken):
         found = (study_id, row.trial_id, row.paused, row.standing)
         if ladder is None or rungs.is_among_best(connection, *found, ladder.factor):
-            return int(row.trial_id)
+            return row  # type: ignore[no-any-return]
     return None
 
 
-def furthest(connection: sqlalchemy.Connection, study_id: int) -> int | None:
-    """The paused trial, by id, that has come furthest, of these the best; None without any."""
-    return next((int(row.trial_id) for row in _best(connection, study_id)), None)
+def furthest(connection: sqlalchemy.Connection, study_id: int) -> sqlalchemy.Row[Any] | None:
+    """The paused trial that has come furthest, of these the best; None without any."""
+    return next(_best(connection, study_id), None)
 
 
-def _best(connection: sqlalchemy.Connection, study_id: int) -> Iterator[Any]:
+def _best(connection: sqlalchemy.Connection, study_id: int, taken: Collection[str] | None = None) -> Iterator[Any]:
     """Of those that have paused after each epoch the best, the last epoch first; an amended study has other rungs."""
     epoch: int | None = validation.LARGEST
     while (epoch := connection.execute(FURTHEST, {"study": study_id, "below": epoch}).scalar()) is not None:
-        row = connection.execute(AT_RUNG, {"study": study_id, "rung_step": epoch}).first()
+        at_rung = AT_RUNG if taken is None else AT_RUNG.where(is_of(taken))
+        row = connection.execute(at_rung, {"study": study_id, "rung_step": epoch}).first()
         if row is not None:
             yield row
 
 
-def wished(connection: sqlalchemy.Connection, study_id: int, numbers: Sequence[int]) -> int | None:
-    """The first of these trials, by id, that is still paused; or None."""
+def wished(
+    connection: sqlalchemy.Connection,
+    study_id: int,
+    numbers: Sequence[int],
+    takes: Callable[[str | None], bool] = lambda _: True,
+) -> int | None:
+    """The first of these trials, by id, that is still paused, of a backend that the worker takes; or None."""
     for number in numbers:
-        if (row := connection.execute(NUMBERED, {"study": study_id, "number": number}).first()) is not None:
+        row = connection.execute(NUMBERED, {"study": study_id, "number": number}).first()
+        if row is not None and takes(row.backend):
             return int(row.trial_id)
     return None
 

@@ -63,6 +63,7 @@ class Sighting:
         owner: token of the claim; empty where another tool runs the trial.
         grace_seconds: the owner's own.
         is_dead: whether its process is known to be gone; otherwise an orphan has been silent.
+        backend: what the trial must be trained with to its end; None where anything will do.
     """
 
     trial_id: int
@@ -72,6 +73,7 @@ class Sighting:
     worker: Identity
     grace_seconds: float = GRACE_SECONDS
     is_dead: bool = False
+    backend: str | None = None
 
 
 class Watch:

@@ -30,6 +30,7 @@ class Entry:
     worker: presence.Identity
     device: str
     grace_seconds: float
+    backends: str = ""
     worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
     def show(self, database: Database) -> None:
@@ -50,6 +51,7 @@ class Entry:
                 "device": self.device,
                 "grace_seconds": self.grace_seconds,
                 "seen_at": now,
+                "backends": self.backends,
             }
             statements.put(connection, workers, ("worker_id",), [row])
 
@@ -63,12 +65,17 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A worker that is alive: known to, on this host, or seen within its own grace by the database's clock."""
+    """A worker that is alive: known to, on this host, or seen within its own grace by the database's clock.
+
+    Attributes:
+        backends: what it can train networks with.
+    """
 
     name: str
     device: str
     seen_seconds_ago: float
     trials: tuple[int, ...]
+    backends: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +146,7 @@ def _roster(present: Iterable[Any], running: Iterable[Any]) -> Roster:
             device=row.device,
             seen_seconds_ago=round(max(0.0, row.age), 1),
             trials=tuple(number for number, owner in owners if owner == worker),
+            backends=tuple(filter(None, row.backends.split(","))),
         )
         for worker, row in alive.items()
     ]

@@ -1,5 +1,6 @@
 """Opens the database of a study, SQLite or Postgres, and rides out outages."""
 
+import contextlib
 import copy
 import logging
 import threading
@@ -65,6 +66,11 @@ class Database:
             lambda: readers.connect(self.url) if only_reads else connections.connect(self.url, makes)
         )
         self._parting_seconds = waits.PARTING_SECONDS
+        # threads that all wait for SQLite's lock look for it now and then; one of ours is woken when it is free
+        is_file = addresses.sqlite_file(self.url) is not None
+        self._turn: contextlib.AbstractContextManager[object] = (
+            threading.Lock() if is_file else contextlib.nullcontext()
+        )
         self.engine: sqlalchemy.Engine = self.optuna.engine
 
     def write(self, transaction: Callable[[sqlalchemy.Connection], T]) -> T:
@@ -115,7 +121,8 @@ class Database:
         self.engine.dispose()
 
     def _run(self, transaction: Callable[[sqlalchemy.Connection], T], immediate: bool, one_moment: bool = False) -> T:
-        with self.engine.connect() as connection:
+        turn = self._turn if immediate else contextlib.nullcontext()
+        with turn, self.engine.connect() as connection:
             connection = connection.execution_options(begin_immediate=immediate)
             if one_moment and connection.dialect.name == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")

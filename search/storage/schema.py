@@ -65,6 +65,8 @@ claims = sqlalchemy.Table(
     sqlalchemy.Column("standing", sqlalchemy.Float),
     # the highest rung that it may go beyond
     sqlalchemy.Column("passed", sqlalchemy.Integer, nullable=False, server_default=sqlalchemy.text("0")),
+    # what it is trained with to its end, by `models.backends`; NULL for own code
+    sqlalchemy.Column("backend", sqlalchemy.String(100)),
     sqlalchemy.Column("worker", sqlalchemy.String(200), nullable=False, default=""),
     sqlalchemy.Column("host", sqlalchemy.String(100), nullable=False, default=""),
     sqlalchemy.Column("pid", sqlalchemy.Integer, nullable=False, default=0),
@@ -149,7 +151,7 @@ logs = sqlalchemy.Table(
     sqlalchemy.Column("tail", sqlalchemy.Text, nullable=False),
 )
 
-# Who works on a study, busy or idle. `seen_at` is the database's clock, which all workers share.
+# Who works on a study, busy or idle, and with which `backends`. `seen_at` is the database's clock, which all share.
 workers = sqlalchemy.Table(
     "search_workers",
     ours,
@@ -162,6 +164,7 @@ workers = sqlalchemy.Table(
     sqlalchemy.Column("device", sqlalchemy.String(40), nullable=False),
     sqlalchemy.Column("grace_seconds", sqlalchemy.Float, nullable=False),
     sqlalchemy.Column("seen_at", sqlalchemy.Float, nullable=False),
+    sqlalchemy.Column("backends", sqlalchemy.Text, nullable=False, server_default=sqlalchemy.text("''")),
 )
 
 # Trials that another tool added with their result, as study.add_trial does, or that it `ran`; the others use up no
@@ -171,10 +174,7 @@ added = sqlalchemy.Table(
     ours,
     columns.trial_id(),
     sqlalchemy.Column(
-        "study_id",
-        sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"),
-        nullable=False,
-        index=True,
+        "study_id", sqlalchemy.ForeignKey(studies.c.study_id, ondelete="CASCADE"), nullable=False, index=True
     ),
     sqlalchemy.Column("ran", sqlalchemy.Boolean, nullable=False, default=False),
     sqlalchemy.Column("is_known", sqlalchemy.Boolean, nullable=False, default=False),

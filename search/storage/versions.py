@@ -6,7 +6,7 @@ from search import errors
 from search.storage import addresses, schema, storages
 
 FIRST = "0001"  # its tables did not say their version
-KNOWN = (FIRST, "0002", "0003", "0004", "0005", "0006", schema.HEAD)
+KNOWN = (FIRST, "0002", "0003", "0004", "0005", "0006", "0007", schema.HEAD)
 
 
 def find(connection: sqlalchemy.Connection) -> str | None:

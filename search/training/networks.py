@@ -4,29 +4,38 @@ import functools
 import pathlib
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from models import blas, data, engines, provenance, recipes
+from models import backends, blas, data, recipes
 from models.data import Dataset
 from models.engine import State
 from search.space import spaces
 from search.study import ladders, specs
-from search.training import hopeless, objectives, records, seeds
+from search.training import hopeless, objectives, records, seeds, trainers
 
 
 class NetworkObjective:
     """Trains the configurations of one study on one engine and device.
 
     Attributes:
-        provenance: what the last bits of its trainings depend on.
+        backends: what it can train with, as lines of `models.backends`.
+        slots: how many trainings at once it is made for.
         value: which accuracies a trial's value is of (`training.value`).
+
+    Args:
+        slots: trainings at once; None for as many as fill the device, where that is no CPU.
 
     Raises:
         models.errors.ModelError: the dataset, engine or device is not to be had.
     """
 
     def __init__(
-        self, spec: specs.StudySpec, data_dir: pathlib.Path, device: str = "cpu", engine: str | None = None
+        self,
+        spec: specs.StudySpec,
+        data_dir: pathlib.Path,
+        device: str = "cpu",
+        engine: str | None = None,
+        slots: int | None = 1,
     ) -> None:
         if spec.training is None:
             raise ValueError(f"study {spec.name!r} has no [training]")
@@ -34,13 +43,13 @@ class NetworkObjective:
         self._spec, self._training = spec, spec.training
         self.value = self._training.value
         self._ladder = ladders.of(spec.pruning, spec.training)
-        self._engine = engines.load(engine or self._training.engine, device)
         self._data_dir = data_dir
         self._data = self._load()
         if self._training.evaluate_on == "validation":
             self._data = self._data.holdout()
-        self._engine.prepare(self._data)  # now: no epoch of a trial must wait for it
-        self.provenance = provenance.of(self._engine, self._data)
+        self._trainers = trainers.Trainers(engine or self._training.engine, device, self._data, slots)
+        self.backends, self.slots = self._trainers.backends, self._trainers.slots
+        self._last = self.backends[0]
 
     def __call__(self, trial: objectives.Trial) -> objectives.Result:
         """Trains a trial to its last epoch, or until the network is known to be hopeless."""
@@ -54,22 +63,44 @@ class NetworkObjective:
         record.reason = (record.reason or trial.should_prune()) if saved else judge.before() if judge else None
         asked_for = self._training.record
         asked = {"tick": trial.check_stop, "train_accuracy": "train_accuracy" in asked_for}
-        epochs = self._engine.train(recipe, self._data, resume, **asked)  # type: ignore[arg-type]
+        chosen = trial.backend or self.choose(trial.params)
+        trainer, self._last = self._trainers.of(chosen), chosen
+        epochs = trainer.engine.train(recipe, self._data, resume, **asked)  # type: ignore[arg-type]
         while not record.reason and (epoch := next(epochs, None)) is not None:
-            record.add(epoch, self.provenance, "batch_losses" in asked_for)
+            record.add(epoch, trainer.provenance, "batch_losses" in asked_for)
             record.reason = judge.after(epoch) if judge else None
             record.memory = judge.memory if judge else None
             after = objectives.Checkpoint(epoch.number, epoch.state().weights, list(record.values), record.history())
             trial.report(epoch.number, epoch.accuracy, record.epoch_attrs(), after)
             if self._ladder is not None and epoch.number in self._ladder.rungs:  # it may pause, and end so
-                trial.keep(self._end_attrs(record, recipe))
+                trial.keep(self._end_attrs(record, recipe, trainer))
             record.reason = record.reason or trial.should_prune()
         state = TrialState.PRUNED if record.reason else TrialState.COMPLETE
-        return objectives.Result(state, records.value(record.values, self.value), self._end_attrs(record, recipe))
+        return objectives.Result(
+            state, records.value(record.values, self.value), self._end_attrs(record, recipe, trainer)
+        )
 
-    def _end_attrs(self, record: records.Record, recipe: recipes.Recipe) -> dict[str, Any]:
-        found = {records.ENGINE.name: self._engine.name, records.DEVICE.name: self._engine.device}
-        return {**found, **record.end_attrs(recipe.seed)}
+    def _end_attrs(self, record: records.Record, recipe: recipes.Recipe, by: trainers.Trainer) -> dict[str, Any]:
+        found = {records.ENGINE.name: by.engine.name, records.DEVICE.name: by.engine.device}
+        return {**found, **self._trainers.reason(recipe, by), **record.end_attrs(recipe.seed)}
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the last bits of the last training depend on."""
+        return self._trainers.of(self._last).provenance
+
+    def choose(self, params: spaces.Params) -> str:
+        """What a new trial of a configuration is trained with, from its first claim to its end."""
+        return str(self._trainers.choose(self.recipe(params)).backend)
+
+    def backend_of(self, trial: FrozenTrial) -> str | None:
+        """What a stored trial was trained with last, where that is to be had here; None where a choice is open."""
+        trained = records.TRAINED.find(trial)
+        if not trained:
+            return None
+        last = trained[-1]["with"]
+        found = backends.Backend(last.get("engine", ""), backends.kind_of(last.get("device", "")))
+        return str(found) if str(found) in self.backends else None
 
     @functools.cached_property
     def whole(self) -> Dataset:
@@ -79,10 +110,11 @@ class NetworkObjective:
     def _load(self) -> Dataset:
         return data.load(self._training.dataset, self._data_dir)
 
-    def need(self, params: spaces.Params) -> int:
+    def need(self, params: spaces.Params, backend: str | None = None) -> int:
         """Bytes that the training of a configuration takes beside the dataset, at most, as an estimate."""
         recipe = self.recipe(params)
-        return self._engine.footprint(recipe) + (hopeless.footprint(recipe) if self._spec.pruning.hopeless else 0)
+        engine = self._trainers.of(backend or self.choose(params)).engine
+        return engine.footprint(recipe) + (hopeless.footprint(recipe) if self._spec.pruning.hopeless else 0)
 
     def recipe(self, params: spaces.Params, repeat: int = 0) -> recipes.Recipe:
         """The training of a configuration. The seed is the study's, the same for every configuration.

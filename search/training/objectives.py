@@ -92,6 +92,9 @@ class Trial(Protocol):
     # nobody has begun it before
     is_new: bool
 
+    # what a network is trained with, by `models.backends`; None where it is open
+    backend: str | None
+
     @property
     def saved(self) -> Checkpoint | None:
         """The training of an earlier owner, to go on from."""

@@ -82,12 +82,12 @@ def _is_range(part: Any) -> bool:
     return _are_numbers([part["from"], part["to"]]) and all(isinstance(each, str) for each in part["with"].values())
 
 
-REASON = Attribute("search:reason", str, "worker.loops", "why the trial was pruned or failed")
-TRACEBACK = Attribute("search:traceback", str, "worker.loops", "of the failure, its end")
+REASON = Attribute("search:reason", str, "worker.endings", "why the trial was pruned or failed")
+TRACEBACK = Attribute("search:traceback", str, "worker.endings", "of the failure, its end")
 SECONDS = Attribute(
-    "search:seconds", float, "worker.loops", "training time over all owners, wall seconds", _is_duration
+    "search:seconds", float, "worker.endings", "training time over all owners, wall seconds", _is_duration
 )
-WORKER = Attribute("search:worker", str, "worker.loops", "who told the result: host and process number")
+WORKER = Attribute("search:worker", str, "worker.endings", "who told the result: host and process number")
 ENGINE = Attribute("search:engine", str, "training.networks", "what trained it last")
 DEVICE = Attribute("search:device", str, "training.networks", "cpu, cuda or cuda:N")
 SEED = Attribute(
@@ -97,6 +97,8 @@ SEED = Attribute(
     "of the training: initial weights and order of samples; of own code, `trial.seed`",
     _counts_from(0, LIMIT),
 )
+RESTARTED = Attribute("search:restarted", str, "ledger.abilities", "why its training began anew")
+CHOICE = Attribute("search:choice", str, "training.trainers", "why its engine: what was measured")
 REPEAT = Attribute(
     "search:repeat", int, "ledger.reservations", "which training seed; absent for the study's own, 0", _counts_from(0)
 )
@@ -112,9 +114,7 @@ TRAINED = Attribute(
     "ranges of epochs with what their last bits depend on",
     lambda parts: all(map(_is_range, parts)),
 )
-CPU_SECONDS = Attribute(
-    "search:cpu_seconds", float, "training.records", "of the threads that trained it, seconds", _is_duration
-)
+CPU_SECONDS = Attribute("search:cpu_seconds", float, "training.records", "of its threads, seconds", _is_duration)
 AVG_LOSS = Attribute("search:avg_loss", float, "training.records", "evaluation loss after the last epoch, nats")
 AVG_LOSSES = Attribute("search:avg_losses", list, "training.records", "the same by epoch", _are_numbers)
 TRAIN_ACCURACIES = Attribute(

@@ -96,7 +96,7 @@ def retrain(
         origins.check_trained_here(trial)
         reason = records.REASON.read(trial, f"it is {trial.state.name}")
         raise errors.InputError(f"trial {trial.number} was not trained, so there is nothing to replay: {reason}")
-    again = ReplayedTrial(trial, on_epoch)
+    again = ReplayedTrial(trial, on_epoch, objective.backend_of(trial))
     objective(again)
     why = _why(trial, objective.provenance)
     found = Replay(trial.number, dict(trial.intermediate_values), again.values, why, objective.value)
@@ -106,10 +106,13 @@ def retrain(
 class ReplayedTrial:
     """A trial that is trained again and stored nowhere: the objective's view of it."""
 
-    def __init__(self, trial: FrozenTrial, on_epoch: Callable[[int], None] = lambda epoch: None) -> None:
+    def __init__(
+        self, trial: FrozenTrial, on_epoch: Callable[[int], None] = lambda epoch: None, backend: str | None = None
+    ) -> None:
         self.number, self.params = trial.number, trial.params
         self.repeat = records.repeat_of(trial)
         self.is_new = True
+        self.backend = backend
         self.saved: objectives.Checkpoint | None = None
         self.values: dict[int, float] = {}
         self.weights: tuple[numpy.ndarray, ...] = ()

@@ -36,7 +36,7 @@ def check(settings: Settings) -> None:
         return
     if ":" in device:
         raise errors.InputError(f"--device must be cpu or cuda beside --gpus, which chooses one, got {device!r}")
-    if settings.slots > 1:
+    if settings.at_once > 1:
         raise errors.InputError(
             f"--slots must be 1 beside --gpus, got {settings.slots}: --per-gpu gives each GPU several workers"
         )
@@ -156,6 +156,22 @@ class Equipped:
             return str(error)
         lost = [gpu.uuid for gpu in self._lease.gpus if gpu.uuid not in listed]
         return f"nvidia-smi does not list {', '.join(lost)}" if lost else None
+
+
+@contextlib.contextmanager
+def explained(gpus: Equipped | None) -> Iterator[None]:
+    """A context of a worker's life, which ends by what is known of its GPUs where they failed.
+
+    Raises:
+        errors.TookItselfOut, errors.WorkFailed: they did.
+    """
+    try:
+        yield
+    except errors.DeviceFailed:
+        if gpus is None or gpus.ending is None:
+            raise
+    if gpus is not None and gpus.ending is not None:
+        raise gpus.ending
 
 
 @contextlib.contextmanager

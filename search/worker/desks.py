@@ -11,7 +11,6 @@ from typing import Any
 
 from search import errors
 from search.ledger import allocations, claims, listings, offers, rosters, studies
-from search.space import spaces
 from search.storage.databases import Database
 from search.training.objectives import Result, Trial
 from search.worker import (
@@ -49,11 +48,11 @@ class Desk(loops.Worker):
         objective: Callable[[Trial], Result],
         stop: threading.Event,
         settings: Settings,
-        need: Callable[[spaces.Params], int],
+        network: loops.Network | None,
         shared: "Shared",
         spend: Callable[[float], None],
     ) -> None:
-        super().__init__(database, study, objective, stop, settings, need=need)
+        super().__init__(database, study, objective, stop, settings, network=network)
         self._admission, self._watch = shared.admission, shared.seats.watch(study.study_id)
         self._spend = spend
 
@@ -194,7 +193,7 @@ class Desks:
         began = time.monotonic()
         with contextlib.ExitStack() as life, bylines.named(study.name):
             settings, gpus = self._settings, self._shared.gpus
-            objective, need = requirements.objective(study.spec, settings, life, self._database.url)
+            objective, network = requirements.objective(study.spec, settings, life, self._database.url)
             if gpus is not None:  # the roster has them by their numbers
                 objective, settings = (
                     gpus.watch(study.spec, objective),
@@ -204,7 +203,7 @@ class Desks:
             def spend(seconds: float) -> None:
                 self._spend(study.token, seconds)
 
-            how = (self._stop, settings, need, self._shared, spend)
+            how = (self._stop, settings, network, self._shared, spend)
             desk = Desk(self._database, study, objective, *how)
             life.callback(self._publishers.start(study).ask)  # it ends while other studies go on
             seconds = time.monotonic() - began

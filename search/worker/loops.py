@@ -6,17 +6,16 @@ import pathlib
 import random
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
-from optuna.trial import TrialState
-
+from models import backends
 from search import errors
 from search.ledger import (
+    abilities,
     adoptions,
     allocations,
     claims,
     configurations,
-    failures,
     foreign,
     presence,
     rosters,
@@ -25,9 +24,8 @@ from search.ledger import (
 )
 from search.space import spaces
 from search.storage.databases import Database
-from search.training import records
 from search.training.objectives import Failed, Result, Trial
-from search.worker import hearts, mishaps, notifiers, ownership, signals, threads
+from search.worker import endings, hearts, mishaps, notifiers, ownership, signals, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -36,7 +34,19 @@ IDLE_SECONDS = 0.1
 IDLE_LIMIT_SECONDS = 2.0
 DEFAULTS = Settings()
 # there may be work later, whether or not the worker stays for an extension
-WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.PAUSED)
+WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.ENGINE, allocations.NoTrial.PAUSED)
+
+
+class Network(Protocol):
+    """An objective that trains networks, as a worker sees it; see `networks.NetworkObjective`."""
+
+    backends: tuple[str, ...]
+
+    def choose(self, params: spaces.Params) -> str:
+        """What a new trial of a configuration is trained with, from its first claim to its end."""
+
+    def need(self, params: spaces.Params, backend: str | None) -> int:
+        """Bytes that a training takes, of the memory that it is trained in."""
 
 
 class Worker:
@@ -49,7 +59,7 @@ class Worker:
         stay: wait for an extension where the study is finished.
         parent: end where this process is no longer the parent.
         health_file: touched with every beat.
-        need: bytes that the training of a configuration takes.
+        network: where networks are trained, what with.
     """
 
     def __init__(
@@ -63,15 +73,19 @@ class Worker:
         stay: bool = False,
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
-        need: Callable[[spaces.Params], int] = lambda _: 0,
+        network: Network | None = None,
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
-        self._entry = rosters.Entry(study, self._me, settings.training_device, settings.grace_seconds)
+        self._network, self._endings = network, endings.Endings(database, self._me)
+        self._able = abilities.Ability(None if network is None else network.backends, settings.grace_seconds)
+        self._entry = rosters.Entry(
+            *(study, self._me, settings.training_device, settings.grace_seconds), backends=self._able.line
+        )
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
-        self._need, self._admission = need, threads.Admission(settings.slots, threads.free_bytes)
+        self._admission = threads.Admission(settings.at_once, threads.free_bytes)
 
     def run(self) -> allocations.NoTrial | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
@@ -91,7 +105,7 @@ class Worker:
 
     def _work(self, beating: hearts.Heart) -> allocations.NoTrial | None:
         idle = IDLE_SECONDS
-        with threads.Threads(self._settings.slots, self._stop) as pool:
+        with threads.Threads(self._settings.at_once, self._stop) as pool:
             while not self._stop.is_set():
                 if not self._admission.is_open:
                     pool.wait(IDLE_LIMIT_SECONDS)
@@ -115,7 +129,13 @@ class Worker:
 
     def _take(self, beating: hearts.Heart) -> claims.Claim | allocations.NoTrial:
         said = (None, None) if self._wished is None else self._wished.ask()
-        return allocations.take(self._database, self._study, self._me, self._watch, beating.owners, *said)
+        asking = (self._database, self._study, self._me, self._watch, beating.owners)
+        found = allocations.take(*asking, *said, able=self._able)
+        if found is allocations.NoTrial.ENGINE:
+            self._able.look(self._database, self._study)
+        else:
+            self._able.forget()
+        return found
 
     def _say_wait(self, why: allocations.NoTrial) -> None:
         """Once, where a wait is more than a moment."""
@@ -129,9 +149,7 @@ class Worker:
 
     def _run_trial(self, claim: claims.Claim, beating: hearts.Heart, pool: threads.Threads) -> None:
         """Gives the trial its configuration here, one trial after another, and trains it in a slot."""
-        log.info("trial=%d event=%s worker=%s", claim.number, claim.how, self._me.name)
-        if claim.saved is not None:
-            log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
+        self._endings.say_begin(claim)
         trial = ownership.OwnedTrial(
             *(self._database, self._study, claim, self._stop, self._settings.save_seconds, self._wished),
             place=self._settings.store,
@@ -160,41 +178,47 @@ class Worker:
                 step()
                 return True
             except (errors.HandOver, errors.Paused) as parting:
-                self._part(trial, parting)
+                self._endings.part(trial, parting)
             except errors.DuplicateConfiguration as error:
-                self._refuse(trial, error)
+                self._endings.refuse(trial, error)
             except errors.TrialTimeout as error:
-                self._fail(trial, error)
+                self._endings.fail(trial, error)
             except errors.SearchError:
                 raise  # the trial or the database is lost: nothing that the configuration did
             except KeyboardInterrupt as error:
                 if not signals.are_handled():  # somebody at a notebook
                     raise
-                self._fail(trial, error)
+                self._endings.fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
                 if is_objective and not mishaps.is_the_machines(error):
-                    self._fail(trial, error)
+                    self._endings.fail(trial, error)
                 else:
-                    self._put_off(trial, error)
+                    self._endings.put_off(trial, error)
         except errors.TrialLost as lost:
             log.info("trial=%d event=lost reason=%r worker=%s", trial.number, str(lost), self._me.name)
         return False
 
-    def _part(self, trial: ownership.OwnedTrial, parting: errors.SearchError) -> None:
-        """It waits: handed over, or paused, which has given it back already."""
-        if isinstance(parting, errors.HandOver):
-            trial.hand_over()
-            log.info("trial=%d event=handed-over worker=%s", trial.number, self._me.name)
-        else:
-            log.info("trial=%d event=paused reason=%r worker=%s", trial.number, str(parting), self._me.name)
-
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
-        params = configurations.configure(self._database, self._study, trial.claim, self._history)
+        params = configurations.configure(self._database, self._study, trial.claim, self._history, self._choose)
+        trial.backend = trial.claim.backend or self._choose(params)
         # one that has taken its workers with it takes no other trial along to its last try
         last_try = trial.claim.stalls >= adoptions.STALL_LIMIT - 1
-        place.enter_context(self._admission.enter(self._need(params), trial.check_stop, alone=last_try))
-        trial.begin(params)
+        bill = self._enter(trial, params, place, alone=last_try)
+        trial.begin(params, bill)
         trial.check_stop()
+
+    def _enter(
+        self, trial: ownership.OwnedTrial, params: spaces.Params, place: contextlib.ExitStack, alone: bool
+    ) -> Callable[[], float]:
+        """Waits for room where it is trained; returns the clock by which it is billed there."""
+        need, device = 0, "cpu"
+        if self._network is not None and trial.backend is not None:
+            need, device = self._network.need(params, trial.backend), backends.parse(trial.backend).device
+        place.enter_context(self._admission.enter(need, trial.check_stop, alone, device))
+        return self._admission.clock(device)
+
+    def _choose(self, params: spaces.Params) -> str | None:
+        return None if self._network is None else self._network.choose(params)
 
     def _train(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
         try:
@@ -202,6 +226,8 @@ class Worker:
         except Exception as error:
             # a process of own code was alone already: another try is the queue's to give, and is counted
             if not mishaps.is_out_of_memory(error) or (isinstance(error, Failed) and not self._admission.is_shared):
+                if self._network is not None:
+                    self._endings.check_device(error)
                 raise
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None
@@ -210,43 +236,9 @@ class Worker:
             trial.stand_by()
             place.close()
             mishaps.free_memory()
-            place.enter_context(self._admission.enter(self._need(trial.params), trial.check_stop, alone=True))
+            self._enter(trial, trial.params, place, alone=True)
             trial.go_back()
             result = self._objective(trial)
         else:
             self._admission.went_well()
-        self._tell(trial, result.state, result.value, result.attrs)
-
-    def _fail(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
-        """The objective's doing."""
-        reason, trace = mishaps.told(error)
-        self._tell(trial, TrialState.FAIL, None, {records.REASON.name: reason, records.TRACEBACK.name: trace})
-
-    def _refuse(self, trial: ownership.OwnedTrial, error: errors.SearchError) -> None:
-        """The doing of whoever queued it."""
-        reason, _ = mishaps.told(error)
-        failures.refuse(self._database, trial.claim, reason, {records.WORKER.name: self._me.name})
-        _log_end(trial.claim, "refused", None, {records.REASON.name: reason})
-
-    def _put_off(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
-        """Nobody's doing: for another try, here or elsewhere."""
-        reason, trace = mishaps.told(error)
-        is_ours = not isinstance(error, Failed)  # a process of the user's own has said all there is
-        # first the write: where the trial is lost, with its study maybe, the error has no other cause
-        is_over = trial.put_off(self._me, reason, {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name})
-        log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=is_ours)
-        if is_over:
-            _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
-
-    def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
-        attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}
-        trial.tell(state, value, attrs)
-        _log_end(trial.claim, "failed" if state == TrialState.FAIL else state.name.lower(), value, attrs)
-
-
-def _log_end(claim: claims.Claim, event: str, value: float | None, attrs: dict[str, Any]) -> None:
-    fields = {"value": value}
-    for name, attribute in (("seconds", records.SECONDS), ("reason", records.REASON), ("worker", records.WORKER)):
-        fields[name] = attrs.get(attribute.name)
-    known = {name: field for name, field in fields.items() if field is not None}
-    log.info(" ".join(["trial=%d event=%s", *(f"{name}=%r" for name in known)]), claim.number, event, *known.values())
+        self._endings.tell(trial, result.state, result.value, result.attrs)

@@ -46,10 +46,10 @@ class OwnedTrial:
         clock: Callable[[], float] = time.perf_counter,
         place: str | None = None,
     ) -> None:
-        self._now = clock
+        self._now = self._bill = clock
         self.keeper = keepers.Keeper(database, study, claim, stop, place)
         self.claim, self.number, self.repeat, self.is_new = claim, claim.number, claim.repeat, claim.generation <= 1
-        self.params: dict[str, Any] = {}
+        self.backend, self.params = claim.backend, dict[str, Any]()
         self.released = False
         self.lost: errors.SearchError | None = None
         self._database, self._study, self._stop = database, study, stop
@@ -57,7 +57,7 @@ class OwnedTrial:
         self._reported, self._stands = claim.saved.epoch if claim.saved else -1, claim.stands
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
-        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, clock)
+        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, lambda: self._bill())
         self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock, self.keeper)
         self._last_write = self._now()
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
@@ -68,9 +68,9 @@ class OwnedTrial:
         self._writing = threading.RLock()
         self.transcript = transcripts.Transcript(database, claim)
 
-    def begin(self, params: dict[str, Any]) -> None:
-        """The training starts now, with this configuration."""
-        self.params = params
+    def begin(self, params: dict[str, Any], bill: Callable[[], float] | None = None) -> None:
+        """The training starts now, with this configuration; `bill` is the clock of its seconds if not the wall's."""
+        self.params, self._bill = params, bill or self._bill
         self._go_on()
         self._last_write = self._savepoints.begin()
 
@@ -100,7 +100,7 @@ class OwnedTrial:
     def seconds(self) -> float:
         """Training time of all owners so far."""
         spent, since = self._clock
-        return round(spent + (self._now() - since if since is not None else 0.0), 3)
+        return round(spent + (self._bill() - since if since is not None else 0.0), 3)
 
     def check_stop(self) -> None:
         """See `objectives.Trial`."""

@@ -65,7 +65,7 @@ class Worker:
         self._beating = (stop, parent, health_file)
         self._me, self._shares = presence.Identity.this(), shares.Shares()
         self._seats = seats.Seats(database, self._me, settings.grace_seconds)
-        self._admission = threads.Admission(settings.slots, threads.free_bytes)
+        self._admission = threads.Admission(settings.at_once, threads.free_bytes)
         shared = desks.Shared(self._seats, self._admission, gpus)
         self._desks = desks.Desks(database, stop, settings, shared, self._shares.spend, check)
         self._refusals = refusals.Refusals()
@@ -91,7 +91,7 @@ class Worker:
 
     def _work(self, beating: hearts.Heart) -> allocations.NoTrial | None:
         idle = loops.IDLE_SECONDS
-        with threads.Threads(self._settings.slots, self._stop) as pool:
+        with threads.Threads(self._settings.at_once, self._stop) as pool:
             while not self._stop.is_set():
                 if not self._admission.is_open:
                     pool.wait(loops.IDLE_LIMIT_SECONDS)

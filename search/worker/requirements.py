@@ -3,14 +3,17 @@
 import contextlib
 import shlex
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from search import errors, words
-from search.space import spaces
 from search.storage import stores
 from search.study import programs, specs
 from search.training.objectives import Result, Trial
 from search.worker import assignments, progress
 from search.worker.settings import Settings
+
+if TYPE_CHECKING:
+    from search.training import networks
 
 
 def check(spec: specs.StudySpec, settings: Settings) -> None:
@@ -82,21 +85,40 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
     Raises:
         errors.InputError: not here.
     """
-    slots, device = settings.slots, settings.training_device
-    if slots > 1 and device != "cpu":
-        raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
+    slots, device = settings.at_once, settings.training_device
+    if slots == 1 or device == "cpu":
+        return
+    if spec.training is None or _capacity(settings.engine or spec.training.engine, device) == 1:
+        raise errors.InputError(
+            f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots, and engines that say so"
+        )
 
 
-def check_device(settings: Settings) -> None:
-    """Passes an engine and a device that are asked for whatever the study.
+def _capacity(name: str, device: str) -> int:
+    """How many trainings fill a device with an engine; the reference is asked for nothing: one fills it anywhere."""
+    from models import backends, engine  # imports Numba
+    from models.engines import choices
+
+    found = choices.Choices(name, device)
+    kind = backends.kind_of(device)
+    able = [each for each in found.among if each.device == kind and each.engine != "reference"]
+    return max((engine.capacity(found.load(each)) for each in able), default=1)
+
+
+def fill_device(settings: Settings) -> Settings:
+    """Passes an engine and a device that are asked for whatever the study; with the slots that the device has room for.
 
     Raises:
         models.errors.ModelError: one is not there.
     """
+    device, name = settings.training_device, settings.engine or "auto"
     if settings.device not in (None, "cpu") or settings.engine is not None:
         from models import engines  # imports Numba
 
-        engines.load(settings.engine or "auto", settings.training_device)
+        engines.load(name, device)
+    if settings.slots is not None or device == "cpu":
+        return settings
+    return settings.model_copy(update={"slots": _capacity(name, device)})
 
 
 def check_store(spec: specs.StudySpec, settings: Settings) -> None:
@@ -129,8 +151,8 @@ def check_objective(spec: specs.StudySpec, settings: Settings, command: str = "w
 
 def objective(
     spec: specs.StudySpec, settings: Settings, life: contextlib.ExitStack, url: str
-) -> tuple[Callable[[Trial], Result], Callable[[spaces.Params], int]]:
-    """What trains the trials of a study here, and how many bytes the training of a configuration takes.
+) -> "tuple[Callable[[Trial], Result], networks.NetworkObjective | None]":
+    """What trains the trials of a study here; the same where it trains networks, else None.
 
     Args:
         life: ends what is kept for the next trial.
@@ -146,8 +168,9 @@ def objective(
         check_store(spec, settings)
         own = functions.FunctionObjective(spec, settings.folder(url), settings.save_seconds)
         life.callback(own.close)
-        return own, lambda params: 0
+        return own, None
     from search.training import networks  # imports Numba
 
-    found = networks.NetworkObjective(spec, settings.data_dir, settings.training_device, settings.engine)
-    return found, found.need
+    how = (settings.training_device, settings.engine, settings.slots)
+    found = networks.NetworkObjective(spec, settings.data_dir, *how)
+    return found, found

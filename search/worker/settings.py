@@ -46,8 +46,8 @@ class Settings(pydantic.BaseModel):
         data_dir: folder of the datasets.
         device: cpu, cuda or cuda:N; None for cuda where there are `gpus`, else cpu.
         engine: None for the study file's.
+        slots: trials at once in each process; None for one, or as many as fill a GPU.
         grace_seconds: see `presence`; `patience_seconds`: see `databases`; `save_seconds`: see `objectives`.
-        slots: trials at once in each process.
         allow_objectives: which functions named by a study in the database may be imported and called here.
         gpus: those that workers take theirs of: all, none, or numbers and UUIDs; None leaves them alone.
         per_gpu: workers that share one.
@@ -102,15 +102,16 @@ class Settings(pydantic.BaseModel):
         ),
     ] = objectives.SAVE_SECONDS
     slots: Annotated[
-        int,
+        int | None,
         pydantic.Field(ge=1, le=SLOTS_LIMIT),
         Option(
             "--slots",
             "SEARCH_SLOTS",
-            "Trials at once in each worker process, which share its memory of the dataset.",
+            "Trials at once in each worker process, which share its memory of the dataset.  [default: 1, on a GPU as "
+            "many as its engine has room for]",
             "TRIALS",
         ),
-    ] = 1
+    ] = None
     trials_dir: Annotated[
         pathlib.Path | None,
         Option(
@@ -195,7 +196,12 @@ class Settings(pydantic.BaseModel):
     def count(self) -> int:
         """How many processes there will be."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.workers or max(1, cores // self.slots)
+        return self.workers or max(1, cores // self.at_once)
+
+    @property
+    def at_once(self) -> int:
+        """Trials at once in each process, as far as that is known before an engine is there."""
+        return self.slots or 1
 
     @property
     def training_device(self) -> str:

@@ -23,6 +23,7 @@ CGROUP = pathlib.Path("/sys/fs/cgroup")  # version 2: what a container sees of i
 class _Ticket:
     need: int
     alone: bool
+    device: str
     since: float = 0.0
 
 
@@ -35,15 +36,16 @@ class Admission:
 
     Args:
         slots: trainings at once, at most.
-        free: bytes that are free now.
+        free: bytes that are free now, by the kind of a device; what trains on a GPU takes of its memory.
     """
 
-    def __init__(self, slots: int, free: Callable[[], int]) -> None:
+    def __init__(self, slots: int, free: Callable[[str], int]) -> None:
         self._slots, self._free = slots, free
         self._allowed = float(slots)
         self._inside: list[_Ticket] = []
         self._queue: collections.deque[_Ticket] = collections.deque()
         self._lock = threading.Lock()
+        self._shares: dict[str, tuple[float, float]] = {}  # seconds of a share of a device, and when that was so
 
     @property
     def allowed(self) -> int:
@@ -63,15 +65,16 @@ class Admission:
             return not self._queue and len(self._inside) < self.allowed and not any(t.alone for t in self._inside)
 
     @contextlib.contextmanager
-    def enter(self, need: int, check: Callable[[], None], alone: bool = False) -> Iterator[None]:
+    def enter(self, need: int, check: Callable[[], None], alone: bool = False, device: str = "cpu") -> Iterator[None]:
         """Waits for room and keeps it as long as the context lasts.
 
         Args:
             need: bytes of the training.
             check: called while it waits; what it raises ends the wait.
             alone: with no other training beside it, from its start to its end.
+            device: the kind of the one that it takes its memory of.
         """
-        ticket = _Ticket(need, alone)
+        ticket = _Ticket(need, alone, device)
         with self._lock:
             self._queue.append(ticket)
         try:
@@ -81,9 +84,31 @@ class Admission:
             yield
         finally:
             with self._lock:
+                self._share(device)
                 for where in (self._queue, self._inside):
                     if ticket in where:
                         where.remove(ticket)
+
+    def clock(self, device: str) -> Callable[[], float]:
+        """The seconds that a training is billed: on a GPU its share, where others train beside it in this process.
+
+        On the CPU a training has a core, beside others too, so they are those of the clock on the wall.
+        """
+        if device == "cpu":
+            return time.perf_counter
+
+        def seconds() -> float:
+            with self._lock:
+                return self._share(device)
+
+        return seconds
+
+    def _share(self, device: str) -> float:
+        """A second is divided by how many train on the device in it; under the lock, before their number changes."""
+        now, inside = time.perf_counter(), sum(ticket.device == device for ticket in self._inside)
+        spent, since = self._shares.get(device, (0.0, now))
+        self._shares[device] = spent + (now - since) / max(1, inside), now
+        return self._shares[device][0]
 
     def crowded(self) -> None:
         """Memory ran out with as many as train now."""
@@ -100,6 +125,7 @@ class Admission:
             if self._queue[0] is not ticket or not self._fits(ticket):
                 return False
             self._queue.popleft()
+            self._share(ticket.device)
             ticket.since = time.monotonic()
             self._inside.append(ticket)
             return True
@@ -110,7 +136,8 @@ class Admission:
         if ticket.alone or any(other.alone for other in self._inside) or len(self._inside) >= self.allowed:
             return False
         young = time.monotonic() - SETTLE_SECONDS
-        return ticket.need + sum(other.need for other in self._inside if other.since > young) <= self._free()
+        beside = [other.need for other in self._inside if other.since > young and other.device == ticket.device]
+        return ticket.need + sum(beside) <= self._free(ticket.device)
 
 
 class Threads:
@@ -167,13 +194,23 @@ class Threads:
             self._ended.set()
 
 
-def free_bytes() -> int:
-    """Memory of this machine, or of this container where that is less, that new trainings may take."""
+def free_bytes(device: str = "cpu") -> int:
+    """Memory that new trainings may take: of this machine, or of this container where that is less, or of a GPU."""
+    if device != "cpu":
+        return _free_of_gpu()
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no such limit: "max" is no number
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         free = min(free, limit - used + _reclaimable())
     return free
+
+
+def _free_of_gpu() -> int:
+    """Of CUDA's present device, with what PyTorch holds of it and does not use."""
+    import torch  # it has been loaded by what trains there
+
+    free, _ = torch.cuda.mem_get_info()
+    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
 def _reclaimable() -> int:

@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy
 from conftest import Processes, quick_text
 from optuna.trial import TrialState
 
 import search
 from search import errors
 from search.ledger import adoptions, allocations, claims, counts, presence, studies, summaries
-from search.storage import databases
+from search.space import spaces
+from search.storage import databases, schema
 from search.training import networks, objectives
 from search.worker import loops, threads
 from search.worker.settings import Settings
@@ -55,7 +57,7 @@ class Visitor:
 
 def test_memory_admits_in_turn() -> None:
     """What does not fit beside the others waits, and whoever comes later waits behind it; alone everything fits."""
-    admission = threads.Admission(4, lambda: 100)
+    admission = threads.Admission(4, lambda _: 100)
     first = Visitor(admission, 500)
     assert first.is_inside.wait(LIMIT_SECONDS)
     large = Visitor(admission, 90)
@@ -79,7 +81,7 @@ def test_memory_admits_in_turn() -> None:
 
 def test_one_that_waits_is_told_to_stop() -> None:
     """What `check` raises ends the wait, and leaves the room to others."""
-    admission = threads.Admission(2, lambda: 0)
+    admission = threads.Admission(2, lambda _: 0)
     first = Visitor(admission, 1)
     assert first.is_inside.wait(LIMIT_SECONDS)
 
@@ -94,7 +96,7 @@ def test_one_that_waits_is_told_to_stop() -> None:
 
 def test_memory_that_ran_out_is_learned_from() -> None:
     """One slot fewer than trained then, never none; slots come back one by one."""
-    admission = threads.Admission(4, lambda: 100)
+    admission = threads.Admission(4, lambda _: 100)
     with contextlib.ExitStack() as inside:
         for _ in range(3):
             inside.enter_context(admission.enter(1, nothing))
@@ -134,6 +136,76 @@ def test_what_a_job_raises_ends_the_others() -> None:
     assert stop.is_set()
 
 
+def test_each_device_admits_by_its_own_memory() -> None:
+    """What trains on a GPU waits for its memory, and not for the machine's; the other way round too."""
+    free = {"cpu": 100, "cuda": 1_000}
+    admission = threads.Admission(8, free.__getitem__)
+    with contextlib.ExitStack() as inside:
+        for need, device in ((60, "cpu"), (900, "cuda"), (90, "cuda"), (30, "cpu")):
+            inside.enter_context(admission.enter(need, nothing, device=device))
+
+        def refuse() -> None:
+            raise InterruptedError
+
+        for device in free:
+            with pytest.raises(InterruptedError), admission.enter(20, refuse, device=device):
+                pass
+
+
+def test_a_device_is_billed_by_its_share() -> None:
+    """Whatever enters and leaves, the seconds of all trainings on it are those in which it trained."""
+    admission = threads.Admission(8, lambda _: 100)
+    assert admission.clock("cpu") is time.perf_counter
+    clock, spent = admission.clock("cuda"), 0.0
+    began = time.perf_counter()
+    with contextlib.ExitStack() as inside:
+        for count in (1, 2, 3):
+            inside.enter_context(admission.enter(1, nothing, device="cuda"))
+            since = clock()
+            time.sleep(0.2)
+            spent += count * (clock() - since)
+        with admission.enter(1, nothing):  # elsewhere
+            since = clock()
+            time.sleep(0.2)
+            spent += 3 * (clock() - since)
+    assert spent == pytest.approx(time.perf_counter() - began, rel=0.1)
+
+
+def test_trials_in_slots_of_one_device_share_its_seconds(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three at once: their training times, by which `budget.hours` is kept, add up to the time that has passed."""
+    monkeypatch.setattr(threads, "free_bytes", lambda device: 1_000)
+    study = make_study(trials=6)
+
+    class Network:
+        backends = ("mine cuda float32 1",)
+
+        def choose(self, params: spaces.Params) -> str:
+            return self.backends[0]
+
+        def need(self, params: spaces.Params, backend: str | None) -> int:
+            assert backend == self.backends[0]
+            return 10
+
+    def quick(trial: objectives.Trial) -> objectives.Result:
+        assert trial.backend == "mine cuda float32 1"
+        time.sleep(0.6)
+        return objectives.Result(TrialState.COMPLETE, 0.5, {})
+
+    counting = Counting(quick)
+    began = time.perf_counter()
+    working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=3), network=Network())
+    assert working.run() is allocations.NoTrial.FINISHED
+    passed = time.perf_counter() - began
+    assert max(counting.beside.values()) == 3
+    seconds = [trial.user_attrs["search:seconds"] for trial in summaries.whole(opened, study).trials]
+    assert 1.1 < sum(seconds) < passed + 0.1
+    assert opened.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.backend)).scalars().all()) == [
+        "mine cuda float32 1"
+    ] * len(seconds)
+
+
 class Counting:
     """The lab's objective, and how many trained beside each trial at most."""
 
@@ -161,7 +233,7 @@ def test_trials_are_the_same_in_slots(opened: databases.Database, make_study: Ma
         study = make_study(name=f"slots-{slots}", trials=16, epochs=30)
         train = networks.NetworkObjective(study.spec, tmp_path)
         counting = Counting(train)
-        working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=slots), need=train.need)
+        working = loops.Worker(opened, study, counting, threading.Event(), Settings(slots=slots), network=train)
         assert working.run() is allocations.NoTrial.FINISHED
         assert (max(counting.beside.values()) > 1) == (slots > 1)
         trials = summaries.whole(opened, study).trials

@@ -1,0 +1,155 @@
+"""Which engine trains a recipe: the one that was asked for, or for "auto" the fastest of a device by measurement.
+
+A GPU is no reason by itself: a single network of (64, 3, 128) is done sooner on a core than on one whose launches
+take longer than their work. So where there are several to choose from, each trains the recipe's shape for a moment,
+once per machine, device, driver and source; what was found is kept in a table that all processes of the machine share.
+"""
+
+import dataclasses
+import logging
+import math
+import threading
+import time
+from collections.abc import Sequence
+
+from models import backends, engine, engines
+from models.backends import Backend
+from models.data import Dataset
+from models.engines import tables
+from models.recipes import Recipe
+
+log = logging.getLogger(__name__)
+
+ENOUGH_SECONDS = 0.1  # of steps that count
+LIMIT_SECONDS = 2.0  # for an engine, its start apart
+FIRST_STEPS, GROWTH = 4, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A backend, and what speaks for it, in words; empty where there was nothing to choose."""
+
+    backend: Backend
+    why: str = ""
+
+
+class Choices:
+    """What a name and a device mean.
+
+    Attributes:
+        among: what new trainings choose from.
+        able: what can be gone on with, these first.
+        slots: trainings at once that it is to be the fastest for.
+
+    Args:
+        name: "auto" or an engine's.
+        device: "cpu", "cuda" or "cuda:1".
+        among: in place of what the device has.
+    """
+
+    def __init__(self, name: str, device: str = "cpu", slots: int = 1, among: Sequence[Backend] = ()) -> None:
+        self._device, self.slots, kind = device, slots, backends.kind_of(device)
+        found = among or ([Backend(name, kind)] if name != "auto" else _of(kind))
+        self.among = tuple(found)
+        rest = [] if name != "auto" else [Backend("cpu"), Backend("reference")]
+        self.able = (*self.among, *(each for each in rest if each not in self.among))
+        self._known: dict[str, Choice] = {}
+        self._lock = threading.Lock()
+
+    def load(self, backend: Backend) -> engine.Engine:
+        """An engine of its own for it.
+
+        Raises:
+            errors.DeviceError: there is none of that name, or no such device here.
+        """
+        return engines.load(backend.engine, "cpu" if backend.device == "cpu" else self._device)
+
+    def pick(self, recipe: Recipe, data: Dataset) -> Choice:
+        """What a new training of a recipe is begun with."""
+        if len(self.among) == 1:
+            return Choice(self.among[0])
+        shape = shape_of(recipe)
+        with self._lock:
+            if shape not in self._known:
+                found = tables.remembered(self.among, shape, lambda: self._measure(recipe, data))
+                self._known[shape] = self._judge(shape, found)
+        return self._known[shape]
+
+    def known(self, recipe: Recipe) -> Choice | None:
+        """What was picked for recipes of this shape, if anything was."""
+        return self._known.get(shape_of(recipe))
+
+    def _measure(self, recipe: Recipe, data: Dataset) -> dict[str, list[float]]:
+        return {str(each): [*step_seconds(self.load(each), recipe, data)] for each in self.among}
+
+    def _judge(self, shape: str, found: dict[str, list[float]]) -> Choice:
+        """The least time for a step of one network, where as many train at once as there are slots for."""
+        shared = {each: found[str(each)][0] / max(1, min(self.slots, int(found[str(each)][1]))) for each in self.among}
+        best = min(self.among, key=lambda each: shared[each])
+        told = ", ".join(f"{each.label} {_time(shared[each])}" for each in self.among)
+        slots = "" if self.slots == 1 else f" and network, {self.slots} at once"
+        why = f"{best.label}: measured for {shape}, a step{slots}: {told}"
+        log.info("event=engine-chosen engine=%s reason=%r", best.label, why)
+        return Choice(best, why)
+
+
+def _of(kind: str) -> list[Backend]:
+    """What "auto" has on a kind of device, the likeliest first."""
+    if kind == "cpu":
+        return [Backend("cpu")]
+    own = [Backend(kind, kind)] if kind in engines.ENGINES else []
+    return [*own, Backend("reference", kind), Backend("cpu")]
+
+
+def _time(seconds: float) -> str:
+    return "took too long" if math.isinf(seconds) else f"{1e6 * seconds:.3g} us"
+
+
+def shape_of(recipe: Recipe) -> str:
+    """The class of a recipe: sizes within a power of two take about as long for a sample."""
+    size, width = _power(recipe.batch_size), _power(recipe.width or 0)
+    return f"batch size {size}, depth {recipe.depth}" + (f", width {width}" if recipe.depth else "")
+
+
+def _power(size: int) -> int:
+    """The power of two that it is nearest below."""
+    return 1 << max(0, size.bit_length() - 1)
+
+
+class _Enough(Exception):  # no error: the time is over
+    pass
+
+
+def step_seconds(trained_by: engine.Engine, recipe: Recipe, data: Dataset) -> tuple[float, int]:
+    """Wall seconds of a step, inf where the limit was too short for some; and how many trainings fill the device."""
+    steps, taken, once = FIRST_STEPS, 0.0, dataclasses.replace(recipe, epochs=1)
+    deadline = math.inf
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise _Enough
+
+    try:
+        while True:
+            part = _part(data, steps * recipe.batch_size)
+            for _ in range(2):  # its first sight of the images is no part of a step
+                began = time.perf_counter()
+                next(iter(trained_by.train(once, part, tick=check)))
+                taken = time.perf_counter() - began
+                deadline = min(deadline, time.monotonic() + LIMIT_SECONDS)
+            whole = once.steps_per_epoch(len(part.train_labels))
+            if taken >= ENOUGH_SECONDS or len(part.train_labels) == len(data.train_labels):
+                return taken / whole, engine.capacity(trained_by)
+            steps *= GROWTH
+    except _Enough:
+        return (taken / steps if steps > FIRST_STEPS else math.inf), engine.capacity(trained_by)
+
+
+def _part(data: Dataset, rows: int) -> Dataset:
+    return dataclasses.replace(
+        data,
+        train_images=data.train_images[:rows],
+        train_labels=data.train_labels[:rows],
+        test_images=data.test_images[:1],
+        test_labels=data.test_labels[:1],
+    )

@@ -1,0 +1,183 @@
+"""Which engine "auto" takes: by a short measurement of the recipe's shape, remembered for a machine."""
+
+import json
+import logging
+import math
+import multiprocessing
+import pathlib
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from models import data, engine, engines, errors
+from models.backends import Backend
+from models.engines import choices, tables
+from models.recipes import Recipe
+
+CPU, REFERENCE = Backend("cpu"), Backend("reference")
+BOTH = (REFERENCE, CPU)
+SMALL = Recipe(0.01, 1, 1, 16, "ReLU")
+FIGURES = {str(CPU): [1e-5, 2], str(REFERENCE): [4e-4, 1]}
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    monkeypatch.setattr(tables, "folder", lambda: tmp_path)
+    return tmp_path
+
+
+def table(folder: pathlib.Path) -> Any:
+    return json.loads((folder / tables.TABLE).read_text())
+
+
+def test_the_faster_of_two_is_taken_and_said(folder: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At batch size 1 the compiled engine is many times as fast as autograd: a measurement of both says so."""
+    caplog.set_level(logging.INFO)
+    began = time.monotonic()
+    found = choices.Choices("auto", among=BOTH).pick(SMALL, data.synthetic())
+    assert time.monotonic() - began < 60  # a compilation apart, a second or two
+    assert found.backend == CPU
+    assert "event=engine-chosen engine=cpu" in caplog.text
+    assert found.why.startswith("cpu: measured for batch size 1, depth 1, width 16, a step: reference ")
+    (shapes,) = table(folder).values()
+    figures = shapes["batch size 1, depth 1, width 16"]
+    assert figures[str(REFERENCE)][0] > 3 * figures[str(CPU)][0] > 0
+
+
+def test_what_was_measured_is_not_measured_again(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by this process nor by the next; a shape within a power of two is the same, others are not."""
+    asked: list[Backend] = []
+
+    def slow(trained_by: engine.Engine, recipe: Recipe, _: data.Dataset) -> tuple[float, int]:
+        asked.append(Backend(trained_by.name))
+        return (1.0 if (trained_by.name == "cpu") == (recipe.batch_size < 64) else 2.0), 1
+
+    monkeypatch.setattr(choices, "step_seconds", slow)
+    images = data.synthetic()
+    first, second = choices.Choices("auto", among=BOTH), choices.Choices("auto", among=BOTH)
+    wide = Recipe(0.01, 100, 1, 16, "ReLU")
+    assert [first.pick(each, images).backend for each in (SMALL, wide, SMALL)] == [CPU, REFERENCE, CPU]
+    assert len(asked) == 4
+    assert [second.pick(each, images).backend for each in (SMALL, wide, Recipe(0.1, 64, 1, 31, "GELU"))] == [
+        *(CPU, REFERENCE, REFERENCE)
+    ]
+    assert len(asked) == 4
+    assert table(folder).keys() == {tables._key(BOTH)}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"KEY": {"SHAPE": {"cpu": "x"}}}'])
+def test_a_broken_table_is_made_anew(folder: pathlib.Path, content: str) -> None:
+    """Cut off, of another kind, or with odd figures: it is measured again, and whole from then on."""
+    content = content.replace("KEY", tables._key(BOTH)).replace("SHAPE", "shape")
+    (folder / tables.TABLE).write_text(content)
+    assert tables.remembered(BOTH, "shape", lambda: FIGURES) == FIGURES
+    assert tables.remembered(BOTH, "shape", dict) == FIGURES
+    assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == [tables.TABLE]
+
+
+def test_a_table_that_cannot_be_kept_is_done_without(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, or a folder that is none: the choice is made all the same."""
+    monkeypatch.setattr(tables, "folder", lambda: folder / "file")
+    (folder / "file").write_text("")
+    assert tables.remembered(BOTH, "shape", lambda: FIGURES) == FIGURES
+    assert "event=engines-not-remembered" in caplog.text
+
+
+def test_old_machines_are_forgotten(folder: pathlib.Path) -> None:
+    """The table does not grow without end: the keys used last stay."""
+    old = {f"key {number}": {"shape": FIGURES} for number in range(20)}
+    (folder / tables.TABLE).write_text(json.dumps(old))
+    tables.remembered(BOTH, "shape", lambda: FIGURES)
+    assert [*table(folder)] == [*list(old)[-tables.KEPT + 1 :], tables._key(BOTH)]
+
+
+def _measure(folder: str, gate: Any, said: Any) -> None:
+    tables.folder = lambda: pathlib.Path(folder)
+
+    def measure() -> tables.Figures:
+        said.put("measured")
+        time.sleep(1)
+        return FIGURES
+
+    gate.wait()
+    assert tables.remembered(BOTH, "shape", measure) == FIGURES
+
+
+def test_workers_that_start_together_measure_once(tmp_path: pathlib.Path) -> None:
+    """Three processes of a machine at one moment: one measures, the others wait for it."""
+    context = multiprocessing.get_context("spawn")
+    gate, said = context.Barrier(3), context.Queue()
+    workers = [context.Process(target=_measure, args=(str(tmp_path), gate, said)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert said.get(timeout=10) == "measured"
+    assert said.empty()
+
+
+def test_a_device_that_holds_many_is_judged_by_all_of_them(folder: pathlib.Path) -> None:
+    """Slower alone, faster with its slots full: what counts is the time of a step of each."""
+    found = {str(CPU): [1e-5, 2], str(REFERENCE): [1e-4, 132]}
+    one, many = choices.Choices("auto", among=BOTH), choices.Choices("auto", slots=132, among=BOTH)
+    assert one._judge("shape", found).backend == CPU
+    assert many._judge("shape", found).backend == REFERENCE
+    assert "a step and network, 132 at once: reference 0.758 us, cpu 5 us" in many._judge("shape", found).why
+
+
+def test_one_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that takes longer than the limit counts as endless, or by what was done before."""
+    monkeypatch.setattr(choices, "LIMIT_SECONDS", 0.3)
+
+    class Slow:
+        name, device = "slow", "cpu"
+
+        def train(self, recipe: Recipe, images: data.Dataset, **how: Any) -> Any:
+            if len(images.train_labels) > 4:
+                while True:
+                    how["tick"]()
+                    time.sleep(0.01)
+            yield None
+
+    began = time.monotonic()
+    assert choices.step_seconds(Slow(), SMALL, data.synthetic()) == (pytest.approx(0, abs=0.3), 1)  # type: ignore[arg-type]
+    assert time.monotonic() - began < 5
+    assert choices._time(math.inf) == "took too long"
+
+
+def test_where_there_is_one_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU "auto" is the compiled engine; an engine that is named is that one, and goes on with its own only."""
+    monkeypatch.setattr(choices, "step_seconds", None)
+    auto, named = choices.Choices("auto"), choices.Choices("reference")
+    assert auto.pick(SMALL, data.synthetic()) == choices.Choice(CPU)
+    assert (auto.able, named.able) == ((CPU, REFERENCE), (REFERENCE,))
+    assert choices.Choices("auto", "cuda:1").among[-2:] == (Backend("reference", "cuda"), CPU)
+    with pytest.raises(errors.DeviceError, match="engine must be one of"):
+        named.load(Backend("other"))
+
+
+def test_no_engine_of_the_cpu_loads_torch() -> None:
+    """A worker of "auto" on the CPU chooses and trains without PyTorch, as before."""
+    code = """
+import sys
+from models import data
+from search.training import trainers
+found = trainers.Trainers("auto", "cpu", data.synthetic())
+assert found.backends == ("cpu cpu float32 1", "reference cpu float32 1"), found.backends
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_engine_says_how_many_fill_it() -> None:
+    """One network each where it does not say."""
+    assert all(engine.capacity(engines.load(name)) >= 1 for name in engines.ENGINES)
+    assert engine.capacity(object()) == 1  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""A device that fails under a worker's trials: the process ends, others go on, and no configuration kills for ever."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from conftest import ROOT, quick_text
+from optuna.trial import TrialState
+
+from search import errors
+from search.ledger import checks, presence, studies, summaries
+from search.storage import databases
+from search.study import specs
+from search.training import records
+from search.worker import endings
+
+Make = Callable[..., studies.Study]
+SAID = "CUDA error: an illegal memory access was encountered"
+
+# A worker whose engine is the compiled one, but for a depth at which it says what a broken device says, from then on
+# whatever it is asked, as CUDA does.
+PLANTED = f"""
+import sys, threading, time
+from models import engines
+from models.engines import cpu
+
+class Planted(cpu.Cpu):
+    name, capacity, broken = "planted", lambda self: 2, threading.Event()
+
+    def train(self, recipe, data, resume=None, *, tick=None, **how):
+        def check():
+            if recipe.depth == 6 and not self.broken.is_set():
+                time.sleep(0.3)  # another trains beside it
+                self.broken.set()
+            if self.broken.is_set():
+                raise RuntimeError({SAID!r})
+            tick()
+        return super().train(recipe, data, resume, tick=check, **how)
+
+engines.ENGINES["planted"] = Planted
+from search import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: str) -> None:
+    """Exit code 1 and a line; what it trained is adopted. What has killed three workers fails, all else is done."""
+    entry = '[[enqueue]]\nlearning_rate = 0.1\nbatch_size = 50\ndepth = {}\nwidth = 32\nactivation = "ReLU"\n'
+    text = quick_text(trials=4, epochs=20, hopeless="false") + "".join(entry.format(depth) for depth in (6, 2))
+    study = studies.create(opened, specs.parse(text, "quick.toml"))
+    ends, logs = [], []
+    while not ends or (ends[-1] == 1 and len(ends) < 8):
+        words = ("work", "quick", "--engine", "planted", "--slots", "2", "--grace", "2", "--storage", url)
+        command = [sys.executable, "-c", PLANTED, *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        ends.append(done.returncode)
+        logs.append(done.stderr)
+    assert ends[-1] == 0, logs[-1]
+    assert ends[:-1] == [1] * len(ends[:-1])
+    assert len(ends) >= 4
+    for log in logs[:-1]:
+        assert f"event=device-failed reason='RuntimeError: {SAID}'" in log
+        assert f"search: the device can no longer be used in this process, so it ends: RuntimeError: {SAID}" in log
+        assert "Traceback" not in log
+    summary = summaries.whole(opened, study)
+    poison = [trial for trial in summary.trials if trial.params["depth"] == 6]
+    assert {trial.state for trial in poison} == {TrialState.FAIL}
+    assert records.REASON.find(poison[0]) == "its worker died 3 times in a row without getting further"
+    others = [trial for trial in summary.trials if trial.params["depth"] != 6]
+    assert {trial.state for trial in others} == {TrialState.COMPLETE}
+    assert len(others) == 4
+    assert summary.failures == 0
+    assert not [each for each in checks.look(opened, study) if not each.holds]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_device"),
+    [
+        (RuntimeError(SAID), True),
+        (RuntimeError("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure"), True),
+        (RuntimeError("nvrtc: error: identifier is undefined"), False),
+        (ValueError("a mistake"), False),
+    ],
+)
+def test_only_a_device_s_errors_end_a_worker(opened: databases.Database, error: Exception, is_device: bool) -> None:
+    """By what CUDA says; whatever else a training raises is the trial's own."""
+    told = endings.Endings(opened, presence.Identity.this())
+    if not is_device:
+        told.check_device(error)
+        return
+    with pytest.raises(errors.DeviceFailed, match="can no longer be used") as caught:
+        told.check_device(error)
+    assert caught.value.exit_code == 1
