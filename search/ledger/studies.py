@@ -1,6 +1,5 @@
 """A study in the database: created with its file and budget, found again, summed up."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -163,7 +162,7 @@ def stored(database: Database, name: str | None = None, study_id: int | None = N
     the same is meant.
     """
     column, value = (schema.studies.c.study_name, name) if study_id is None else (schema.studies.c.study_id, study_id)
-    row = _rows().where(column == value)
+    row = rows().where(column == value)
     found = database.read(lambda connection: connection.execute(row).first())
     if found is None and name is not None:
         like = database.read(lambda connection: likenesses.find(connection, name))
@@ -173,28 +172,12 @@ def stored(database: Database, name: str | None = None, study_id: int | None = N
 
 def all_stored(database: Database) -> list[Stored]:
     """All studies, ours and other tools', in the order they were created."""
-    rows = database.read(lambda connection: connection.execute(_rows().order_by(schema.studies.c.study_id)).all())
-    return [Stored(*row) for row in rows]
+    found = database.read(lambda connection: connection.execute(rows().order_by(schema.studies.c.study_id)).all())
+    return [Stored(*row) for row in found]
 
 
-def told_of(database: Database, study_id: int | None = None) -> list[Study]:
-    """The studies of which people are told anything; one that cannot be read is left out.
-
-    Args:
-        study_id: look at this one alone.
-    """
-    rows = _rows().where(schema.study_attributes.c.value_json.contains("notify"))
-    if study_id is not None:
-        rows = rows.where(schema.studies.c.study_id == study_id)
-    found = []
-    for row in database.read(lambda connection: connection.execute(rows).all()):
-        with contextlib.suppress(errors.InputError):
-            study = Stored(*row).read()
-            found += [study] if study.spec.notify.is_on else []
-    return found
-
-
-def _rows() -> sqlalchemy.Select[Any]:
+def rows() -> sqlalchemy.Select[Any]:
+    """Asks for what a `Stored` is made of."""
     file = sqlalchemy.and_(
         schema.study_attributes.c.study_id == schema.studies.c.study_id, schema.study_attributes.c.key == STUDY_FILE
     )

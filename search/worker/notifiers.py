@@ -9,7 +9,7 @@ import time
 import uuid
 
 from search import errors
-from search.ledger import dispatches, happenings, notices, studies
+from search.ledger import audiences, dispatches, happenings, notices, studies
 from search.storage import addresses, databases
 from search.worker import addressees, deliveries
 
@@ -76,7 +76,7 @@ class Notifier:
     def _turn(self) -> bool:
         """Looks at all studies and sends what is due; whether it could."""
         try:
-            found = studies.told_of(self._database, self._study_id)
+            found = audiences.of(self._database, self._study_id)
             if self._is_guest:  # what is somebody else's stays as it is
                 found = [study for study in found if self._people(study)]
             if found and self._database.only_reads:

@@ -9,7 +9,7 @@ import trials
 from optuna.trial import TrialState
 from trials import GONE, Clock, Make, begin, take
 
-from search.ledger import amendments, claims, happenings, notices, orders, retries, studies
+from search.ledger import amendments, audiences, claims, happenings, notices, orders, retries, studies
 from search.storage import databases, outboxes
 from search.study import notices as sections
 from search.study import specs
@@ -264,7 +264,7 @@ def test_an_amended_study_tells_what_is_new_from_then_on(opened: databases.Datab
         "notify.urls_file",
         "notify.quiet_minutes",
     ]
-    (amended,) = studies.told_of(opened)
+    (amended,) = audiences.of(opened)
     look(opened, amended)
     assert told(opened) == []
     orders.extend(opened, amended, add=1)

@@ -7,7 +7,7 @@ import forgetful
 import pytest
 from trials import Make
 
-from search.ledger import copies, dispatches, notices, studies
+from search.ledger import audiences, copies, dispatches, notices, studies
 from search.storage import databases, outboxes
 
 TOLD = '[notify]\nurls_file = "urls"'
@@ -132,6 +132,6 @@ def test_all_goes_with_the_study(opened: databases.Database, make_study: Make) -
 def test_only_studies_that_tell_are_looked_at(opened: databases.Database, make_study: Make, more: str) -> None:
     """The word alone is not enough, and a study that cannot be read is passed by."""
     study = make_study(more=more)
-    assert [each.name for each in studies.told_of(opened)] == (["quick"] if more == TOLD else [])
-    assert studies.told_of(opened, study.study_id + 1) == []
+    assert [each.name for each in audiences.of(opened)] == (["quick"] if more == TOLD else [])
+    assert audiences.of(opened, study.study_id + 1) == []
     assert pathlib.Path("urls").exists() is False
