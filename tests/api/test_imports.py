@@ -83,7 +83,7 @@ def test_a_fork_goes_on(opened: databases.Database, make_study: Make, tmp_path: 
 
 
 def test_a_plain_study_is_adopted(empty_url: str, tmp_path: pathlib.Path) -> None:
-    """Its file lies beside the module and says what the study does; where that fails there is neither, nor a table."""
+    """Its file lies beside the module and says what the study does; where that fails there is neither."""
     (tmp_path / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     plain = optuna.create_study(study_name="plain", storage=empty_url, direction="maximize")
     plain.set_metric_names(["score"])
