@@ -88,7 +88,7 @@ class Parquet:
             **{"bool": pyarrow.bool_(), "int": pyarrow.int64(), "float": pyarrow.float64(), "str": pyarrow.string()},
             **{"time": pyarrow.timestamp("us"), "cell": pyarrow.string()},
         }
-        marks = {"cell": {"search:cell": "json"}}
+        marks = {"cell": {cells.MARK: b"json"}}
         fields = [pyarrow.field(name, kinds[kind], metadata=marks.get(kind)) for name, kind in columns.items()]
         self._columns, self._schema, self._batch = columns, pyarrow.schema(fields), pyarrow.RecordBatch
         self._parquet = parquet.ParquetWriter(file, self._schema)

@@ -13,6 +13,7 @@ ABSENT = ""  # the cell of what a row does not have; an empty text is `""`
 FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _encode_strictly = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+MARK = b"search:cell"  # in the metadata of a Parquet column of such cells
 NON_FINITE = "non_finite"  # key of a JSON record: where in it a text stands for a number
 
 

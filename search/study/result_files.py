@@ -9,10 +9,11 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from search import errors, lines
+from search.space import cells
 
 PARAMS, ATTRIBUTES, STEPS = "params_", "user_attrs_", "intermediate_values_"  # columns begin so, as in Optuna's tables
 LONGEST = 2**27  # characters of a cell: an attribute may hold the losses of all mini-batches
@@ -92,6 +93,13 @@ def _record(found: Any, place: str, metric: str) -> Record:
     """Of an object with the keys that `search export-trials` writes; the table's names of them will do too."""
     if not isinstance(found, dict):
         raise errors.InputError(f"{place}: must be an object, got {lines.said(repr(found), 80)}")
+    try:
+        found = cells.restored(found) if cells.NON_FINITE in found else found
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        got = lines.said(repr(found[cells.NON_FINITE]), 80)
+        raise errors.InputError(
+            f"{place}: {cells.NON_FINITE} must name places of nan, inf or -inf, got {got}"
+        ) from error
     if "params" not in found:
         if any(key.startswith(PARAMS) for key in found):
             return _row(found, _value_column(list(found), place, metric), place)
@@ -127,13 +135,13 @@ def _table(path: pathlib.Path, metric: str) -> Iterator[Record]:
         try:
             names = [str(_plain(name)) for name in next(reader, [])]
             column = _value_column(names, f"{path}:1", metric)
-            for cells in reader:
+            for row in reader:
                 place = f"{path}:{reader.line_num}"
-                if not any(cells):
+                if not any(row):
                     continue
-                if len(cells) != len(names):
-                    raise errors.InputError(f"{place}: must have {len(names)} cells, got {len(cells)}")
-                yield _row(dict(zip(names, cells, strict=True)), column, place)
+                if len(row) != len(names):
+                    raise errors.InputError(f"{place}: must have {len(names)} cells, got {len(row)}")
+                yield _row(dict(zip(names, row, strict=True)), column, place)
         except csv.Error as error:
             raise errors.InputError(f"{path}:{reader.line_num}: must be CSV: {error}") from error
 
@@ -149,11 +157,12 @@ def _parquet(path: pathlib.Path, metric: str) -> Iterator[Record]:
     try:
         file = parquet.ParquetFile(path)
         column = _value_column(file.schema_arrow.names, str(path), metric)
+        texts = {field.name for field in file.schema_arrow if cells.MARK not in (field.metadata or {})}
         number = 0
         for batch in file.iter_batches(batch_size=ROWS):
             for row in batch.to_pylist():
                 number += 1
-                yield _row(row, column, f"{path}: row {number}")
+                yield _row(row, column, f"{path}: row {number}", texts)
     except pyarrow.ArrowException as error:
         raise errors.InputError(f"{path}: must be Parquet: {lines.said(str(error), 200)}") from error
 
@@ -175,23 +184,26 @@ def _value_column(names: Sequence[str], place: str, metric: str) -> str:
     raise errors.InputError(f"{place}: a column value is missing, got {lines.said(', '.join(names), 200)}")
 
 
-def _row(row: Mapping[str, Any], column: str, place: str) -> Record:
+def _row(row: Mapping[str, Any], column: str, place: str, texts: Collection[str] = ()) -> Record:
+    """Of a table; in the columns `texts` a text is one, whatever it looks like."""
     there = {name: value for name, value in row.items() if not _is_empty(value)}
 
-    def named(prefix: str) -> dict[str, Any]:
-        return {name.removeprefix(prefix): value for name, value in there.items() if name.startswith(prefix)}
+    def named(prefix: str, values: Mapping[str, Any] = there) -> dict[str, Any]:
+        return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+    plain = {name: value if name in texts else _plain(value) for name, value in there.items()}
 
     return Record(
         place,
         named(PARAMS),
         row.get(column),
         there.get("state"),
-        {name: _plain(value) for name, value in {**_told(there), **named(ATTRIBUTES)}.items()},
+        {**_told(plain), **named(ATTRIBUTES, plain)},
         named(STEPS),
         there.get("datetime_start"),
         there.get("datetime_complete"),
         is_table=True,
-        constraints=_plain(there.get("constraints")),
+        constraints=plain.get("constraints"),
     )
 
 
@@ -201,12 +213,7 @@ def _is_empty(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """An attribute: numbers, lists and tables of a cell are JSON, all else is text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+    return cells.value(value) if isinstance(value, str) else value
 
 
 READERS: dict[str, Callable[[pathlib.Path, str], Iterator[Record]]] = {

@@ -57,6 +57,50 @@ def test_nothing_is_half_imported(
     assert summaries.summary(opened, study).total == 0
 
 
+MIXED = """
+objective = "mine:objective"
+[study]
+name = "{name}"
+[space]
+rate = {{ low = 1e-5, high = 1.0, log = true }}
+units = {{ low = 1, high = 9 }}
+kind = {{ choices = ["1", "true", "=SUM(A1)", "a, b"] }}
+flag = [true, false]
+[budget]
+trials = 9
+"""
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
+def test_what_is_exported_comes_in_as_it_was(opened: databases.Database, tmp_path: pathlib.Path, ending: str) -> None:
+    """Parameters, value, state, curve, times and attributes, numbers that JSON has not among them, in every format."""
+    for name in ("one", "two"):
+        spec = studies.create(opened, specs.parse(MIXED.format(name=name), "x")).spec
+    asks = {each.name: each.distribution for each in spec.space.parameters}
+    theirs = optuna.load_study(study_name="one", storage=opened.optuna)
+    for number, kind in enumerate(["1", "true", "=SUM(A1)", "a, b"]):
+        theirs.enqueue_trial({"kind": kind, "flag": number % 2 == 0, "units": number + 1})
+        asked = theirs.ask(asks)
+        asked.report(0.1 + number, 1)
+        asked.set_user_attr("loss", [float("inf"), 1.5, number])
+        asked.set_user_attr("text", "12")
+        theirs.tell(asked, 0.1 * number)
+    path = tmp_path / f"trials.{ending}"
+    search.export_trials("one", path, storage=opened)
+    assert search.import_trials("two", path, storage=opened).count == 4
+    before, after = (search.load(name, storage=opened).trials for name in ("one", "two"))
+    assert [trial.params["kind"] for trial in after] == ["1", "true", "=SUM(A1)", "a, b"]
+    for old, new in zip(before, after, strict=True):
+        assert (new.params, new.value, new.state) == (old.params, old.value, old.state)
+        assert {name: type(value) for name, value in new.params.items()} == {
+            name: type(value) for name, value in old.params.items()
+        }
+        assert old.user_attrs.items() <= new.user_attrs.items()
+        assert (new.datetime_start, new.datetime_complete) == (old.datetime_start, old.datetime_complete)
+        if ending.startswith("json"):
+            assert new.intermediate_values == old.intermediate_values
+
+
 def test_a_fork_goes_on(opened: databases.Database, make_study: Make, tmp_path: pathlib.Path) -> None:
     """Its file with some keys changed, its results outside the budget, and where they were measured otherwise, said."""
     study = make_study(trials=5, sampler="grid")
