@@ -38,7 +38,7 @@ class NoTrial(enum.Enum):
     """Why there is no trial to take."""
 
     WAIT = "the budget is given out and others still run"
-    ENGINE = "what is left was begun with an engine that this worker has not"
+    ENGINE = "what is left was begun with an engine that others have; it begins anew once they are gone"
     FINISHED = "the budget is used up"
     EXHAUSTED = "every configuration of the space has been tried"
     FAILURES = "more trials failed than max_failures allows"

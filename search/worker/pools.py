@@ -32,6 +32,10 @@ class _Answer:
     why: allocations.NoTrial
     at: float
 
+    def passes(self, offer: offers.Offer) -> bool:
+        """Whether it would pass its orphans by once more, for workers that have their engine."""
+        return self.why is allocations.NoTrial.ENGINE and self.holds(offer)
+
     def holds(self, offer: offers.Offer) -> bool:
         """Whether it would say the same again: what running trials report may change a wait."""
         is_recent = time.monotonic() - self.at < loops.IDLE_LIMIT_SECONDS
@@ -154,9 +158,9 @@ class Worker:
     def _is_able(self, offer: offers.Offer, has_orphan: bool) -> bool:
         if not offer.is_open or self._refusals.find(offer) is not None:
             return False
-        if has_orphan:
-            return True
         answer = self._answers.get(offer.token)
+        if has_orphan and not (answer is not None and answer.passes(offer)):
+            return True
         return (offer.has_room or offer.is_to_be_ended) and not (answer is not None and answer.holds(offer))
 
     def _ask(self, offer: offers.Offer, busy: set[int], beating: hearts.Heart, pool: threads.Threads) -> bool:

@@ -3,6 +3,7 @@ import pathlib
 import sqlite3
 import threading
 import time
+from concurrent import futures
 
 import pytest
 import sqlalchemy
@@ -386,3 +387,27 @@ def test_a_worker_that_is_started_again_waits_for_its_file(tmp_path: pathlib.Pat
     timer.start()
     databases.open_known(url, 30, threading.Event()).close()
     timer.join()
+
+
+def test_threads_take_turns_at_writing_to_a_file(opened: databases.Database) -> None:
+    """A second writer of a process waits for the first, without a connection; on Postgres it need not wait."""
+    inside, may_end, wrote = threading.Event(), threading.Event(), threading.Event()
+
+    def long(_: sqlalchemy.Connection) -> None:
+        inside.set()
+        assert may_end.wait(60)
+
+    is_file = opened.url.startswith("sqlite")
+    with futures.ThreadPoolExecutor(2) as pool:
+        first = pool.submit(opened.write, long)
+        assert inside.wait(60)
+        second = pool.submit(opened.write, lambda _: wrote.set())
+        assert wrote.wait(0.5 if is_file else 60) is not is_file
+        if not is_file:
+            second.result(60)
+        assert opened.engine.pool.checkedout() == 1  # type: ignore[attr-defined]
+        may_end.set()
+        first.result(60)
+        second.result(60)
+    assert wrote.is_set()
+    assert opened.interruptions == 0
