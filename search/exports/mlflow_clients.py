@@ -109,10 +109,6 @@ class Client:
             if not (token := page.token):
                 return
 
-    def find(self, run_id: str) -> Run:
-        """A run as it is now."""
-        return Run.of(self.call("get_run", run_id))
-
     def _answer(self, request: Any, *given: Any, **options: Any) -> Any:
         try:
             return request(*given, **options)

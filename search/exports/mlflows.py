@@ -2,7 +2,9 @@
 
 import collections
 import contextlib
+import dataclasses
 import re
+from typing import Any
 
 from search import errors, escapes
 from search.exports import entries, mlflow_clients
@@ -97,10 +99,16 @@ class MLflow:
             run = None
         if run is None:
             run = self._make(entry)
-        self._write(run, entry, points[run.sent[0] :])
-        self._label(run, {SENT: _mark(points), SUM: checksum, **_tags(entry)})
+        sent = (len(points), entries.digest(points))
+        self._write(run, entry, points[run.sent[0] :], {SENT: f"{sent[0]}:{sent[1]}", SUM: checksum, **_tags(entry)})
         self._set_status(run, status, entry)
-        self._runs[entry.number] = self._client.find(run.run_id)
+        told: dict[str, Any] = {
+            "status": status,
+            "published": checksum,
+            "sent": sent,
+            "params": {**run.params, **_params(entry)},
+        }
+        self._runs[entry.number] = dataclasses.replace(run, **told)
         return outcome
 
     def _make(self, entry: entries.Entry) -> Run:
@@ -124,24 +132,24 @@ class MLflow:
         with contextlib.suppress(mlflow_clients.Gone):
             self._client.call("delete_run", run.run_id)
 
-    def _write(self, run: Run, entry: entries.Entry, points: list[Point]) -> None:
-        """Metrics and parameters; a server keeps one of those that a kill lets it have twice."""
-        known, begun = self._client.entities, run.begun
+    def _write(self, run: Run, entry: entries.Entry, points: list[Point], tags: dict[str, str]) -> None:
+        """Points, parameters and tags, the first tags last: they say how much was sent.
+
+        A server keeps one of the points that a kill lets it have twice, and writes the tags of a request last.
+        """
+        known = self._client.entities
         labels = entries.names({name for name, _, _ in points}, NAME, NAME_CHARACTERS)
         # no time of a step is stored: the run's own, and a millisecond a step
-        metrics = [known.Metric(labels[name], value, begun + step, step) for name, step, value in points]
-        for at in range(0, len(metrics), POINTS):
-            self._client.call("log_batch", run.run_id, metrics=metrics[at : at + POINTS])
+        metrics = [known.Metric(labels[name], value, run.begun + step, step) for name, step, value in points]
         params = [known.Param(name, text) for name, text in _params(entry).items() if name not in run.params]
-        for at in range(0, len(params), LABELS):
-            self._client.call("log_batch", run.run_id, params=params[at : at + LABELS])
-
-    def _label(self, run: Run, tags: dict[str, str]) -> None:
-        """The tags, the first of them last: they say how much was sent."""
-        told = [self._client.entities.RunTag(name, entries.cut(text, TAG_CHARACTERS)) for name, text in tags.items()]
-        told.reverse()
-        for at in range(0, len(told), LABELS):
-            self._client.call("log_batch", run.run_id, tags=told[at : at + LABELS])
+        told = [known.RunTag(name, entries.cut(text, TAG_CHARACTERS)) for name, text in reversed(tags.items())]
+        while len(metrics) > POINTS or len(params) > LABELS or len(told) > LABELS:
+            first = {"metrics": metrics[:-POINTS][:POINTS], "params": params[:-LABELS][:LABELS]}
+            first["tags"] = told[:-LABELS][:LABELS]
+            self._client.call("log_batch", run.run_id, **first)
+            metrics, params = metrics[len(first["metrics"]) :], params[len(first["params"]) :]
+            told = told[len(first["tags"]) :]
+        self._client.call("log_batch", run.run_id, metrics=metrics, params=params, tags=told)
 
     def _set_status(self, run: Run, status: str, entry: entries.Entry) -> None:
         if entry.ended is not None:
@@ -154,10 +162,6 @@ def _points(heading: entries.Heading, entry: entries.Entry) -> list[Point]:
     """Curves by step, then what there is once."""
     curves = [(f"curve/{name}", step, value) for name, step, value in entry.points]
     return [*curves, *((name, entry.last_step, value) for name, value in entry.once(heading.metric).items())]
-
-
-def _mark(points: list[Point]) -> str:
-    return f"{len(points)}:{entries.digest(points)}"
 
 
 def _goes_on(run: Run, points: list[Point], entry: entries.Entry) -> bool:

@@ -134,22 +134,22 @@ class Publish(validation.Section):
     """[publish]: where workers send what they find, while they find it.
 
     Attributes:
-        to: destinations (`destinations.read`), one or several; none where it is empty.
+        to: destinations (`destinations.read`), one or several; None for nowhere.
         seconds: between two looks at what has changed.
     """
 
-    to: str | list[str] = ""
+    to: str | list[str] | None = None
     seconds: Annotated[float, pydantic.Field(ge=1, le=86_400)] = 10
 
     @pydantic.field_validator("to")
     @classmethod
-    def _known(cls, to: str | list[str]) -> str | list[str]:
+    def _known(cls, to: str | list[str] | None) -> str | list[str] | None:
         for text in cls.listed(to):
             destinations.read(text, "publish.to")
         return to
 
     @staticmethod
-    def listed(to: str | list[str]) -> list[str]:
+    def listed(to: str | list[str] | None) -> list[str]:
         """The same as a list."""
         return list(to) if isinstance(to, list) else [to] if to else []
 
