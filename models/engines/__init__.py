@@ -1,9 +1,12 @@
 """The engines by name: `load("auto")` gives the best one for a device."""
 
+import logging
 from collections.abc import Callable
 
 from models import engine, errors
 from models.engines import cpu
+
+log = logging.getLogger(__name__)
 
 
 def _reference(device: str) -> engine.Engine:
@@ -12,21 +15,59 @@ def _reference(device: str) -> engine.Engine:
     return reference.Reference(device)
 
 
-ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu}
+def _cuda(device: str) -> engine.Engine:
+    """The engine of blocks, or the reference where this device was found not to agree with it."""
+    from models.engines import cuda, verdicts
+
+    made = cuda.Cuda(device)
+    return made if verdicts.trusted(made) else _reference(device)
+
+
+ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu, "cuda": _cuda}
+
+
+def names(device: str) -> tuple[str, ...]:
+    """The engines that train on a device."""
+    return ("cpu", "reference") if device == "cpu" else ("cuda", "reference")
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
     """An engine on a device: "cpu" (default), "cuda" or "cuda:1".
 
+    The engine `cuda` trains on first use of a device beside float64, and the reference takes its place where it does
+    not agree; "auto" takes the reference too where `cuda` cannot be had at all.
+
     Raises:
         errors.DeviceError: no such engine, or no such device on this machine.
+    """
+    device = check(name, device)
+    if name != "auto":
+        return ENGINES[name](device)
+    if device == "cpu":
+        return cpu.Cpu(device)
+    try:
+        return _cuda(device)
+    except Exception as error:  # noqa: BLE001  # nothing about a device may take the reference away
+        log.warning("event=unavailable engine=cuda device=%s note='%s; the reference trains instead'", device, error)
+        return _reference(device)
+
+
+def check(name: str, device: str | None = None) -> str:
+    """Whether an engine and its device are here, without taking the device; returns the device.
+
+    Raises:
+        errors.DeviceError: one is not.
     """
     if name != "auto" and name not in ENGINES:
         raise errors.DeviceError(f"engine must be one of auto, {', '.join(ENGINES)}, got {name!r}")
     device = check_device(device or "cpu")
-    if name == "auto":
-        name = "cpu" if device == "cpu" else "reference"
-    return ENGINES[name](device)
+    if name == "cpu":
+        cpu.Cpu(device)
+    elif name == "cuda":
+        from models.engines import cuda
+
+        cuda.check(device)
+    return device
 
 
 def check_device(device: str) -> str:

@@ -33,7 +33,7 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     if settings.training_device != "cpu" or engine != "auto":
         from models import engines  # imports Numba
 
-        engines.load(engine, settings.training_device)
+        engines.check(engine, settings.training_device)
 
 
 def find_data(spec: specs.StudySpec, settings: Settings) -> str:
@@ -96,7 +96,7 @@ def check_device(settings: Settings) -> None:
     if settings.device not in (None, "cpu") or settings.engine is not None:
         from models import engines  # imports Numba
 
-        engines.load(settings.engine or "auto", settings.training_device)
+        engines.check(settings.engine or "auto", settings.training_device)
 
 
 def check_store(spec: specs.StudySpec, settings: Settings) -> None:

@@ -11,6 +11,17 @@ from models.data import Dataset, order, pixels
 from models.engines.cuda import compilers, devices, launches, layouts
 
 
+def check(device: str) -> None:
+    """Whether there is what the engine needs, without taking the device.
+
+    Raises:
+        errors.DeviceError: it trains elsewhere, or nothing compiles for it here.
+    """
+    if not device.startswith("cuda"):
+        raise errors.DeviceError(f"engine 'cuda' trains on CUDA devices only, got device {device!r}")
+    compilers.check()
+
+
 class Cuda:
     """Float32 on a CUDA device. Trainings of several threads run at once, and none changes another's bits.
 
@@ -24,11 +35,11 @@ class Cuda:
     name = "cuda"
 
     def __init__(self, device: str = "cuda", gpu: devices.Device | None = None) -> None:
-        if gpu is None and not device.startswith("cuda"):
-            raise errors.DeviceError(f"engine 'cuda' trains on CUDA devices only, got device {device!r}")
+        if gpu is None:
+            check(device)
         self.device = device
         self.gpu = gpu or devices.Gpu(device)
-        self.checksum = compilers.checksum()
+        self.identity = f"{self.gpu.name}, {self.gpu.versions}, kernels {compilers.checksum()}"
         self._launches = launches.Launches(self.gpu)
         self._lock = threading.Lock()
         self._data: tuple[Dataset, _Images, _Images] | None = None

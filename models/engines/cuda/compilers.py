@@ -19,16 +19,27 @@ def checksum() -> str:
     return hashlib.sha256(b"".join([*parts, *map(str.encode, OPTIONS)])).hexdigest()[:16]
 
 
+def check() -> None:
+    """Whether there is what compiles.
+
+    Raises:
+        errors.DeviceError: it is not; the text says what brings it.
+    """
+    try:
+        from cuda.bindings import driver, nvrtc  # noqa: F401
+    except ImportError as error:
+        raise errors.DeviceError(f"engine 'cuda' needs cuda-bindings, which PyTorch's CUDA wheels bring: {error}") from None
+
+
 def compiled(capability: tuple[int, int]) -> bytes:
     """Machine code of a compute capability, as `(9, 0)`; takes some seconds, and no GPU.
 
     Raises:
         errors.DeviceError: NVRTC is not there, or too old for the device; its first line says why.
     """
-    try:
-        from cuda.bindings import nvrtc
-    except ImportError as error:
-        raise errors.DeviceError(f"cuda-bindings is not there, which PyTorch's CUDA wheels bring: {error}") from None
+    check()
+    from cuda.bindings import nvrtc
+
     headers = [(FOLDER / name).read_bytes() for name in SOURCES[1:]]
     names = [name.encode() for name in SOURCES]
     source = (FOLDER / SOURCES[0]).read_bytes()

@@ -1,6 +1,8 @@
 """What the engine asks of a device: memory, and blocks that run a list of jobs."""
 
+import ctypes
 import functools
+import pathlib
 from typing import Any, Protocol
 
 import numpy
@@ -27,9 +29,10 @@ class Memory(Protocol):
 
 
 class Device(Protocol):
-    """A GPU, or what stands for one in tests. `blocks` run at once; `name` says what it is."""
+    """A GPU, or what stands for one in tests: its `name`, with what compiles and drives it; how many `blocks` run at once."""
 
     name: str
+    versions: str
     blocks: int
 
     def allocate(self, size: int) -> Memory:
@@ -53,16 +56,12 @@ class Gpu:
 
     def __init__(self, device: str) -> None:
         import torch
+        from cuda.bindings import driver
 
-        try:
-            from cuda.bindings import driver
-        except ImportError as error:
-            raise errors.DeviceError(
-                f"cuda-bindings is not there, which PyTorch's CUDA wheels bring: {error}"
-            ) from None
         self._torch, self._driver, self._device = torch, driver, torch.device(device)
         properties = torch.cuda.get_device_properties(self._device)
         self.name, self.blocks = properties.name, properties.multi_processor_count
+        self.versions = f"driver {_driver_version()}, CUDA {torch.version.cuda}"
         self._stream = torch.cuda.Stream(self._device)
         with torch.cuda.device(self._device):
             torch.zeros(1, device=self._device)  # PyTorch's context, which the driver's calls share
@@ -75,8 +74,6 @@ class Gpu:
     def run(self, jobs: numpy.ndarray) -> None:
         """See `Device.run`."""
         torch, driver = self._torch, self._driver
-        import ctypes
-
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             host = torch.from_numpy(jobs.view(numpy.uint8).reshape(-1))
             table = host.to(self._device)
@@ -96,6 +93,14 @@ class Gpu:
         if int(answer[0]):
             raise errors.DeviceError(f"CUDA error: {self._driver.CUresult(int(answer[0])).name}")
         return answer[1] if len(answer) > 1 else None
+
+
+def _driver_version() -> str:
+    try:
+        words = pathlib.Path("/proc/driver/nvidia/version").read_text(encoding="utf-8").partition("\n")[0].split()
+    except OSError:
+        return "unknown"
+    return next((word for word in words if word[:1].isdigit()), "unknown")
 
 
 @functools.cache

@@ -7,7 +7,7 @@
 // rounded once into its weight. Products that are to be fused are written as fmaf: the compiler adds none of its own
 // (-fmad=false), so that the emulated device gives the same bits but for exp, log and erf.
 //
-// The tests compile this file for the CPU too (tests/models/emulator.cpp), a thread as a fiber.
+// The tests compile this file for the CPU too (tests/emulator.cpp), a thread as a fiber.
 #include "products.cuh"
 #define PIXELS 784
 #define CLASSES 10

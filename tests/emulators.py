@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 
 import numpy
+import pytest
 
 from models.engines import cuda
 from models.engines.cuda import compilers, layouts
@@ -16,6 +17,7 @@ SOURCE = pathlib.Path(__file__).parent / "emulator.cpp"
 OPTIONS = ["-O2", "-march=native", "-ffp-contract=off", "-std=c++17", "-U_FORTIFY_SOURCE", "-shared", "-fPIC"]
 FORWARD, REVERSE, SHUFFLED = range(3)
 COMPILER = next((found for name in ("c++", "g++", "clang++") if (found := shutil.which(name))), None)
+needed = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler on this machine: c++, g++ or clang++")
 NANOSECONDS = 4_000_000  # that a step takes: some sixty in a launch
 
 
@@ -47,6 +49,7 @@ class Emulated:
     """
 
     name = "emulated"
+    versions = "1"
     blocks = 4
 
     def __init__(
