@@ -34,7 +34,8 @@ struct Fiber {
   bool begun;
   Index thread, block;
   int state, site;
-  float value;
+  int turn;
+  float values[2];
 };
 static Fiber* self;            // the one that runs
 static jmp_buf scheduler;
@@ -52,11 +53,10 @@ static inline void barrier(int site) {
   if (site != dropped) rest(AT_BARRIER, site);
 }
 static inline float shuffle(float value, int apart, int site) {
-  self->value = value;
+  const int turn = self->turn ^= 1;  // what is read now is not written by the next one
+  self->values[turn] = value;
   rest(AT_SHUFFLE, site);
-  const float other = fiber_of(self->block.x, self->thread.x ^ apart)->value;
-  rest(AT_SHUFFLE, site);  // all have read before one writes again
-  return other;
+  return fiber_of(self->block.x, self->thread.x ^ apart)->values[turn];
 }
 static inline long long now() { return clock_now += clock_step; }
 #ifdef ROUNDED
@@ -95,7 +95,7 @@ static void body() {
   _longjmp(scheduler, 1);
 }
 
-static void run(Fiber* fiber) {
+__attribute__((noinline)) static void run(Fiber* fiber) {
   self = fiber;
   if (_setjmp(scheduler)) return;
   if (fiber->begun) _longjmp(fiber->place, 1);

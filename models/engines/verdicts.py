@@ -1,4 +1,4 @@
-"""Whether a device was found to train right: checked at its first use, then remembered for device, driver and kernels."""
+"""Whether a device trains right: checked at its first use, then remembered for device, driver and kernels."""
 
 import contextlib
 import dataclasses

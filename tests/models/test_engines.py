@@ -101,9 +101,10 @@ NETWORKS += [*itertools.product([3], [17], ["ReLU", "Sigmoid", "GELU"])]
 NETWORKS += [*itertools.product([7], [9], ["ReLU", "Sigmoid", "GELU"])]
 
 
-def distances(trained: engine.Engine, recipe: Recipe, prime: data.Dataset) -> tuple[float, float]:
-    """How far losses and weights are from float64, at most."""
-    losses, weights = truth(recipe, prime)
+def distances(
+    trained: engine.Engine, recipe: Recipe, prime: data.Dataset, losses: list[float], weights: list[torch.Tensor]
+) -> tuple[float, float]:
+    """How far losses and weights are from the true ones, at most."""
     (epoch,) = trained.train(recipe, prime)
     pairs = zip(epoch.state().weights, weights, strict=True)
     weights_off = max(float((torch.from_numpy(got) - wanted).abs().max()) for got, wanted in pairs)
@@ -116,8 +117,9 @@ def against_autograd(shape: tuple[int, int | None, str | None], each: dict[str, 
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in each}
     for seed, batch_size in itertools.product(range(5), [1, 2, 3, 41, 127, 128]):
         recipe = Recipe(0.01, batch_size, *shape, epochs=1, seed=seed)
+        wanted = truth(recipe, prime)
         for name, trained in each.items():
-            found[name].append(distances(trained, recipe, prime))
+            found[name].append(distances(trained, recipe, prime, *wanted))
     medians = {name: numpy.median(off, axis=0) for name, off in found.items()}
     return {name: float((off / medians["reference-on-cpu"]).max()) for name, off in medians.items()}
 
@@ -137,9 +139,8 @@ def test_no_further_from_the_truth_than_autograd(shape: tuple[int, int | None, s
 def test_float32_that_is_not_is_told() -> None:
     """The same engine with factors of TF32's eleven digits passes for nothing: it is far beyond what rule 2 allows."""
     rounded = emulators.engine(defined=("-DROUNDED",))
-    for shape in (NETWORKS[0], NETWORKS[1], NETWORKS[-1]):
-        found = against_autograd(shape, {"reference-on-cpu": load("reference", "cpu"), "rounded": rounded})
-        assert found["rounded"] > 15, found
+    found = against_autograd((1, 33, "ReLU"), {"reference-on-cpu": load("reference", "cpu"), "rounded": rounded})
+    assert found["rounded"] > 15, found
 
 
 def test_a_state_moves_between_engines() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from models import errors
 
-SOURCES = ("kernels.cu", "products.cuh")
+SOURCES = ("kernels.cu", "products.cuh", "activations.cuh")
 OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
 FOLDER = pathlib.Path(__file__).parent
 
@@ -28,7 +28,9 @@ def check() -> None:
     try:
         from cuda.bindings import driver, nvrtc  # noqa: F401
     except ImportError as error:
-        raise errors.DeviceError(f"engine 'cuda' needs cuda-bindings, which PyTorch's CUDA wheels bring: {error}") from None
+        raise errors.DeviceError(
+            f"engine 'cuda' needs cuda-bindings, which PyTorch's CUDA wheels bring: {error}"
+        ) from None
 
 
 def compiled(capability: tuple[int, int]) -> bytes:

@@ -29,7 +29,12 @@ class Memory(Protocol):
 
 
 class Device(Protocol):
-    """A GPU, or what stands for one in tests: its `name`, with what compiles and drives it; how many `blocks` run at once."""
+    """A GPU, or what stands for one in tests.
+
+    Attributes:
+        versions: of what drives it and compiles for it.
+        blocks: that run at once.
+    """
 
     name: str
     versions: str

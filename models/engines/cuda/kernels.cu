@@ -47,39 +47,28 @@ __device__ __forceinline__ long long now() {
 }
 #endif
 
-__device__ __forceinline__ void activate(int kind, float z, float& h, float& slope) {
-  if (kind == 0) {
-    h = z > 0.f || z != z ? z : 0.f;
-    slope = z > 0.f ? 1.f : 0.f;
-  } else if (kind == 1) {
-    h = 1.f / (1.f + expf(-z));
-    slope = h * (1.f - h);
-  } else {
-    const float below = 0.5f * (1.f + erff(z * 0.70710678118654752f));
-    h = z * below;
-    slope = fmaf(z * 0.39894228040143268f, expf(-0.5f * z * z), below);
-  }
-}
-
 // From the images to the logits, which are left in g.
 __device__ void forward(const Job& job, const Net& net, int rows, float* shared) {
   const float *h = net.h, *W = job.weights;
-  float *next = net.h + (size_t)job.rows * PIXELS, *slope = net.slope, *logits = net.g;
+  float *next = net.h + (size_t)job.rows * PIXELS, *slope = net.slope;
   int inputs = PIXELS, ldh = PIXELS;
   const int kind = job.activation;
   for (int layer = 0; layer <= job.depth; ++layer) {
     const bool top = layer == job.depth;
     const int outputs = top ? TOP : job.padded;
     const float* bias = W + (size_t)inputs * outputs;
-    multiply_weights(shared, rows, outputs, inputs, h, ldh, W, [=](int row, int column, float* sum) {
-      const size_t at = (size_t)row * outputs + column;
+    float *to = top ? net.g : next, *to_slope = slope;
+    multiply_weights(
+        shared, rows, outputs, inputs, h, ldh, W,
+        [=](int row, int column, float* sum) {
+          float* z = to + (size_t)row * outputs + column;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const float z = sum[j] + bias[column + j];
-        if (top) logits[at + j] = z;
-        else activate(kind, z, next[at + j], slope[at + j]);
-      }
-    });
+          for (int j = 0; j < 4; ++j) z[j] = sum[j] + bias[column + j];
+        },
+        [=](int row, int column) {
+          const size_t at = (size_t)row * outputs + column;
+          for (int j = 0; j < 4 && !top; ++j) activate(kind, to[at + j], to[at + j], to_slope[at + j]);
+        });
     W = bias + outputs;
     h = next;
     inputs = job.width;
@@ -114,55 +103,12 @@ __device__ void score(const Net& net, int rows, const int* labels, const int* or
   }
 }
 
-// A row of weights in one go, for up to R samples: dL/dh below from the weights as they were, and their update.
-template <int R>
-__device__ void descend_few(int rows, int inputs, int outputs, float* W, const float* h, int ldh, const float* slope,
-                            const float* g, float* below, int ldb, float rate) {
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  __syncthreads();
-  for (int q = warp; q < inputs; q += WARPS) {
-    float x[R], dot[R] = {};
-    bool any = below != nullptr;
-#pragma unroll
-    for (int i = 0; i < R; ++i) {
-      x[i] = i < rows ? h[(size_t)i * ldh + q] : 0.f;
-      any = any || x[i] != 0.f;
-    }
-    if (!any) continue;  // half of the pixels are zero
-    for (int c = 4 * lane; c < outputs; c += SPAN) {
-      const float4 w = *(const float4*)(W + (size_t)q * outputs + c);
-      float d[4] = {};
-#pragma unroll
-      for (int i = 0; i < R; ++i)
-        if (i < rows) {
-          const float4 v = *(const float4*)(g + (size_t)i * outputs + c);
-          dot[i] = fmaf(v.w, w.w, fmaf(v.z, w.z, fmaf(v.y, w.y, fmaf(v.x, w.x, dot[i]))));
-          d[0] = fmaf(x[i], v.x, d[0]);
-          d[1] = fmaf(x[i], v.y, d[1]);
-          d[2] = fmaf(x[i], v.z, d[2]);
-          d[3] = fmaf(x[i], v.w, d[3]);
-        }
-      *(float4*)(W + (size_t)q * outputs + c) =
-          make_float4(fmaf(-rate, d[0], w.x), fmaf(-rate, d[1], w.y), fmaf(-rate, d[2], w.z), fmaf(-rate, d[3], w.w));
-    }
-    if (below)
-#pragma unroll
-      for (int i = 0; i < R; ++i)
-        if (i < rows) {  // all lanes alike
-          for (int apart = 16; apart; apart /= 2) dot[i] += __shfl_xor_sync(0xffffffffu, dot[i], apart);
-          if (lane == 0) below[(size_t)i * ldb + q] = dot[i] * slope[(size_t)i * ldb + q];
-        }
-  }
-  if (below)
-    for (int t = threadIdx.x; t < rows * (ldb - inputs); t += THREADS)  // the layer below reads whole vectors
-      below[(size_t)(t / (ldb - inputs)) * ldb + inputs + t % (ldb - inputs)] = 0.f;
-}
-
 // From dL/dlogits in g to the images; every layer's weights are updated when the layer below has its slopes.
 __device__ void backward(const Job& job, Net net, int step, int rows, float* shared) {
-  const int padded = job.padded;
+  const int padded = job.padded, kind = job.activation;
   float* W = job.weights;
   if (job.depth) W += (size_t)(PIXELS + 1) * padded + (size_t)(job.depth - 1) * (job.width + 1) * padded;
+  const auto nothing = [](int, int) {};
   for (int layer = job.depth; layer >= 0; --layer) {
     const int inputs = layer ? job.width : PIXELS, outputs = layer < job.depth ? padded : TOP;
     const int ldh = layer ? padded : PIXELS;
@@ -171,21 +117,21 @@ __device__ void backward(const Job& job, Net net, int step, int rows, float* sha
     float* below = layer ? net.other : nullptr;
     const float *g = net.g, rate = job.rate;
     if (rows == 1) {
-      descend_few<1>(rows, inputs, outputs, W, h, ldh, slope, g, below, padded, rate);
+      descend_few<1>(rows, inputs, outputs, W, h, ldh, slope, g, below, padded, kind, rate);
     } else if (rows <= FEW) {
-      descend_few<FEW>(rows, inputs, outputs, W, h, ldh, slope, g, below, padded, rate);
+      descend_few<FEW>(rows, inputs, outputs, W, h, ldh, slope, g, below, padded, kind, rate);
     } else {
       if (below)
         multiply<true, true>(shared, rows, inputs, outputs, g, outputs, W, outputs, [=](int row, int q, float* sum) {
           const size_t at = (size_t)row * padded + q;
 #pragma unroll
-          for (int j = 0; j < 4; ++j) below[at + j] = sum[j] * slope[at + j];
-        });
+          for (int j = 0; j < 4; ++j) below[at + j] = descended(kind, sum[j], slope[at + j]);
+        }, nothing);
       multiply<false, false>(shared, inputs, outputs, rows, h, ldh, g, outputs, [=](int q, int column, float* sum) {
         float* w = W + (size_t)q * outputs + column;
 #pragma unroll
         for (int j = 0; j < 4; ++j) w[j] = fmaf(-rate, sum[j], w[j]);
-      });
+      }, nothing);
     }
     for (int c = threadIdx.x; c < outputs; c += THREADS) {
       float sum = 0.f, *bias = W + (size_t)inputs * outputs + c;
