@@ -16,11 +16,9 @@ def _reference(device: str) -> engine.Engine:
 
 
 def _cuda(device: str) -> engine.Engine:
-    """The engine of blocks, or the reference where this device was found not to agree with it."""
-    from models.engines import cuda, verdicts
+    from models.engines import cuda  # and torch with it
 
-    made = cuda.Cuda(device)
-    return made if verdicts.trusted(made) else _reference(device)
+    return cuda.Cuda(device)
 
 
 ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu, "cuda": _cuda}
@@ -41,15 +39,32 @@ def load(name: str = "auto", device: str | None = None) -> engine.Engine:
         errors.DeviceError: no such engine, or no such device on this machine.
     """
     device = check(name, device)
-    if name != "auto":
-        return ENGINES[name](device)
-    if device == "cpu":
-        return cpu.Cpu(device)
+    if name == "cuda" or (name == "auto" and device != "cpu"):
+        return _trusted(device, insisting=name == "cuda")
+    return make("cpu" if name == "auto" else name, device)
+
+
+def _trusted(device: str, insisting: bool) -> engine.Engine:
+    from models.engines import verdicts
+
     try:
-        return _cuda(device)
-    except Exception as error:  # noqa: BLE001  # nothing about a device may take the reference away
+        made = make("cuda", device)
+        if verdicts.trusted(made):
+            return made
+    except Exception as error:  # nothing about a device may take the reference away
+        if insisting:
+            raise
         log.warning("event=unavailable engine=cuda device=%s note='%s; the reference trains instead'", device, error)
-        return _reference(device)
+    return make("reference", device)
+
+
+def make(name: str, device: str) -> engine.Engine:
+    """An engine as it is, whatever was found of its device.
+
+    Raises:
+        errors.DeviceError: it cannot be had here.
+    """
+    return ENGINES[name](device)
 
 
 def check(name: str, device: str | None = None) -> str:

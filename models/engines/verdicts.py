@@ -8,8 +8,7 @@ import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 import filelock
 
@@ -21,13 +20,7 @@ log = logging.getLogger(__name__)
 NAME = "selfchecks.json"
 
 
-class Checked(engine.Engine, Protocol):
-    """An engine whose results depend on more than this program. `identity` names all of it."""
-
-    identity: str
-
-
-def trusted(engine: Checked, cache: pathlib.Path | None = None) -> bool:
+def trusted(engine: engine.Engine, cache: pathlib.Path | None = None) -> bool:
     """Whether the engine agrees with float64 here; logged, with by how much where it does not.
 
     Of the workers that start together one checks, the others wait for it.
@@ -37,12 +30,12 @@ def trusted(engine: Checked, cache: pathlib.Path | None = None) -> bool:
     """
     path = (cache or folder()) / NAME
     with _alone(path):
-        findings = remembered(path).get(engine.identity)
+        findings = remembered(path).get(identity(engine))
         if findings is None:
             started = time.monotonic()
             findings = selfchecks.check(engine)
             log.info("event=selfcheck engine=%s seconds=%.1f", engine.name, time.monotonic() - started)
-            remember(path, engine.identity, findings)
+            remember(path, identity(engine), findings)
     wrong = [finding for finding in findings if not finding.agrees]
     if wrong:
         worst = max(wrong, key=lambda finding: max(finding.losses, finding.weights))
@@ -55,12 +48,26 @@ def trusted(engine: Checked, cache: pathlib.Path | None = None) -> bool:
     return not wrong
 
 
+def checked(engine: engine.Engine, on_training: Callable[[], None] = lambda: None) -> list[selfchecks.Finding]:
+    """Checks an engine now, whatever is remembered of it, and remembers what it finds."""
+    findings = selfchecks.check(engine, on_training)
+    path = folder() / NAME
+    with _alone(path):
+        remember(path, identity(engine), findings)
+    return findings
+
+
+def identity(engine: engine.Engine) -> str:
+    """What its results depend on: for a GPU's the device, its driver and the kernels."""
+    return str(getattr(engine, "identity", f"engine {engine.name} on {engine.device}"))
+
+
 def sentence(finding: selfchecks.Finding) -> str:
     """By how much an engine disagrees."""
     shape = "depth 0" if not finding.depth else f"depth {finding.depth}, width {finding.width}, {finding.activation}"
     return (
-        f"at {shape} its losses end {finding.losses:.1f} and its weights {finding.weights:.1f} times as far from "
-        f"float64 as autograd's, {selfchecks.ALLOWED} allowed"
+        f"at {shape} losses end {finding.losses:.1f} and weights {finding.weights:.1f} times as far from float64 as "
+        f"autograd's, {selfchecks.ALLOWED} allowed"
     )
 
 

@@ -55,6 +55,7 @@ EXITS_OF = {
         "1": "Another curve, and nothing that is recorded differs.",
     },
     "check": {"0": "All holds.", "1": "Something does not; its line says what."},
+    "selfcheck": {"0": "It trains as exactly as plain PyTorch.", "1": "It does not; the lines say by how much."},
     "artifacts": {"0": EXITS["0"], "1": "Some are not in the store any more, or it cannot be read."},
     "delete": {"0": "Deleted.", "1": "You did not agree: the study is kept."},
 }

@@ -1,4 +1,4 @@
-"""Engines that check themselves: agreement and disagreement, remembered once a device, whatever the file goes through."""
+"""Engines that check themselves: agreement and disagreement, remembered once a device, whatever becomes of the file."""
 
 import json
 import logging
@@ -93,7 +93,8 @@ def on(monkeypatch: pytest.MonkeyPatch, made: cuda.Cuda | Exception) -> None:
         return made
 
     monkeypatch.setattr(engines, "check_device", lambda device: device)
-    monkeypatch.setattr(engines, "_reference", lambda device: engines.ENGINES["reference"]("cpu"))
+    on_cpu = engines.ENGINES["reference"]
+    monkeypatch.setitem(engines.ENGINES, "reference", lambda device: on_cpu("cpu"))
     monkeypatch.setattr(cuda, "Cuda", make)
     monkeypatch.setattr(cuda, "check", lambda device: None)
 
