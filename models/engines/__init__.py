@@ -29,19 +29,25 @@ def names(device: str) -> tuple[str, ...]:
     return ("cpu", "reference") if device == "cpu" else ("cuda", "reference")
 
 
-def load(name: str = "auto", device: str | None = None) -> engine.Engine:
+def load(name: str = "auto", device: str | None = None, together: int = 1) -> engine.Engine:
     """An engine on a device: "cpu" (default), "cuda" or "cuda:1".
 
-    The engine `cuda` trains on first use of a device beside float64, and the reference takes its place where it does
-    not agree; "auto" takes the reference too where `cuda` cannot be had at all.
+    "auto" on a CUDA device is `cuda` where several train at once, and the reference where one trains alone: a lone
+    network has a small part of the device there. `cuda` trains at its first use of a device beside float64; the
+    reference takes its place where it does not agree, and with "auto" where it cannot be had at all.
+
+    Args:
+        together: trainings at once.
 
     Raises:
         errors.DeviceError: no such engine, or no such device on this machine.
     """
     device = check(name, device)
-    if name == "cuda" or (name == "auto" and device != "cpu"):
+    if name == "cuda" or (name == "auto" and device != "cpu" and together > 1):
         return _trusted(device, insisting=name == "cuda")
-    return make("cpu" if name == "auto" else name, device)
+    if name == "auto":
+        name = "cpu" if device == "cpu" else "reference"
+    return make(name, device)
 
 
 def _trusted(device: str, insisting: bool) -> engine.Engine:

@@ -17,6 +17,9 @@ from search.training import hopeless, objectives, records, seeds
 class NetworkObjective:
     """Trains the configurations of one study on one engine and device.
 
+    Args:
+        together: trainings at once, by which the engine `auto` is chosen.
+
     Attributes:
         provenance: what the last bits of its trainings depend on.
         value: which accuracies a trial's value is of (`training.value`).
@@ -26,7 +29,12 @@ class NetworkObjective:
     """
 
     def __init__(
-        self, spec: specs.StudySpec, data_dir: pathlib.Path, device: str = "cpu", engine: str | None = None
+        self,
+        spec: specs.StudySpec,
+        data_dir: pathlib.Path,
+        device: str = "cpu",
+        engine: str | None = None,
+        together: int = 1,
     ) -> None:
         if spec.training is None:
             raise ValueError(f"study {spec.name!r} has no [training]")
@@ -34,7 +42,7 @@ class NetworkObjective:
         self._spec, self._training = spec, spec.training
         self.value = self._training.value
         self._ladder = ladders.of(spec.pruning, spec.training)
-        self._engine = engines.load(engine or self._training.engine, device)
+        self._engine = engines.load(engine or self._training.engine, device, together)
         self._data_dir = data_dir
         self._data = self._load()
         if self._training.evaluate_on == "validation":

@@ -83,8 +83,12 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
         errors.InputError: not here.
     """
     slots, device = settings.slots, settings.training_device
-    if slots > 1 and device != "cpu":
-        raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots so far")
+    engine = (settings.engine or spec.training.engine) if spec.training else None
+    if slots > 1 and device != "cpu" and engine not in ("auto", "cuda"):
+        why = (
+            f"engine {engine!r} trains one network at a time there" if engine else "code of your own has no slots there"
+        )
+        raise errors.InputError(f"--slots must be 1 on device {device!r}, got {slots}: {why}")
 
 
 def check_device(settings: Settings) -> None:
@@ -149,5 +153,6 @@ def objective(
         return own, lambda params: 0
     from search.training import networks  # imports Numba
 
-    found = networks.NetworkObjective(spec, settings.data_dir, settings.training_device, settings.engine)
+    where = (settings.training_device, settings.engine, settings.slots)
+    found = networks.NetworkObjective(spec, settings.data_dir, *where)
     return found, found.need

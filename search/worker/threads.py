@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -162,12 +163,22 @@ class Threads:
 
 
 def free_bytes() -> int:
-    """Memory of this machine, or of this container where that is less, that new trainings may take."""
+    """Memory of this machine, its container, or a GPU that is in use here, whichever is least, for new trainings."""
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no such limit: "max" is no number
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         free = min(free, limit - used + _reclaimable())
-    return free
+    return min([free, *_free_on_devices()])
+
+
+def _free_on_devices() -> list[int]:
+    """Of each CUDA device that this process has memory of: what is free, and what PyTorch keeps for the next one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return []
+    used = [index for index in range(torch.cuda.device_count()) if torch.cuda.memory_reserved(index)]
+    kept = (torch.cuda.memory_reserved(index) - torch.cuda.memory_allocated(index) for index in used)
+    return [torch.cuda.mem_get_info(index)[0] + more for index, more in zip(used, kept, strict=True)]
 
 
 def _reclaimable() -> int:

@@ -107,7 +107,7 @@ def test_a_device_that_rounds_is_told_and_the_reference_trains(
     on(monkeypatch, emulators.engine(defined=ROUNDED))
     for _ in range(2):
         caplog.clear()
-        assert engines.load(name, "cuda").name == "reference"
+        assert engines.load(name, "cuda", together=4).name == "reference"
         (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert line.startswith("event=distrusted engine=cuda device=emulated note='at depth ")
         assert "times as far from float64 as autograd's, 1.5 allowed; the reference trains instead'" in line
@@ -116,11 +116,12 @@ def test_a_device_that_rounds_is_told_and_the_reference_trains(
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
 def test_a_device_that_agrees_trains(cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """`auto` on a CUDA device is the engine of blocks."""
+    """`auto` on a CUDA device is the engine of blocks where several train at once; alone, it is the reference."""
     made = emulators.engine()
     on(monkeypatch, made)
-    loaded: engine.Engine = engines.load(name, "cuda")
+    loaded: engine.Engine = engines.load(name, "cuda", together=4)
     assert loaded is made
+    assert engines.load("auto", "cuda").name == "reference"
 
 
 def test_where_it_cannot_be_had_auto_takes_the_reference(
@@ -128,7 +129,7 @@ def test_where_it_cannot_be_had_auto_takes_the_reference(
 ) -> None:
     """What keeps the engine from a device is one line; asked for by name, it is an error."""
     on(monkeypatch, errors.DeviceError("NVRTC does not compile for -arch=sm_35"))
-    assert engines.load("auto", "cuda").name == "reference"
+    assert engines.load("auto", "cuda", together=4).name == "reference"
     assert "event=unavailable engine=cuda device=cuda note='NVRTC does not compile for -arch=sm_35; the" in caplog.text
     with pytest.raises(errors.DeviceError, match="sm_35"):
         engines.load("cuda", "cuda")
