@@ -74,7 +74,10 @@ class Gpu:
 
     def allocate(self, size: int) -> Memory:
         """See `Device.allocate`."""
-        return _Tensor(self._torch, self._torch.empty(max(1, size), dtype=self._torch.uint8, device=self._device))
+        found = self._torch.empty(max(1, size), dtype=self._torch.uint8, device=self._device)
+        # launches have a stream of their own: what the last owner, or deterministic mode, writes there must be over
+        self._torch.cuda.current_stream(self._device).synchronize()
+        return _Tensor(self._torch, found)
 
     def run(self, jobs: numpy.ndarray) -> None:
         """See `Device.run`."""
