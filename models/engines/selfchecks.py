@@ -17,8 +17,8 @@ NETWORKS: tuple[tuple[int, int | None, str | None], ...] = (
     (3, 17, "GELU"),
     (2, 130, "Sigmoid"),
 )
-SEEDS = range(3)
-BATCH_SIZES = (1, 3, 41, 127, 128)
+SEEDS = range(5)
+BATCH_SIZES = (1, 2, 3, 41, 127, 128)
 IMAGES = 137  # a prime: every batch size but 1 leaves a smaller last batch
 TRAININGS = len(NETWORKS) * len(SEEDS) * len(BATCH_SIZES)
 

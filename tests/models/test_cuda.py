@@ -239,12 +239,12 @@ def test_the_thread_of_launches_ends_and_begins(monkeypatch: pytest.MonkeyPatch)
 
 @emulators.needed
 def test_odd_shapes_agree_with_the_reference() -> None:
-    """Widths of one and of a thousand, every kind of batch, a batch larger than the images."""
+    """Widths of one and of hundreds, every kind of batch, a batch larger than the images."""
     from models.engines import reference
 
     autograd = reference.Reference()
     tiny = data.synthetic(train=11, test=3)
-    for width, batch_size in itertools.product((1, 4, 5, 129, 1030), (1, 2, 8, 9, 11, 12)):
+    for width, batch_size in itertools.product((1, 4, 5, 129, 260), (1, 2, 8, 9, 12)):
         recipe = Recipe(0.01, batch_size, 2, width, "GELU", epochs=1)
         ours, theirs = (next(iter(each.train(recipe, tiny))) for each in (emulators.engine(), autograd))
         numpy.testing.assert_allclose(ours.batch_losses, theirs.batch_losses, rtol=1e-5)
