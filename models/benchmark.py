@@ -135,16 +135,16 @@ def measure(data_dir: pathlib.Path, rounds: int, on_round: Callable[[], None]) -
     with torchvision_layout(data_dir) as folder:
         notebook = Notebook(folder)
         for shape in SHAPES:
-            recipe = _recipe(*shape)
+            recipe = recipe_of(*shape)
             timers: dict[str, Callable[[], float]] = {
                 "cpu": _OurStep(recipe, data),
                 "reference": functools.partial(_autograd_step, recipe, data),
                 "notebook": functools.partial(_notebook_step, notebook, recipe),
             }
             yield Row(*shape, "step", *_rounds(timers, rounds, on_round, _step_flops(recipe)))
-        recipe = _recipe(*EVALUATION)
+        recipe = recipe_of(*EVALUATION)
         net = network.build(recipe)
-        single = _part(data, 1, len(data.test_labels))  # an epoch over one image is all evaluation
+        single = part(data, 1, len(data.test_labels))  # an epoch over one image is all evaluation
         ours, autograd = engines.load("cpu"), engines.load("reference")
         timers = {
             "cpu": lambda: _timed(lambda: _one_epoch(ours, recipe, single)),
@@ -167,7 +167,8 @@ def torchvision_layout(data_dir: pathlib.Path) -> Iterator[str]:
         yield folder
 
 
-def _recipe(batch_size: int, depth: int, width: int | None) -> Recipe:
+def recipe_of(batch_size: int, depth: int, width: int | None) -> Recipe:
+    """An epoch of a shape."""
     return Recipe(0.01, batch_size, depth, width, "ReLU" if depth else None, epochs=1)
 
 
@@ -227,7 +228,7 @@ class _OurStep:
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self._recipe, self._data, self._engine = recipe, data, engines.load("cpu")
-        self._part = _part(data, 8 * recipe.batch_size, 1)
+        self._part = part(data, 8 * recipe.batch_size, 1)
         _one_epoch(self._engine, recipe, self._part)
 
     def __call__(self) -> float:
@@ -236,11 +237,12 @@ class _OurStep:
             images = len(self._part.train_labels)
             if taken > SECONDS / 2 or images == len(self._data.train_labels):
                 return taken / self._recipe.steps_per_epoch(images)
-            self._part = _part(self._data, 4 * images, 1)
+            self._part = part(self._data, 4 * images, 1)
             _one_epoch(self._engine, self._recipe, self._part)  # its first sight of the images is no part of a step
 
 
-def _part(data: Dataset, train: int, test: int) -> Dataset:
+def part(data: Dataset, train: int, test: int) -> Dataset:
+    """The first images."""
     return dataclasses.replace(
         data,
         train_images=data.train_images[:train],

@@ -11,6 +11,7 @@ from llvmlite import binding
 from models.data import Dataset, pixels
 from models.engine import Engine
 from models.engines import kernels
+from models.engines.cuda import compilers
 
 ROWS = 1_000  # of float32 pixels at once
 
@@ -22,6 +23,8 @@ def of(engine: Engine, data: Dataset) -> dict[str, str]:
         import torch
 
         found["torch"] = str(torch.__version__)
+        if engine.name == "cuda":
+            found["kernels"] = compilers.checksum()
         if engine.device != "cpu":
             return {**found, "target": torch.cuda.get_device_name(engine.device), "cuda": str(torch.version.cuda)}
     found["target"] = f"{platform.machine()} {binding.get_host_cpu_name()}"

@@ -1,9 +1,12 @@
 """The engines by name: `load("auto")` gives the best one for a device."""
 
+import logging
 from collections.abc import Callable
 
 from models import engine, errors
 from models.engines import cpu
+
+log = logging.getLogger(__name__)
 
 
 def _reference(device: str) -> engine.Engine:
@@ -12,21 +15,79 @@ def _reference(device: str) -> engine.Engine:
     return reference.Reference(device)
 
 
-ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu}
+def _cuda(device: str) -> engine.Engine:
+    from models.engines import cuda  # and torch with it
+
+    return cuda.Cuda(device)
+
+
+ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu, "cuda": _cuda}
+
+
+def names(device: str) -> tuple[str, ...]:
+    """The engines that train on a device."""
+    return ("cpu", "reference") if device == "cpu" else ("cuda", "reference")
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
-    """An engine on a device: "cpu" (default), "cuda" or "cuda:1".
+    """An engine on a device: "cpu" (default), "cuda" or "cuda:1"; "auto" is the one for a network that trains alone.
 
     Raises:
         errors.DeviceError: no such engine, or no such device on this machine.
     """
+    device = check(name, device)
+    if name == "auto":
+        name = "cpu" if device == "cpu" else "reference"
+    if name == "cuda" and not is_trusted(device, insisting=True):
+        name = "reference"
+    return make(name, device)
+
+
+def is_trusted(device: str, insisting: bool = False) -> bool:
+    """Whether `cuda` may train on a device: at its first use there it is checked beside float64; the log says so.
+
+    Args:
+        insisting: it was asked for by name.
+
+    Raises:
+        errors.DeviceError: it cannot be had, and was asked for.
+    """
+    from models.engines import verdicts
+
+    try:
+        return verdicts.trusted(make("cuda", device))
+    except Exception as error:  # nothing about a device may take the reference away
+        if insisting:
+            raise
+        log.warning("event=unavailable engine=cuda device=%s note='%s; the reference trains instead'", device, error)
+        return False
+
+
+def make(name: str, device: str) -> engine.Engine:
+    """An engine as it is, whatever was found of its device.
+
+    Raises:
+        errors.DeviceError: it cannot be had here.
+    """
+    return ENGINES[name](device)
+
+
+def check(name: str, device: str | None = None) -> str:
+    """Whether an engine and its device are here, without taking the device; returns the device.
+
+    Raises:
+        errors.DeviceError: one is not.
+    """
     if name != "auto" and name not in ENGINES:
         raise errors.DeviceError(f"engine must be one of auto, {', '.join(ENGINES)}, got {name!r}")
     device = check_device(device or "cpu")
-    if name == "auto":
-        name = "cpu" if device == "cpu" else "reference"
-    return ENGINES[name](device)
+    if name == "cpu":
+        cpu.Cpu(device)
+    elif name == "cuda":
+        from models.engines import cuda
+
+        cuda.check(device)
+    return device
 
 
 def check_device(device: str) -> str:

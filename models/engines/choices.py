@@ -48,9 +48,8 @@ class Choices:
     """
 
     def __init__(self, name: str, device: str = "cpu", slots: int = 1, among: Sequence[Backend] = ()) -> None:
-        self._device, self.slots, kind = device, slots, backends.kind_of(device)
-        found = among or ([Backend(name, kind)] if name != "auto" else _of(kind))
-        self.among = tuple(found)
+        self._device, self.slots = device, slots
+        self.among = tuple(among or _meant(name, device))
         rest = [] if name != "auto" else [Backend("cpu"), Backend("reference")]
         self.able = (*self.among, *(each for each in rest if each not in self.among))
         self._known: dict[str, Choice] = {}
@@ -62,7 +61,8 @@ class Choices:
         Raises:
             errors.DeviceError: there is none of that name, or no such device here.
         """
-        return engines.load(backend.engine, "cpu" if backend.device == "cpu" else self._device)
+        device = engines.check(backend.engine, "cpu" if backend.device == "cpu" else self._device)
+        return engines.make(backend.engine, device)
 
     def pick(self, recipe: Recipe, data: Dataset) -> Choice:
         """What a new training of a recipe is begun with."""
@@ -93,12 +93,15 @@ class Choices:
         return Choice(best, why)
 
 
-def _of(kind: str) -> list[Backend]:
-    """What "auto" has on a kind of device, the likeliest first."""
+def _meant(name: str, device: str) -> list[Backend]:
+    """What a name has on a device, the likeliest first; `cuda` only where it agrees with float64."""
+    kind = backends.kind_of(device)
     if kind == "cpu":
-        return [Backend("cpu")]
-    own = [Backend(kind, kind)] if kind in engines.ENGINES else []
-    return [*own, Backend("reference", kind), Backend("cpu")]
+        return [Backend("cpu" if name == "auto" else name)]
+    own = [Backend("cuda", kind)] if name in ("auto", "cuda") and engines.is_trusted(device, name == "cuda") else []
+    if name == "auto":
+        return [*own, Backend("reference", kind), Backend("cpu")]
+    return own or [Backend("reference" if name == "cuda" else name, kind)]
 
 
 def _time(seconds: float) -> str:

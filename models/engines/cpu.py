@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator
 import filelock
 import numpy
 
-from models import caches, datasets, engine, errors, recipes, signals, weights
+from models import caches, datasets, engine, errors, evaluations, recipes, signals, weights
 from models.data import Dataset, order
 from models.engines import loops
 from models.engines.loops import ACTIVITY, ALIGNMENT, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, WEIGHTS, WIDE
@@ -211,10 +211,7 @@ class _Run:
         losses, order = numpy.empty(len(images.labels), numpy.float32), numpy.arange(len(images.labels))
         net = (layers, self._weights, h, slope, g)
         right = loops.evaluate(images.pixels, images.labels, order, *net, EVALUATION_LANES, losses)
-        starts = range(0, len(losses), self._recipe.batch_size)
-        batches = numpy.add.reduceat(losses.astype(numpy.float64), starts)
-        sizes = numpy.minimum(self._recipe.batch_size, len(losses) - numpy.array(starts))
-        return float((batches / sizes).mean()), right / len(losses)
+        return evaluations.mean_of_batches(losses, self._recipe.batch_size), right / len(losses)
 
     def copied(self) -> weights.Weights:
         """A copy of the weights in PyTorch's form and order."""

@@ -17,7 +17,7 @@ COMMANDS = {
     ),
     "bench": (
         "search.cli.benches:bench",
-        "Measures a training step of the CPU engine beside plain PyTorch and the lab's notebook loop, on one core.",
+        "Measures a training step of our engine beside plain PyTorch, and on the CPU beside the lab's notebook loop.",
     ),
     "check": (
         "search.cli.checks:check",
@@ -124,6 +124,10 @@ COMMANDS = {
         "Puts failed trials back, all or those NUMBERed: new trials with their configurations; they count no longer.",
     ),
     "run": ("search.cli.runs:run", "Creates or resumes a study and works on it here until it is finished."),
+    "selfcheck": (
+        "search.cli.selfchecks:selfcheck",
+        "Trains small networks beside float64, and says how much farther from it than plain PyTorch an engine ends.",
+    ),
     "simulate": (
         "search.cli.simulations:simulate",
         "Compares samplers and pruners on recorded trainings, in simulated time, beside plain Optuna.",

@@ -36,7 +36,7 @@ def check(spec: specs.StudySpec, settings: Settings) -> None:
     if settings.training_device != "cpu" or engine != "auto":
         from models import engines  # imports Numba
 
-        engines.load(engine, settings.training_device)
+        engines.check(engine, settings.training_device)
 
 
 def find_data(spec: specs.StudySpec, settings: Settings) -> str:
@@ -115,7 +115,7 @@ def fill_device(settings: Settings) -> Settings:
     if settings.device not in (None, "cpu") or settings.engine is not None:
         from models import engines  # imports Numba
 
-        engines.load(name, device)
+        engines.check(name, device)
     if settings.slots is not None or device == "cpu":
         return settings
     return settings.model_copy(update={"slots": _capacity(name, device)})

@@ -206,11 +206,13 @@ def free_bytes(device: str = "cpu") -> int:
 
 
 def _free_of_gpu() -> int:
-    """Of CUDA's present device, with what PyTorch holds of it and does not use."""
+    """Of the CUDA device that this process uses, with what PyTorch holds of it and does not use."""
     import torch  # it has been loaded by what trains there
 
-    free, _ = torch.cuda.mem_get_info()
-    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
+    every = range(torch.cuda.device_count())
+    used = [index for index in every if torch.cuda.memory_reserved(index)] or every
+    kept = (torch.cuda.memory_reserved(index) - torch.cuda.memory_allocated(index) for index in used)
+    return min(int(torch.cuda.mem_get_info(index)[0]) + more for index, more in zip(used, kept, strict=True))
 
 
 def _reclaimable() -> int:

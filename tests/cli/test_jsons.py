@@ -185,6 +185,7 @@ def test_every_document_is_as_documented(
     say("restore", "quick.db")
     say("upgrade")
     say("stop", "quick")
+    assert say("selfcheck")["agrees"]
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ class Interrupted(ownership.OwnedTrial):
         super().check_stop()
 
 
-@pytest.mark.parametrize("engine", sorted(engines.ENGINES))
+@pytest.mark.parametrize("engine", engines.names("cpu"))
 @pytest.mark.parametrize("hopeless", ["true", "false"])
 def test_an_interrupted_training_equals_one_that_was_not(
     opened: databases.Database, make_study: Make, engine: str, hopeless: str

@@ -26,7 +26,7 @@ def train(study: studies.Study, engine: str = "cpu") -> networks.NetworkObjectiv
     return networks.NetworkObjective(study.spec, pathlib.Path("unused"), "cpu", engine)
 
 
-@pytest.mark.parametrize("engine", sorted(engines.ENGINES))
+@pytest.mark.parametrize("engine", engines.names("cpu"))
 def test_the_same_engine_gives_the_same_bits(opened: databases.Database, make_study: Make, engine: str) -> None:
     """What is stored of a trial is enough to train it again: complete or pruned, and a repeat with its own seed."""
     study = make_study(epochs=4)

@@ -344,10 +344,12 @@ def test_trials_of_a_worker_that_ends_go_on(url: str, processes: Processes, tmp_
 
 @pytest.mark.slow
 def test_slots_that_cannot_be_had(processes: Processes, tmp_path: pathlib.Path) -> None:
-    """A GPU so far trains one trial a process: said before anything is made."""
+    """On a GPU the engine of blocks alone has slots: said before anything is made."""
     (tmp_path / "quick.toml").write_text(quick_text())
+    on_cuda = ("run", "quick.toml", "--slots", "2", "--device", "cuda")
     for arguments, rule in (
-        (("run", "quick.toml", "--slots", "2", "--device", "cuda"), "--slots must be 1 on device 'cuda', got 2"),
+        ((*on_cuda, "--engine", "reference"), "--slots must be 1 on device 'cuda', got 2"),
+        (on_cuda, "device 'cuda' is not there"),
         (("run", "quick.toml", "--slots", "0"), "--slots"),
     ):
         code, output = processes.run(*arguments)

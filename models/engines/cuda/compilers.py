@@ -1,0 +1,75 @@
+"""Compiles the kernels for a device with NVRTC, which PyTorch's Linux wheels bring."""
+
+import functools
+import hashlib
+import pathlib
+from typing import Any
+
+from models import errors
+
+SOURCES = ("kernels.cu", "products.cuh", "activations.cuh")
+OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
+FOLDER = pathlib.Path(__file__).parent
+
+
+@functools.cache
+def checksum() -> str:
+    """Which version of the kernels, and how they are compiled: the first 16 digits of a SHA-256."""
+    parts = [(FOLDER / name).read_bytes() for name in SOURCES]
+    return hashlib.sha256(b"".join([*parts, *map(str.encode, OPTIONS)])).hexdigest()[:16]
+
+
+def check() -> None:
+    """Whether there is what compiles.
+
+    Raises:
+        errors.DeviceError: it is not; the text says what brings it.
+    """
+    try:
+        from cuda.bindings import driver, nvrtc  # noqa: F401
+    except ImportError as error:
+        raise errors.DeviceError(
+            f"engine 'cuda' needs cuda-bindings, which PyTorch's CUDA wheels bring: {error}"
+        ) from None
+
+
+def compiled(capability: tuple[int, int]) -> bytes:
+    """Machine code of a compute capability, as `(9, 0)`; takes some seconds, and no GPU.
+
+    Raises:
+        errors.DeviceError: NVRTC is not there, or too old for the device; its first line says why.
+    """
+    check()
+    from cuda.bindings import nvrtc
+
+    headers = [(FOLDER / name).read_bytes() for name in SOURCES[1:]]
+    names = [name.encode() for name in SOURCES]
+    source = (FOLDER / SOURCES[0]).read_bytes()
+    program = _checked(nvrtc, nvrtc.nvrtcCreateProgram(source, names[0], len(headers), headers, names[1:]))
+    options = [f"-arch=sm_{capability[0]}{capability[1]}", *OPTIONS]
+    try:
+        done = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
+        if int(done[0]):
+            log = _taken(nvrtc, program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog)
+            said = log.decode(errors="replace").strip("\0\n ").partition("\n")[0]
+            raise errors.DeviceError(f"NVRTC does not compile for {options[0]}: {said or done[0].name}")
+        return _taken(nvrtc, program, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
+
+
+def _taken(nvrtc: Any, program: Any, size: Any, get: Any) -> bytes:
+    found = bytearray(_checked(nvrtc, size(program)))
+    _checked(nvrtc, get(program, found))
+    return bytes(found)
+
+
+def _checked(nvrtc: Any, answer: tuple[Any, ...]) -> Any:
+    """What a call of NVRTC gives.
+
+    Raises:
+        errors.DeviceError: an error.
+    """
+    if int(answer[0]):
+        raise errors.DeviceError(f"NVRTC: {nvrtc.nvrtcGetErrorString(answer[0])[1].decode()}")
+    return answer[1] if len(answer) > 1 else None

@@ -1,0 +1,79 @@
+"""`search selfcheck` and `search bench` on a device: what they say, and of which device."""
+
+import json
+import pathlib
+
+import emulators
+import pytest
+
+from models import data, device_benchmarks, engines
+from models.engines import selfchecks, verdicts
+from search import cli
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """Two networks, in a cache of their own."""
+    monkeypatch.setattr(selfchecks, "NETWORKS", selfchecks.NETWORKS[:2])
+    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (1, 3, 41))
+    monkeypatch.setattr(selfchecks, "SEEDS", range(2))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("engine", engines.names("cpu"))
+def test_the_engines_of_the_cpu_are_checked_for_real(capsys: pytest.CaptureFixture[str], engine: str) -> None:
+    """A line for each network, and a verdict; with --json the figures."""
+    assert cli.main(["selfcheck", "--engine", engine]) == 0
+    *lines, verdict = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["agrees", "agrees"]
+    assert verdict == f"engine {engine} on cpu trains as exactly as plain PyTorch"
+    assert cli.main(["selfcheck", "--engine", engine, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["agrees"]
+    assert [network["depth"] for network in found["networks"]] == [0, 1]
+    assert all(0 < network["weights"] <= found["allowed"] for network in found["networks"])
+
+
+@emulators.needed
+def test_a_device_that_rounds_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Exit code 1, by how much on each line, and workers that start later know it."""
+    rounded = emulators.engine(defined=("-DROUNDED",))
+    monkeypatch.setattr(engines, "check_device", lambda device: device)
+    monkeypatch.setitem(engines.ENGINES, "cuda", lambda device: rounded)
+    assert cli.main(["selfcheck", "--device", "cuda"]) == 1
+    *lines, verdict = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["WRONG", "WRONG"]
+    assert verdict.startswith("engine cuda on cuda trains not as exactly as plain PyTorch")
+    assert cli.main(["selfcheck", "--device", "cuda", "--json"]) == 1
+    assert not json.loads(capsys.readouterr().out)["agrees"]
+    assert not verdicts.trusted(rounded, tmp_path / "optuna-search-service")
+
+
+@pytest.mark.parametrize("command", ["selfcheck", "bench"])
+def test_without_a_gpu_it_is_one_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """A device that is not there is said, with exit code 2."""
+    assert cli.main([command, "--device", "cuda:99"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("search: device 'cuda:99' is not there: torch ")
+    assert err.count("\n") == 1
+
+
+@emulators.needed
+def test_a_device_is_measured_alone_and_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds a step of one network, of the reference, and of each of many that are in a launch together."""
+    monkeypatch.setattr(device_benchmarks, "SECONDS", 0.02)
+    ours, rounds = emulators.engine(), []
+    shapes = [(41, 1, 8), (64, 0, None)]
+    sides = (ours, engines.load("reference"), 3, data.synthetic(train=300, test=5))
+    rows = list(device_benchmarks.measure(*sides, 2, lambda: rounds.append(1), shapes))
+    assert [(row.batch_size, row.depth, row.width) for row in rows] == shapes
+    assert len(rounds) == 2 * 3
+    assert max(ours.gpu.launches) > 1
+    for row in rows:
+        assert len(row.alone) == len(row.reference) == len(row.shared) == 2
+        assert min(*row.alone, *row.reference, *row.shared) > 0
+        assert row.x_alone > 0
+        assert row.x_reference > 0

@@ -1,0 +1,146 @@
+"""Engines that check themselves: agreement and disagreement, remembered once a device, whatever becomes of the file."""
+
+import json
+import logging
+import pathlib
+import threading
+
+import emulators
+import pytest
+
+from models import engine, engines, errors
+from models.backends import Backend
+from models.engines import choices, cuda, selfchecks, verdicts
+
+pytestmark = emulators.needed
+ROUNDED = ("-DROUNDED",)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two networks, and batches that the emulated device takes in a moment."""
+    monkeypatch.setattr(selfchecks, "NETWORKS", selfchecks.NETWORKS[:2])
+    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (1, 3, 41))
+    monkeypatch.setattr(selfchecks, "SEEDS", range(2))
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The identities that were checked, in order."""
+    done: list[str] = []
+    check = selfchecks.check
+
+    def noted(each: cuda.Cuda) -> list[selfchecks.Finding]:
+        done.append(each.identity)
+        return check(each)
+
+    monkeypatch.setattr(selfchecks, "check", noted)
+    return done
+
+
+def test_it_is_checked_once_and_remembered(tmp_path: pathlib.Path, checks: list[str]) -> None:
+    """The second time the file answers; another device, driver or version of the kernels is checked anew."""
+    for _ in range(2):
+        assert verdicts.trusted(emulators.engine(), tmp_path)
+    assert len(checks) == 1
+    other = emulators.engine()
+    other.identity += ", driver 2"
+    assert verdicts.trusted(other, tmp_path)
+    assert len(set(checks)) == len(checks) == 2
+    assert set(verdicts.remembered(tmp_path / verdicts.NAME)) == set(checks)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == [verdicts.NAME]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"emulated": 1}', '{"emulated": [{"depth": 1}]}', "\0" * 40])
+def test_a_broken_file_is_made_anew(tmp_path: pathlib.Path, checks: list[str], text: str) -> None:
+    """Whatever the file holds, the engine is checked and the file is whole afterwards."""
+    path = tmp_path / verdicts.NAME
+    path.write_text(text)
+    assert verdicts.trusted(emulators.engine(), tmp_path)
+    assert list(json.loads(path.read_text())) == checks
+
+
+def test_where_nothing_can_be_written_it_is_checked_each_time(tmp_path: pathlib.Path, checks: list[str]) -> None:
+    """A file in place of the folder: nothing is remembered, and nothing fails."""
+    path = tmp_path / "file"
+    path.touch()
+    for _ in range(2):
+        assert verdicts.trusted(emulators.engine(), path)
+    assert len(checks) == 2
+
+
+def test_of_those_that_begin_together_one_checks(tmp_path: pathlib.Path, checks: list[str]) -> None:
+    """The others wait for it."""
+    threads = [threading.Thread(target=verdicts.trusted, args=(emulators.engine(), tmp_path)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(checks) == 1
+
+
+@pytest.fixture
+def cached(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """The folder of caches of this user."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "optuna-search-service"
+
+
+def on(monkeypatch: pytest.MonkeyPatch, made: cuda.Cuda | Exception) -> None:
+    """Lets `cuda` be the device on which the engine is made, or fails."""
+
+    def make(device: str) -> cuda.Cuda:
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    monkeypatch.setattr(engines, "check_device", lambda device: device)
+    on_cpu = engines.ENGINES["reference"]
+    monkeypatch.setitem(engines.ENGINES, "reference", lambda device: on_cpu("cpu"))
+    monkeypatch.setattr(cuda, "Cuda", make)
+    monkeypatch.setattr(cuda, "check", lambda device: None)
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_a_device_that_rounds_is_told_and_the_reference_trains(
+    cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """One line says by how much it disagrees, now and at every later start; the engine that trains is the reference."""
+    on(monkeypatch, emulators.engine(defined=ROUNDED))
+    for _ in range(2):
+        caplog.clear()
+        (first, *_) = choices.Choices(name, "cuda").among
+        assert first == Backend("reference", "cuda")
+        (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert line.startswith("event=distrusted engine=cuda device=emulated note='at depth ")
+        assert "times as far from float64 as autograd's, 1.5 allowed; the reference trains instead'" in line
+    assert (cached / verdicts.NAME).exists()
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_a_device_that_agrees_trains(cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """`auto` on a CUDA device has the engine of blocks to choose from, and the others beside it."""
+    made = emulators.engine()
+    on(monkeypatch, made)
+    found = choices.Choices(name, "cuda")
+    loaded: engine.Engine = found.load(found.among[0])
+    assert loaded is made
+    assert [each.engine for each in found.among] == (["cuda", "reference", "cpu"] if name == "auto" else ["cuda"])
+    assert engine.capacity(made) == made.gpu.blocks > 1
+
+
+def test_where_it_cannot_be_had_auto_takes_the_reference(
+    cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What keeps the engine from a device is one line; asked for by name, it is an error."""
+    on(monkeypatch, errors.DeviceError("NVRTC does not compile for -arch=sm_35"))
+    assert [each.engine for each in choices.Choices("auto", "cuda").among] == ["reference", "cpu"]
+    assert "event=unavailable engine=cuda device=cuda note='NVRTC does not compile for -arch=sm_35; the" in caplog.text
+    with pytest.raises(errors.DeviceError, match="sm_35"):
+        choices.Choices("cuda", "cuda")
+
+
+def test_findings_that_are_no_numbers_are_no_agreement() -> None:
+    """A device that gives nan agrees with nothing."""
+    assert not selfchecks.Finding(0, None, None, float("nan"), 1.0).agrees
+    assert selfchecks.Finding(0, None, None, 1.5, 0.1).agrees
