@@ -14,8 +14,8 @@ from models.engines import verdicts
 from search.ledger import studies, summaries
 from search.storage import databases
 from search.study import specs
-from search.training import networks
-from search.worker import loops, requirements
+from search.training import networks, trainers
+from search.worker import loops, requirements, threads
 from search.worker.settings import Settings
 
 pytestmark = emulators.needed
@@ -29,7 +29,8 @@ def device(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> emulators
     monkeypatch.setattr(engines, "check_device", lambda device: device)
     monkeypatch.setitem(engines.ENGINES, "cuda", lambda device: made)
     monkeypatch.setattr(verdicts, "trusted", lambda engine: True)
-    monkeypatch.setattr(networks.provenance, "of", lambda engine, data: {"engine": engine.name})
+    monkeypatch.setattr(trainers.provenance, "of", lambda engine, data: {"engine": engine.name})
+    monkeypatch.setattr(threads, "free_bytes", lambda device: 1 << 34)  # of the device, which has no memory of its own
     return made.gpu  # type: ignore[return-value]
 
 
