@@ -230,6 +230,8 @@ class Worker:
         log.warning("trial=%d event=fault reason=%r worker=%s", trial.number, reason, self._me.name, exc_info=is_ours)
         if trial.put_off(self._me, reason, {records.TRACEBACK.name: trace, records.WORKER.name: self._me.name}):
             _log_end(trial.claim, "failed", None, {records.REASON.name: reason})
+        if mishaps.has_lost_device(error):  # the next ones would fail too
+            raise errors.WorkFailed(f"the device cannot be used any more in this process: {reason}")
 
     def _tell(self, trial: ownership.OwnedTrial, state: TrialState, value: float | None, attrs: dict[str, Any]) -> None:
         attrs = {**attrs, records.SECONDS.name: trial.seconds, records.WORKER.name: self._me.name}

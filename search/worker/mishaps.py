@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from models import errors as models
 from search.child import mishaps as child_mishaps
 from search.storage import addresses
 from search.training import objectives
@@ -30,7 +31,12 @@ def is_the_machines(error: BaseException) -> bool:
     """Whether memory ran out, or a GPU is gone."""
     if isinstance(error, objectives.Failed):
         return error.is_machines
-    return is_out_of_memory(error) or child_mishaps.is_the_machines(told(error)[0])
+    return has_lost_device(error) or is_out_of_memory(error) or child_mishaps.is_the_machines(told(error)[0])
+
+
+def has_lost_device(error: BaseException) -> bool:
+    """Whether an engine's device has failed: every trial that is trained there then fails with it."""
+    return isinstance(error, models.DeviceFault) and not is_out_of_memory(error)
 
 
 def is_spoiled(error: BaseException) -> bool:

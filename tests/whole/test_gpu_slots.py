@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from models import engines
 from models.engines import verdicts
+from search import errors
 from search.ledger import studies, summaries
 from search.storage import databases
 from search.study import specs
@@ -52,3 +53,30 @@ def test_trials_share_launches_and_keep_their_bits(
         epochs = list(alone.train(train.recipe(trial.params), train.whole))
         assert [epoch.accuracy for epoch in epochs] == list(trial.intermediate_values.values())
         assert numpy.isfinite([epoch.loss for epoch in epochs]).all()
+
+
+def test_a_fault_of_the_device_ends_the_worker_and_no_trial(
+    opened: databases.Database, device: emulators.Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every trial of the launch is another's next; none has failed, and the next worker finishes them all."""
+    spec = specs.parse(quick_text(trials=6, epochs=2, hopeless="false", more="max_failures = 1"), "quick.toml")
+    study = studies.create(opened, spec)
+    run = device.run
+
+    def fails(jobs: numpy.ndarray) -> None:
+        run(jobs)
+        if len(jobs) > 1:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def work() -> None:
+        settings = Settings(slots=4, device="cuda")
+        train = networks.NetworkObjective(spec, pathlib.Path("unused"), "cuda", None, settings.slots)
+        loops.Worker(opened, study, train, threading.Event(), settings).run()
+
+    monkeypatch.setattr(device, "run", fails)
+    with pytest.raises(errors.WorkFailed, match="the device cannot be used any more in this process: .*illegal memory"):
+        work()
+    assert TrialState.FAIL not in [trial.state for trial in summaries.whole(opened, study).trials]
+    monkeypatch.setattr(device, "run", run)
+    work()
+    assert [trial.state for trial in summaries.whole(opened, study).trials] == [TrialState.COMPLETE] * 6
