@@ -17,6 +17,10 @@ class DeviceError(ModelError):
     """The asked-for device or engine does not exist here."""
 
 
+class DeviceFault(ModelError):
+    """The device failed under a training, whatever its recipe is; it is of no more use in this process."""
+
+
 class ModelFileError(ModelError):
     """A file is no trained network of ours, or cannot be written as one."""
 

@@ -83,9 +83,14 @@ def remembered(path: pathlib.Path) -> dict[str, list[selfchecks.Finding]]:
     """What was found, by identity; nothing where the file is not there or broken."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [selfchecks.Finding(**each) for each in found] for name, found in stored.items()}
+        found = {name: [selfchecks.Finding(**each) for each in listed] for name, listed in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+    return {name: findings for name, findings in found.items() if findings and all(map(_is_whole, findings))}
+
+
+def _is_whole(finding: selfchecks.Finding) -> bool:
+    return isinstance(finding.losses, float) and isinstance(finding.weights, float)
 
 
 def remember(path: pathlib.Path, identity: str, findings: list[selfchecks.Finding]) -> None:

@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from models import errors as models
 from search.child import mishaps as child_mishaps
 from search.storage import addresses
 from search.training import objectives
@@ -35,7 +36,7 @@ def is_the_machines(error: BaseException) -> bool:
 
 def is_spoiled(error: BaseException) -> bool:
     """Whether CUDA is of no more use in the process that raised it."""
-    return child_mishaps.is_spoiled(told(error)[0])
+    return isinstance(error, models.DeviceFault) or child_mishaps.is_spoiled(told(error)[0])
 
 
 def free_memory() -> None:

@@ -84,7 +84,7 @@ def test_a_barrier_that_is_left_out_is_noticed(expected: list[list[bytes]], barr
         faulty.gpu.nanoseconds = 50_000_000  # several launches an epoch
         try:
             return bits(faulty, PATHS) == expected
-        except errors.DeviceError:  # threads of a block wait at different barriers
+        except errors.DeviceFault:  # threads of a block wait at different barriers
             return False
 
     assert not all(map(goes_unnoticed, (emulators.FORWARD, emulators.REVERSE, emulators.SHUFFLED)))
@@ -219,7 +219,7 @@ def test_a_fault_of_the_device_is_every_training_s_and_said() -> None:
     """Each training of the launch ends with the device's own words; the next one is tried anew."""
     failing = cuda.Cuda("emulated", Failing())
     recipe = dataclasses.replace(PATHS[3], epochs=4)
-    with pytest.raises(errors.DeviceError, match="emulated failed: CUDA error: an illegal memory access"):
+    with pytest.raises(errors.DeviceFault, match="emulated failed: CUDA error: an illegal memory access"):
         list(failing.train(recipe, SMALL))
     assert len(list(failing.train(recipe, SMALL))) == 4
 

@@ -51,11 +51,16 @@ def test_it_is_checked_once_and_remembered(tmp_path: pathlib.Path, checks: list[
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == [verdicts.NAME]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"emulated": 1}', '{"emulated": [{"depth": 1}]}', "\0" * 40])
+ODD = '{"IT": [{"depth": 0, "width": null, "activation": null, "losses": "1", "weights": 1.0}]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"IT": 1}', '{"IT": []}', '{"IT": [{"depth": 1}]}', ODD, "\0"]
+)
 def test_a_broken_file_is_made_anew(tmp_path: pathlib.Path, checks: list[str], text: str) -> None:
     """Whatever the file holds, the engine is checked and the file is whole afterwards."""
     path = tmp_path / verdicts.NAME
-    path.write_text(text)
+    path.write_text(text.replace("IT", emulators.engine().identity))
     assert verdicts.trusted(emulators.engine(), tmp_path)
     assert list(json.loads(path.read_text())) == checks
 

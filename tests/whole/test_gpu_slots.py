@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from models import engines
 from models.engines import verdicts
+from search import errors
 from search.ledger import studies, summaries
 from search.storage import databases
 from search.study import specs
@@ -53,3 +54,28 @@ def test_trials_share_launches_and_keep_their_bits(
         epochs = list(alone.train(train.recipe(trial.params), train.whole))
         assert [epoch.accuracy for epoch in epochs] == list(trial.intermediate_values.values())
         assert numpy.isfinite([epoch.loss for epoch in epochs]).all()
+
+
+def test_a_fault_of_the_device_ends_the_worker_and_no_trial(
+    opened: databases.Database, device: emulators.Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No trial of the launch has failed: nothing is told of any, and they are another worker's next."""
+    spec = specs.parse(quick_text(trials=6, epochs=2, hopeless="false", more="max_failures = 1"), "quick.toml")
+    study = studies.create(opened, spec)
+    run = device.run
+
+    def fails(jobs: numpy.ndarray) -> None:
+        run(jobs)
+        if len(jobs) > 1:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(device, "run", fails)
+    settings = Settings(slots=4, device="cuda", engine="cuda")
+    train = networks.NetworkObjective(spec, pathlib.Path("unused"), "cuda", "cuda", settings.slots)
+    """No trial of the launch has failed: nothing is told of any, they are another worker's next."""
+        errors.DeviceFailed, match="can no longer be used in this process, so it ends: .*illegal memory"
+    ):
+        loops.Worker(opened, study, train, threading.Event(), settings, network=train).run()
+    states = [trial.state for trial in summaries.whole(opened, study).trials]
+    assert TrialState.FAIL not in states
+    assert states.count(TrialState.RUNNING) + states.count(TrialState.WAITING) > 1

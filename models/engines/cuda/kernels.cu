@@ -1,7 +1,7 @@
 // Trains and evaluates small networks, one block each, many in a launch. No block reads what another writes.
 //
 // Every matrix lies in rows: activations h, their slopes and dL/dz by sample, weights by input. Columns are padded to
-// four floats; what lies in the padding is never read as an input, so that it may hold anything.
+// four floats. In the padding h is never read, so that it may hold anything; dL/dz is zero there, and so are weights.
 //
 // Sums run in one order: over inputs, outputs or samples, upwards from zero. A gradient is summed first and then
 // rounded once into its weight. Products that are to be fused are written as fmaf: the compiler adds none of its own

@@ -48,7 +48,7 @@ class Launches:
         """Waits for the end of a job; `tick` is called meanwhile, and what it raises takes the job back.
 
         Raises:
-            errors.DeviceError: the device failed.
+            errors.DeviceFault: the device failed.
         """
         with self._changed:
             self._tasks.append(task)
@@ -67,7 +67,7 @@ class Launches:
             task.ended.wait()  # the launch under way still writes into its memory
             raise
         if task.error is not None:
-            raise errors.DeviceError(f"{self._device.name} failed: {task.error}") from task.error
+            raise errors.DeviceFault(f"{self._device.name} failed: {task.error}") from task.error
 
     def _launch(self) -> None:
         while tasks := self._next():
