@@ -72,9 +72,8 @@ def test_a_fault_of_the_device_ends_the_worker_and_no_trial(
     monkeypatch.setattr(device, "run", fails)
     settings = Settings(slots=4, device="cuda", engine="cuda")
     train = networks.NetworkObjective(spec, pathlib.Path("unused"), "cuda", "cuda", settings.slots)
-    """No trial of the launch has failed: nothing is told of any, they are another worker's next."""
-        errors.DeviceFailed, match="can no longer be used in this process, so it ends: .*illegal memory"
-    ):
+    words = "the device can no longer be used in this process, so it ends: .*illegal memory"
+    with pytest.raises(errors.DeviceFailed, match=words):
         loops.Worker(opened, study, train, threading.Event(), settings, network=train).run()
     states = [trial.state for trial in summaries.whole(opened, study).trials]
     assert TrialState.FAIL not in states
