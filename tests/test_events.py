@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from search import events
 from search.storage import addresses, databases
-from search.worker import bylines, loops
+from search.worker import bylines, endings
 
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
-DYNAMIC = {"search/worker/loops.py": 1}  # templates that are put together, by file: `loops._log_end`, tested below
+DYNAMIC = {"search/worker/endings.py": 1}  # templates that are put together, by file: `_log_end`, tested below
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -172,7 +172,7 @@ def test_the_end_of_a_trial(caplog: pytest.LogCaptureFixture) -> None:
     """Fields that it has, in the plain line as ever."""
     claim: Any = type("Claim", (), {"number": 7})
     with caplog.at_level(logging.INFO, logger="search"):
-        loops._log_end(claim, "complete", 0.5, {"search:seconds": 1.25, "search:worker": "it's:1"})
+        endings._log_end(claim, "complete", 0.5, {"search:seconds": 1.25, "search:worker": "it's:1"})
     (made,) = caplog.records
     assert made.getMessage() == 'trial=7 event=complete value=0.5 seconds=1.25 worker="it\'s:1"'
     found = json.loads(events.Formatter().format(made))

@@ -59,7 +59,7 @@ def is_trusted(device: str, insisting: bool = False) -> bool:
     except Exception as error:  # nothing about a device may take the reference away
         if insisting:
             raise
-        log.warning("event=unavailable engine=cuda device=%s note='%s; the reference trains instead'", device, error)
+        log.warning("event=unavailable engine=cuda device=%s reason=%r note='the reference trains'", device, str(error))
         return False
 
 

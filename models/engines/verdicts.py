@@ -40,7 +40,7 @@ def trusted(engine: engine.Engine, cache: pathlib.Path | None = None) -> bool:
     if wrong:
         worst = max(wrong, key=lambda finding: max(finding.losses, finding.weights))
         log.warning(
-            "event=distrusted engine=%s device=%s note='%s; the reference trains instead'",
+            "event=distrusted engine=%s device=%s reason=%r note='the reference trains'",
             engine.name,
             engine.device,
             sentence(worst),

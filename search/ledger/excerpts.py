@@ -12,7 +12,7 @@ from search import errors
 from search.ledger import counts, orders, studies
 from search.space import spaces
 from search.storage import databases, schema, trials
-from search.training import records
+from search.training import origins, records
 
 INFINITE_UP, INFINITE_DOWN = trials.ValueKind.INF_POS, trials.ValueKind.INF_NEG
 LATEST = 10  # ended trials that a summary has whole
@@ -130,3 +130,15 @@ def load(database: databases.Database, study: studies.Study, number: int) -> Fro
     if found is None:
         raise errors.InputError(f"study {study.name!r} has {total} trials, numbered from 0, got {number}")
     return found
+
+
+def check_trained_here(database: databases.Database, trial: FrozenTrial) -> None:
+    """Passes a trial that has run in its study, whatever its attributes say.
+
+    Raises:
+        errors.InputError: it was imported.
+    """
+    added = schema.added.c
+    ran = sqlalchemy.select(added.ran).where(added.trial_id == trial._trial_id)
+    if database.read(lambda connection: connection.execute(ran).scalar()) is False:
+        origins.check_trained_here(trial)

@@ -82,9 +82,8 @@ def replay(
     """Trains the configuration of a trial for as many epochs as are stored; `on_epoch` is told each.
 
     Raises:
-        errors.InputError: the trial has no curve, or was imported.
+        errors.InputError: the trial has no curve.
     """
-    origins.check_trained_here(trial)
     return retrain(trial, objective, on_epoch)[0]
 
 

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import errors, words
 from search.child import codes
 from search.study import judgements, specs
-from search.training import objectives, origins, records, replays
+from search.training import objectives, records, replays
 
 UNRECORDED = "nothing is recorded of its code"
 Objective = Callable[[objectives.Trial], objectives.Result]
@@ -113,9 +113,8 @@ def rerun(
     """Runs the configuration of a trial with its seed: to its end, or as far as it came where others ended it.
 
     Raises:
-        errors.InputError: nothing of it is stored, or it was imported.
+        errors.InputError: nothing of it is stored.
     """
-    origins.check_trained_here(trial)
     failed = records.REASON.read(trial, "") if records.TRACEBACK.read(trial, "") else None
     is_whole = trial.state == TrialState.COMPLETE or (trial.state == TrialState.FAIL and failed is not None)
     if not is_whole and not trial.intermediate_values:

@@ -117,8 +117,8 @@ def test_a_device_that_rounds_is_told_and_the_reference_trains(
         (first, *_) = choices.Choices(name, "cuda").among
         assert first == Backend("reference", "cuda")
         (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert line.startswith("event=distrusted engine=cuda device=emulated note='at depth ")
-        assert "times as far from float64 as autograd's, 1.5 allowed; the reference trains instead'" in line
+        assert line.startswith("event=distrusted engine=cuda device=emulated reason='at depth ")
+        assert "times as far from float64 as autograd's, 1.5 allowed' note='the reference trains'" in line
     assert (cached / verdicts.NAME).exists()
 
 
@@ -140,7 +140,7 @@ def test_where_it_cannot_be_had_auto_takes_the_reference(
     """What keeps the engine from a device is one line; asked for by name, it is an error."""
     on(monkeypatch, errors.DeviceError("NVRTC does not compile for -arch=sm_35"))
     assert [each.engine for each in choices.Choices("auto", "cuda").among] == ["reference", "cpu"]
-    assert "event=unavailable engine=cuda device=cuda note='NVRTC does not compile for -arch=sm_35; the" in caplog.text
+    assert "event=unavailable engine=cuda device=cuda reason='NVRTC does not compile for -arch=sm_35'" in caplog.text
     with pytest.raises(errors.DeviceError, match="sm_35"):
         choices.Choices("cuda", "cuda")
 
