@@ -117,8 +117,8 @@ def test_a_device_that_rounds_is_told_and_the_reference_trains(
         (first, *_) = choices.Choices(name, "cuda").among
         assert first == Backend("reference", "cuda")
         (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert line.startswith("event=distrusted engine=cuda device=emulated reason='at depth ")
-        assert "times as far from float64 as autograd's, 1.5 allowed' note='the reference trains'" in line
+        assert line.startswith('event=distrusted engine=cuda device=emulated reason="at depth ')
+        assert "times as far from float64 as autograd's, 1.5 allowed\" note='the reference trains'" in line
     assert (cached / verdicts.NAME).exists()
 
 
