@@ -25,8 +25,8 @@ class Ability:
     """Of one worker, at one study.
 
     A trial stays with the backend that was chosen at its first claim (`models.backends`), so that it ends with the bits
-    of an undisturbed one. A worker that has another passes it by. Where no living worker of the study has it, seen
-    throughout the grace, whoever finds it so begins the trial anew, with a backend of its own: the training so far is
+    of an undisturbed one. A worker that has another passes it by. Where no living worker of the study, or of any, has it,
+    seen throughout the grace, whoever finds it so begins the trial anew, with a backend of its own: the training so far is
     lost, its seconds stay on the bill, and the count is what it was.
 
     Args:
@@ -80,7 +80,7 @@ ANY = Ability()
 def _look(connection: sqlalchemy.Connection, study_id: int) -> tuple[set[str], set[str]]:
     """The backends of trials under way, and those that living workers have."""
     wanted = {each for each in connection.execute(UNDER_WAY, {"study": study_id}).scalars() if each is not None}
-    members = rosters.look(connection, study_id).members
+    members = [*rosters.look(connection, study_id).members, *rosters.serving_any(connection)]
     return wanted, {each for member in members for each in member.backends}
 
 

@@ -120,7 +120,7 @@ class _Asked:
     def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         """An orphan first, then what the budget has room for; what it could not finish is left to others."""
         found = self._answer(orphans)
-        ends = found is NoTrial.WAIT or found in USED_UP
+        ends = found in (NoTrial.WAIT, NoTrial.FAILURES, *USED_UP)
         return NoTrial.ENGINE if ends and self.turns.passed else found
 
     def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:

@@ -17,6 +17,7 @@ from search.storage import schema, statements
 from search.storage.databases import Database
 
 FORGET_SECONDS = 86_400.0  # rows of workers that were killed
+ANY = "any"  # beside the backends of a worker that goes from study to study
 IDENTITY = ("worker", "host", "pid", "pid_started")
 
 workers, claims, trials = schema.workers, schema.claims, schema.trials
@@ -69,6 +70,7 @@ class Member:
 
     Attributes:
         backends: what it can train networks with.
+        serves_any: whether it goes from study to study.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Member:
     seen_seconds_ago: float
     trials: tuple[int, ...]
     backends: tuple[str, ...] = ()
+    serves_any: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +108,11 @@ def read(database: Database, study_id: int) -> Roster:
 def all_of(database: Database) -> dict[int, Roster]:
     """Who is at each study; one with nobody and no running trial is left out."""
     return database.read(_look)
+
+
+def serving_any(connection: sqlalchemy.Connection) -> list[Member]:
+    """Who is at any study now, and may come to each."""
+    return [member for roster in _look(connection).values() for member in roster.members if member.serves_any]
 
 
 def look(connection: sqlalchemy.Connection, study_id: int) -> Roster:
@@ -146,7 +154,8 @@ def _roster(present: Iterable[Any], running: Iterable[Any]) -> Roster:
             device=row.device,
             seen_seconds_ago=round(max(0.0, row.age), 1),
             trials=tuple(number for number, owner in owners if owner == worker),
-            backends=tuple(filter(None, row.backends.split(","))),
+            backends=tuple(each for each in row.backends.split(",") if each not in ("", ANY)),
+            serves_any=ANY in row.backends.split(","),
         )
         for worker, row in alive.items()
     ]

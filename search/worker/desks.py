@@ -53,6 +53,7 @@ class Desk(loops.Worker):
         spend: Callable[[float], None],
     ) -> None:
         super().__init__(database, study, objective, stop, settings, network=network)
+        self._entry = dataclasses.replace(self._entry, backends=f"{self._entry.backends},{rosters.ANY}")
         self._admission, self._watch = shared.admission, shared.seats.watch(study.study_id)
         self._spend = spend
 

@@ -92,6 +92,33 @@ def test_what_another_engine_can_finish_is_left_to_it(opened: databases.Database
     assert take(opened, study, able(CPU), watch=watch).saved is not None
 
 
+@pytest.mark.parametrize("any_study", [True, False])
+def test_a_worker_of_any_study_is_there(opened: databases.Database, make_study: Make, any_study: bool) -> None:
+    """One that is busy at another study comes back to this one; who works on the other alone does not."""
+    study, other = make_study(trials=1), make_study(name="other", trials=1)
+    claims.hand_over(opened, begun(opened, study))
+    line = f"{able(CPU).line},{rosters.ANY}" if any_study else able(CPU).line
+    rosters.Entry(other, dataclasses.replace(GONE, name="able"), "cpu", 30.0, line).show(opened)
+    ability = able(REFERENCE, grace=0.0)
+    assert take(opened, study, ability) is allocations.NoTrial.ENGINE
+    ability.look(opened, study)
+    again = take(opened, study, ability)
+    assert (again is allocations.NoTrial.ENGINE) == any_study
+
+
+def test_an_end_by_failures_waits_for_what_another_engine_can_finish(
+    opened: databases.Database, make_study: Make
+) -> None:
+    """A trial whose worker is gone is no less to be finished where more have failed than may."""
+    study = make_study(trials=5, more="max_failures = 0")
+    begun(opened, study)
+    watch = Clock(opened, study).watch
+    failed = take(opened, study, able(REFERENCE), watch=watch)
+    claims.tell(opened, failed, TrialState.FAIL, None, {})
+    assert take(opened, study, able(REFERENCE), watch=watch) is allocations.NoTrial.ENGINE
+    assert take(opened, study, able(CPU), watch=watch).how == "adopted"
+
+
 @pytest.mark.parametrize("how", ["orphaned", "handed over"])
 def test_what_nobody_can_finish_is_begun_anew(opened: databases.Database, make_study: Make, how: str) -> None:
     """After the grace, with an engine that is there: under its number and configuration, from the start."""
