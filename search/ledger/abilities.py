@@ -25,9 +25,9 @@ class Ability:
     """Of one worker, at one study.
 
     A trial stays with the backend that was chosen at its first claim (`models.backends`), so that it ends with the bits
-    of an undisturbed one. A worker that has another passes it by. Where no living worker of the study, or of any, has it,
-    seen throughout the grace, whoever finds it so begins the trial anew, with a backend of its own: the training so far is
-    lost, its seconds stay on the bill, and the count is what it was.
+    of an undisturbed one. A worker that has another passes it by. Where no living worker of the study, or of any study,
+    has it, seen throughout the grace, whoever finds it so begins the trial anew, with a backend of its own: the
+    training so far is lost, its seconds stay on the bill, and the count is what it was.
 
     Args:
         backends: as lines; None for code of the user's own, which is whatever it is everywhere.
