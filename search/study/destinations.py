@@ -69,8 +69,7 @@ def read_all(given: Any, where: str) -> list[Destination]:
     texts = given if isinstance(given, list) else [] if given in (None, "") else [given]
     for text in texts:
         if not isinstance(text, str):
-            # a table or a list may hold a password
-            shown = {dict: "a table", list: "a list"}.get(type(text)) or str(text)
+            shown = "a table" if isinstance(text, dict) else "a list" if isinstance(text, list) else text  # not inside
             raise errors.InputError(f"{where} must be a text, or a list of texts, each {FORMS}, got {shown}")
     return list(dict.fromkeys(read(text, where) for text in texts))
 
