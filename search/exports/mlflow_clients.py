@@ -1,20 +1,25 @@
 """MLflow's own client, so that a server that is slow or silent holds nobody up, and what it refuses is one line."""
 
+import base64
+import configparser
 import contextlib
 import dataclasses
 import os
 import random
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from search import errors, lines
 from search.exports import targets
+from search.storage import addresses
 
 NUMBER, SUM, SENT = "search.trial", "search.published", "search.sent"  # tags that say whose a run is, and how whole
 PAGE = 1_000  # runs
 REPEATABLE = ("log_batch", "set_experiment_tag", "set_terminated", "update_run")
 TRIES, COLLISION_SECONDS = 5, 0.2
+SECRETS = ("MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "DATABRICKS_PASSWORD", "DATABRICKS_CLIENT_SECRET")
 # what the user has set stays
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -47,11 +52,15 @@ class Run:
         """From MLflow's own."""
         tags = run.data.tags
         count, _, digest = tags.get(SENT, "0:").partition(":")
-        trial = int(tags[NUMBER]) if NUMBER in tags else None
-        sent = (int(count), digest)
+        trial, sent = _number(tags.get(NUMBER, "")), (_number(count) or 0, digest)
         return cls(
             run.info.run_id, run.info.start_time, run.info.status, trial, tags.get(SUM, ""), sent, dict(run.data.params)
         )
+
+
+def _number(text: str) -> int | None:
+    """None where somebody has edited it."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 class Gone(errors.PublishFailed):
@@ -84,6 +93,7 @@ class Client:
         self.uri = uri
         with _environment():
             self.entities: Any = targets.load("mlflow.entities", "mlflow")
+            addresses.hide(_secrets())
             self._errors: Any = targets.load("mlflow.exceptions", "mlflow")
             tracking: Any = targets.load("mlflow.tracking", "mlflow")
             self._client = self._answer(tracking.MlflowClient, tracking_uri=uri)
@@ -127,7 +137,22 @@ class Client:
             raise errors.PublishFailed(self._sentence(error)) from error
 
     def _sentence(self, error: Exception) -> str:
-        return f"--to mlflow:{self.uri} does not take it: {lines.said(str(error))}"
+        return f"--to mlflow:{self.uri} does not take it: {lines.said(addresses.scrub(str(error)))}"
+
+
+def _secrets() -> Iterator[str]:
+    """What MLflow sends to log in, in each form in which its errors may repeat it."""
+    try:
+        found = targets.load("mlflow.utils.credentials", "mlflow").read_mlflow_creds()
+    except (configparser.Error, ValueError):  # which repeat what stands there
+        raise errors.PublishFailed(
+            "--to mlflow: ~/.mlflow/credentials cannot be read: in an INI file % is written %%"
+        ) from None
+    user, password = found.username or "", found.password or ""
+    login = (user or password) and base64.b64encode(f"{user}:{password}".encode(errors="replace")).decode()
+    names = [user] if len(user) >= addresses.LEAST_OF_PIECES else []  # a shorter one may be any word of a sentence
+    for secret in [*names, password, login, *(os.environ.get(name, "") for name in SECRETS)]:
+        yield from (form for text in (secret, secret.strip()) for form in (text, repr(text)[1:-1], lines.clean(text)))
 
 
 @contextlib.contextmanager

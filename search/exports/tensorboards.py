@@ -9,6 +9,7 @@ import datetime
 import io
 import json
 import pathlib
+import re
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from search.exports.targets import Outcome
 KIND = "tensorboard"
 STUDY = "study.json"  # says whose a folder is
 FILE = "events.out.tfevents.{:010d}.search"
+OWN = re.compile(r"events\.out\.tfevents\.[0-9]{10}\.search")  # another's may have such a name, too
 PART = ".part"  # TensorBoard reads whatever has `tfevents` in its name
 HEAD = struct.Struct("<QI")  # of a record: its length, and a checksum
 
@@ -34,6 +36,7 @@ class TensorBoard:
     def __init__(self, folder: str) -> None:
         self._folder = pathlib.Path(folder)
         self._events: Any = _load("compat.proto.event_pb2")
+        self._messages: Any = targets.load("google.protobuf.message", KIND)
         self._records: Any = _load("summary.writer.record_writer")
         self._scalars: Any = _load("plugins.scalar.summary_v2")
         self._texts: Any = _load("plugins.text.summary_v2")
@@ -93,7 +96,7 @@ class TensorBoard:
         Args:
             made: the events, where the first of them has this time, in seconds since 1970.
         """
-        found = sorted(folder.glob("events.out.tfevents.[0-9]*.search"))
+        found = sorted(path for path in folder.glob("events.out.tfevents.*.search") if OWN.fullmatch(path.name))
         for path in found[:-1]:  # the earlier of two: it was to be removed
             path.unlink()
         there = found[-1].read_bytes() if found else b""
@@ -119,13 +122,20 @@ class TensorBoard:
         return Outcome.UPDATED if found else Outcome.NEW
 
     def _base(self, there: bytes) -> float | None:
-        """The time of the first event; None where none is whole."""
+        """The time of the first event; None where none is whole, or it is none of ours."""
         if len(there) < HEAD.size:
             return None
         length, _ = HEAD.unpack_from(there)
         if len(there) < HEAD.size + length:
             return None
-        return float(self._events.Event.FromString(there[HEAD.size : HEAD.size + length]).wall_time)
+        try:
+            base = float(self._events.Event.FromString(there[HEAD.size : HEAD.size + length]).wall_time)
+        except self._messages.DecodeError:
+            return None
+        return base if there.startswith(self._packed(iter([self._first(base)]))) else None  # with its checksum
+
+    def _first(self, base: float) -> Any:
+        return self._events.Event(wall_time=base, file_version="brain.Event:2")
 
     def _packed(self, events: Iterator[Any]) -> bytes:
         stream = io.BytesIO()
@@ -139,7 +149,7 @@ class TensorBoard:
 
     def _trial(self, heading: entries.Heading, entry: entries.Entry, base: float) -> Iterator[Any]:
         """What grows comes first, what is known at the end last."""
-        yield self._events.Event(wall_time=base, file_version="brain.Event:2")
+        yield self._first(base)
         params = {name: _hparam(value) for name, value in entry.params.items()}
         yield self._event(base, 0, self._same(self._hparams.hparams_pb(params, f"trial {entry.number}", base)))
         for name, step, value in entry.points:
@@ -175,7 +185,7 @@ class TensorBoard:
         return summary
 
     def _study(self, heading: entries.Heading, base: float) -> Iterator[Any]:
-        yield self._events.Event(wall_time=base, file_version="brain.Event:2")
+        yield self._first(base)
         yield self._event(base, 0, self._texts.text_pb("study", entries.clean(_about(heading))))
 
 

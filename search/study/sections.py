@@ -141,22 +141,16 @@ class Publish(validation.Section):
     to: str | list[str] | None = None
     seconds: Annotated[float, pydantic.Field(ge=1, le=86_400)] = 10
 
-    @pydantic.field_validator("to")
+    @pydantic.field_validator("to", mode="before")
     @classmethod
-    def _known(cls, to: str | list[str] | None) -> str | list[str] | None:
-        for text in cls.listed(to):
-            destinations.read(text, "publish.to")
+    def _known(cls, to: Any) -> Any:
+        destinations.read_all(to, "publish.to")
         return to
-
-    @staticmethod
-    def listed(to: str | list[str] | None) -> list[str]:
-        """The same as a list."""
-        return list(to) if isinstance(to, list) else [to] if to else []
 
     @property
     def destinations(self) -> list[destinations.Destination]:
         """Each of them, once."""
-        return list(dict.fromkeys(destinations.read(text, "publish.to") for text in self.listed(self.to)))
+        return destinations.read_all(self.to, "publish.to")
 
 
 PUBLISH = Publish()

@@ -184,6 +184,35 @@ def test_a_kill_at_any_byte_is_mended(database: databases.Database, study: studi
         assert [each.read_bytes() for each in path.parent.iterdir()] == [whole]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[:12] + b"\xff" * 20 + whole[32:],  # no message at all
+        lambda whole: whole[:13] + b"\xff" * 8 + whole[21:],  # a message, whose time is no number
+        lambda whole: b"\x00" * len(whole),
+        lambda whole: b"<!DOCTYPE html>" * 20,
+    ],
+)
+@pytest.mark.parametrize("place", ["own", "own/trial-0"])
+def test_a_damaged_file_is_replaced(
+    database: databases.Database, study: studies.Study, folder: pathlib.Path, damage: Any, place: str
+) -> None:
+    """By one of a later name, which TensorBoard reads; what another tool has put beside it stays."""
+    add(database)
+    publish(database, folder)
+    (path,) = (folder / place).glob(f"{tensorboards.FILE.format(0)}*")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    foreign = path.with_name("events.out.tfevents.1700000000.host.search")
+    foreign.write_bytes(b"")
+    assert publish(database, folder) == ((0, 1, 0) if "trial" in place else (0, 0, 1))
+    assert not path.exists()
+    assert len(path.with_name(tensorboards.FILE.format(1)).read_bytes()) == len(whole)
+    assert foreign.exists()
+    assert scalars(folder / "own" / "trial-0", METRIC) == [(2, 0.25)]
+    assert publish(database, folder) == (0, 0, 1)
+
+
 def test_a_kill_between_two_files_is_mended(
     database: databases.Database, study: studies.Study, folder: pathlib.Path
 ) -> None:
