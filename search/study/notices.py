@@ -10,7 +10,6 @@ from search.study import validation
 
 Event = Literal["finished", "best", "stalled", "failed", "lost"]
 EVENTS: tuple[Event, ...] = typing.get_args(Event)
-ADDRESS = "://"
 HOW = 'write addresses into a file of their own, one a line, and name it: notify.urls_file = "secrets/notify-urls"'
 
 
@@ -37,13 +36,27 @@ class Notify(validation.Section):
             raise errors.InputError(f"notify must be a table; {HOW}")
         for key, value in raw.items():
             if key not in cls.model_fields:
-                more = f"; {HOW}" if key in ("url", "urls") or ADDRESS in str(value) else ""
-                raise errors.InputError(f"notify.{key} is not a known key{more}")
-            if ADDRESS in str(value):
+                is_told = (
+                    key in ("url", "urls") or validation.MARK in f"{key}{value}" or validation.is_address(str(key))
+                )
+                more = f"; {HOW}" if is_told else ""
+                raise errors.InputError(f"notify.{validation.named(str(key))} is not a known key{more}")
+            if validation.MARK in str(value):
                 raise errors.InputError(f"notify.{key} must not hold an address, which is a secret: {HOW}")
         if raw and "urls_file" not in raw:
             raise errors.InputError(f"notify.urls_file is missing: {HOW}")
         return raw
+
+    def check_file(self) -> None:
+        """Refuses an address in the place of the file, of a study to come.
+
+        Raises:
+            ValueError: key and rule, without the value.
+        """
+        if self.urls_file is not None and validation.is_address(self.urls_file):
+            raise ValueError(
+                f"notify.urls_file must name a file (with ./ before it, where it looks like an address): {HOW}"
+            )
 
     @property
     def is_on(self) -> bool:

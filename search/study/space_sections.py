@@ -49,12 +49,14 @@ def read(raw: dict[str, Any], name: str, networks: bool = True) -> spaces.Space:
     for key in raw:
         if networks and key not in PARAMETERS:
             raise errors.StudyFileError(
-                f"{name}: space.{key} is not a known key (there are {', '.join(PARAMETERS)}), got {raw[key]!r}"
+                f"{name}: space.{validation.named(key)} is not a known key (there are {', '.join(PARAMETERS)}), "
+                f"got {validation.shown(raw[key], is_known=False)}"
             )
         try:
             names.parameter(key)
         except ValueError as error:
-            raise errors.StudyFileError(f"{name}: space.{key!r} {error}, got {key!r}") from error
+            shown = validation.named(key, is_known=True)
+            raise errors.StudyFileError(f"{name}: space.{shown!r} {error}, got {shown!r}") from error
     for key in PARAMETERS if networks else ():
         if key not in raw:
             raise errors.StudyFileError(f"{name}: space.{key} is missing; a list of one value, [64], keeps it fixed")
@@ -68,17 +70,20 @@ def read(raw: dict[str, Any], name: str, networks: bool = True) -> spaces.Space:
 
 
 def _parameter(key: str, raw: Any, name: str, networks: bool) -> parameters.Parameter:
-    place = f"{name}: space.{key}"
+    place = f"{name}: space.{validation.named(key, is_known=True)}"
     if isinstance(raw, list):
         raw = {"choices": raw}
     if not isinstance(raw, dict):
-        raise errors.StudyFileError(f"{place} must be a list of choices or a table with low and high, got {raw!r}")
+        raise errors.StudyFileError(
+            f"{place} must be a list of choices or a table with low and high, "
+            f"got {validation.shown(raw, is_known=False)}"
+        )
     if raw and not set(raw) & set(_Dimension.model_fields) and all(isinstance(v, (dict, list)) for v in raw.values()):
         raise errors.StudyFileError(
             f"{place} must be one parameter, got a table of them: a name with dots stands in quotes, "
-            f'"{key}.{next(iter(raw))}"'
+            f'"{key}.{validation.named(next(iter(raw)))}"'
         )
-    entry = validation.validate(_Dimension, raw, name, ("space", key))
+    entry = validation.validate(_Dimension, raw, name, ("space", validation.named(key, is_known=True)))
     when = None
     if entry.when is not None:
         try:
@@ -117,7 +122,7 @@ def read_value(raw: Any, spot: str) -> scalars.Value:
         return None
     if not isinstance(raw, (bool, int, float, str)) or (isinstance(raw, float) and not math.isfinite(raw)):
         raise errors.StudyFileError(
-            f"{spot} must be a finite number, a string, true, false or {{ none = true }}, got {raw!r}"
+            f"{spot} must be a finite number, a string, true, false or {{ none = true }}, got {validation.shown(raw)}"
         )
     return raw
 
@@ -209,8 +214,12 @@ def read_enqueued(
     configurations: list[spaces.Params] = []
     keys: dict[str, int] = {}
     notes: list[str] = []
+    known = {parameter.name for parameter in tree.parameters}
     for position, given in enumerate(raw):
         spot = f"{name}: enqueue[{position}]"
+        unknown = {key: value for key, value in given.items() if key not in known}
+        if validation.HIDDEN in validation.shown(unknown, is_known=False):
+            raise errors.StudyFileError(f"{spot} must hold parameters of the space, got {validation.HIDDEN!r}")
         values = {key: read_value(value, f"{spot}.{key}") for key, value in given.items()}
         try:
             kept, dropped = tree.trim(tree.widen(values))

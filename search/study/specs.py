@@ -137,6 +137,7 @@ def parse(text: str, name: str) -> StudySpec:
     """
     spec = _decided(parse_stored(text, name), name)
     try:
+        spec.notify.check_file()
         limits.check(spec.name, spec.space, texts.toml(text, name)["space"], spec.sampler.name)
     except ValueError as error:
         raise errors.StudyFileError(f"{name}: {error}") from error

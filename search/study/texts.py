@@ -61,6 +61,8 @@ def toml(text: str, name: str) -> dict[str, Any]:
     except RecursionError:
         raise errors.StudyFileError(f"{name}: must be TOML: its tables or lists are nested too deep") from None
     except ValueError as error:  # tomllib's own, and Python's of a number of thousands of digits
+        if "://" in str(error):  # a key that stands twice, which may be an address, and so a secret
+            raise errors.StudyFileError(f"{name}: must be TOML: a key with :// in it stands twice") from None
         raise errors.StudyFileError(f"{name}: must be TOML: {error}{_hint(text, str(error))}") from error
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import pydantic
@@ -9,6 +10,12 @@ import pydantic
 from search import errors
 
 LARGEST = 2**31 - 1  # what a database's INTEGER holds
+HIDDEN = "***"
+MARK = "://"
+# a scheme, a user or a host at its beginning; a path of such a name is written with ./ before it
+ADDRESS = re.compile(
+    r".*://|[^/\\]*@|\s*([a-z][\w+.-]+:|([\w-]+\.)+[a-z]{2,}(:\d+)?/|\d+(\.\d+){3}(:\d+)?/)", re.IGNORECASE | re.DOTALL
+)
 UNION = ("bool", "int", "float", "str")  # what pydantic adds to the place of a value that may be any of them
 RULES = {  # pydantic's kinds of error that this project says in its own words
     "greater_than_equal": "must be >= {ge}",
@@ -40,16 +47,49 @@ def validate(model: type[T], raw: Any, name: str, place: tuple[str, ...] = ()) -
     except errors.InputError as error:  # a rule that shows no secret
         raise errors.StudyFileError(f"{name}: {error}") from error
     except pydantic.ValidationError as error:
-        raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from error
+        # its own words repeat all that is wrong, an address in the wrong place too, which is a secret
+        raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from None
+
+
+def is_address(text: str) -> bool:
+    """Whether it looks like an address: it may be a webhook's, and so a secret."""
+    return ADDRESS.match(text) is not None
+
+
+def shown(raw: Any, is_known: bool = True) -> str:
+    """A value as it may be shown, without what may be a secret.
+
+    Args:
+        is_known: whether its key is one of ours; in another's place all that looks like an address may be a webhook's.
+    """
+    if isinstance(raw, datetime.date | datetime.time):
+        return raw.isoformat()
+    return repr(raw if all(named(text, is_known) == text for text in _texts(raw)) else HIDDEN)
+
+
+def named(text: str, is_known: bool = False) -> str:
+    """The same of a key or a path, without quotes."""
+    return HIDDEN if MARK in text or (not is_known and is_address(text)) else text
+
+
+def _texts(raw: Any) -> Iterator[str]:
+    """All strings in a value, keys too."""
+    if isinstance(raw, Mapping):
+        raw = [*raw, *raw.values()]
+    if isinstance(raw, str):
+        yield raw
+    elif isinstance(raw, list | tuple):
+        for each in raw:
+            yield from _texts(each)
 
 
 def _sentence(problem: Any, place: tuple[str, ...]) -> str:
     """Pydantic's first complaint in this project's form: key, rule, value."""
     location = [part for part in problem["loc"] if part not in UNION]
-    key = ".".join([*place, *map(str, location)])
+    is_known = problem["type"] != "extra_forbidden"
+    key = ".".join([*place, *(named(str(part), is_known) for part in location)])
     key = re.sub(r"\.(\d+)", r"[\1]", key)
-    raw = problem["input"]
-    given = raw.isoformat() if isinstance(raw, datetime.date | datetime.time) else repr(raw)
+    given = shown(problem["input"], is_known)
     if key == "objective":
         return f"{key} must be package.module:function, got {given}"
     if location[:1] == ["command"]:

@@ -12,7 +12,7 @@ from urllib import parse
 
 from search import errors
 from search.storage import addresses
-from search.study import notices
+from search.study import notices, validation
 
 VARIABLE = "SEARCH_NOTIFY_URLS_FILE"  # of the environment: where the file is here, whatever a study says
 EXTRA = 'pip install "optuna-search-service[notify]"'
@@ -62,17 +62,17 @@ def load(notify: notices.Notify, given: pathlib.Path | None = None) -> list[Addr
     variable = os.environ.get(VARIABLE)
     path = given or pathlib.Path(variable or notify.urls_file or "")
     name = "--urls-file" if given else VARIABLE if variable else "notify.urls_file"
-    name = f"{name} {str(path)!r}"
+    name = f"{name} {validation.named(str(path))!r}"
     try:
         path = path.expanduser()
         with path.open("rb") as file:
             text = file.read(LARGEST_BYTES + 1)
-        lines = text.decode("utf-8").splitlines()
+        lines = text.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise errors.InputError(
             f"{name} cannot be read here: {reason}; {VARIABLE} names the file where it lies elsewhere"
-        ) from error
+        ) from None  # its own words repeat the path, which may be an address by mistake
     if len(text) > LARGEST_BYTES:
         raise errors.InputError(f"{name} must hold addresses, one a line, got more than {LARGEST_BYTES:,} bytes")
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1)]

@@ -1,9 +1,12 @@
 """What a study file may say of messages, and that it holds no address."""
 
+import pathlib
+
 import pytest
 from conftest import quick_text
 
 from search import errors
+from search.cli import commands
 from search.study import notices, specs
 
 URL = "https://hooks.example/T0/sEcReT"
@@ -59,6 +62,52 @@ def test_an_address_is_refused_and_not_repeated(table: str) -> None:
         parse(table)
     assert "sEcReT" not in str(raised.value)
     assert "sEcReT" not in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[study]", f'[notfy]\nurls = "{URL}"\n[study]'),
+        ("[study]", f'[notfy]\nurls = ["{URL}"]\n[notifi]\nurl = "{URL}"\n[study]'),
+        ("[study]", '[notfy]\nurls_file = "hooks.example/T0/sEcReT"\n[study]'),
+        ("[study]", '[notfy]\nto = { mail = "mailto:u:sEcReT@mail.example" }\n[study]'),
+        ("[study]", f'["{URL}"]\nx = 1\n[study]'),
+        ("[study]", f'["{URL}"]\n["{URL}"]\n[study]'),
+        ("[study]", f'[notify]\n"{URL}" = 1\n[study]'),
+        ("[study]", '[notify]\n"mailto:u:sEcReT@mail.example" = 1\n[study]'),
+        ("[study]", '[notify]\nurls_file = "hooks.example/T0/sEcReT"\n[study]'),
+        ("[study]", '[notify]\nurls_file = "mailto:u:sEcReT@mail.example"\n[study]'),
+        ("[study]", '[notify]\nurls_file = "u:sEcReT@10.0.0.5/x"\n[study]'),
+        ("[study]", f'[study]\nnotify = "{URL}"'),
+        ("[budget]", f'[budget]\nnotify = ["{URL}"]'),
+        ("[budget]", f'[budget]\nhours = "{URL}"'),
+        ("[space]", f'[space]\nurls = "{URL}"'),
+        ("[space]", f'[space]\n"{URL}" = 1'),
+        ("[budget]", f'[[enqueue]]\n"{URL}" = 1\n[budget]'),
+        ("[budget]", f'[[enqueue]]\nurl = "{URL}"\n[budget]'),
+    ],
+)
+def test_an_address_in_any_table_is_not_repeated(
+    old: str, new: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Under a name that is no key of ours, in place of one, or as the file's path: `--debug` shows nothing of it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.toml").write_text(quick_text().replace(old, new, 1))
+    assert commands.main(["create", "s.toml", "--debug"]) == 2
+    said = "".join(capfd.readouterr())
+    assert "\nsearch: s.toml: " in said
+    assert "Traceback" in said
+    assert "sEcReT" not in said
+
+
+def test_a_path_that_looks_like_a_host_is_written_with_a_dot() -> None:
+    """`./conf.prod/urls`; other paths stay as they are, and so does what is no address in an unknown key."""
+    for path in ("secrets/notify-urls", "/run/x@1.service/urls", "conf.d/urls", "C:/urls", "./conf.prod/urls"):
+        assert parse(f'urls_file = "{path}"').urls_file == path
+    with pytest.raises(errors.StudyFileError, match="notify.urls_file must name a file .with ./ before it"):
+        parse('urls_file = "conf.prod/urls"')
+    with pytest.raises(errors.StudyFileError, match=r"budget.trails is not a known key, got \{'a/b': \[1\]\}"):
+        specs.parse(quick_text().replace("[budget]", '[budget]\ntrails = { "a/b" = [1] }'), "s.toml")
 
 
 def test_an_address_in_place_of_the_table_is_not_repeated() -> None:
