@@ -46,6 +46,7 @@ def import_trials(
             got = f", got {left.got}" if left.got else ""
             more = f" and {len(spool.left_out) - 1} other reasons" if len(spool.left_out) > 1 else ""
             raise errors.InputError(f"{left.place}: nothing fits study {study.name!r}: {reason}{got}{more}")
+        spool.flush()
         return imports.take(database, study, spool, on_trials)
 
 
