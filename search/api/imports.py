@@ -46,6 +46,7 @@ def import_trials(
             got = f", got {left.got}" if left.got else ""
             more = f" and {len(spool.left_out) - 1} other reasons" if len(spool.left_out) > 1 else ""
             raise errors.InputError(f"{left.place}: nothing fits study {study.name!r}: {reason}{got}{more}")
+        spool.flush()
         return imports.take(database, study, spool, on_trials)
 
 
@@ -154,20 +155,38 @@ def adopted(
     target = Target.read(objective, "adopt")
     beside = pathlib.Path() if target.file is None else target.file.parent
     path = pathlib.Path(output) if output is not None else beside / f"{files.safe_name(study.name)}.toml"
-    if path.exists() and not force:
-        raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
+    _check_free(path, force)
     past = takeovers.look(seen, study)
     spec = _spec(outsider, target.objective, past, trials, metric, str(path))
+    ours: studies.Study | None = None
     try:
-        with files.replacing(path) as part:
+        with files.replacing(path, force) as part:
             part.write_bytes(spec.text.encode())
             database = access.open_existing(storage, foreign=True)
             ours = takeovers.take_over(database, study, spec, on_trials)
     except OSError as error:
-        raise errors.InputError(f"{path} cannot be written: {error.strerror}") from error
+        reason = f"{path} cannot be written: {error.strerror or error}"
+        if ours is None:
+            raise errors.InputError(reason) from error
+        raise errors.InputError(
+            f"study {study.name!r} is adopted, but {reason}; its text is kept with the study: "
+            f"search.load({study.name!r}).user_attrs[{studies.STUDY_FILE!r}]"
+        ) from error
     said = [line.removeprefix("# ") for line in spec.text.split("objective =")[0].splitlines()[1:]]
     changed = [f"{each} had another distribution once: the last one holds" for each in past.changed]
     return Adopted(database, ours, path, tuple(past.running), (*said, *changed))
+
+
+def _check_free(path: pathlib.Path, force: bool) -> None:
+    """Passes a place where a file can be, before anything is adopted."""
+    try:
+        is_folder, is_there = path.is_dir(), os.path.lexists(path)
+    except OSError as error:
+        raise errors.InputError(f"{path} cannot be written: {error.strerror}") from error
+    if is_folder:
+        raise errors.InputError(f"{path} cannot be written: it is a folder; --output takes another name")
+    if is_there and not force:
+        raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
 
 
 def _spec(

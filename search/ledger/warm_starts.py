@@ -54,6 +54,7 @@ def gather(database: Database, spec: specs.StudySpec, spool: spools.Spool) -> No
     place = f"{spec.path or spec.name}: warm_start.from"
     if start.storage is None:
         read(database, start.source, spec, spool, place)
+        spool.flush()
         return
     try:
         other = databases.open_to_read(addresses.check_url(start.storage))
@@ -63,6 +64,7 @@ def gather(database: Database, spec: specs.StudySpec, spool: spools.Spool) -> No
         read(other, start.source, spec, spool, place)
     finally:
         other.close()
+    spool.flush()
 
 
 def read(database: Database, name: str, spec: specs.StudySpec, spool: spools.Spool, place: str) -> None:

@@ -160,11 +160,27 @@ def _parquet(path: pathlib.Path, metric: str) -> Iterator[Record]:
         texts = {field.name for field in file.schema_arrow if cells.MARK not in (field.metadata or {})}
         number = 0
         for batch in file.iter_batches(batch_size=ROWS):
-            for row in batch.to_pylist():
+            for row in _rows(batch, f"{path}: rows {number + 1} to {number + batch.num_rows}"):
                 number += 1
                 yield _row(row, column, f"{path}: row {number}", texts)
     except pyarrow.ArrowException as error:
         raise errors.InputError(f"{path}: must be Parquet: {lines.said(str(error), 200)}") from error
+
+
+def _rows(batch: Any, place: str) -> Iterator[dict[str, Any]]:
+    """Of Parquet, as Python has them."""
+    found = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            found.append(column.to_pylist())
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, OverflowError) as error:  # moments of nanoseconds, or of the year 10,000
+            raise errors.InputError(
+                f"{place}: {name} must hold values that Python has, got {column.type}: {lines.said(str(error), 120)}"
+            ) from error
+    for row in zip(*found, strict=True):
+        yield dict(zip(batch.schema.names, row, strict=True))
 
 
 def _value_column(names: Sequence[str], place: str, metric: str) -> str:

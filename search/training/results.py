@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import decimal
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -121,7 +122,7 @@ def _value(record: Record, state: str) -> float | None:
 
 def _number(given: Any, place: str, name: str) -> float:
     found: float | None = None
-    if isinstance(given, (int, float, str)) and not isinstance(given, bool):
+    if isinstance(given, (int, float, str, decimal.Decimal)) and not isinstance(given, bool):
         try:
             found = float(given)
         except (ValueError, OverflowError):
@@ -151,11 +152,13 @@ def _moment(given: Any, place: str, name: str) -> str | None:
         return None
     try:
         found = given if isinstance(given, datetime.datetime) else datetime.datetime.fromisoformat(str(given))
+        if found.tzinfo is not None:
+            found = found.astimezone(datetime.UTC).replace(tzinfo=None)
+        return datetime.datetime.fromisoformat(found.isoformat()).isoformat()  # of pandas' one what others know
     except ValueError:
         raise errors.InputError(f"{place}: {name} must be a moment, ISO 8601, got {given!r}") from None
-    if found.tzinfo is not None:
-        found = found.astimezone(datetime.UTC).replace(tzinfo=None)
-    return datetime.datetime.fromisoformat(found.isoformat()).isoformat()  # of pandas' one what others know
+    except OverflowError:
+        raise errors.InputError(f"{place}: {name} must be of the years 1 to 9999 in UTC, got {str(given)!r}") from None
 
 
 def _params(record: Record, spec: specs.StudySpec) -> Params:
@@ -187,6 +190,8 @@ def _cell(parameter: parameters.Parameter, value: Any) -> scalars.Value:
     """What a cell of a table means: pandas writes 3 as 3.0 where a row of its column is empty."""
     if value == "null" and _takes_none(parameter):
         return None
+    if isinstance(value, decimal.Decimal):
+        value = float(value)
     found: scalars.Value = parameter.parse(value) if isinstance(value, str) else value
     if _is_one(parameter, found):
         return found

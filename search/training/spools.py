@@ -1,14 +1,16 @@
 """Known results that fit a study, kept on disk until they are written, and how many do not, by reason."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from search import errors
+from search import errors, lines
 from search.study import specs
-from search.study.result_files import Record
+from search.study.result_files import ATTRIBUTES, Record
 from search.training import results
 
 
@@ -33,13 +35,22 @@ class Spool:
     def __init__(self, source: str) -> None:
         self.source, self.count = source, 0
         self.left_out: dict[str, LeftOut] = {}
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8", prefix="search-results-")  # noqa: SIM115
+        with self._room():
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8", prefix="search-results-")  # noqa: SIM115
 
     def __enter__(self) -> "Spool":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # it writes what no room was left for once more
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise errors.InputError(f"{self.source}: no room to check it on the disk: {error}") from error
 
     def add(self, record: Record, spec: specs.StudySpec) -> None:
         """Takes a record in, or counts why not.
@@ -53,10 +64,21 @@ class Spool:
             self.leave_out(misfit.rule, record.place, misfit.got)
             return
         try:
-            self._file.write(json.dumps(dataclasses.asdict(result)) + "\n")
-        except OSError as error:
-            raise errors.InputError(f"{self.source}: no room to check it on the disk: {error}") from error
+            line = json.dumps(dataclasses.asdict(result))
+        except (TypeError, ValueError, RecursionError) as error:  # Parquet has values that JSON has not
+            raise errors.InputError(f"{record.place}: {_alien(result.attributes)}") from error
+        with self._room():
+            self._file.write(line + "\n")
         self.count += 1
+
+    def flush(self) -> None:
+        """Brings all of them onto the disk: a transaction finds out too late that there is no room.
+
+        Raises:
+            errors.InputError: no room is left.
+        """
+        with self._room():
+            self._file.flush()
 
     def leave_out(self, rule: str, place: str, got: str = "") -> None:
         """Counts a result that does not fit."""
@@ -68,3 +90,14 @@ class Spool:
         found = (results.Result(**json.loads(line)) for line in self._file)
         while batch := list(itertools.islice(found, size)):
             yield batch
+
+
+def _alien(attributes: Mapping[str, Any]) -> str:
+    """What is wrong with the first attribute that no JSON holds."""
+    for name, value in attributes.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            kind, got = type(value).__name__, lines.said(repr(value), 80)
+            return f"{ATTRIBUTES}{name} must be a value that JSON has, got {kind} {got}: {error}"
+    return "must hold values that JSON has"

@@ -1,6 +1,7 @@
 """Known results from Python: imported, forked, adopted."""
 
 import pathlib
+from typing import Any
 
 import optuna
 import pytest
@@ -8,7 +9,7 @@ from trials import Make, begin, succeed
 
 import search
 from search import errors
-from search.ledger import studies, summaries
+from search.ledger import studies, summaries, takeovers
 from search.storage import databases
 from search.study import specs
 
@@ -156,3 +157,33 @@ def test_a_plain_study_is_adopted(empty_url: str, tmp_path: pathlib.Path) -> Non
     database.close()
     with pytest.raises(errors.InputError, match="study 'plain' is one of ours already: `search run plain` goes on"):
         search.adopt("plain", objective, force=True, storage=empty_url)
+
+
+def test_a_file_that_has_no_place_is_said(
+    empty_url: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder there is seen before anything is adopted; one that comes later leaves a study of ours, with its text."""
+    (tmp_path / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
+    optuna.create_study(study_name="plain", storage=empty_url).optimize(
+        lambda t: t.suggest_float("x", 0, 1), n_trials=1
+    )
+    objective, place = f"{tmp_path}/train.py:objective", tmp_path / "plain.toml"
+    place.mkdir()
+    for force in (False, True):
+        with pytest.raises(errors.InputError, match=r"plain.toml cannot be written: it is a folder; --output takes"):
+            search.adopt("plain", objective, force=force, storage=empty_url)
+    place.rmdir()
+    take_over = takeovers.take_over
+
+    def late(*arguments: Any) -> studies.Study:
+        place.mkdir()
+        return take_over(*arguments)
+
+    monkeypatch.setattr(takeovers, "take_over", late)
+    with pytest.raises(
+        errors.InputError, match=r"'plain' is adopted, but .*plain.toml cannot be written: .*; its text"
+    ):
+        search.adopt("plain", objective, force=True, storage=empty_url)
+    text = search.load("plain", storage=empty_url).user_attrs[studies.STUDY_FILE]
+    assert specs.parse(text, "plain.toml").name == "plain"
+    assert sorted(each.name for each in tmp_path.iterdir() if ".db" not in each.name) == ["plain.toml", "train.py"]

@@ -95,6 +95,18 @@ def test_what_cannot_be_read_is_refused(tmp_path: pathlib.Path) -> None:
         read(tmp_path / "c.csv")
 
 
+def test_moments_that_python_has_not_are_named(tmp_path: pathlib.Path) -> None:
+    """Rows, column and type."""
+    years = pyarrow.array([2**60], pyarrow.timestamp("us"))
+    parquet.write_table(
+        pyarrow.table({"params_x": [0.5], "value": [1.0], "datetime_start": years}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(
+        errors.InputError, match=r"a.parquet: rows 1 to 1: datetime_start must .*, got timestamp\[us\]: "
+    ):
+        read(tmp_path / "a.parquet")
+
+
 def test_without_pyarrow_the_line_says_what_to_install(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra by its name."""
     parquet.write_table(pyarrow.table({"params_x": [0.5], "value": [1.0]}), tmp_path / "a.parquet")

@@ -1,6 +1,9 @@
 """What a record says of a trial of somewhere else, held against a study."""
 
 import datetime
+import decimal
+import resource
+import tempfile
 from typing import Any
 
 import mine
@@ -9,7 +12,7 @@ import pytest
 from search import errors
 from search.study import specs
 from search.study.result_files import Record
-from search.training import results
+from search.training import results, spools
 
 SPACE = """
 x = { low = 0.0, high = 1.0 }
@@ -91,6 +94,14 @@ def test_only_results_come_in(state: str) -> None:
         ({"steps": {"1": "x"}}, "f.csv:2: step 1 must be a number, got 'x'"),
         ({"attributes": {"a\0": 1}}, "f.csv:2: the name of an attribute must have 1 to 512 characters, got 'a\\x00'"),
         ({"ended": "monday"}, "f.csv:2: datetime_complete must be a moment, ISO 8601, got 'monday'"),
+        (
+            {"started": "0001-01-01T00:00:00+23:00"},
+            "f.csv:2: datetime_start must be of the years 1 to 9999 in UTC, got '0001-01-01T00:00:00+23:00'",
+        ),
+        (
+            {"ended": datetime.datetime(9999, 12, 31, 23, tzinfo=datetime.timezone(datetime.timedelta(hours=-5)))},
+            "f.csv:2: datetime_complete must be of the years 1 to 9999 in UTC, got '9999-12-31 23:00:00-05:00'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(more: dict[str, Any], message: str) -> None:
@@ -104,3 +115,46 @@ def test_a_pruned_trial_needs_no_value() -> None:
     """It has one or none; moments may be Python's."""
     found = results.read(record(value=None, state="PRUNED", started=datetime.datetime(2026, 1, 1)), SPEC)
     assert (found.state, found.value, found.started) == ("PRUNED", None, "2026-01-01T00:00:00")
+
+
+def test_decimals_are_numbers() -> None:
+    """As Parquet has them: the value, steps and parameters."""
+    half = decimal.Decimal("0.50")
+    found = results.read(
+        record({"x": half, "n": decimal.Decimal("2.0")}, value=half, steps={1: half}, is_table=True), SPEC
+    )
+    assert (found.params, found.value, found.steps) == (PARAMS, 0.5, {"1": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"raw", "got bytes b'raw'"),
+        (decimal.Decimal("1.5"), "got Decimal Decimal('1.5')"),
+        ([1, datetime.date(2026, 1, 1)], "got list [1, datetime.date(2026, 1, 1)]"),
+    ],
+)
+def test_an_attribute_that_no_json_holds_is_named(value: Any, said: str) -> None:
+    """With place, column and kind; nothing is counted."""
+    with spools.Spool("f.parquet") as spool:
+        with pytest.raises(errors.InputError) as error:
+            spool.add(record(attributes={"fine": 1, "odd": value}), SPEC)
+        assert str(error.value).startswith(f"f.csv:2: user_attrs_odd must be a value that JSON has, {said}")
+        assert spool.count == 0
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the last bytes, before any transaction; without a folder for temporary files; closing says no more."""
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with spools.Spool("f.csv") as spool:
+        spool.add(record(), SPEC)  # it waits in memory
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, was[1]))
+        try:
+            with pytest.raises(errors.InputError, match=r"f.csv: no room to check it on the disk: .*File too large"):
+                spool.flush()
+            spool.__exit__()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(errors.InputError, match="f.csv: no room to check it on the disk"):
+        spools.Spool("f.csv")
