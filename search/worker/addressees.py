@@ -6,7 +6,9 @@ import logging
 import os
 import pathlib
 import re
+import string
 import types
+import unicodedata
 from typing import Any
 from urllib import parse
 
@@ -19,6 +21,7 @@ EXTRA = 'pip install "optuna-search-service[notify]"'
 MOST = 20  # addresses
 LARGEST_BYTES = 100_000
 WEBHOOKS = ("http", "https")
+PLAIN = string.printable  # what stays as it was written
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://\S")
 
 
@@ -93,17 +96,37 @@ def _checked(url: str, count: int, place: str) -> Addressee:
     scheme = found[1].lower()
     if scheme not in WEBHOOKS:
         _check_service(url, scheme, place)
-    elif not _has_host(url):
-        raise errors.InputError(f"{place}: {scheme}:// must be followed by a host, and a port must be a number")
+    elif (sendable := _sendable(url)) is None:
+        raise errors.InputError(
+            f"{place}: {scheme}:// must be followed by a host, and a port must be a number (a host beyond ASCII is "
+            "best written as xn--...)"
+        )
+    else:
+        url = sendable
+        addresses.hide(_secrets(url))
     return Addressee(f"{count} {scheme}", url)
 
 
-def _has_host(url: str) -> bool:
+def _sendable(url: str) -> str | None:
+    """The address of a webhook in ASCII, as browsers send it, a user aside; None where it has no host or no port."""
     try:
         parts = parse.urlsplit(url)
-        return bool(parts.hostname) and (parts.port or 1) > 0
+        host, port = parts.hostname or "", parts.port
+        name = host.encode("idna").decode("ascii")  # raises where a part of the host is empty or too long, too
+        # where it does not come back, a newer rule would name another host: a secret must not go to the wrong one
+        if not host or port == 0:
+            return None
+        if not host.isascii() and name.encode().decode("idna") != unicodedata.normalize("NFKC", host):
+            return None
     except ValueError:
-        return False
+        return None
+    if url.isascii():
+        return url
+    if not host.isascii():
+        user, at, _ = parts.netloc.rpartition("@")
+        parts = parts._replace(netloc=f"{user}{at}{name}{'' if port is None else f':{port}'}")
+    rest = {part: parse.quote(getattr(parts, part), safe=PLAIN) for part in ("path", "query", "fragment")}
+    return parse.urlunsplit(parts._replace(**rest))
 
 
 @functools.lru_cache(MOST)

@@ -10,13 +10,15 @@ import email.utils
 import http.client
 import json
 import logging
+import math
+import queue
 import socket
 import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib import parse
 
@@ -27,6 +29,7 @@ log = logging.getLogger("search")
 
 ANSWER_SECONDS = 10.0  # that a webhook may be silent
 WHOLE_SECONDS = 15.0  # that any receiver may take
+POLL_SECONDS = 0.1  # between two looks at whether there is still time to wait
 AGENT = "optuna-search-service"
 KEY = "Idempotency-Key"
 
@@ -45,24 +48,46 @@ class Refusal:
 
 
 def send(addressee: addressees.Addressee, body: Mapping[str, Any]) -> Refusal | None:
-    """Sends a message; returns why it did not go out, or None.
+    """Sends a message; returns why it did not go out, or None."""
+    ((_, refusal),) = send_all([addressee], body)
+    return refusal
+
+
+def send_all(
+    people: Sequence[addressees.Addressee], body: Mapping[str, Any], left: Callable[[], float] = lambda: math.inf
+) -> Iterator[tuple[addressees.Addressee, Refusal | None]]:
+    """Sends a message to all at once; each with why it did not go out, or None, as the answers come.
 
     A receiver that drips its answer, or a service that hangs, is left to a thread of its own, which ends with it.
+
+    Args:
+        left: for how many seconds from now answers may be waited for at most.
     """
-    found: list[Refusal | None] = []
-
-    def work() -> None:
+    answers, began = queue.SimpleQueue[tuple[addressees.Addressee, Refusal | None]](), time.monotonic()
+    for each in people:
+        threading.Thread(target=lambda to=each: answers.put((to, _send(to, body))), name="notice", daemon=True).start()
+    waiting = list(people)
+    while waiting:
+        wait = min(began + WHOLE_SECONDS - time.monotonic(), left())
         try:
-            found.append((_post if addressee.is_webhook else _tell)(addressee, body))
-        except errors.InputError as error:
-            found.append(Refusal(str(error)))
-        except Exception as error:  # noqa: BLE001  # what a foreign library raises may hold the address: its kind says enough
-            found.append(Refusal(type(error).__name__))
+            addressee, refusal = answers.get(timeout=min(max(0.0, wait), POLL_SECONDS))
+        except queue.Empty:
+            if wait > 0:
+                continue
+            break
+        waiting.remove(addressee)
+        yield addressee, refusal
+    for each in waiting:
+        yield each, Refusal(f"no answer in {time.monotonic() - began:.0f} s")
 
-    thread = threading.Thread(target=work, name="notice", daemon=True)
-    thread.start()
-    thread.join(WHOLE_SECONDS)
-    return found[0] if found else Refusal(f"no answer in {WHOLE_SECONDS:.0f} s")
+
+def _send(addressee: addressees.Addressee, body: Mapping[str, Any]) -> Refusal | None:
+    try:
+        return (_post if addressee.is_webhook else _tell)(addressee, body)
+    except errors.InputError as error:
+        return Refusal(str(error))
+    except Exception as error:  # noqa: BLE001  # what a foreign library raises may hold the address: its kind says enough
+        return Refusal(type(error).__name__)
 
 
 class _Still(urllib.request.HTTPRedirectHandler):

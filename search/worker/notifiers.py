@@ -4,6 +4,7 @@ It holds up no trial and ends no worker: what fails in it is a line in the log, 
 """
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -20,6 +21,7 @@ PATIENCE_SECONDS = 1.0  # with the database: the next look is not far
 NOTE_SECONDS = 40.0  # the same with what was sent already: it would be sent again
 PARTING_SECONDS = 20.0  # that the end of a study is tried to be told before the worker ends
 AT_ONCE = 20  # messages
+STOP_SECONDS = 1.0  # that answers are waited for once the process is asked to go; less than the next
 JOIN_SECONDS = 2.0
 
 
@@ -42,6 +44,7 @@ class Notifier:
     ) -> None:
         self._ended, self._stop, self._study_id = threading.Event(), stop or threading.Event(), study_id
         self._parts, self._able = parts, list[studies.Study]()
+        self._until, self._halt = math.inf, self._ended  # of a parting its own
         self._database, self._is_guest = database.patient(PATIENCE_SECONDS, self._ended), database.only_reads
         self._watches: dict[str, happenings.Watch] = {}
         self._said: dict[tuple[str, str], str] = {}
@@ -60,12 +63,11 @@ class Notifier:
 
     def part(self, seconds: float = PARTING_SECONDS) -> None:
         """Looks once more, and goes on as long as something is due soon: nobody else may be left to send it."""
-        self._ended.clear()
-        self._database = self._database.patient(seconds, self._ended)
-        until = time.monotonic() + seconds
+        self._halt, self._until = self._stop, time.monotonic() + seconds
+        self._database = self._database.patient(seconds, self._halt)
         while self._turn() and not self._stop.is_set():
             waits = self._due()
-            if waits is None or time.monotonic() + waits > until:
+            if waits is None or max(0.0, waits) > self._left():
                 return
             self._stop.wait(max(0.1, waits))
 
@@ -81,7 +83,7 @@ class Notifier:
                 found = [study for study in found if self._people(study)]
             if found and self._database.only_reads:
                 opened = databases.open_existing(self._database.url, PATIENCE_SECONDS)
-                self._database = opened.patient(PATIENCE_SECONDS, self._ended)
+                self._database = opened.patient(PATIENCE_SECONDS, self._halt)
             self._watches = {each.token: self._watches.get(each.token) or happenings.Watch() for each in found}
             self._able = [study for study in found if self._tell(study)]
             return True
@@ -127,13 +129,20 @@ class Notifier:
         if not people:
             return False
         for _ in range(AT_ONCE):
-            if self._ended.is_set():
+            if self._halt.is_set() or self._left() <= 0:
                 break
             notice = dispatches.claim(self._database, study.study_id, uuid.uuid4().hex)
             # a receiver that hangs holds up other studies for one message, not for all
             if notice is None or not self._deliver(study, notice, people):
                 break
         return True
+
+    def _left(self) -> float:
+        """For how many seconds answers may be waited for."""
+        now = time.monotonic()
+        if self._stop.is_set():
+            self._until = min(self._until, now + STOP_SECONDS)
+        return self._until - now
 
     def _people(self, study: studies.Study) -> list[addressees.Addressee]:
         """Whom to tell; nobody where they are not known here, which is said once."""
@@ -146,11 +155,10 @@ class Notifier:
     def _deliver(self, study: studies.Study, notice: dispatches.Notice, people: list[addressees.Addressee]) -> bool:
         """Sends a message to all who do not have it; whether they all have it now."""
         delivered, reasons, asked = set(notice.delivered), dict[str, str](), 0.0
-        database = self._database.patient(NOTE_SECONDS, self._ended)
-        for each in people:
-            if each.place in delivered:
-                continue
-            refusal = deliveries.send(each, notice.body)
+        database = self._database.patient(NOTE_SECONDS, self._halt)
+        for each, refusal in deliveries.send_all(
+            [each for each in people if each.place not in delivered], notice.body, self._left
+        ):
             if refusal is None:
                 delivered.add(each.place)
             else:

@@ -30,6 +30,28 @@ def test_addresses_are_known_by_their_places(tmp_path: pathlib.Path) -> None:
     assert SECRET not in repr(found)
 
 
+def test_a_mark_of_windows_is_no_part_of_an_address(tmp_path: pathlib.Path) -> None:
+    """The file is UTF-8, with the mark that an editor puts before it or without; before a remark too."""
+    for text in ("https://hooks.example/x", "# chat\nhttps://hooks.example/x\n"):
+        found = load(tmp_path / "urls", b"\xef\xbb\xbf" + text.encode())
+        assert [each.url for each in found] == ["https://hooks.example/x"]
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("http://Bücher.example:81/x", "http://xn--bcher-kva.example:81/x"),
+        ("http://ü:p%40@bücher.example/ün/%C3%BC?ö=a+b&c=%20#é", "http://ü:p%40@xn--bcher-kva.example/%C3%BCn/%C3%BC?%C3%B6=a+b&c=%20#%C3%A9"),
+        ("HTTPS://Hooks.example./a/%zz;b=c?d", "HTTPS://Hooks.example./a/%zz;b=c?d"),
+        ("https://xn--strae-oqa.example/ü", "https://xn--strae-oqa.example/%C3%BC"),
+        ("http://[::1]:81/x", "http://[::1]:81/x"),
+    ],
+)  # fmt: skip
+def test_a_webhook_is_written_in_ascii(tmp_path: pathlib.Path, url: str, sent: str) -> None:
+    """Its host, path and options as browsers send them; what is encoded, or was ASCII, stays."""
+    assert [each.url for each in load(tmp_path / "urls", url)] == [sent]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -42,6 +64,8 @@ def test_addresses_are_known_by_their_places(tmp_path: pathlib.Path) -> None:
             "line 1: https:// must be followed by a host, and a port must be a number",
         ),
         (f"https:///{SECRET}", "line 1: https:// must be followed by a host"),
+        (f"https://{'x' * 64}.example/{SECRET}", "line 1: https:// must be followed by a host"),
+        (f"https://straße.example/{SECRET}", "line 1: https:// must be followed by a host, and a port must"),
         (f"foo://{SECRET}", "line 1: no service of apprise takes this foo:// address"),
         (b"https://x/\xff", "cannot be read here: not UTF-8 text"),
         ("https://x/\n" * 21, "must hold at most 20 addresses, got 21"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import receivers
 
+from search.storage import addresses
 from search.study import notices
 from search.worker import addressees, deliveries
 
@@ -30,6 +31,13 @@ def test_a_webhook_gets_the_body_and_its_id(tmp_path: pathlib.Path, receiver: re
     assert (head["Idempotency-Key"], head["Content-Type"]) == ("0123", "application/json")
     assert head["Authorization"] == "Basic dXNlcjpwQHNz"
     assert receiver.paths == ["/hook/sEcReT-ToKeN-0123"]
+
+
+def test_a_path_beyond_ascii_is_sent(tmp_path: pathlib.Path, receiver: receivers.Receiver) -> None:
+    """As browsers send it, and hidden so, too."""
+    assert deliveries.send(one(tmp_path, f"{receiver.url}/geheimnisvoll-ün?ö=ü"), BODY) is None
+    assert receiver.paths == ["/hook/sEcReT-ToKeN-0123/geheimnisvoll-%C3%BCn?%C3%B6=%C3%BC"]
+    assert "geheimnisvoll" not in addresses.scrub(receiver.paths[0])
 
 
 @pytest.mark.parametrize(

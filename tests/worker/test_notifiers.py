@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import socket
 import threading
 import time
 
@@ -105,6 +106,24 @@ def test_a_receiver_that_hangs_is_given_up_for_now(
     dispatches.renew(opened, study)
     notifiers.Notifier(opened, study.study_id).part(5)
     assert standing(opened, study) == notices.Standing(sent=1)
+
+
+def test_many_who_are_silent_hold_up_nobody(opened: databases.Database, ended: Ended, tmp_path: pathlib.Path) -> None:
+    """Who is well gets it once; a parting is over in its time, and in a second where the process is to go."""
+    study, receiver = ended
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts, and says nothing
+        urls = [f"http://127.0.0.1:{silent.getsockname()[1]}/{number}" for number in range(6)]
+        (tmp_path / "notify-urls").write_text("\n".join([*urls, receiver.url]))
+        began, stop = time.monotonic(), threading.Event()
+        notifiers.Notifier(opened, study.study_id).part(1.5)
+        assert time.monotonic() - began < 3.5
+        assert (receiver.events, standing(opened, study).pending) == (["finished"], 1)
+        dispatches.renew(opened, study)
+        threading.Timer(0.3, stop.set).start()
+        notifiers.Notifier(opened, study.study_id, stop).part()
+        assert time.monotonic() - began < 7
+    assert receiver.events == ["finished"]
+    assert (standing(opened, study).reason or "").count("no answer in 1 s") == 6
 
 
 def test_an_outage_between_sending_and_its_note_sends_nothing_twice(
