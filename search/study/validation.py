@@ -40,7 +40,17 @@ def validate(model: type[T], raw: Any, name: str, place: tuple[str, ...] = ()) -
     except errors.InputError as error:  # a rule that shows no secret
         raise errors.StudyFileError(f"{name}: {error}") from error
     except pydantic.ValidationError as error:
-        raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from error
+        raise errors.StudyFileError(f"{name}: {_sentence(_first(error.errors()), place)}") from error
+
+
+def _first(problems: list[Any]) -> Any:
+    """The first complaint; a key that is missing in a table with an unknown one is that one, misspelt."""
+    first = problems[0]
+    if first["type"] != "missing":
+        return first
+    table = first["loc"][:-1]
+    unknown = (each for each in problems if each["type"] == "extra_forbidden" and each["loc"][:-1] == table)
+    return next(unknown, first)
 
 
 def _sentence(problem: Any, place: tuple[str, ...]) -> str:
