@@ -52,7 +52,11 @@ def replacing(path: pathlib.Path, force: bool = True) -> Iterator[pathlib.Path]:
     Raises:
         OSError: the folder is not there, or cannot be written; FileExistsError without `force`.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}")  # of four bytes each
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}")  # of four bytes each
+    except OSError as error:
+        error.filename = str(path)  # what was asked for, not the name beside it that nobody knows
+        raise
     os.close(handle)
     beside = pathlib.Path(name)
     try:

@@ -1,6 +1,7 @@
 """The command that sets studies side by side."""
 
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -94,7 +95,23 @@ def _show(compared: comparisons.Comparison, command: str) -> None:
         screens.say("")
     _show_differences(comparison_tables.differing(found))
     for line in compared.verdicts:
+        _say(line)
+
+
+def _say(line: str) -> None:
+    """A line for reading, on a terminal broken between words; each command in it stays whole, to be copied."""
+    columns = screens.room(screens.out)
+    if columns is None or "`" not in line:
         screens.say_wrapped(line)
+        return
+    shown = ""
+    for word in re.findall(r"(?:`[^`]*`|[^\s`])+", line):
+        if shown and screens.width(f"{shown} {word}") > columns:
+            screens.say(shown)
+            shown = f"  {word}"
+        else:
+            shown = f"{shown} {word}".lstrip() if not shown.startswith("  ") else f"{shown} {word}"
+    screens.say(shown)
 
 
 def _layout(rows: "comparison_tables.Rows") -> layouts.Layout:

@@ -22,6 +22,8 @@ ARGUMENTS = {
     "OBJECTIVE": "The function: FILE.py:FUNCTION, or MODULE:FUNCTION of an installed package or of this folder.",
     "SHELL": "bash, zsh or fish.",
 }
+# of one command, where a word means something else
+ARGUMENTS_OF = {"import": {"FILE": "Results: .csv, .jsonl, .json or .parquet."}}
 STORAGE = ("storage", "password_file")
 TRAINING = (
     *("workers", "data_dir", "device", "engine", "grace_seconds", "patience_seconds", "save_seconds", "slots"),
@@ -76,8 +78,9 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Arguments, then options: the command's own, those of workers, the database's, those of every command."""
+        known = {**ARGUMENTS, **ARGUMENTS_OF.get(self.name or "", {})}
         arguments = [p.make_metavar(ctx) for p in self.params if isinstance(p, click.Argument)]
-        _section(formatter, "Arguments", [(each, ARGUMENTS.get(each, "")) for each in arguments])
+        _section(formatter, "Arguments", [(each, known.get(each, "")) for each in arguments])
         options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
         for title, chosen in (
             ("Options", [p for p in options if p.name not in (*TRAINING, *STORAGE) and p.opts[-1] not in HELP]),

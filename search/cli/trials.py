@@ -25,7 +25,7 @@ def export_trials(
     """Writes all trials of a study, any Optuna study's too, as a table or as JSON, workers or not.
 
     A row is a trial: its state, value, parameters, times, worker, reason, seed and attributes. `search import` reads
-    .jsonl again. Parquet needs pyarrow, which the extra [parquet] brings.
+    all four formats. Parquet needs pyarrow, which the extra [parquet] brings.
 
     \b
     Example:

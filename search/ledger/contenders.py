@@ -13,6 +13,7 @@ from search import errors
 from search.ledger import counts, coverages, orders, outsiders, studies, summaries, tracks
 from search.storage import databases, schema, trials
 from search.study import contrasts, sections
+from search.training import origins, records
 
 SPACES = 20  # that one parameter of another tool's study was asked for with: more are not told
 
@@ -25,8 +26,10 @@ class Contender:
         states: how many trials are in a state, other tools' too; `paused`: of the waiting ones.
         order: what is in force; None of another tool's.
         configurations: of its space that trials were given; None of another tool's.
-        best: the complete trial with the best value, the first of equals, without its curve and attributes.
+        best: the complete trial with the best value, the first of equals, without its curve; of its attributes whether
+            it was imported.
         asked: of another tool's study what its parameters were asked for as.
+        imported: how many trials an import brought in, with their results.
     """
 
     study: studies.Study | outsiders.Outsider
@@ -37,6 +40,7 @@ class Contender:
     track: tracks.Track
     best: FrozenTrial | None
     asked: Mapping[str, Sequence[BaseDistribution]] = dataclasses.field(default_factory=dict)
+    imported: int = 0
 
     @property
     def name(self) -> str:
@@ -52,6 +56,11 @@ class Contender:
     def metric(self) -> str:
         """What its values measure."""
         return metric(self.study)
+
+    @property
+    def is_best_imported(self) -> bool:
+        """Whether its best value was found elsewhere."""
+        return self.best is not None and not origins.is_own(self.best)
 
     @property
     def is_under_way(self) -> bool:
@@ -99,7 +108,8 @@ def read(database: databases.Database, study: studies.Study | outsiders.Outsider
         kept = counts.read(connection, study.study_id)
         outside = () if ours is None else coverages.outside(connection, ours)
         track = tracks.read(connection, study.study_id, sign(study), outside)
-        best = [] if track.best is None else trials.read(connection, study.study_id, [track.best[1]], (), steps=False)
+        ids = [] if track.best is None else [track.best[1]]
+        best = trials.read(connection, study.study_id, ids, [records.IMPORTED.name], steps=False) if ids else []
         return Contender(
             study,
             summaries.states(connection, study.study_id),
@@ -109,6 +119,7 @@ def read(database: databases.Database, study: studies.Study | outsiders.Outsider
             track,
             next(iter(best), None),
             _asked(connection, study.study_id) if ours is None else {},
+            0 if ours is None else counts.imported(connection, study.study_id).get(study.study_id, 0),
         )
 
     return database.read(transaction)

@@ -1,10 +1,13 @@
 """The chapter of a report on several studies side by side, and the page that holds it alone."""
 
+import dataclasses
+
 from search import words
 from search.reports import comparison_figures, comparison_sentences, comparison_tables, pages
 from search.reports.comparisons import Comparison
 from search.reports.pages import Block, Bullets, Chapter, Drawing, Table, Text
 
+ALONE = "Side by side"
 LONGEST_TITLE = 60  # characters of names
 BESTS = (
     "The best {metric} of each study, its interval at 95 % by the images alone, what fresh seeds have made of it, and "
@@ -62,7 +65,8 @@ def page(found: Comparison, heading: str | None = None) -> pages.Page:
     labels = [each.label for each in found.entries]
     facts = [(f"best {found.metric} of {each.label}", words.metric(each.best)) for each in found.entries]
     subtitle = f"Studies {', '.join(map(words.code, labels))}."
-    return pages.Page(heading or _title(found), subtitle, facts, [chapter(found)])
+    alone = dataclasses.replace(chapter(found), title=ALONE)  # the page has the names in its own title
+    return pages.Page(heading or _title(found), subtitle, facts, [alone])
 
 
 def _title(found: Comparison) -> str:

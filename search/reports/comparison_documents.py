@@ -44,7 +44,14 @@ def _study(found: Comparison, each: Entrant, own: Trajectory) -> dict[str, Any]:
         "paused": each.contender.paused,
         "configurations": each.contender.configurations,
         "space_size": None if spec is None else spec.space.size,
-        "best": best and {"number": best.number, "value": best.value, "params": best.params},
+        "imported": each.contender.imported,
+        "best": best
+        and {
+            "number": best.number,
+            "value": best.value,
+            "params": best.params,
+            "imported": each.contender.is_best_imported,
+        },
         "images": each.images,
         "interval": ends and {"low": ends[0], "high": ends[1]},
         "confirmed": confirmed

@@ -58,7 +58,7 @@ def verdicts(found: Comparison) -> list[str]:
     if gap == 0:
         equal = [each for each in ranked if each.best == first.best]
         who = "both" if len(equal) == len(ranked) == 2 else f"{len(equal)} of them"
-        said = [f"{who} have the same best {found.metric}, {words.metric(first.best)}"]
+        said = [f"{who} have the same best {found.metric}, {words.metric(first.best)}{_one_result(equal)}"]
     elif len(ranked) == 2:
         said[0] += f", by {words.metric(gap)}"
     said[0] += (
@@ -66,7 +66,21 @@ def verdicts(found: Comparison) -> list[str]:
         if found.sign > 0
         else ("; each is the best of several noisy values, and so too low for what it is worth")
     )
+    measured = [each for each in ranked if each.confirmation is not None]
+    shown = [f"{words.typed(e.label)} {e.confirmation.quoted.show()}" for e in measured if e.confirmation is not None]
+    said[0] += f"; confirmed with fresh seeds: {', '.join(shown)}" if shown else ""
     return [*said, *_confirmed(found, ranked), ONE_DRAW]
+
+
+def _one_result(equal: Sequence[Entrant]) -> str:
+    """That what several have is one trial's, which others of them have imported."""
+    brought = [each for each in equal if each.contender.is_best_imported]
+    configurations = [each.contender.best.params for each in equal if each.contender.best is not None]
+    if not brought or any(each != configurations[0] for each in configurations):
+        return ""
+    names = " and ".join(words.typed(each.label) for each in brought)
+    have = "has" if len(brought) == 1 else "have"
+    return f": one result, which {names} {have} imported, so it speaks for none of them"
 
 
 def _confirmed(found: Comparison, ranked: Sequence[Entrant]) -> list[str]:

@@ -8,9 +8,9 @@ from optuna.trial import TrialState
 from search import words
 from search.reports.comparisons import Comparison
 from search.reports.entrants import Entrant
-from search.reports.trajectories import Stairs
+from search.reports.trajectories import Stairs, Trajectory
 
-NOTHING = "-"
+NOTHING, IMPORTED = "-", "imported"
 SHORT_SECONDS = 10.0
 
 
@@ -29,7 +29,7 @@ def found(compared: Comparison) -> Rows:
             [
                 each.label,
                 words.metric(each.best),
-                NOTHING if each.contender.best is None else str(each.contender.best.number),
+                _number(each),
                 _images(each),
                 *_confirmed(each),
                 _share(each),
@@ -37,6 +37,12 @@ def found(compared: Comparison) -> Rows:
             for each in compared.entries
         ],
     )
+
+
+def _number(each: Entrant) -> str:
+    if each.contender.best is None:
+        return NOTHING
+    return f"{each.contender.best.number}{' (imported)' if each.contender.is_best_imported else ''}"
 
 
 def _images(each: Entrant) -> str:
@@ -69,11 +75,23 @@ def spent(compared: Comparison) -> Rows:
         states = each.contender.states
         counts = [states.get(state, 0) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)]
         row = [each.label, *map(str, [*counts, each.contender.paused]), _time(own.by_cost.end)]
+        row[1] += f" ({each.contender.imported} imported)" if each.contender.imported else ""
         for value in (each.best, shared) if several else (each.best,):
+            if _came(each, own, value, compared.sign):
+                row += [IMPORTED, NOTHING]
+                continue
             row.append(_reached(own.by_trial, value, compared.sign, lambda x: f"{x:.0f}"))
             row.append(_reached(own.by_cost, value, compared.sign, _time))
         rows.append(row)
     return Rows(headings, rows)
+
+
+def _came(each: Entrant, own: Trajectory, value: float | None, sign: int) -> bool:
+    """Whether a value was there before any trial that found it, with what was imported."""
+    if value is None:
+        return False
+    begins = own.by_trial.reached(value, sign) == 0  # no trial of its own has this number
+    return begins or (value == each.best and each.contender.is_best_imported)
 
 
 def _reached(stairs: Stairs, value: float | None, sign: int, put: Callable[[float], str]) -> str:
@@ -105,7 +123,7 @@ def differing(compared: Comparison) -> Rows:
 def bests(compared: Comparison) -> list[str]:
     """The best configuration of each, a sentence each."""
     return [
-        f"{words.typed(each.label)}: trial {each.contender.best.number}, {words.metric(each.best)}"
+        f"{words.typed(each.label)}: trial {_number(each)}, {words.metric(each.best)}"
         + (f", {shown}" if (shown := words.configuration(each.contender.best.params)) else "")
         for each in compared.entries
         if each.contender.best is not None

@@ -14,6 +14,7 @@ from search.study import programs, sections, specs
 ABSENT, NOTHING = "-", "none"
 SPACE = "space."
 UNTOLD = ("study.name",)
+WITHOUT_EFFECT = ("publish.", "notify.")  # on any result
 
 
 def settings(spec: specs.StudySpec, budget: Mapping[str, Any]) -> dict[str, str]:
@@ -34,7 +35,8 @@ def settings(spec: specs.StudySpec, budget: Mapping[str, Any]) -> dict[str, str]
             found |= {f"{name}.{k}": put(v) for k, v in {**given, **(budget if name == "budget" else {})}.items()}
     found |= {f"{SPACE}{each.name}": _parameter(each) for each in spec.space.parameters}
     found["enqueue"] = put([words.configuration(params) for params in spec.enqueue])
-    return {key: value for key, value in found.items() if key not in UNTOLD and value != NOTHING}
+    told = {key: value for key, value in found.items() if key not in UNTOLD and value != NOTHING}
+    return {key: value for key, value in told.items() if not key.startswith(WITHOUT_EFFECT)}
 
 
 def asked(spaces: Mapping[str, Sequence[distributions.BaseDistribution]]) -> dict[str, str]:

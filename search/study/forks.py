@@ -36,7 +36,14 @@ def spec(source: specs.StudySpec, name: str, changes: Mapping[str, Any], place: 
     merged = _merged(raw, changes, place, ())
     merged["study"] = {**_table(merged, "study", place), "name": name}
     merged["warm_start"] = {"from": source.name}
-    return specs.parse(tomli_w.dumps(merged), place)
+    found = specs.parse(tomli_w.dumps(merged), place)
+    for key in ("direction", "metric"):
+        was, now = getattr(source.study, key), getattr(found.study, key)
+        if now != was:
+            raise errors.StudyFileError(
+                f"{place}: study.{key} must be {was!r}, as of study {source.name!r}, whose results it takes, got {now!r}"
+            )
+    return found
 
 
 def _table(raw: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:

@@ -33,7 +33,8 @@ def read(path: pathlib.Path) -> str:
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # a ValueError is a NUL in the name
-        raise errors.StudyFileError(f"{path}: cannot be read: {error}") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise errors.StudyFileError(f"{path}: cannot be read: {reason}") from error
     for mark, kind in OTHERS.items():
         if content.startswith(mark):
             raise errors.StudyFileError(f"{path}: cannot be read: it must be UTF-8, got {kind}: save it as UTF-8")

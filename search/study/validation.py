@@ -48,7 +48,7 @@ def validate(model: type[T], raw: Any, name: str, place: tuple[str, ...] = ()) -
         raise errors.StudyFileError(f"{name}: {error}") from error
     except pydantic.ValidationError as error:
         # its own words repeat all that is wrong, an address in the wrong place too, which is a secret
-        raise errors.StudyFileError(f"{name}: {_sentence(error.errors()[0], place)}") from None
+        raise errors.StudyFileError(f"{name}: {_sentence(_first(error.errors()), place)}") from None
 
 
 def is_address(text: str) -> bool:
@@ -81,6 +81,16 @@ def _texts(raw: Any) -> Iterator[str]:
     elif isinstance(raw, list | tuple):
         for each in raw:
             yield from _texts(each)
+
+
+def _first(problems: list[Any]) -> Any:
+    """The first complaint; a key that is missing in a table with an unknown one is that one, misspelt."""
+    first = problems[0]
+    if first["type"] != "missing":
+        return first
+    table = first["loc"][:-1]
+    unknown = (each for each in problems if each["type"] == "extra_forbidden" and each["loc"][:-1] == table)
+    return next(unknown, first)
 
 
 def _sentence(problem: Any, place: tuple[str, ...]) -> str:

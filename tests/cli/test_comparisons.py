@@ -133,6 +133,41 @@ def test_it_keeps_within_a_terminal(
     assert "note: 'none yet' has no complete trial yet\n" in capsys.readouterr().err
 
 
+def test_what_came_with_its_result_is_said(
+    capsys: pytest.CaptureFixture[str], url: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork's imported best is one result with its source's, found by no trial of its own; the page says so."""
+    fill(url, {"one": [0.5, 0.8, 0.7]})
+    monkeypatch.setenv("SEARCH_STORAGE", url)
+    changes = {"publish": {"to": [f"tensorboard:{tmp_path}/tb"]}}
+    package.fork("one", "two", changes, storage=url)
+    code, out, _ = search(capsys, "compare", "one", "two", "--output", str(tmp_path / "page"))
+    rows = [re.split("  +", line) for line in out.splitlines()]
+    assert (code, rows[3][:3]) == (0, ["two", "0.8000", "1 (imported)"])
+    assert (rows[7][1], rows[8][1]) == ("3", "3 (3 imported)")
+    assert (rows[7][-4], rows[7][-2]) == ("2", "2")
+    assert rows[8][-4:] == ["imported", "-", "imported", "-"]
+    assert "both have the same best accuracy, 0.8000: one result, which two has imported, so it speaks for none" in out
+    assert "publish" not in out
+    html, markdown = [(tmp_path / "page" / name).read_text() for name in ("report.html", "report.md")]
+    assert (html.count("one beside two: compared</h1>"), "<nav" in html) == (1, False)
+    assert markdown.count("one beside two: compared") == 1
+    assert "(3 imported)" in markdown
+    found = json.loads(search(capsys, "compare", "one", "two", "--json")[1])
+    assert [(each["imported"], each["best"]["imported"]) for each in found["studies"]] == [(0, False), (3, True)]
+
+
+def test_a_command_stays_whole_on_a_terminal(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A sentence with commands is broken beside these, never within one."""
+    fill(url, {"first": [0.5], "second": [0.6]})
+    monkeypatch.setenv("SEARCH_STORAGE", url)
+    with terminals.in_place_of_stdout(monkeypatch, 60) as terminal:
+        assert cli.main(["compare", "first", "second"]) == 0
+    assert max(map(len, terminal.lines)) <= 60
+    for name in ("first", "second"):
+        assert any(f"`search confirm {name}`" in line for line in terminal.lines)
+
+
 LOOK = """() => {
   const root = document.documentElement, problems = [];
   if (root.scrollWidth > root.clientWidth) problems.push(`page is ${root.scrollWidth} wide`);

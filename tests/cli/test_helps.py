@@ -55,3 +55,9 @@ def test_the_reference_is_what_the_help_says() -> None:
     """docs/commands.md is that of these commands: `make docs` writes it."""
     page = runpy.run_path(str(ROOT / "docs" / "commands.py"))["page"]
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == page(), "make docs"
+
+
+def test_a_file_is_what_its_command_takes() -> None:
+    """A backup for `search restore`, results for `search import`."""
+    assert "FILE   Results: .csv, .jsonl, .json or .parquet." in page_of("import")
+    assert "The backup, a SQLite file." in page_of("restore")

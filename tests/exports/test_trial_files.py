@@ -217,6 +217,15 @@ def test_integers_that_no_column_holds(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("ending", trial_files.FORMATS)
+def test_endings_in_capitals_are_the_same(file: str, tmp_path: pathlib.Path, ending: str) -> None:
+    """Byte for byte, as `search import` takes them."""
+    small, large = tmp_path / f"small{ending}", tmp_path / f"LARGE{ending.upper()}"
+    for path in (small, large):
+        search.export_trials("odd", path, storage=file)
+    assert large.read_bytes() == small.read_bytes()
+
+
+@pytest.mark.parametrize("ending", trial_files.FORMATS)
 def test_curves_come_back(file: str, odd: optuna.Study, tmp_path: pathlib.Path, ending: str) -> None:
     """In a file of their own, a row for each value that was reported, nan among them."""
     path = tmp_path / f"curves{ending}"
@@ -313,6 +322,8 @@ def test_a_study_without_trials(tmp_path: pathlib.Path, ending: str) -> None:
         ("odd.csv", "there.csv", "--curves .*there.csv exists already"),
         ("odd.csv", "./odd.csv", "must be another file than --to"),
         ("odd.csv", "curves.txt", "--curves must end in"),
+        ("THERE.CSV", "THERE.TXT", "--curves must end in"),
+        ("../../../../../../../../proc/z.csv", None, r"proc/z\.csv cannot be written: "),
     ],
 )
 def test_places_that_are_none(file: str, tmp_path: pathlib.Path, to: str, curves: str | None, words: str) -> None:

@@ -108,6 +108,19 @@ def test_what_is_not_confirmed_is_not_told_apart(opened: databases.Database) -> 
     assert found.differences == []
 
 
+def test_what_fresh_seeds_have_measured_is_said(opened: databases.Database) -> None:
+    """Of one study too, where the other is not confirmed yet."""
+    pair = [made(opened, "a"), made(opened, "b", (0.7, 0.85))]
+    confirmed(opened, pair[0], FRESH["a"])
+    said = comparison_sentences.verdicts(compared(opened, *pair))
+    quoted = compared(opened, *pair).entries[0].confirmation
+    assert quoted is not None
+    assert said[0].endswith(f"what it is worth; confirmed with fresh seeds: a {quoted.quoted.show()}")
+    (still,) = [line for line in said if line.startswith("not confirmed")]
+    assert "`search confirm b`" in still
+    assert "`search confirm a`" not in still
+
+
 def test_what_values_are_of_is_said(opened: databases.Database) -> None:
     """Another dataset, other images, other code, no complete trial: a plain line each, and the table all the same."""
     others = [

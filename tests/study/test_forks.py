@@ -48,6 +48,8 @@ def test_what_an_old_study_left_out_means_what_it_did() -> None:
     [
         ({"budget": {"trial": 3}}, "changes.toml: budget.trial is not a known key, got 3"),
         ({"space": {"x": {"low": 2.0}}}, "changes.toml: space.x"),
+        ({"study": {"direction": "minimize"}}, "changes.toml: study.direction must be 'maximize', as of study 'own'"),
+        ({"study": {"metric": "loss"}}, "changes.toml: study.metric must be "),
         ({"budget": 3}, "changes.toml: budget must be a table, got 3"),
         ({"study": {"name": "other"}}, "changes.toml: study.name must be left out, or 'next', got 'other'"),
         ({"warm_start": {"from": "a"}}, "changes.toml: warm_start must be left out: a fork begins with study 'own'"),

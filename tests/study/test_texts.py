@@ -62,3 +62,11 @@ def test_other_bytes_are_refused_in_one_line(tmp_path: pathlib.Path, content: by
 def test_a_key_is_added_to_a_table(text: str, found: str) -> None:
     """However its author wrote the table, the rest of the text stays as it is where a line can be added."""
     assert texts.stated(text, "a", {"k": "v"}, "why") == found
+
+
+def test_a_file_that_is_not_there_is_named_once(tmp_path: pathlib.Path) -> None:
+    """With the system's reason, and without its number."""
+    for path, reason in ((tmp_path / "none.toml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(errors.StudyFileError) as error:
+            texts.read(path)
+        assert str(error.value) == f"{path}: cannot be read: {reason}"

@@ -36,3 +36,14 @@ def test_a_secret_is_not_stored_nor_shown(storage: str) -> None:
     ) as error:
         parse(storage)
     assert "hid" not in str(error.value)
+
+
+def test_a_misspelt_key_is_named() -> None:
+    """Before what is missing for it; one that is only missing is said to be."""
+    for line, said in (
+        ('frm = "one"', "warm_start.frm is not a known key, got 'one'"),
+        ("", "warm_start.from is missing"),
+    ):
+        with pytest.raises(errors.StudyFileError) as error:
+            specs.parse(f"{mine.text()}[warm_start]\n{line}\n", "own.toml")
+        assert str(error.value) == f"own.toml: {said}"
