@@ -1,5 +1,8 @@
 """Every error the service raises on purpose, as one tree; a message is one line that says what to do."""
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class SearchError(Exception):
     """Base of the tree; `exit_code` is what the command line ends with."""
@@ -38,7 +41,19 @@ class StudyInUse(InputError):
 
 
 class PublishFailed(InputError):
-    """A place to publish to does not answer, or takes nothing just now; what was not sent can be sent later."""
+    """A place to publish to does not answer, or takes nothing just now; what was not sent can be sent later.
+
+    Attributes:
+        published: what became of the other places; see `search.exports.publications.Published`.
+    """
+
+    published: Sequence[Any] = ()
+
+
+class PublishUnfinished(PublishFailed):
+    """A place does not answer, or other places have what it was to get."""
+
+    exit_code = 1
 
 
 class DuplicateConfiguration(InputError):

@@ -16,7 +16,10 @@ from search.api.drafts import TRIALS, Target
 from search.ledger import homes, imports, outsiders, studies, takeovers, warm_starts
 from search.storage.databases import Database
 from search.study import drafts, forks, names, result_files, specs, texts
-from search.training import spools
+from search.training import recordings, spools
+from search.worker import platforms
+
+IMPORT_SECONDS = 60.0  # of an objective's module
 
 Path = str | os.PathLike[str]
 
@@ -125,7 +128,8 @@ def adopt(
 
     Raises:
         errors.StudyNotFound: there is none.
-        errors.InputError: it is ours already, has several objectives or constraints, or what no study file can hold.
+        errors.InputError: it is ours already, has several objectives or constraints, or what no study file can hold;
+            no such function; or a smaller budget than its finished trials.
     """
     how: dict[str, Any] = {"trials": trials, "output": output, "metric": metric, "force": force}
     found = adopted(name, objective, storage=storage, **how)
@@ -156,6 +160,9 @@ def adopted(
     beside = pathlib.Path() if target.file is None else target.file.parent
     path = pathlib.Path(output) if output is not None else beside / f"{files.safe_name(study.name)}.toml"
     _check_free(path, force)
+    if platforms.has_workers():  # it cannot be undone: whoever could not run it learns so before
+        with recordings.Recorder(target.objective, target.folder, IMPORT_SECONDS):
+            pass
     past = takeovers.look(seen, study)
     spec = _spec(outsider, target.objective, past, trials, metric, str(path))
     ours: studies.Study | None = None
@@ -195,6 +202,10 @@ def _spec(
     """The file of a study by what its trials have shown."""
     if study.metrics[0] != "value":  # the name that it has in Optuna
         metric = study.metrics[0]
+    if trials is not None and trials < past.done:
+        raise errors.InputError(
+            f"study {study.name!r}: --trials must be {past.done} or more, as many as have finished, got {trials}"
+        )
     file: dict[str, tuple[Any, str]] = {"name": (study.name, ""), "direction": (study.directions[0], "")}
     file |= {"metric": (metric, "")} if metric else {}
     many = words.plural(past.done, "finished trial")

@@ -34,7 +34,8 @@ def publish(
 
     Raises:
         errors.InputError: no such study or place, a library that is not installed.
-        errors.PublishFailed: a place does not answer, or cannot be written.
+        errors.PublishFailed: a place cannot be written.
+        errors.PublishUnfinished: one does not answer, or others have what it was to get; `published` has these.
     """
     database, study, places = _find(name, to, storage)
     from search.exports import publications

@@ -139,7 +139,8 @@ def work(
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         if not judged:  # else whoever started it has the study published
-            life.enter_context(publishers.Publisher(study, database.url, chosen.gpu_locks))
+            publishing = (database.url, chosen.gpu_locks, None, chosen.log_format)
+            life.enter_context(publishers.Publisher(study, *publishing))
         with assignments.explained(gpus):
             ended = loops.Worker(database, study, objective, stop, chosen, network=network, **how).run()
     if ended is not None:

@@ -59,6 +59,10 @@ EXITS_OF = {
     },
     "check": {"0": "All holds.", "1": "Something does not; its line says what."},
     "notify": {"0": "All is delivered.", "1": "An address has not taken a message; its line says why."},
+    "publish": {
+        "0": "All places have the study as it is now.",
+        "1": "A place does not answer, or not all have taken it; the line says which and why.",
+    },
     "selfcheck": {"0": "It trains as exactly as plain PyTorch.", "1": "It does not; the lines say by how much."},
     "artifacts": {"0": EXITS["0"], "1": "Some are not in the store any more, or it cannot be read."},
     "delete": {"0": "Deleted.", "1": "You did not agree: the study is kept."},

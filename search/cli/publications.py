@@ -3,15 +3,20 @@
 import logging
 import sys
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from search import api, errors, screens, words
 from search.api import publications
 from search.cli import jsons
-from search.cli.options import common, json_option, log, study_argument
+from search.cli.options import common, json_option, log, log_as, log_format_option, study_argument
 from search.study import destinations
 from search.worker import signals
+
+if TYPE_CHECKING:
+    from search.exports.publications import Published
 
 
 @click.command()
@@ -25,9 +30,12 @@ from search.worker import signals
 )
 @click.option("--follow", is_flag=True, help="Go on, with what changes, until the study has ended.")
 @click.option("--attached", is_flag=True, hidden=True)  # to a worker, by stdin
+@log_format_option
 @json_option
 @common
-def publish(name: str, places: tuple[str, ...], follow: bool, attached: bool, as_json: bool, storage: str) -> int:
+def publish(
+    name: str, places: tuple[str, ...], follow: bool, attached: bool, log_format: str, as_json: bool, storage: str
+) -> int:
     """Brings a study in MLflow, TensorBoard or Weights & Biases to what it is now, each trial once.
 
     A trial that is there already is updated where it has changed. Of Weights & Biases it writes offline runs, which
@@ -39,6 +47,7 @@ def publish(name: str, places: tuple[str, ...], follow: bool, attached: bool, as
       search publish lab --to tensorboard:runs/tensorboard --to wandb:runs
       search publish lab --to tensorboard:runs/tensorboard --follow
     """
+    log_as(log_format)
     if follow or attached:
         if as_json:
             raise errors.InputError("--json must not stand beside --follow, which goes on while there is more")
@@ -49,16 +58,24 @@ def publish(name: str, places: tuple[str, ...], follow: bool, attached: bool, as
             threading.Thread(target=_listen, args=(stop,), daemon=True).start()
         publications.follow(name, places, storage=storage, stop=stop, stays=attached)
         return 130 if interrupted.is_set() else 0
-    with screens.bar("publishing") as on_trial:
-        found = api.publish(name, places, storage=storage, on_trial=on_trial)
+    try:
+        with screens.bar("publishing") as on_trial:
+            _print(api.publish(name, places, storage=storage, on_trial=on_trial), as_json)
+    except errors.PublishFailed as failed:
+        if failed.published:
+            _print(failed.published, as_json)
+        raise
+    return 0
+
+
+def _print(found: "Sequence[Published]", as_json: bool) -> None:
     if as_json:
         jsons.say([each.as_json() for each in found])
-        return 0
+        return
     for each in found:
         counts = f"{each.new} new, {each.updated} updated, {each.unchanged} unchanged"
         left = f"; {words.plural(each.waiting, 'trial')} not begun" if each.waiting else ""
         screens.say(f"study {each.study!r} at {each.destination}: {counts}{left}")
-    return 0
 
 
 def _listen(stop: threading.Event) -> None:

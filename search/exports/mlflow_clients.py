@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from search import errors, lines
-from search.exports import targets
+from search.exports import silences, targets
 from search.storage import addresses
 
 NUMBER, SUM, SENT = "search.trial", "search.published", "search.sent"  # tags that say whose a run is, and how whole
@@ -123,6 +123,8 @@ class Client:
         try:
             return request(*given, **options)
         except self._errors.MlflowException as error:
+            if (silence := silences.phrase(error)) is not None:
+                raise errors.PublishUnfinished(f"--to mlflow:{self.uri} does not answer: {silence}") from error
             kind: type[errors.PublishFailed] = KINDS.get(error.error_code, errors.PublishFailed)
             if "'active' state" in str(error):
                 kind = Gone
@@ -161,7 +163,8 @@ def _environment() -> Iterator[None]:
     missing = [name for name in ENVIRONMENT if name not in os.environ]
     os.environ.update({name: ENVIRONMENT[name] for name in missing})
     try:
-        yield
+        with silences.kept():
+            yield
     finally:
         for name in missing:
             os.environ.pop(name, None)

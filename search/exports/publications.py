@@ -53,7 +53,8 @@ def publish(
 
     Raises:
         errors.StudyNotFound: it was deleted.
-        errors.InputError: a library is missing, or a place does not take it: the others have it then.
+        errors.InputError: a library is missing, or a place does not take it.
+        errors.PublishUnfinished: a place does not answer, or one of several does not take it: the others have it then.
     """
     lines = [Line(place) for place in places]
     summary = summaries.summary(database, study)
@@ -72,10 +73,23 @@ def publish(
         waiting += len(portion.trials) - len(found)
     for line in lines:
         line.finish(heading)
-    for line in lines:
-        if line.failure is not None:
-            raise line.failure
+    _check(lines, [line.published(study.name, waiting) for line in lines if line.failure is None])
     return [line.published(study.name, waiting) for line in lines]
+
+
+def _check(lines: Sequence["Line"], published: Sequence[Published]) -> None:
+    """Passes where no place has failed; the error has what became of the others."""
+    failures = [line.failure for line in lines if line.failure is not None]
+    if not failures:
+        return
+    is_done = bool(published) or any(line.has_written for line in lines)
+    if len(failures) == 1 and not is_done:
+        raise failures[0]
+    is_unfinished = is_done or any(isinstance(each, errors.PublishUnfinished) for each in failures)
+    kind = errors.PublishUnfinished if is_unfinished else errors.PublishFailed
+    error = kind("; ".join(str(each) for each in failures))
+    error.published = published
+    raise error from failures[0]
 
 
 class Line:
@@ -117,6 +131,11 @@ class Line:
             yield
         except errors.InputError as error:
             self.failure = error
+
+    @property
+    def has_written(self) -> bool:
+        """Whether trials were written there."""
+        return any(self._outcomes[each] for each in (Outcome.NEW, Outcome.UPDATED))
 
     def published(self, study: str, waiting: int = 0) -> Published:
         """What has become of them."""

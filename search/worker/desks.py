@@ -125,7 +125,7 @@ class Desks:
     ) -> None:
         self._database, self._stop, self._settings = database, stop, settings
         self._shared, self._spend, self._check = shared, spend, check
-        self._publishers = publishers.Publishers(database.url, settings.gpu_locks)
+        self._publishers = publishers.Publishers(database.url, settings.gpu_locks, settings.log_format)
         self._open: collections.OrderedDict[str, _Open] = collections.OrderedDict()  # by token, the last used last
 
     def __contains__(self, token: str) -> bool:

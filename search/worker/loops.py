@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from models import backends
-from search import errors
+from search import errors, words
 from search.ledger import (
     abilities,
     adoptions,
@@ -32,6 +32,7 @@ log = logging.getLogger("search")
 
 IDLE_SECONDS = 0.1
 IDLE_LIMIT_SECONDS = 2.0
+NAMED = 20  # trials in a line
 DEFAULTS = Settings()
 # there may be work later, whether or not the worker stays for an extension
 WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.ENGINE, allocations.NoTrial.PAUSED)
@@ -142,8 +143,9 @@ class Worker:
         study_id = self._study.study_id
         others = self._database.read(lambda connection: foreign.waited_for(connection, study_id))
         if others:
-            note = "note='search retry puts back what has ended there'"
-            log.info(f"event=waiting reason=%r other_tools=%d {note} worker=%s", why.value, others, self._me.name)
+            retry = f"search retry {words.typed(self._study.name)} {' '.join(map(str, others[:NAMED]))}"
+            told = (why.value, len(others), f"{retry} puts back what has ended there", self._me.name)
+            log.info("event=waiting reason=%r other_tools=%d note=%r worker=%s", *told)
         else:
             log.info("event=waiting reason=%r worker=%s", why.value, self._me.name)
 

@@ -10,6 +10,11 @@ from search import errors
 NEEDED = ((os, ("fork", "killpg", "register_at_fork")), (signal, ("SIGHUP", "SIGKILL", "SIGUSR1", "pthread_kill")))
 
 
+def has_workers() -> bool:
+    """Whether worker processes can run on this system."""
+    return all(hasattr(module, name) for module, names in NEEDED for name in names)
+
+
 def check(verb: str) -> None:
     """Passes a system that worker processes can run on.
 
@@ -19,7 +24,7 @@ def check(verb: str) -> None:
     Raises:
         errors.InputError: they cannot.
     """
-    if all(hasattr(module, name) for module, names in NEEDED for name in names):
+    if has_workers():
         return
     raise errors.InputError(
         f"{verb} starts workers, which need signals and sessions of processes, and {platform.system()} has none: run "

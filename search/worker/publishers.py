@@ -10,7 +10,7 @@ from typing import Any
 
 import filelock
 
-from search import errors, words
+from search import errors, events, words
 from search.ledger import studies
 from search.worker import leases, starts
 
@@ -31,6 +31,7 @@ class Publisher:
         url: of the database; it goes by the environment.
         locks: folder with the lock by which workers agree; None for the user's own.
         log_file: where the process's log goes; None for this process's own stderr.
+        log_format: of that log; see `events`.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Publisher:
         url: str,
         locks: pathlib.Path | None = None,
         log_file: pathlib.Path | None = None,
+        log_format: str = events.PLAIN,
     ) -> None:
         self._study, self._url, self._locks, self._log_file = study, url, locks, log_file
+        self._log_format = log_format
         self._stop, self._deadline = threading.Event(), float("inf")
         self._thread = threading.Thread(target=self._run, daemon=True, name="publisher")
 
@@ -106,7 +109,7 @@ class Publisher:
     def _start(self) -> "subprocess.Popen[bytes]":
         # a session of its own: Ctrl-C is the worker's, which has something to send then
         how: dict[str, Any] = {"env": {**os.environ, "SEARCH_STORAGE": self._url}, "start_new_session": True}
-        command = [*starts.BEGIN, "publish", "--attached", "--", self._study.name]
+        command = [*starts.BEGIN, "publish", "--attached", "--log-format", self._log_format, "--", self._study.name]
         if self._log_file is None:
             return subprocess.Popen(command, stdin=subprocess.PIPE, **how)
         with self._log_file.open("ab") as stream:
@@ -129,14 +132,14 @@ class Publisher:
 class Publishers:
     """Those of a worker that is at several studies; other arguments are `Publisher`'s."""
 
-    def __init__(self, url: str, locks: pathlib.Path | None) -> None:
-        self._url, self._locks = url, locks
+    def __init__(self, url: str, locks: pathlib.Path | None, log_format: str = events.PLAIN) -> None:
+        self._url, self._locks, self._log_format = url, locks, log_format
         self._known: list[Publisher] = []
 
     def start(self, study: studies.Study) -> Publisher:
         """One more."""
         self._known = [each for each in self._known if each.is_alive]
-        self._known.append(Publisher(study, self._url, self._locks).__enter__())
+        self._known.append(Publisher(study, self._url, self._locks, log_format=self._log_format).__enter__())
         return self._known[-1]
 
     def wait(self) -> None:

@@ -108,7 +108,7 @@ def supervise(
         return End(summary)
     view, log_file = progress.screen(study, label, settings.log_format)
     workers = processes.Processes(*_words(study.name, database.url, settings), log_file, ready=ready)
-    publisher = publishers.Publisher(study, database.url, settings.gpu_locks, log_file)
+    publisher = publishers.Publisher(study, database.url, settings.gpu_locks, log_file, settings.log_format)
     with publisher, signals.stopping(stop, then=workers.kill) as interrupted:
         summary = _work(database, study, settings, view, workers, stop)
     end = End(summary, interrupted.number if stop.is_set() else None, workers.exit_code)

@@ -136,6 +136,8 @@ def test_a_plain_study_is_adopted(empty_url: str, tmp_path: pathlib.Path) -> Non
     objective = f"{tmp_path}/train.py:objective"
     for wrong, message in (
         ({"objective": "train.objective"}, "adopt takes FILE.py:FUNCTION or MODULE:FUNCTION"),
+        ({"objective": f"{tmp_path}/train.py:nothing"}, "nothing"),
+        ({"trials": 2}, "study 'plain': --trials must be 3 or more, as many as have finished, got 2"),
         ({"output": tmp_path / "no" / "a.toml"}, "a.toml cannot be written: No such file"),
         ({"output": tmp_path / "train.py"}, "train.py is there already; --force replaces it"),
     ):

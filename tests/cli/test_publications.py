@@ -51,7 +51,6 @@ def test_what_it_prints(study: databases.Database, tmp_path: pathlib.Path, capfd
         ),
         (["own", "--to", "board"], "--to must be mlflow:URI, tensorboard:FOLDER or wandb:FOLDER, got 'board'"),
         (["own", "--to", "mlflow:http://me:secret@host"], "--to must hold no user, password or option"),
-        (["own", "--to", "mlflow:http://127.0.0.1:9"], "--to mlflow:http://127.0.0.1:9 does not take it: "),
         (["own", "--to", "tensorboard:search.db"], "/search.db cannot be written: File exists"),
         (["own", "--to", "tensorboard:board", "--follow", "--json"], "--json must not stand beside --follow"),
     ],
@@ -64,6 +63,21 @@ def test_a_mistake_is_a_line(
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert said in err
     assert "secret" not in err
+
+
+def test_what_does_not_answer_keeps_no_other_place_from_it(
+    study: databases.Database, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each place, exit code 1, and nothing of what libraries say of each try."""
+    dead = ("--to", "mlflow:http://127.0.0.1:9")
+    said = "search: --to mlflow:http://127.0.0.1:9 does not answer: connection refused\n"
+    assert search(capfd, "publish", "own", *dead) == (1, "", said)
+    board, file = ("--to", "tensorboard:board"), ("--to", "tensorboard:search.db")
+    line = f"study 'own' at tensorboard:{tmp_path}/board: 1 new, 0 updated, 0 unchanged\n"
+    assert search(capfd, "publish", "own", *board, *dead) == (1, line, said)
+    code, out, err = search(capfd, "publish", "own", *board, *file, "--json")
+    assert (code, [each["unchanged"] for each in json.loads(out)]) == (1, [1])
+    assert err.endswith("/search.db cannot be written: File exists\n")
 
 
 @pytest.mark.parametrize(

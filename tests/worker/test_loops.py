@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy
+import optuna
 import pytest
 import sqlalchemy
 from conftest import Server, quick_text
@@ -103,6 +104,28 @@ def test_no_thread_outlives_the_worker(opened: databases.Database, make_study: M
 
     assert loops.Worker(opened, study, ends, stop).run() is None
     assert "heart" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_wait_for_another_tool_names_its_trials(
+    opened: databases.Database, make_study: Make, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that waits for what `study.ask` has left running says once what to type."""
+    study = make_study(trials=2)
+    plain = optuna.load_study(study_name=study.name, storage=url)
+    left = [plain.ask().number for _ in range(2)]
+    stop = threading.Event()
+    worker = threading.Thread(target=loops.Worker(opened, study, formula, stop).run)
+    with caplog.at_level("INFO", "search"):
+        worker.start()
+        until = time.monotonic() + 20
+        while "event=waiting" not in caplog.text and time.monotonic() < until:
+            time.sleep(0.05)
+        for number in left:
+            plain.tell(number, 0.1)
+        worker.join(20)
+        stop.set()
+    (said,) = [each.getMessage() for each in caplog.records if "event=waiting" in each.getMessage()]
+    assert "other_tools=2 note='search retry quick 0 1 puts back what has ended there' worker=" in said
 
 
 def test_the_time_of_every_end_is_kept(opened: databases.Database, make_study: Make) -> None:

@@ -1,5 +1,6 @@
 """A study published while workers are at it: whole at the end, and whatever the place does costs no trial."""
 
+import json
 import os
 import pathlib
 import signal
@@ -72,9 +73,10 @@ def test_without_publish_nothing_is_started(opened: databases.Database) -> None:
 def test_workers_publish_all_that_they_find(processes: Processes, tmp_path: pathlib.Path) -> None:
     """Of `run`, and of workers that come by themselves: what is published by hand then finds nothing to do."""
     (tmp_path / "quick.toml").write_text(text(f"tensorboard:{tmp_path}/board"))
-    code, output = processes.run("run", "quick.toml", "--workers", "2")
+    code, output = processes.run("run", "quick.toml", "--workers", "2", "--log-format", "json")
     assert code == 0, output
-    assert "event=published" in output
+    told = [json.loads(line) for line in output.splitlines() if "event=published" in line]
+    assert sum(each["new"] for each in told) == 6
     (done,) = api.publish("quick", storage=processes.url)
     assert (done.new, done.updated, done.unchanged) == (0, 0, 6)
     (tmp_path / "other.toml").write_text(text(f"tensorboard:{tmp_path}/board", "other"))
