@@ -120,13 +120,21 @@ def _paused(connection: sqlalchemy.Connection, study_id: int) -> Check:
 
 
 def _budget(connection: sqlalchemy.Connection, study_id: int) -> Check:
-    """What workers of ours have used up, within the largest budget that was ever ordered: it may have been lowered."""
-    told = sqlalchemy.and_(trials.c.state.in_(counts.COUNTED), claims.c.told.is_(True))
-    used = sqlalchemy.select(sqlalchemy.func.count()).select_from(
-        trials.join(claims, claims.c.trial_id == trials.c.trial_id)
+    """No worker of ours has begun a trial when the largest budget that was ever ordered was used up, by whomever."""
+    both = trials.join(claims, claims.c.trial_id == trials.c.trial_id, isouter=True)
+    both = both.join(schema.added, schema.added.c.trial_id == trials.c.trial_id, isouter=True)
+    ended, running = trials.c.state.in_(counts.COUNTED), trials.c.state == TrialState.RUNNING
+    ours = sqlalchemy.or_(
+        sqlalchemy.and_(ended, claims.c.told.is_(True)), sqlalchemy.and_(running, claims.c.owner != "")
     )
-    owned = sqlalchemy.and_(trials.c.state == TrialState.RUNNING, claims.c.owner != "")
-    done = connection.execute(used.where(trials.c.study_id == study_id, sqlalchemy.or_(told, owned))).scalar_one()
+    ours = sqlalchemy.and_(trials.c.study_id == study_id, sqlalchemy.func.coalesce(ours, sqlalchemy.false()))
+    # what another tool ran: beside our workers, or before the study was adopted; not what was added with its result
+    theirs = sqlalchemy.and_(trials.c.study_id == study_id, ended, schema.added.c.ran.is_(True), ~ours)
+    count = sqlalchemy.select(sqlalchemy.func.count(), sqlalchemy.func.max(trials.c.datetime_start)).select_from(both)
+    mine, last = connection.execute(count.where(ours)).one()
+    others = connection.execute(count.where(theirs)).one()[0]
+    before = 0 if last is None else connection.execute(count.where(theirs, trials.c.datetime_complete < last)).one()[0]
     most = sqlalchemy.select(sqlalchemy.func.max(schema.orders.c.trials)).where(schema.orders.c.study_id == study_id)
     budget = connection.execute(most).scalar_one()
-    return Check("budget", done <= budget, f"{done} of {budget} trials are used up or run")
+    said = f"{mine + others} of {budget} trials are used up or run"
+    return Check("budget", mine + before <= budget, f"{said}, {others} by other tools" if others else said)

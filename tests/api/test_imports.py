@@ -1,6 +1,7 @@
 """Known results from Python: imported, forked, adopted."""
 
 import pathlib
+import resource
 from typing import Any
 
 import optuna
@@ -56,6 +57,26 @@ def test_nothing_is_half_imported(
         search.import_trials("quick", tmp_path / "known.csv", storage=opened)
     assert str(error.value).startswith(f"{tmp_path}/{message}")
     assert summaries.summary(opened, study).total == 0
+
+
+def test_a_full_temporary_disk_is_seen_before_the_transaction(
+    opened: databases.Database, make_study: Make, tmp_path: pathlib.Path
+) -> None:
+    """A few results wait in memory until then: no import and no fork has begun to write."""
+    study, path = make_study(), tmp_path / "known.csv"
+    path.write_text(TABLE)
+    succeed(opened, begin(opened, study))
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, was[1]))
+    try:
+        with pytest.raises(errors.InputError, match="known.csv: no room to check it on the disk: .*File too large"):
+            search.import_trials("quick", path, storage=opened)
+        with pytest.raises(errors.InputError, match="study 'quick': no room to check it on the disk: .*File too large"):
+            search.fork("quick", "next", storage=opened)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    assert summaries.summary(opened, study).total == 1
+    assert studies.names(opened) == ["quick"]
 
 
 MIXED = """

@@ -1,12 +1,15 @@
 """A study proves what it promises from its rows; what was tampered with is found, and the counts are mended."""
 
+import mine
+import optuna
 import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 from trials import Make, begin, succeed
 
-from search.ledger import checks, counts
+from search.ledger import checks, counts, takeovers
 from search.storage import databases, schema
+from search.study import specs
 
 
 def wrong(database: databases.Database, study: object) -> dict[str, str]:
@@ -81,3 +84,23 @@ def test_triggers_that_are_gone_are_named_and_made_again(opened: databases.Datab
     assert wrong(opened, study) == {}
     kept = sqlalchemy.select(sqlalchemy.func.sum(schema.counts.c.running))
     assert opened.read(lambda connection: connection.execute(kept).scalar_one()) == 2
+
+
+def test_adopted_trials_count_in_the_budget(opened: databases.Database) -> None:
+    """A trial of ours beyond them is seen; what another tool runs once the budget is used up is its own affair."""
+
+    def tried(trial: optuna.Trial) -> float:
+        return trial.suggest_float("x", 0, 1)
+
+    spec = specs.parse(mine.text(trials=4), "own.toml")
+    plain = optuna.create_study(study_name=spec.name, storage=opened.optuna)
+    plain.optimize(tried, n_trials=3)
+    study = takeovers.take_over(opened, takeovers.check(opened, spec.name)[0], spec)
+    succeed(opened, begin(opened, study))
+    plain.optimize(tried, n_trials=2)
+    plain.add_trial(plain.trials[0])  # it counts in no limit
+    assert wrong(opened, study) == {}
+    said = {each.name: each.said for each in checks.look(opened, study)}
+    assert said["budget"] == "6 of 4 trials are used up or run, 5 by other tools"
+    opened.write(lambda connection: connection.exec_driver_sql("UPDATE search_orders SET trials = 3"))
+    assert wrong(opened, study) == {"budget": "6 of 3 trials are used up or run, 5 by other tools"}
