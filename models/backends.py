@@ -1,8 +1,10 @@
 """What a training goes on with to end with the bits of an undisturbed one: engine, kind of device, precision, team."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-from models.engine import Engine
+if TYPE_CHECKING:  # it imports Numba, which commands that only look do without
+    from models.engine import Engine
 
 FLOAT32 = "float32"
 
@@ -46,7 +48,7 @@ def parse(text: str) -> Backend:
     return Backend(engine, device, precision, int(team))
 
 
-def of(engine: Engine) -> Backend:
+def of(engine: "Engine") -> Backend:
     """What an engine trains with."""
     precision, team = getattr(engine, "precision", FLOAT32), getattr(engine, "team", 1)
     return Backend(engine.name, kind_of(engine.device), precision, team)
