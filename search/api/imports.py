@@ -157,9 +157,7 @@ def adopted(
             f"study {study.name!r}: its name {error}: `search rename {words.typed(study.name)} NEW` gives it another"
         ) from error
     target = Target.read(objective, "adopt")
-    beside = pathlib.Path() if target.file is None else target.file.parent
-    path = pathlib.Path(output) if output is not None else beside / f"{files.safe_name(study.name)}.toml"
-    _check_free(path, force)
+    path = _place(output, target, study.name, force)
     if platforms.has_workers():  # it cannot be undone: whoever could not run it learns so before
         with recordings.Recorder(target.objective, target.folder, IMPORT_SECONDS):
             pass
@@ -173,19 +171,19 @@ def adopted(
             ours = takeovers.take_over(database, study, spec, on_trials)
     except OSError as error:
         reason = f"{path} cannot be written: {error.strerror or error}"
-        if ours is None:
-            raise errors.InputError(reason) from error
-        raise errors.InputError(
-            f"study {study.name!r} is adopted, but {reason}; its text is kept with the study: "
-            f"search.load({study.name!r}).user_attrs[{studies.STUDY_FILE!r}]"
-        ) from error
+        if ours is not None:
+            there = f"its text is kept: search.load({study.name!r}).user_attrs[{studies.STUDY_FILE!r}]"
+            reason = f"study {study.name!r} is adopted, but {reason}; {there}"
+        raise errors.InputError(reason) from error
     said = [line.removeprefix("# ") for line in spec.text.split("objective =")[0].splitlines()[1:]]
     changed = [f"{each} had another distribution once: the last one holds" for each in past.changed]
     return Adopted(database, ours, path, tuple(past.running), (*said, *changed))
 
 
-def _check_free(path: pathlib.Path, force: bool) -> None:
-    """Passes a place where a file can be, before anything is adopted."""
+def _place(output: Path | None, target: Target, name: str, force: bool) -> pathlib.Path:
+    """Where the file of an adopted study can be, known before anything is adopted."""
+    beside = pathlib.Path() if target.file is None else target.file.parent
+    path = pathlib.Path(output) if output is not None else beside / f"{files.safe_name(name)}.toml"
     try:
         is_folder, is_there = path.is_dir(), os.path.lexists(path)
     except OSError as error:
@@ -194,6 +192,7 @@ def _check_free(path: pathlib.Path, force: bool) -> None:
         raise errors.InputError(f"{path} cannot be written: it is a folder; --output takes another name")
     if is_there and not force:
         raise errors.InputError(f"{path} is there already; --force replaces it, --output takes another name")
+    return path
 
 
 def _spec(
