@@ -192,9 +192,8 @@ def write(
     except FileExistsError as error:
         raise errors.InputError(f"{error.filename2 or error.filename} exists already; --force replaces it") from error
     except OSError as error:
-        raise errors.InputError(
-            f"{error.filename2 or error.filename or path} cannot be written: {error.strerror or error}"
-        ) from error
+        place = error.filename2 or error.filename or path
+        raise errors.InputError(f"{place} cannot be written: {error.strerror or error}") from error
 
 
 def _fill(
