@@ -143,23 +143,19 @@ class Written:
         return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
 
 
-def _ending(path: pathlib.Path) -> str:
-    return path.suffix.lower()  # Windows' programs write .CSV
-
-
 def check_path(option: str, path: pathlib.Path, force: bool) -> None:
     """Passes a place where a file of a known format can be written.
 
     Raises:
         errors.InputError: another ending, a file that is there already, no such folder, or a library is missing.
     """
-    if _ending(path) not in FORMATS:
+    if path.suffix.lower() not in FORMATS:
         raise errors.InputError(f"{option} must end in {', '.join(FORMATS)}, got {path}")
     if not path.parent.is_dir():
         raise errors.InputError(f"{option} {path} must lie in a folder that exists, got {path.parent}")
     if path.is_dir() or (path.exists() and not force):
         raise errors.InputError(f"{option} {path} exists already; --force replaces it")
-    if _ending(path) == ".parquet":
+    if path.suffix.lower() == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
@@ -196,9 +192,8 @@ def write(
     except FileExistsError as error:
         raise errors.InputError(f"{error.filename2 or error.filename} exists already; --force replaces it") from error
     except OSError as error:
-        raise errors.InputError(
-            f"{error.filename2 or error.filename or path} cannot be written: {error.strerror or error}"
-        ) from error
+        place = error.filename2 or error.filename or path
+        raise errors.InputError(f"{place} cannot be written: {error.strerror or error}") from error
 
 
 def _fill(
@@ -211,7 +206,7 @@ def _fill(
 ) -> Written:
     """Writes the files from their beginning: the transaction may be a second one, after an outage."""
     found = moment.columns()
-    is_nested = _ending(path) in NESTED
+    is_nested = path.suffix.lower() in NESTED
     columns, rows, points = trial_rows.columns(found), 0, 0
     with contextlib.ExitStack() as stack:
         trials = stack.enter_context(_Sheet(path, parts[path], columns))
@@ -233,7 +228,7 @@ class _Sheet:
     def __enter__(self) -> "_Sheet":
         with self._named():
             self._file = self._part.open("wb")
-            self._writer = FORMATS[_ending(self._path)](self._file, self._columns)
+            self._writer = FORMATS[self._path.suffix.lower()](self._file, self._columns)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -39,6 +39,7 @@ def read(connection: Connection, asked: Sequence[studies.Study]) -> dict[int, su
             order=ordered[study.study_id],
             standing=_standing(connection, study, ordered[study.study_id]),
             states=summaries.states(connection, study.study_id) if count.added else count.states,
+            own=count.states,
             paused=count.paused,
             done=count.done,
             failures=count.failures,

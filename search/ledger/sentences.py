@@ -24,13 +24,17 @@ def reasons(summary: summaries.Summary, shown: Iterable[FrozenTrial], limit: int
 
 
 def state_counts(summary: summaries.Summary) -> str:
-    """How many trials are in each state, in a phrase; failed ones that were put back have failed no longer."""
-    found = dict(summary.as_json()["trials"])
+    """How many trials are in each state, in a phrase: of the budget, then those that were added with their result.
+
+    Failed ones that were put back have failed no longer.
+    """
+    found = {word: summary.own.get(state, 0) for state, word in words.STATES.items()}
     failed, again = words.STATES[TrialState.FAIL], len(summary.put_back)
     found[failed] -= again
     asleep = {words.STATES[TrialState.WAITING]: f" ({summary.paused} paused)"} if summary.paused else {}
     shown = [f"{count} {word}{asleep.get(word, '')}" for word, count in found.items() if count]
-    known = [f"{summary.imported} imported"] if summary.imported else []
+    brought = {"imported": summary.imported, "added": summary.added - summary.imported}
+    known = [f"{count} {word}" for word, count in brought.items() if count]
     return ", ".join([*shown, *known, *([f"{again} put back"] if again else [])]) or "no trial yet"
 
 

@@ -29,9 +29,8 @@ class Summary:
         latest: of the trials that have ended, those with the highest numbers, ascending.
         best: the complete trial of the space with the best value, the first of equals.
         put_back: failed trials that were put back, with the number under which they wait, run or have ended now.
-        added: how many trials were added with their result; `imported`: by an import, not by another tool.
-        ran: numbers of those that another tool runs now.
-        outside: numbers of other tools' trials whose configuration is none of the space.
+        added: how many were added with their result; `imported`: by an import; `own`: in a state, without these.
+        ran: numbers of those that another tool runs now; `outside`: of its trials whose configuration is none of ours.
         is_exhausted: whether every configuration of a finite space has a trial; `is_answered`: whether each has ended.
         last_failure: the last trial whose failure counts, where more have failed than are borne.
         standing: how far it is from what ends it before its trials are used up, where anything does.
@@ -59,6 +58,7 @@ class Summary:
     last_failure: FrozenTrial | None
     standing: stops.Standing = dataclasses.field(default=stops.UNKNOWN, kw_only=True)
     imported: int = dataclasses.field(default=0, kw_only=True)
+    own: dict[TrialState, int] = dataclasses.field(kw_only=True)
 
     @property
     def budget(self) -> int:
@@ -204,6 +204,7 @@ def _read(connection: Connection, study: studies.Study) -> dict[str, Any]:
         "done_seconds": seconds.told - paused_seconds - (_failed_seconds(connection, study_id) if has_failure else 0.0),
         "put_back": _put_back(connection, study) if has_failure else {},
         "added": found.added,
+        "own": found.states,
         "imported": counts.imported(connection, study_id).get(study_id, 0) if found.added else 0,
         **{field.name: getattr(covered, field.name) for field in dataclasses.fields(covered)},
         **excerpts.shown(connection, study, covered.outside, found.failures > order.max_failures),
@@ -218,8 +219,7 @@ def states(connection: Connection, study_id: int) -> dict[TrialState, int]:
 
 
 def _put_back(connection: Connection, study: studies.Study) -> dict[int, int]:
-    again = retries.successors(connection, study)
-    if not again:
+    if not (again := retries.successors(connection, study)):
         return {}
     t = schema.trials.c
     failed = sqlalchemy.select(t.number).where(t.study_id == study.study_id, t.state == TrialState.FAIL)

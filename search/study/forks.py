@@ -41,7 +41,7 @@ def spec(source: specs.StudySpec, name: str, changes: Mapping[str, Any], place: 
         was, now = getattr(source.study, key), getattr(found.study, key)
         if now != was:
             raise errors.StudyFileError(
-                f"{place}: study.{key} must be {was!r}, as of study {source.name!r}, with its results, got {now!r}"
+                f"{place}: study.{key} must be {was!r}, as of study {source.name!r}, whose results it has, got {now!r}"
             )
     return found
 

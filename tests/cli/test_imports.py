@@ -38,7 +38,7 @@ def test_what_they_say(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Pat
         capsys, "import", "quick", "known.csv"
     )
     shown = said(capsys, "status", "quick")
-    assert "quick: 0 of 2 trials done (1 complete, 1 imported)" in shown
+    assert "quick: 0 of 2 trials done (1 imported)" in shown
     assert "complete, imported" in shown
     assert "1 result imported: outside the budget, and not trained again" in shown
     assert "best: trial 0 (imported from known.csv:2), accuracy 0.5000" in shown
@@ -47,7 +47,7 @@ def test_what_they_say(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Pat
     assert "trial 0 was imported from known.csv:2 and not trained here: look at it where it was, take" in replayed
     assert "trial 0 must have failed to be put back, and is COMPLETE" in said(capsys, "retry", "quick", "0", code=2)
     forked = said(capsys, "fork", "quick", "next")
-    assert "study 'next' created: 0 of 2 trials done (1 complete, 1 imported); `search run next` works on it" in forked
+    assert "study 'next' created: 0 of 2 trials done (1 imported); `search run next` works on it" in forked
     assert "1 result of study 'quick' imported as trial 0, outside the budget" in forked
 
 

@@ -40,6 +40,7 @@ def test_added_results_use_no_budget_and_are_not_trained_again(
     assert summary.best is not None
     assert (summary.best.number, summary.best.value) == (0, 0.99)
     assert any("1 result added by another tool" in line for line in sentences.foreign(summary))
+    assert sentences.state_counts(summary) == "2 complete, 1 added"
 
 
 def test_the_best_is_a_trial_of_the_space(opened: databases.Database, make_study: Make, url: str) -> None:
