@@ -175,4 +175,7 @@ class Notifier:
         reason = addresses.scrub(reason)
         if self._said.get((study, event)) != reason:
             self._said[study, event] = reason
-            log.warning("event=%s%s reason=%r", event, f" study={study!r}" if study else "", reason)
+            if study:
+                log.warning("event=%s study=%r reason=%r", event, study, reason)
+            else:
+                log.warning("event=%s reason=%r", event, reason)
