@@ -42,6 +42,16 @@ def _under(error: BaseException) -> Iterator[BaseException]:
 
 
 @contextlib.contextmanager
+def of_logs() -> Iterator[None]:
+    """For libraries that keep a log of their own: that it cannot be written is no news beside what they were to do."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
+
+
+@contextlib.contextmanager
 def kept() -> Iterator[None]:
     """For requests: what libraries log of each try is left out."""
     loggers = [logging.getLogger(name) for name in TALKERS]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from search import errors, files, lines
-from search.exports import entries, targets
+from search.exports import entries, silences, targets
 from search.exports.targets import Outcome
 
 KIND = "wandb"
@@ -145,7 +145,8 @@ def _environment() -> Iterator[None]:
     missing = [name for name in ENVIRONMENT if name not in os.environ]
     os.environ.update({name: ENVIRONMENT[name] for name in missing})
     try:
-        yield
+        with silences.of_logs():
+            yield
     finally:
         for name in missing:
             os.environ.pop(name, None)

@@ -82,7 +82,9 @@ class Stored:
             name = words.typed(self.name)
             raise errors.InputError(
                 f"study {self.name!r} is Optuna's own: it was not made by `search create` and holds no study file; "
-                f"`search status {name}` and `search report {name}` show it, `search adopt {name}` makes it one of ours"
+                f"`search status {name}` and `search report {name}` show it, "
+                f"`search adopt {name} --objective FILE.py:FUNCTION` makes it one of ours where it has one objective "
+                "and a trial that has ended"
             )
         try:
             text = None if self.file is None else json.loads(self.file)

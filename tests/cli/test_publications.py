@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import subprocess
 import sys
 
 import publishing
@@ -78,6 +79,15 @@ def test_what_does_not_answer_keeps_no_other_place_from_it(
     code, out, err = search(capfd, "publish", "own", *board, *file, "--json")
     assert (code, [each["unchanged"] for each in json.loads(out)]) == (1, [1])
     assert err.endswith("/search.db cannot be written: File exists\n")
+
+
+def test_a_disk_that_is_full_is_a_line(study: databases.Database, tmp_path: pathlib.Path) -> None:
+    """Not a traceback for each line that wandb's own log could not take: here no file may have more than 1 KiB."""
+    command = [sys.executable, "-B", "-m", "search", "publish", "own", "--to", "wandb:runs", "--storage", URL]
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command]
+    told = subprocess.run(limited, capture_output=True, text=True, timeout=120, check=False)
+    said = f"search: --to wandb:{tmp_path}/runs cannot be written: File too large\n"
+    assert (told.returncode, told.stdout, told.stderr) == (2, "", said)
 
 
 @pytest.mark.parametrize(

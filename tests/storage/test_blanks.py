@@ -69,6 +69,8 @@ def test_who_would_write_to_nothing_of_ours_changes_nothing(empty_url: str) -> N
     database = databases.open_existing(empty_url)
     with pytest.raises(errors.InputError, match="study 'theirs' is Optuna's own: it was not made by `search create`"):
         studies.load(database, "theirs")
+    with pytest.raises(errors.InputError, match="`search adopt theirs --objective FILE.py:FUNCTION` makes"):
+        studies.load(database, "theirs")
     with pytest.raises(errors.StudyNotFound, match="did you mean theirs"):
         studies.load(database, "their")
     database.close()

@@ -13,6 +13,7 @@ from conftest import Server, quick_text
 from optuna.trial import TrialState
 from trials import Make, begin
 
+from search import events
 from search.ledger import claims, dispatches, notices, studies
 from search.storage import databases, outboxes, schema
 from search.study import specs
@@ -76,6 +77,8 @@ def test_a_dead_address_costs_a_line_and_not_the_others(
     assert (found.undelivered, found.reason) == (1, "address 2 http: connection refused")
     said = [record.getMessage() for record in caplog.records]
     assert sum("notify-refused" in line for line in said) == 1
+    (refused,) = [record for record in caplog.records if "notify-refused" in record.getMessage()]
+    assert {"event", "study", "reason"} <= set(events.fields(refused.msg, refused.args) or ())
     assert "sEcReT" not in "".join(said)
 
 
