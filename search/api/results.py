@@ -38,8 +38,7 @@ def replay(
     """
     database, chosen = access.open_to_read(storage), Settings.from_environment(**settings)
     study = studies.load(database, name)
-    trial = excerpts.load(database, study, number)
-    excerpts.check_trained_here(database, trial)
+    trial = excerpts.load_trained(database, study, number)
     epochs = max(trial.intermediate_values, default=0)
     if study.spec.training is None:
         return _rerun(study.spec, trial, chosen, lambda step: on_epoch(step, epochs))

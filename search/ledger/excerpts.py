@@ -132,13 +132,15 @@ def load(database: databases.Database, study: studies.Study, number: int) -> Fro
     return found
 
 
-def check_trained_here(database: databases.Database, trial: FrozenTrial) -> None:
-    """Passes a trial that has run in its study, whatever its attributes say.
+def load_trained(database: databases.Database, study: studies.Study, number: int) -> FrozenTrial:
+    """The same of a trial that has run in its study, whatever its attributes say.
 
     Raises:
-        errors.InputError: it was imported.
+        errors.StudyNotFound: the study was deleted.
+        errors.InputError: there is no such trial, or it was imported.
     """
-    added = schema.added.c
+    trial, added = load(database, study, number), schema.added.c
     ran = sqlalchemy.select(added.ran).where(added.trial_id == trial._trial_id)
     if database.read(lambda connection: connection.execute(ran).scalar()) is False:
         origins.check_trained_here(trial)
+    return trial
