@@ -113,9 +113,9 @@ def _sendable(url: str) -> str | None:
         parts = parse.urlsplit(url)
         host, port = parts.hostname or "", parts.port
         name = host.encode("idna").decode("ascii")  # raises where a part of the host is empty or too long, too
-        # where it does not come back, a newer rule would name another host: a secret must not go to the wrong one
         if not host or port == 0:
             return None
+        # where it does not come back, a newer rule would name another host: a secret must not go to the wrong one
         if not host.isascii() and name.encode().decode("idna") != unicodedata.normalize("NFKC", host):
             return None
     except ValueError:
