@@ -73,7 +73,7 @@ def create(name: str, exist_ok: bool, as_json: bool, storage: str) -> None:
     else:
         size = spec.space.size
         screens.say(
-            f"study {study.name!r} created: {spec.budget.trials} trials over "
+            f"study {study.name!r} created: {words.plural(spec.budget.trials, 'trial')} over "
             f"{'a continuous space' if size is None else f'{size:,} configurations'}, {len(spec.enqueue)} enqueued; "
             f"start workers with `search work {words.typed(study.name)}`"
         )
