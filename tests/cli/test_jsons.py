@@ -135,10 +135,10 @@ def test_every_document_is_as_documented(
     assert say("fork", "known", "next")["imported"] == 1
     plain = optuna.create_study(study_name="plain", storage="sqlite:///runs/search.db")
     plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     assert say("adopt", "plain", "--objective", "mine_to_init:objective")["budget"] == 22
     for name in ("known", "next", "plain"):
         say("delete", name, "--yes")
-    (tmp_path / "mine_to_init.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     assert say("init", "mine_to_init.py:objective")["parameters"] == ["x"]
     say("run", "mine_to_init.toml", "--workers", "1", table="status")
     assert say("logs", "mine_to_init", "0")["text"] == ""
