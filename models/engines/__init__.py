@@ -55,6 +55,12 @@ def is_trusted(device: str, insisting: bool = False) -> bool:
     from models.engines import verdicts
 
     try:
+        check_device(device)
+    except errors.DeviceError:
+        if insisting:
+            raise
+        return False  # no engine trains there, and the next one says so
+    try:
         return verdicts.trusted(make("cuda", device))
     except Exception as error:  # nothing about a device may take the reference away
         if insisting:
