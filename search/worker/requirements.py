@@ -84,11 +84,17 @@ def check_slots(spec: specs.StudySpec, settings: Settings) -> None:
 
     Raises:
         errors.InputError: not here.
+        models.errors.ModelError: there is no such device.
     """
     slots, device = settings.at_once, settings.training_device
     if slots == 1 or device == "cpu":
         return
-    if spec.training is None or _capacity(settings.engine or spec.training.engine, device) == 1:
+    name = None if spec.training is None else settings.engine or spec.training.engine
+    if name not in (None, "reference"):
+        from models import engines  # imports Numba
+
+        engines.check_device(device)
+    if name is None or _capacity(name, device) == 1:
         raise errors.InputError(
             f"--slots must be 1 on device {device!r}, got {slots}: only the CPU has slots, and engines that say so"
         )
