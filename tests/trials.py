@@ -86,6 +86,7 @@ def whole(spec: specs.StudySpec, trials: Sequence[FrozenTrial] = (), budget: int
         study=study,
         order=orders.Order(budget or len(trials)),
         states=dict(states),
+        own=dict(states),
         paused=0,
         pauses={},
         done=states[TrialState.COMPLETE] + states[TrialState.PRUNED],

@@ -167,8 +167,10 @@ class Forgetful(databases.Database):
 
     losses = 0
 
-    def _run(self, transaction: Callable[[sqlalchemy.Connection], Any], immediate: bool) -> Any:
-        result = super()._run(transaction, immediate)
+    def _run(
+        self, transaction: Callable[[sqlalchemy.Connection], Any], immediate: bool, one_moment: bool = False
+    ) -> Any:
+        result = super()._run(transaction, immediate, one_moment)
         if immediate and self.losses:
             self.losses -= 1
             raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
