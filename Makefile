@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 # of `make chaos`
 SEED ?= 0
 STORAGE ?= postgres
+# tests at once: many wait for processes, so one more than there are cores
+TESTS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .PHONY: search lab test unit check bench chaos docs secrets kubernetes-secrets hashes digests clean
 
@@ -13,12 +15,12 @@ search: $(VENV)/.installed
 
 # what fails beside others, on a busy machine, must pass alone; containers take the machine for themselves
 test: check
-	$(BIN)/pytest -n auto -m "not containers" || { test $$? -eq 1 && \
+	$(BIN)/pytest -n $(TESTS) -m "not containers" || { test $$? -eq 1 && \
 		$(BIN)/pytest -m "not containers" --last-failed --last-failed-no-failures none; }
 	$(BIN)/pytest -m containers
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow" -n auto
+	$(BIN)/pytest -m "not slow" -n $(TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
