@@ -9,6 +9,7 @@ import optuna
 import pytest
 import sqlalchemy
 from conftest import Server, quick_text
+from forgetful import Forgetful
 from optuna.trial import TrialState
 from sqlalchemy import exc
 from trials import GONE, SAVED, Make, take
@@ -160,21 +161,6 @@ def test_a_new_name_is_one_that_a_file_may_give(opened: databases.Database, make
             call(opened, row(opened), name)
         assert "\n" not in str(found.value)
     assert studies.names(opened) == ["quick", "other"]
-
-
-class Forgetful(databases.Database):
-    """A real database whose connection breaks after a commit: the work is done, and the caller does not know it."""
-
-    losses = 0
-
-    def _run(
-        self, transaction: Callable[[sqlalchemy.Connection], Any], immediate: bool, one_moment: bool = False
-    ) -> Any:
-        result = super()._run(transaction, immediate, one_moment)
-        if immediate and self.losses:
-            self.losses -= 1
-            raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
-        return result
 
 
 def test_lost_acknowledgements_do_nothing_twice(url: str, postgres: Server) -> None:
