@@ -19,8 +19,9 @@ import time
 import torch
 from rich import progress
 
-from models import benchmark, network
+from models import network
 from models.engines import reference
+from models.notebook import Notebook, torchvision_layout
 from models.recipes import Recipe
 from search.study import specs
 
@@ -59,8 +60,8 @@ def main() -> int:
     torch.set_num_threads(1)
     reference.keep_freed_memory()
     theirs = []
-    with benchmark.torchvision_layout(pathlib.Path(options.data_dir)) as folder:
-        notebook = benchmark.Notebook(folder)
+    with torchvision_layout(pathlib.Path(options.data_dir)) as folder:
+        notebook = Notebook(folder)
         for recipe in progress.track(recipes(), "the notebook's way"):
             started = time.perf_counter()
             net = network.build(recipe)

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from models import engine
-from models.benchmark import SHAPES, part, recipe_of
+from models.benchmark import SHAPES, recipe_of
 from models.data import Dataset
 from models.recipes import Recipe
+from models.sides import part
 
 SECONDS = 1.0  # that a measurement takes, at least
 

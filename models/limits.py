@@ -18,7 +18,7 @@ from models import caches
 from models.engines import kernels
 
 LANES = kernels.LANES
-CHAINS = kernels.TILE_ROWS * kernels.TILE_VECTORS  # sums at once: as many as the registers hold, and enough to keep busy
+CHAINS = kernels.TILE_ROWS * kernels.TILE_VECTORS  # sums at once: as many as the registers hold
 TURNS = 64  # of the chains between two calls
 BLOCK = 64 * LANES  # float32 that are read between two calls
 READ_CHAINS = 8
@@ -98,7 +98,7 @@ def buffers(sizes: dict[str, int]) -> dict[str, int]:
 def cache_sizes() -> dict[str, int]:
     """Bytes of each level of data that the first core sees, by name, the nearest first."""
     found = _of_sys(FOUND) or _of_sysconf() or ASSUMED
-    rising = {}
+    rising: dict[str, int] = {}
     for name, size in sorted(found.items()):
         if size > max(rising.values(), default=0):  # a machine that says it otherwise has no such level
             rising[name] = size
@@ -138,7 +138,8 @@ def _ones(size: int) -> numpy.ndarray:
 
 def _pace(work: Callable[[int], Any]) -> float:
     """How often a second, by CPU time: the quickest of a few tries of a few milliseconds."""
-    times, paces = 1, []
+    times = 1
+    paces: list[float] = []
     work(1)
     while len(paces) < TRIES:
         started = time.process_time()
@@ -195,14 +196,18 @@ def _read(typing, source, sums):  # type: ignore[no-untyped-def]
     return types.void(types.int64, types.int64), code
 
 
+_multiply_block: Any = _fused
+_read_block: Any = _read
+
+
 @caches.compiled
 def _multiply(out, times):  # type: ignore[no-untyped-def]
     for _ in range(times):
-        _fused(numpy.int64(out.ctypes.data))
+        _multiply_block(numpy.int64(out.ctypes.data))
 
 
 @caches.compiled
 def _go_through(held, out, times):  # type: ignore[no-untyped-def]
     for _ in range(times):
         for block in range(0, len(held), BLOCK):
-            _read(numpy.int64(held.ctypes.data) + 4 * block, numpy.int64(out.ctypes.data))
+            _read_block(numpy.int64(held.ctypes.data) + 4 * block, numpy.int64(out.ctypes.data))

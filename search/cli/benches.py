@@ -15,8 +15,8 @@ from search.worker.settings import Settings
 
 if TYPE_CHECKING:
     from models import benchmark, device_benchmarks
+    from models.limits import Limits
 
-COLUMNS = ("batch, depth, width", "ours", "x reference", "x notebook", "GF/s", "of peak")
 WIDTH = 200  # a Markdown table has no line breaks in its cells, whatever the terminal
 
 
@@ -28,8 +28,10 @@ WIDTH = 200  # a Markdown table has no line breaks in its cells, whatever the te
 def bench(rounds: int, settings: Settings, as_json: bool) -> None:
     """Measures a training step of our engine beside plain PyTorch, and on the CPU beside the lab's notebook loop.
 
-    On one core: medians of CPU time, ratios with their range over the rounds; about four minutes. On a GPU: wall time
-    of one network alone, and of as many as it has places for. Leave the machine alone meanwhile.
+    On one core: medians of CPU time, ratios with their range over the rounds; about four minutes. The limit is what the
+    core takes at least, for the products at its fastest or for the bytes from its caches, both measured in the same
+    rounds. JAX is one more column where it is installed. On a GPU: wall time of one network alone, and of as many as it
+    has places for. Leave the machine alone meanwhile.
 
     \b
     Example:
@@ -55,12 +57,26 @@ Rows = list[tuple[dict[str, Any], dict[str, str]]]  # as JSON, and as cells
 
 
 def _cpu(settings: Settings, rounds: int, device: str) -> tuple[dict[str, str], Rows, str]:
-    from models import benchmark  # torch and torchvision take seconds to import
+    from models import benchmark, jax_scan  # torch and torchvision take seconds to import
 
+    if jax_scan.version() is None:
+        screens.say_wrapped(f"JAX is not installed, and not measured: {jax_scan.EXTRA}", "dim", screens.err)
     with _bar((rounds + 1) * (len(benchmark.SHAPES) + 1)) as advance:
-        rows = [(_as_json(row), _cells(row)) for row in benchmark.measure(settings.data_dir, rounds, advance)]
+        found = list(benchmark.measure(settings.data_dir, rounds, advance))
+    limits = benchmark.fastest(found)
     said = f"CPU time of a step in us, of the evaluation of 10,000 images in ms; medians of {rounds} rounds (range)"
-    return benchmark.machine(), rows, said
+    rows = [(_as_json(row, limits), _cells(row, limits)) for row in found]
+    return {**benchmark.machine(), **_said(limits)}, rows, said
+
+
+def _said(limits: "Limits") -> dict[str, str]:
+    """The core's own figures."""
+    levels = {name: f"{speed / 1e9:.0f} GB/s" for name, speed in limits.reads.items()}
+    sizes = {name: f" to {size >> 10:,} KB" for name, size in limits.sizes.items()}
+    return {
+        "FMA": f"{limits.fma / 1e9:.0f} GF/s",
+        **{name: said + sizes.get(name, "") for name, said in levels.items()},
+    }
 
 
 def _device(settings: Settings, rounds: int, device: str) -> tuple[dict[str, str], Rows, str]:
@@ -86,21 +102,28 @@ def _bar(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _cells(row: "benchmark.Row") -> dict[str, str]:
+def _cells(row: "benchmark.Row", limits: "Limits") -> dict[str, str]:
     shape = f"{row.batch_size}, {row.depth}, {row.width or '-'}"
-    ours = statistics.median(row.seconds["cpu"])
-    name, taken = (
-        (shape, f"{1e6 * ours:.1f}") if row.what == "step" else (f"{row.what}, {shape}", f"{1e3 * ours:.1f} ms")
-    )
-    ratios = [row.ratios(side) for side in ("reference", "notebook")]
-    shown = [f"{statistics.median(each):.1f} ({each[0]:.1f}-{each[-1]:.1f})" for each in ratios]
-    cells = [name, taken, *shown, f"{row.gflops:.0f}", f"{100 * row.share_of_peak:.0f} %"]
-    return dict(zip(COLUMNS, cells, strict=True))
+    scale, unit = (1e6, "") if row.what == "step" else (1e3, " ms")
+    cells = {
+        "batch, depth, width": shape if row.what == "step" else f"{row.what}, {shape}",
+        "ours": f"{scale * statistics.median(row.seconds['cpu']):.1f}{unit}",
+    }
+    for side in row.others:
+        ratios = row.ratios(side)
+        cells[f"x {side}"] = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f})"
+    cells["GF/s"] = f"{row.gflops:.0f}"
+    cells["limit"] = f"{scale * row.limit(limits):.1f}{unit}"
+    return {**cells, "of the limit": f"{100 * row.share(limits):.0f} %"}
 
 
-def _as_json(row: "benchmark.Row") -> dict[str, Any]:
-    ratios = {f"x_{side}": [round(ratio, 3) for ratio in row.ratios(side)] for side in ("reference", "notebook")}
-    figures = {"gflops": round(row.gflops, 2), "share_of_peak": round(row.share_of_peak, 4)}
+def _as_json(row: "benchmark.Row", limits: "Limits") -> dict[str, Any]:
+    ratios = {f"x_{side}": [round(ratio, 3) for ratio in row.ratios(side)] for side in row.others}
+    figures = {
+        "gflops": round(row.gflops, 2),
+        "limit_seconds": row.limit(limits),
+        "share_of_limit": round(row.share(limits), 4),
+    }
     shape = {"what": row.what, "batch_size": row.batch_size, "depth": row.depth, "width": row.width}
     return {**shape, "seconds": row.seconds, **ratios, **figures}
 
