@@ -42,44 +42,42 @@ def bench(rounds: int, settings: Settings, as_json: bool) -> None:
     from models import engines  # imports Numba
 
     device = engines.check_device(settings.training_device)
-    machine, rows, said = (_cpu if device == "cpu" else _device)(settings, rounds, device)
+    head, rows, said = (_cpu if device == "cpu" else _device)(settings, rounds, device)
     if as_json:
-        jsons.say({"machine": machine, "rounds": rounds, "rows": [row_as_json for row_as_json, _ in rows]})
+        jsons.say({**head, "rounds": rounds, "rows": [row_as_json for row_as_json, _ in rows]})
         return
     found = table.Table(*rows[0][1], box=box.MARKDOWN)
     for _, cells in rows:
         found.add_row(*cells.values())
     screens.make(columns=WIDTH).print(found)
-    screens.say_wrapped("; ".join([said, *(f"{key} {value}" for key, value in machine.items())]), "dim")
+    screens.say_wrapped("; ".join([said, *(f"{key} {value}" for key, value in head["machine"].items())]), "dim")
 
 
 Rows = list[tuple[dict[str, Any], dict[str, str]]]  # as JSON, and as cells
 
 
-def _cpu(settings: Settings, rounds: int, device: str) -> tuple[dict[str, str], Rows, str]:
+def _cpu(settings: Settings, rounds: int, device: str) -> tuple[dict[str, Any], Rows, str]:
     from models import benchmark, jax_scan  # torch and torchvision take seconds to import
 
     if jax_scan.version() is None:
-        screens.say_wrapped(f"JAX is not installed, and not measured: {jax_scan.EXTRA}", "dim", screens.err)
+        screens.say_wrapped(f"JAX is not measured, it is not installed: `{jax_scan.EXTRA}`", "dim", screens.err)
     with _bar((rounds + 1) * (len(benchmark.SHAPES) + 1)) as advance:
         found = list(benchmark.measure(settings.data_dir, rounds, advance))
     limits = benchmark.fastest(found)
     said = f"CPU time of a step in us, of the evaluation of 10,000 images in ms; medians of {rounds} rounds (range)"
     rows = [(_as_json(row, limits), _cells(row, limits)) for row in found]
-    return {**benchmark.machine(), **_said(limits)}, rows, said
+    as_json = {"fma": limits.fma, "reads": limits.reads, "sizes": limits.sizes}
+    return {"machine": benchmark.machine(), "limits": as_json}, rows, f"{said}; {_said(limits)}"
 
 
-def _said(limits: "Limits") -> dict[str, str]:
+def _said(limits: "Limits") -> str:
     """The core's own figures."""
-    levels = {name: f"{speed / 1e9:.0f} GB/s" for name, speed in limits.reads.items()}
-    sizes = {name: f" to {size >> 10:,} KB" for name, size in limits.sizes.items()}
-    return {
-        "FMA": f"{limits.fma / 1e9:.0f} GF/s",
-        **{name: said + sizes.get(name, "") for name, said in levels.items()},
-    }
+    sizes = {name: f"{name} of {size >> 10:,} KB" for name, size in limits.sizes.items()}
+    reads = [f"{speed / 1e9:.0f} GB/s from {sizes.get(name, name)}" for name, speed in limits.reads.items()]
+    return f"a core's limits: FMA {limits.fma / 1e9:.0f} GF/s, reads {', '.join(reads)}"
 
 
-def _device(settings: Settings, rounds: int, device: str) -> tuple[dict[str, str], Rows, str]:
+def _device(settings: Settings, rounds: int, device: str) -> tuple[dict[str, Any], Rows, str]:
     from models import benchmark, data, device_benchmarks, engines
     from models.engines import cuda
 
@@ -89,7 +87,7 @@ def _device(settings: Settings, rounds: int, device: str) -> tuple[dict[str, str
         found = list(device_benchmarks.measure(*sides, rounds, advance))
     said = f"wall time of a step in us; medians of {rounds} rounds"
     rows = [(_device_as_json(row), _device_cells(row)) for row in found]
-    return {"device": ours.identity, **benchmark.machine()}, rows, said
+    return {"machine": {"device": ours.identity, **benchmark.machine()}}, rows, said
 
 
 @contextlib.contextmanager
