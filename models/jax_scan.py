@@ -23,7 +23,7 @@ class Scan:
     """Trains on one core of the CPU.
 
     Raises:
-        errors.DeviceError: JAX is not installed, or has been started by something else with more than one thread.
+        errors.DeviceError: JAX is not installed.
     """
 
     name = "jax"
