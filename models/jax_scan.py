@@ -5,8 +5,10 @@ thread; weights are donated, so that each epoch's take the place of the last one
 no checkpoints, and is there to be measured beside ours.
 """
 
+import contextlib
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any
@@ -86,15 +88,31 @@ def _one_threaded() -> Any:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     jax.config.update("jax_default_matmul_precision", "highest")
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    if cores:
-        os.sched_setaffinity(0, {min(cores)})
-    try:
+    with _one_core():
         jax.devices()
-    finally:
-        if cores:
-            os.sched_setaffinity(0, cores)
     return jax
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """One core in sight; threads that begin meanwhile may run where all others may, afterwards."""
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    cores, before = os.sched_getaffinity(0), _threads()
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+        for thread in _threads() - before:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(thread, cores)
+
+
+def _threads() -> set[int]:
+    """Of this process."""
+    return {int(each.name) for each in pathlib.Path("/proc/self/task").iterdir()}
 
 
 def _logits(jax: Any, activation: str | None, net: Any, images: Any) -> Any:

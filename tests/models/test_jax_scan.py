@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+import threading
 
 import numpy
 import pytest
@@ -54,8 +55,12 @@ def test_it_trains_as_ours(rival: jax_scan.Scan, recipe: Recipe, images: data.Da
 def test_it_takes_one_core_and_leaves_the_others(rival: jax_scan.Scan) -> None:
     """JAX starts seeing one core, so it has one thread for its products; the process may run where it could before."""
     before = os.sched_getaffinity(0)
-    jax_scan.Scan()
-    assert os.sched_getaffinity(0) == before
+    with jax_scan._one_core():
+        assert len(os.sched_getaffinity(0)) == 1
+        done = threading.Event()
+        threading.Thread(target=done.wait).start()
+    assert {frozenset(os.sched_getaffinity(each)) for each in jax_scan._threads()} == {frozenset(before)}
+    done.set()
     assert len(rival._jax.devices()) == 1
 
 
