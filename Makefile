@@ -17,7 +17,7 @@ search: $(VENV)/.installed
 test: check
 	$(BIN)/pytest -n $(TESTS) -m "not containers" || { test $$? -eq 1 && \
 		$(BIN)/pytest -m "not containers" --last-failed --last-failed-no-failures none; }
-	$(BIN)/pytest -m containers
+	$(BIN)/pytest -m containers $$(grep -rl --include='*.py' mark.containers tests)
 
 unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow" -n $(TESTS)
