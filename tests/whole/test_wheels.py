@@ -57,7 +57,8 @@ class Installed:
         return subprocess.Popen(
             [sys.executable, *words] if words[0] == "-c" else [self.target / "bin" / "search", *words],
             cwd=self.folder,
-            env={**kept, "PYTHONPATH": str(self.target), **environment},
+            # it compiles the engine for itself, and nobody else waits for that
+            env={**kept, "PYTHONPATH": str(self.target), "TMPDIR": str(self.target.parent), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
