@@ -79,7 +79,7 @@ class Worker:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
-        self._network, self._endings = network, endings.Endings(database, self._me)
+        self._network, self._endings = network, endings.Endings(database, self._me, network is not None)
         self._able = abilities.Ability(None if network is None else network.backends, settings.grace_seconds)
         self._entry = rosters.Entry(
             *(study, self._me, settings.training_device, settings.grace_seconds), backends=self._able.line
@@ -192,6 +192,7 @@ class Worker:
                     raise
                 self._endings.fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
+                self._endings.check_device(trial, error)
                 if is_objective and not mishaps.is_the_machines(error):
                     self._endings.fail(trial, error)
                 else:
@@ -228,8 +229,6 @@ class Worker:
         except Exception as error:
             # a process of own code was alone already: another try is the queue's to give, and is counted
             if not mishaps.is_out_of_memory(error) or (isinstance(error, Failed) and not self._admission.is_shared):
-                if self._network is not None:
-                    self._endings.check_device(error)
                 raise
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None

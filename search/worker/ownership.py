@@ -197,13 +197,11 @@ class OwnedTrial:
     def hand_over(self) -> None:
         """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
         self.transcript.write()
-        claims.hand_over(
-            self._database,
-            self.claim,
-            self.seconds,
-            self._savepoints.rest(),
-            *self._take_unwritten(),
-        )
+        claims.hand_over(self._database, self.claim, self.seconds, self._savepoints.rest(), *self._take_unwritten())
+
+    def leave(self) -> None:
+        """Lets go of it, as if this process had ended; see `claims.leave`."""
+        claims.leave(self._database, self.claim, self.seconds)
 
     def put_off(self, worker: presence.Identity, error: str, attrs: dict[str, Any]) -> bool:
         """Notes a failure that is not the objective's; whether the trial has failed for good. See `failures.fault`."""
