@@ -135,8 +135,9 @@ def _look(connection: sqlalchemy.Connection, study_id: int | None = None) -> dic
     alive = _alive(connection.execute(present))
     pool = {backend for row in alive if row.serves_any for backend in _backends(row)}
     found: dict[int, tuple[list[Any], list[Any], list[Any]]] = collections.defaultdict(lambda: ([], [], []))
-    for place, rows in enumerate((alive, connection.execute(running), connection.execute(waiting))):
-        for row in rows:
+    rows: tuple[Iterable[Any], ...] = (alive, connection.execute(running), connection.execute(waiting))
+    for place, some in enumerate(rows):
+        for row in some:
             found[row.study_id][place].append(row)
     return {each: _roster(*parts, pool) for each, parts in found.items()}
 
