@@ -57,7 +57,7 @@ class OwnedTrial:
         self._reported, self._stands = claim.saved.epoch if claim.saved else -1, claim.stands
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
-        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, lambda: self._bill())
+        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, lambda: self._bill(), clock)
         self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock, self.keeper)
         self._last_write = self._now()
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
