@@ -221,6 +221,7 @@ def main() -> int:
         return 0
     head, places = described(options.device)
     figures: list[Figure] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with the step under way
     print(head, flush=True)
     for step in (each for each in steps(options, places) if each.name in options.steps):
         began, left = time.monotonic(), deadline - time.monotonic()
