@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 import trials
 from conftest import ROOT, quick_text
+from forgetful import Forgetful
 from optuna.trial import TrialState
 
 from models import errors as models
 from search import errors
-from search.ledger import checks, counts, presence, studies, summaries
+from search.ledger import allocations, checks, claims, counts, presence, studies, summaries
 from search.space import spaces
 from search.storage import databases
 from search.study import specs
@@ -145,3 +146,17 @@ def test_what_a_living_process_has_left_is_adopted_at_once(
         taken = trials.take(opened, study, watch=watch)
         assert (taken.number, taken.how, taken.stalls) == (trial.number, "adopted", 1)
     assert opened.read(lambda connection: counts.read(connection, study.study_id)).of(TrialState.FAIL) == 0
+
+
+def test_a_lost_answer_leaves_once(url: str) -> None:
+    """A trial that is let go twice has one stall more, its seconds are on the bill, and its next owner keeps it."""
+    database = Forgetful(url, patience_seconds=30)
+    study = studies.create(database, specs.parse(quick_text(trials=1), "quick.toml"))
+    claim = trials.claim(database, study)
+    database.lossy(lambda: claims.leave(database, claim, 2.0))
+    taken = trials.take(database, study)
+    assert (taken.number, taken.how, taken.stalls, taken.seconds) == (0, "adopted", 1, 2.0)
+    with pytest.raises(errors.TrialLost):
+        claims.leave(database, claim, 3.0)
+    assert trials.take(database, study, trials.GONE) is allocations.NoTrial.WAIT
+    database.close()
