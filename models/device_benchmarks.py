@@ -86,7 +86,7 @@ def measure(
             _Steps(ours, recipe, data, together),
         ]
         if folder is not None:
-            timers.append(_Notebook(folder, recipe, ours.device))
+            timers.append(_Notebook(folder, recipe, reference.device))
         taken: list[list[float]] = [[] for _ in timers]
         for number in range(rounds + 1):
             for timer, seconds in zip(timers, taken, strict=True):
