@@ -122,7 +122,6 @@ class Network:
         return 0
 
     def __call__(self, trial: objectives.Trial) -> objectives.Result:
-        trial.report(1, 0.5, {})
         if self.at == "once more, alone":
             self.at = "training"
             raise MemoryError
