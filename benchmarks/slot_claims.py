@@ -3,13 +3,16 @@
     python benchmarks/slot_claims.py                                    both databases, grid, random and tpe
     python benchmarks/slot_claims.py --slots 1 32 --samplers random --seconds 0.5       a trial of half a second
 
-Where the time of the worker goes is beside it, in seconds of all threads together: claims, configurations, results.
+Where the time of the worker goes is beside it, in seconds of all threads together: claims, configurations, results;
+what of the configurations is the sampler's own CPU time, which is all that a proposal ahead could save; the CPU time of
+the process for a trial; and what share of the slots' time was idle while there were trials for all of them.
 SEARCH_STORAGE names another Postgres; by default one of the tests' kind is started.
 """
 
 import argparse
 import collections
 import contextlib
+import dataclasses
 import pathlib
 import sys
 import tempfile
@@ -47,22 +50,43 @@ def timed(module: Any, name: str) -> None:
     setattr(module, name, outer)
 
 
-def measure(url: str, sampler: str, slots: int, trials: int, seconds: float) -> float:
-    """Trials per second."""
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Of one worker: trials a second, CPU seconds of a trial and of the sampler for it, idle share of its slots."""
+
+    pace: float
+    cpu: float
+    proposal: float
+    idle: float
+
+
+def measure(url: str, sampler: str, slots: int, trials: int, seconds: float) -> Found:
+    """One worker trains a fresh study."""
+    spans: list[tuple[float, float]] = []
 
     def objective(trial: Trial) -> Result:
+        began = time.perf_counter()
         time.sleep(seconds)
+        spans.append((began, time.perf_counter()))
         trial.report(1, 0.5 + 0.001 * (trial.number % 97), {})
         return Result(TrialState.COMPLETE, 0.5 + 0.001 * (trial.number % 97), {})
 
     database = databases.Database(url)
     study = studies.load(database, trials_per_second.new_study(url, trials, sampler))
     SPENT.clear()
-    began = time.perf_counter()
-    loops.Worker(database, study, objective, threading.Event(), Settings(slots=slots)).run()
-    taken = time.perf_counter() - began
+    worker = loops.Worker(database, study, objective, threading.Event(), Settings(slots=slots))
+    began, cpu = time.perf_counter(), time.process_time()
+    worker.run()
+    taken, cpu = time.perf_counter() - began, time.process_time() - cpu
+    proposals = configurations.memory_of(worker._history).seconds
     database.close()
-    return trials / taken
+    return Found(trials / taken, cpu / trials, proposals / trials, 1 - slots_in_use(spans) / slots)
+
+
+def slots_in_use(spans: list[tuple[float, float]]) -> float:
+    """On average, from the first end to the last begin."""
+    first, last = min(end for _, end in spans), max(begin for begin, _ in spans)
+    return sum(max(0.0, min(end, last) - max(begin, first)) for begin, end in spans) / max(last - first, 1e-9)
 
 
 @contextlib.contextmanager
@@ -92,9 +116,11 @@ def main() -> None:
         for kind, url in found.items():
             for sampler in options.samplers:
                 for slots in options.slots:
-                    pace = measure(url, sampler, slots, options.trials, options.seconds)
+                    found = measure(url, sampler, slots, options.trials, options.seconds)
                     spent = ", ".join(f"{name} {SPENT[name]:.1f} s" for name in ("take", "configure", "tell"))
-                    print(f"{kind:8} {sampler:6} {slots:3} slots: {pace:6.1f} trials/s   {spent}", flush=True)
+                    own = f"CPU {1e3 * found.cpu:.1f} ms a trial, {1e3 * found.proposal:.1f} of it the sampler's"
+                    idle = f"idle {found.idle:.1%}" if options.seconds else ""
+                    print(f"{kind:8} {sampler:6} {slots:3} slots: {found.pace:6.1f} trials/s   {spent}; {own}  {idle}")
 
 
 if __name__ == "__main__":

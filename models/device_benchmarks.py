@@ -1,4 +1,4 @@
-"""How fast an engine trains on a GPU: one network alone, beside plain PyTorch there, and as many as it holds."""
+"""How fast an engine trains on a GPU: one network alone, beside plain PyTorch and the notebook's loop, and many."""
 
 import dataclasses
 import statistics
@@ -6,18 +6,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from models import engine
-from models.benchmark import SHAPES, recipe_of
+import torch
+import torchvision
+from torch.nn import functional
+
+from models import benchmark, engine, gpu_limits, network
+from models.benchmark import recipe_of
 from models.data import Dataset
 from models.recipes import Recipe
 from models.sides import part
 
+SHAPES = [*benchmark.SHAPES, (128, 3, 128)]
 SECONDS = 1.0  # that a measurement takes, at least
+WARM = 3  # steps of the notebook's loop before its clock starts
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Wall seconds of a step of one shape, a figure a round: alone, by the reference, and a network's share of many."""
+    """Wall seconds of a step of one shape, a figure a round.
+
+    Attributes:
+        alone: of one network; `reference` and `notebook` are the same by others' ways, the last empty if not asked for.
+        shared: a network's share, of `together` at once.
+        limit: what that takes at least by the device's properties; None where they are not known.
+    """
 
     batch_size: int
     depth: int
@@ -26,6 +38,18 @@ class Row:
     alone: list[float]
     reference: list[float]
     shared: list[float]
+    notebook: list[float] = dataclasses.field(default_factory=list)
+    limit: float | None = None
+
+    @property
+    def x_notebook(self) -> float | None:
+        """How much longer the notebook's loop takes, by medians."""
+        return statistics.median(self.notebook) / statistics.median(self.alone) if self.notebook else None
+
+    @property
+    def share_of_limit(self) -> float | None:
+        """How near many at once come to what the device can do: 1 is there."""
+        return None if self.limit is None else self.limit / statistics.median(self.shared)
 
     @property
     def x_reference(self) -> float:
@@ -46,15 +70,24 @@ def measure(
     rounds: int,
     on_round: Callable[[], None],
     shapes: list[tuple[int, int, int | None]] = SHAPES,
+    folder: str | None = None,
 ) -> Iterator[Row]:
     """Every shape; `on_round` is called after each round, of which the first only warms up.
 
     Args:
         together: trainings at once, as many as the device has places for.
+        folder: of `notebook.torchvision_layout`, for the notebook's loop; None leaves it out.
     """
+    limits = gpu_limits.of(ours.device)
     for shape in shapes:
         recipe = recipe_of(*shape)
-        timers = [_Steps(ours, recipe, data), _Steps(reference, recipe, data), _Steps(ours, recipe, data, together)]
+        timers: list[Callable[[], float]] = [
+            _Steps(ours, recipe, data),
+            _Steps(reference, recipe, data),
+            _Steps(ours, recipe, data, together),
+        ]
+        if folder is not None:
+            timers.append(_Notebook(folder, recipe, reference.device))
         taken: list[list[float]] = [[] for _ in timers]
         for number in range(rounds + 1):
             for timer, seconds in zip(timers, taken, strict=True):
@@ -62,7 +95,9 @@ def measure(
                 if number:
                     seconds.append(found)
             on_round()
-        yield Row(*shape, together, *taken)
+        limit = None if limits is None else limits.step_seconds(recipe, together)
+        alone, others, shared, *notebook = taken
+        yield Row(*shape, together, alone, others, shared, notebook[0] if notebook else [], limit)
 
 
 class _Steps:
@@ -100,3 +135,29 @@ class _Steps:
             thread.join()
         if errors:
             raise errors[0]
+
+
+class _Notebook:
+    """Wall seconds of a step of the lab's own loop: a DataLoader, each batch to the device, each loss fetched."""
+
+    def __init__(self, folder: str, recipe: Recipe, device: str) -> None:
+        self._images = torchvision.datasets.FashionMNIST(folder, transform=torchvision.transforms.ToTensor())
+        self._recipe, self._device = recipe, device
+
+    def __call__(self) -> float:
+        net = network.build(self._recipe).to(self._device)
+        optimizer = torch.optim.SGD(net.parameters(), lr=self._recipe.learning_rate)
+        losses, started = [], 0.0
+        loader = torch.utils.data.DataLoader(self._images, self._recipe.batch_size, shuffle=True)
+        for step, (images, labels) in enumerate(loader):
+            if step == WARM:
+                started = time.perf_counter()
+            elif step > WARM and time.perf_counter() - started > SECONDS:
+                break
+            x, y = images.to(self._device), labels.to(self._device)
+            loss = functional.cross_entropy(net(x.flatten(1)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())  # waits for the device
+        return (time.perf_counter() - started) / (len(losses) - WARM)

@@ -136,6 +136,7 @@ def work(
         objective, network = requirements.objective(study.spec, chosen, life, database.url)
         if network is not None:
             chosen = chosen.model_copy(update={"slots": network.slots})
+        how["occupied"] = assignments.occupied(chosen, gpus)
         if gpus is not None:  # the roster has them by their numbers
             objective, chosen = gpus.watch(study.spec, objective), chosen.model_copy(update={"device": gpus.label})
         if not judged:  # else whoever started it has the study published

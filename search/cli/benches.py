@@ -26,7 +26,7 @@ WIDTH = 200  # a Markdown table has no line breaks in its cells, whatever the te
 @json_option
 @debug_option
 def bench(rounds: int, settings: Settings, as_json: bool) -> None:
-    """Measures a training step of our engine beside plain PyTorch, and on the CPU beside the lab's notebook loop.
+    """Measures a training step of our engine beside plain PyTorch and the lab's notebook loop.
 
     On one core: medians of CPU time, ratios with their range over the rounds; about four minutes. The limit is what the
     core takes at least, for the products at its fastest or for the bytes from its caches, both measured in the same
@@ -78,13 +78,14 @@ def _said(limits: "Limits") -> str:
 
 
 def _device(settings: Settings, rounds: int, device: str) -> tuple[dict[str, Any], Rows, str]:
-    from models import benchmark, data, device_benchmarks, engines
+    from models import benchmark, data, device_benchmarks, engines, notebook
     from models.engines import cuda
 
     ours = cuda.Cuda(device)
     sides = (ours, engines.load("reference", device), ours.gpu.blocks, data.fashion_mnist_bytes(settings.data_dir))
-    with _bar((rounds + 1) * len(benchmark.SHAPES)) as advance:
-        found = list(device_benchmarks.measure(*sides, rounds, advance))
+    shapes = device_benchmarks.SHAPES
+    with notebook.torchvision_layout(settings.data_dir) as folder, _bar((rounds + 1) * len(shapes)) as advance:
+        found = list(device_benchmarks.measure(*sides, rounds, advance, shapes, folder))
     said = f"wall time of a step in us; medians of {rounds} rounds"
     rows = [(_device_as_json(row), _device_cells(row)) for row in found]
     return {"machine": {"device": ours.identity, **benchmark.machine()}}, rows, said
@@ -131,12 +132,14 @@ def _device_cells(row: "device_benchmarks.Row") -> dict[str, str]:
         "batch, depth, width": f"{row.batch_size}, {row.depth}, {row.width or '-'}",
         "alone": f"{1e6 * statistics.median(row.alone):.1f}",
         "x reference": f"{row.x_reference:.1f}",
+        "x notebook": "-" if row.x_notebook is None else f"{row.x_notebook:.1f}",
         f"a network of {row.together}": f"{1e6 * statistics.median(row.shared):.2f}",
         "x alone": f"{row.x_alone:.1f}",
+        "of the limit": "-" if row.share_of_limit is None else f"{100 * row.share_of_limit:.0f} %",
     }
 
 
 def _device_as_json(row: "device_benchmarks.Row") -> dict[str, Any]:
     shape = {"what": "step", "batch_size": row.batch_size, "depth": row.depth, "width": row.width}
-    seconds = {"alone": row.alone, "reference": row.reference, "shared": row.shared}
-    return {**shape, "together": row.together, "seconds": seconds}
+    seconds = {"alone": row.alone, "reference": row.reference, "notebook": row.notebook, "shared": row.shared}
+    return {**shape, "together": row.together, "seconds": seconds, "share_of_limit": row.share_of_limit}

@@ -17,7 +17,7 @@ COMMANDS = {
     ),
     "bench": (
         "search.cli.benches:bench",
-        "Measures a training step of our engine beside plain PyTorch, and on the CPU beside the lab's notebook loop.",
+        "Measures a training step of our engine beside plain PyTorch and the lab's notebook loop.",
     ),
     "check": (
         "search.cli.checks:check",

@@ -34,6 +34,7 @@ GAUGES = {
     "search_active": "1 while trials may begin, 0 while the study is paused, stopped or has failed too often",
     "search_workers_alive": "Workers seen within their grace, busy or idle",
     "search_orphans": "Running trials whose worker is gone, waiting to be adopted",
+    "search_lacked_trials": "Trials that wait for the engine they were begun with, which no living worker has",
     "search_epochs_per_second": "Epochs finished, over the last minute of scrapes",
     "search_samples_per_second": "Training images seen, over the last minute of scrapes",
 }
@@ -119,6 +120,7 @@ class Collector(registry.Collector):
             "search_active": int(summary.order.state.value == "active" and summary.reason is None),
             "search_workers_alive": len(crew.members),
             "search_orphans": len(crew.orphans),
+            "search_lacked_trials": sum(crew.lacked.values()),
             "search_epochs_per_second": epochs_per_second,
             "search_samples_per_second": images and epochs_per_second * images,
             "search_epochs": work.epochs,

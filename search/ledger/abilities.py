@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 
 import sqlalchemy
-from optuna.trial import TrialState
 
 from models import backends
 from search.ledger import presence, rosters, studies
@@ -12,13 +11,7 @@ from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import records
 
-t, c = schema.trials.c, schema.claims.c
-UNDER_WAY = (
-    sqlalchemy.select(c.backend)
-    .distinct()
-    .select_from(schema.trials.join(schema.claims, t.trial_id == c.trial_id))
-    .where(t.study_id == statements.STUDY, t.state.in_([TrialState.RUNNING, TrialState.WAITING]))
-)
+c = schema.claims.c
 
 
 class Ability:
@@ -61,8 +54,7 @@ class Ability:
     def look(self, database: Database, study: studies.Study) -> None:
         """After a claim that has passed a trial by: finds which backends nobody has, and has had for the grace."""
         now = time.monotonic()
-        wanted, there = database.read(lambda connection: _look(connection, study.study_id))
-        lacked = {each for each in wanted if not (self.has(each) or each in there)}
+        lacked = [each for each in rosters.read(database, study.study_id).lacked if not self.has(each)]
         if now - self._last > self._grace_seconds or database.interruptions != self._interruptions:
             self._lacked = {}  # somebody may have been there meanwhile
         self._last, self._interruptions = now, database.interruptions
@@ -75,13 +67,6 @@ class Ability:
 
 
 ANY = Ability()
-
-
-def _look(connection: sqlalchemy.Connection, study_id: int) -> tuple[set[str], set[str]]:
-    """The backends of trials under way, and those that living workers have."""
-    wanted = {each for each in connection.execute(UNDER_WAY, {"study": study_id}).scalars() if each is not None}
-    members = [*rosters.look(connection, study_id).members, *rosters.serving_any(connection)]
-    return wanted, {each for member in members for each in member.backends}
 
 
 def begin_anew(connection: sqlalchemy.Connection, trial_id: int, backend: str, epoch: int) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import errors
-from search.ledger import checkpoints, endings
+from search.ledger import checkpoints, endings, presence
 from search.space import spaces
 from search.storage import schema, statements
 from search.storage.databases import Database
@@ -168,6 +168,17 @@ def release(connection: sqlalchemy.Connection, claim: Claim, progress: Progress,
     connection.execute(
         trials.update().where(trials.c.trial_id == claim.trial_id).values(state=TrialState.WAITING, datetime_start=None)
     )
+
+
+def leave(database: Database, claim: Claim, seconds: float | None = None) -> None:
+    """Lets go of a trial that its worker cannot go on with: an orphan for all, as if the process had died with it.
+
+    The process may live on, and would keep the trial for many graces.
+
+    Raises:
+        errors.TrialLost: the trial has another owner by now, or has ended.
+    """
+    database.write(lambda connection: fence(connection, claim, pid_started=presence.LEFT, **_spent(seconds)))
 
 
 def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:

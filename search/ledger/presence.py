@@ -17,6 +17,7 @@ BEATS_PER_GRACE = 3
 # A process that lives on this host, but does not beat, may hold the interpreter's lock or be stopped: it keeps its
 # trials for so many graces (10 minutes by default). Then it counts as hung.
 LIVING_GRACES = 20
+LEFT = -1.0  # as `pid_started` of a trial's owner that lives, and has let go of the trial
 STARTED = 22 - 3  # of /proc/PID/stat behind the name: when the process began, in ticks since boot
 
 
@@ -51,8 +52,8 @@ class Identity:
         return bool(self.pid) and self.host == _host()
 
     def is_dead(self) -> bool:
-        """Whether the process ran here and is gone. False for any other host, whose pids say nothing."""
-        return self.is_here and _started(self.pid) != self.pid_started
+        """Whether the process ran here and is gone, or has let go itself. Pids of another host say nothing."""
+        return self.pid_started == LEFT or (self.is_here and _started(self.pid) != self.pid_started)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -87,14 +87,18 @@ class Roster:
 
     Attributes:
         orphans: running trials whose worker is not alive, by number, with the worker's name.
+        lacked: what trials that wait, or have lost their worker, were begun with and no living worker has, one that
+            goes from study to study neither: how many of each.
     """
 
     members: tuple[Member, ...]
     orphans: dict[int, str]
+    lacked: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """What `status --json` adds."""
-        return {"workers": [dataclasses.asdict(member) for member in self.members], "orphans": list(self.orphans)}
+        members = [dataclasses.asdict(member) for member in self.members]
+        return {"workers": members, "orphans": list(self.orphans), "lacked_backends": self.lacked}
 
 
 NOBODY = Roster((), {})
@@ -106,13 +110,8 @@ def read(database: Database, study_id: int) -> Roster:
 
 
 def all_of(database: Database) -> dict[int, Roster]:
-    """Who is at each study; one with nobody and no running trial is left out."""
+    """Who is at each study; one with nobody and no trial that runs or was begun is left out."""
     return database.read(_look)
-
-
-def serving_any(connection: sqlalchemy.Connection) -> list[Member]:
-    """Who is at any study now, and may come to each."""
-    return [member for roster in _look(connection).values() for member in roster.members if member.serves_any]
 
 
 def look(connection: sqlalchemy.Connection, study_id: int) -> Roster:
@@ -122,41 +121,57 @@ def look(connection: sqlalchemy.Connection, study_id: int) -> Roster:
 
 def _look(connection: sqlalchemy.Connection, study_id: int | None = None) -> dict[int, Roster]:
     age = (statements.clock(connection) - workers.c.seen_at).label("age")
-    present = sqlalchemy.select(workers, age).order_by(workers.c.name)
-    running = (
-        sqlalchemy.select(trials.c.study_id, trials.c.number, *(claims.c[name] for name in IDENTITY))
-        .join(claims, claims.c.trial_id == trials.c.trial_id)
-        .where(trials.c.state == TrialState.RUNNING)
-        .order_by(trials.c.number)
-    )
+    serves_any = workers.c.backends.like(f"%{ANY}")
+    present = sqlalchemy.select(workers, age, serves_any.label("serves_any")).order_by(workers.c.name)
+    begun = sqlalchemy.select(trials.c.study_id).join(claims, claims.c.trial_id == trials.c.trial_id)
+    running = begun.add_columns(trials.c.number, *(claims.c[name] for name in (*IDENTITY, "backend")))
+    running = running.where(trials.c.state == TrialState.RUNNING).order_by(trials.c.number)
+    waiting = begun.add_columns(claims.c.backend, sqlalchemy.func.count().label("number"))
+    waiting = waiting.where(trials.c.state == TrialState.WAITING, claims.c.backend.is_not(None))
+    waiting = waiting.group_by(trials.c.study_id, claims.c.backend).order_by(claims.c.backend)
     if study_id is not None:
-        present = present.where(workers.c.study_id == study_id)
-        running = running.where(trials.c.study_id == study_id)
-    found: dict[int, tuple[list[Any], list[Any]]] = collections.defaultdict(lambda: ([], []))
-    for place, query in enumerate((present, running)):
-        for row in connection.execute(query):
+        present = present.where((workers.c.study_id == study_id) | serves_any)
+        running, waiting = (each.where(trials.c.study_id == study_id) for each in (running, waiting))
+    alive = _alive(connection.execute(present))
+    pool = {backend for row in alive if row.serves_any for backend in _backends(row)}
+    found: dict[int, tuple[list[Any], list[Any], list[Any]]] = collections.defaultdict(lambda: ([], [], []))
+    rows: tuple[Iterable[Any], ...] = (alive, connection.execute(running), connection.execute(waiting))
+    for place, some in enumerate(rows):
+        for row in some:
             found[row.study_id][place].append(row)
-    return {each: _roster(*rows) for each, rows in found.items()}
+    return {each: _roster(*parts, pool) for each, parts in found.items()}
 
 
-def _roster(present: Iterable[Any], running: Iterable[Any]) -> Roster:
-    alive = {}
-    for row in present:
-        worker = presence.Identity(row.name, row.host, row.pid, row.pid_started)
-        if not worker.is_dead() and (worker.is_here or row.age < row.grace_seconds):
-            alive[worker] = row
-    owners = [
-        (row.number, presence.Identity(row.worker, row.host, row.pid, row.pid_started)) for row in running if row.worker
-    ]
+def _alive(present: Iterable[Any]) -> list[Any]:
+    return [row for row in present if not _who(row).is_dead() and (_who(row).is_here or row.age < row.grace_seconds)]
+
+
+def _who(row: Any) -> presence.Identity:
+    return presence.Identity(row.name, row.host, row.pid, row.pid_started)
+
+
+def _backends(row: Any) -> tuple[str, ...]:
+    return tuple(each for each in row.backends.split(",") if each not in ("", ANY))
+
+
+def _roster(present: list[Any], running: list[Any], waiting: list[Any], pool: set[str]) -> Roster:
+    """Of one study; `pool` is what those have who go from study to study."""
+    alive = {_who(row): row for row in present}
+    owned = [(row, presence.Identity(row.worker, row.host, row.pid, row.pid_started)) for row in running]
     members = [
         Member(
             name=worker.name,
             device=row.device,
             seen_seconds_ago=round(max(0.0, row.age), 1),
-            trials=tuple(number for number, owner in owners if owner == worker),
-            backends=tuple(each for each in row.backends.split(",") if each not in ("", ANY)),
-            serves_any=ANY in row.backends.split(","),
+            trials=tuple(each.number for each, owner in owned if owner == worker),
+            backends=_backends(row),
+            serves_any=bool(row.serves_any),
         )
         for worker, row in alive.items()
     ]
-    return Roster(tuple(members), {number: owner.name for number, owner in owners if owner not in alive})
+    lost = [(row, owner) for row, owner in owned if owner not in alive]
+    there, lacked = pool.union(*map(_backends, present)), collections.Counter[str]()
+    for backend, count in (*((row.backend, row.number) for row in waiting), *((row.backend, 1) for row, _ in lost)):
+        if backend is not None and backend not in there:
+            lacked[backend] += count
+    return Roster(tuple(members), {row.number: owner.name for row, owner in lost if owner.name}, dict(lacked))

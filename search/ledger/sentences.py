@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from optuna.trial import FrozenTrial, TrialState
 
 from search import screens, words
-from search.ledger import efficiencies, forecasts, goals, orders, rosters, summaries
+from search.ledger import abilities, efficiencies, forecasts, goals, orders, rosters, summaries
 from search.lines import LINE_LONGEST, said
 from search.training import records
 
@@ -66,6 +66,7 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
         lines.append(f"  {who}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
     for number, owner in crew.orphans.items():
         lines.append(f"trial {number} is an orphan: {said(owner, SHORT)} is gone, the next free worker goes on with it")
+    lines += lacked(crew)
     spent = f"training time: {words.duration(summary.seconds)}"
     if summary.order.hours is not None:
         spent += f" of {summary.order.hours:g} h"
@@ -73,6 +74,18 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
     if left is not None and summary.done < summary.budget and summary.order.state is orders.StudyState.ACTIVE:
         spent += f"; about {words.duration(left)} left with {words.plural(len(crew.members), 'worker')}"
     return [*lines, spent]
+
+
+def lacked(crew: rosters.Roster) -> list[str]:
+    """Which trials were begun with an engine that none of those who are there has, a line for each engine."""
+    if not crew.members:
+        return []
+    return [
+        f"{words.plural(count, 'trial')} of {said(abilities.label(backend), SHORT)}, which no living worker has: "
+        f"{'it waits' if count == 1 else 'they wait'} for one; a worker that idles for its grace begins "
+        f"{'it' if count == 1 else 'them'} anew"
+        for backend, count in crew.lacked.items()
+    ]
 
 
 def paused(summary: summaries.Summary) -> str:

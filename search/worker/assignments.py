@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from search import errors
 from search.study import specs
 from search.training.objectives import Result, Trial
-from search.worker import devices, leases, mishaps
+from search.worker import devices, leases, mishaps, occupancies
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -49,7 +49,7 @@ def staffed(spec: specs.StudySpec, settings: Settings) -> Settings:
         errors.InputError: there is no room for so many, or for any.
     """
     check(settings)
-    if settings.gpus in (None, devices.NONE):
+    if not settings.has_gpus:
         return settings
     gpus = _named(spec, settings)
     places = leases.Places(settings.gpu_locks, settings.per_gpu)
@@ -114,6 +114,11 @@ class Equipped:
         """For people."""
         return devices.label(self._lease.gpus)
 
+    @property
+    def uuids(self) -> tuple[str, ...]:
+        """As nvidia-smi has them."""
+        return tuple(gpu.uuid for gpu in self._lease.gpus)
+
     def watch(self, spec: specs.StudySpec, objective: Callable[[Trial], Result]) -> Callable[[Trial], Result]:
         """A study's objective, whose failures are looked into; they are raised as they are.
 
@@ -158,6 +163,14 @@ class Equipped:
         return f"nvidia-smi does not list {', '.join(lost)}" if lost else None
 
 
+def occupied(settings: Settings, gpus: Equipped | None) -> occupancies.Occupancy | None:
+    """By which processes the GPU is that this one trains on; None where it is the CPU."""
+    if gpus is not None:
+        return occupancies.Occupancy(settings.gpu_locks, lambda: gpus.uuids)
+    device = settings.training_device
+    return occupancies.Occupancy(settings.gpu_locks, occupancies.of_torch(device)) if device != "cpu" else None
+
+
 @contextlib.contextmanager
 def explained(gpus: Equipped | None) -> Iterator[None]:
     """A context of a worker's life, which ends by what is known of its GPUs where they failed.
@@ -186,7 +199,7 @@ def equipped(spec: specs.StudySpec | None, settings: Settings, stop: threading.E
         errors.Interrupted: it was asked to stop while it waited for one.
     """
     check(settings)
-    if settings.gpus in (None, devices.NONE):
+    if not settings.has_gpus:
         with shown(settings):
             yield None
         return

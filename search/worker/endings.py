@@ -1,5 +1,6 @@
 """How a trial ends or is put off at a worker: what is told, and its line in the log."""
 
+import contextlib
 import logging
 from typing import Any
 
@@ -16,10 +17,14 @@ log = logging.getLogger("search")
 
 
 class Endings:
-    """Of the trials of one worker."""
+    """Of the trials of one worker.
 
-    def __init__(self, database: Database, worker: presence.Identity) -> None:
-        self._database, self._me = database, worker
+    Args:
+        is_inside: they are trained in this process, so that an error of its device is one of them all.
+    """
+
+    def __init__(self, database: Database, worker: presence.Identity, is_inside: bool) -> None:
+        self._database, self._me, self._is_inside = database, worker, is_inside
 
     def say_begin(self, claim: claims.Claim) -> None:
         """How the worker came by it, and from where it goes on."""
@@ -30,8 +35,8 @@ class Endings:
         if claim.saved is not None:
             log.info("trial=%d event=resumed epoch=%d", claim.number, claim.saved.epoch)
 
-    def check_device(self, error: Exception) -> None:
-        """Passes an error that is not of the device that all networks of this process are trained on.
+    def check_device(self, trial: ownership.OwnedTrial, error: BaseException) -> None:
+        """Passes an error that is not of the device that all trials of this process are trained on.
 
         Nobody can tell whose doing it was: nothing is told of any trial, those that met it are adopted, and one that
         takes its workers with it again and again fails as it does wherever a worker dies.
@@ -39,9 +44,11 @@ class Endings:
         Raises:
             errors.DeviceFailed: it is.
         """
-        if mishaps.is_spoiled(error):
+        if self._is_inside and mishaps.is_spoiled(error) and not mishaps.is_out_of_memory(error):
             reason, _ = mishaps.told(error)
             log.error("event=device-failed reason=%r worker=%s", reason, self._me.name)
+            with contextlib.suppress(errors.SearchError):  # it is left by the end of this process then
+                trial.leave()
             raise errors.DeviceFailed(f"the device can no longer be used in this process, so it ends: {reason}")
 
     def part(self, trial: ownership.OwnedTrial, parting: errors.SearchError) -> None:

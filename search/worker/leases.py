@@ -103,13 +103,10 @@ class Places:
 
     def _lock(self, gpu: Gpu) -> int:
         """The first place that is free; to be called by whoever chooses."""
-        for number in itertools.count():
-            file = _try(self._folder / f"{_file_name(gpu)}.{number}")
-            if file is not None:
-                os.truncate(file, 0)
-                os.write(file, str(self._per_gpu).encode())
-                return file
-        raise AssertionError
+        file = first_free(self._folder, _file_name(gpu))
+        os.truncate(file, 0)
+        os.write(file, str(self._per_gpu).encode())
+        return file
 
     @contextlib.contextmanager
     def _choosing(self) -> Iterator[None]:
@@ -123,6 +120,32 @@ class Places:
             yield
         finally:
             os.close(file)
+
+
+def first_free(where: pathlib.Path, name: str) -> int:
+    """The first of the files NAME.0, NAME.1, ... that nobody has, locked.
+
+    Raises:
+        errors.InputError: they cannot be written.
+    """
+    return next(file for number in itertools.count() if (file := _try(where / f"{name}.{number}")) is not None)
+
+
+def is_held(path: pathlib.Path) -> bool:
+    """Whether a process has a file; two that look at once do not take each other for one that has."""
+    import fcntl
+
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def _file_name(gpu: Gpu) -> str:

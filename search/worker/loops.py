@@ -25,7 +25,7 @@ from search.ledger import (
 from search.space import spaces
 from search.storage.databases import Database
 from search.training.objectives import Failed, Result, Trial
-from search.worker import endings, hearts, mishaps, notifiers, ownership, signals, threads
+from search.worker import endings, hearts, mishaps, notifiers, occupancies, ownership, signals, threads
 from search.worker.settings import Settings
 
 log = logging.getLogger("search")
@@ -61,6 +61,7 @@ class Worker:
         parent: end where this process is no longer the parent.
         health_file: touched with every beat.
         network: where networks are trained, what with.
+        occupied: by which processes their GPU is; see `threads.Admission`.
     """
 
     def __init__(
@@ -75,18 +76,19 @@ class Worker:
         parent: int | None = None,
         health_file: pathlib.Path | None = None,
         network: Network | None = None,
+        occupied: occupancies.Occupancy | None = None,
     ) -> None:
         self._database, self._study, self._objective, self._settings = database, study, objective, settings
         self._stop, self._stay, self._parent, self._health_file = stop, stay, parent, health_file
         self._me, self._watch = presence.Identity.this(), presence.Watch(settings.grace_seconds)
-        self._network, self._endings = network, endings.Endings(database, self._me)
+        self._network, self._endings = network, endings.Endings(database, self._me, network is not None)
         self._able = abilities.Ability(None if network is None else network.backends, settings.grace_seconds)
         self._entry = rosters.Entry(
             *(study, self._me, settings.training_device, settings.grace_seconds), backends=self._able.line
         )
         self._history = database.history(study.study_id)
         self._wished = wishes.of(database, study, self._history)
-        self._admission = threads.Admission(settings.at_once, threads.free_bytes)
+        self._admission = threads.Admission(settings.at_once, threads.free_bytes, occupied)
 
     def run(self) -> allocations.NoTrial | None:
         """Works until there is nothing left; returns why, or None where it was asked to stop.
@@ -192,6 +194,7 @@ class Worker:
                     raise
                 self._endings.fail(trial, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a configuration does, the study goes on
+                self._endings.check_device(trial, error)
                 if is_objective and not mishaps.is_the_machines(error):
                     self._endings.fail(trial, error)
                 else:
@@ -213,7 +216,7 @@ class Worker:
         self, trial: ownership.OwnedTrial, params: spaces.Params, place: contextlib.ExitStack, alone: bool
     ) -> Callable[[], float]:
         """Waits for room where it is trained; returns the clock by which it is billed there."""
-        need, device = 0, "cpu"
+        need, device = 0, "cuda" if self._settings.has_gpus else "cpu"
         if self._network is not None and trial.backend is not None:
             need, device = self._network.need(params, trial.backend), backends.parse(trial.backend).device
         place.enter_context(self._admission.enter(need, trial.check_stop, alone, device))
@@ -228,8 +231,6 @@ class Worker:
         except Exception as error:
             # a process of own code was alone already: another try is the queue's to give, and is counted
             if not mishaps.is_out_of_memory(error) or (isinstance(error, Failed) and not self._admission.is_shared):
-                if self._network is not None:
-                    self._endings.check_device(error)
                 raise
             log.warning("trial=%d event=out-of-memory note='once more, alone' reason=%r", trial.number, str(error))
             result = None

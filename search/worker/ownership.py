@@ -57,7 +57,7 @@ class OwnedTrial:
         self._reported, self._stands = claim.saved.epoch if claim.saved else -1, claim.stands
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
-        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, lambda: self._bill())
+        self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, lambda: self._bill(), clock)
         self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock, self.keeper)
         self._last_write = self._now()
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
@@ -197,13 +197,11 @@ class OwnedTrial:
     def hand_over(self) -> None:
         """Gives the trial back as it is after its last epoch; see `claims.hand_over`."""
         self.transcript.write()
-        claims.hand_over(
-            self._database,
-            self.claim,
-            self.seconds,
-            self._savepoints.rest(),
-            *self._take_unwritten(),
-        )
+        claims.hand_over(self._database, self.claim, self.seconds, self._savepoints.rest(), *self._take_unwritten())
+
+    def leave(self) -> None:
+        """Lets go of it, as if this process had ended; see `claims.leave`."""
+        claims.leave(self._database, self.claim, self.seconds)
 
     def put_off(self, worker: presence.Identity, error: str, attrs: dict[str, Any]) -> bool:
         """Notes a failure that is not the objective's; whether the trial has failed for good. See `failures.fault`."""

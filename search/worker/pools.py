@@ -69,7 +69,7 @@ class Worker:
         self._beating = (stop, parent, health_file)
         self._me, self._shares = presence.Identity.this(), shares.Shares()
         self._seats = seats.Seats(database, self._me, settings.grace_seconds)
-        self._admission = threads.Admission(settings.at_once, threads.free_bytes)
+        self._admission = threads.Admission(settings.at_once, threads.free_bytes, assignments.occupied(settings, gpus))
         shared = desks.Shared(self._seats, self._admission, gpus)
         self._desks = desks.Desks(database, stop, settings, shared, self._shares.spend, check)
         self._refusals = refusals.Refusals()

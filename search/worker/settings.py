@@ -204,9 +204,14 @@ class Settings(pydantic.BaseModel):
         return self.slots or 1
 
     @property
+    def has_gpus(self) -> bool:
+        """Whether a worker has GPUs of its own, or places on them."""
+        return self.gpus not in (None, devices.NONE)
+
+    @property
     def training_device(self) -> str:
         """The device that networks of `[training]` are trained on."""
-        return self.device or ("cpu" if self.gpus in (None, devices.NONE) else "cuda")
+        return self.device or ("cuda" if self.has_gpus else "cpu")
 
     def folder(self, storage: str) -> pathlib.Path:
         """Of what trials of the user's own code print and write here.

@@ -12,6 +12,8 @@ from concurrent import futures
 
 import psutil
 
+from search.worker import occupancies
+
 log = logging.getLogger("search")
 
 LOOK_SECONDS = 0.1
@@ -37,10 +39,11 @@ class Admission:
     Args:
         slots: trainings at once, at most.
         free: bytes that are free now, by the kind of a device; what trains on a GPU takes of its memory.
+        occupied: by which processes their GPU is; None where only this one trains there.
     """
 
-    def __init__(self, slots: int, free: Callable[[str], int]) -> None:
-        self._slots, self._free = slots, free
+    def __init__(self, slots: int, free: Callable[[str], int], occupied: occupancies.Occupancy | None = None) -> None:
+        self._slots, self._free, self._occupied = slots, free, occupied
         self._allowed = float(slots)
         self._inside: list[_Ticket] = []
         self._queue: collections.deque[_Ticket] = collections.deque()
@@ -88,9 +91,11 @@ class Admission:
                 for where in (self._queue, self._inside):
                     if ticket in where:
                         where.remove(ticket)
+                if self._occupied is not None and all(other.device == "cpu" for other in self._inside):
+                    self._occupied.end()
 
     def clock(self, device: str) -> Callable[[], float]:
-        """The seconds that a training is billed: on a GPU its share, where others train beside it in this process.
+        """The seconds that a training is billed: on a GPU its share, where others train beside it, here or elsewhere.
 
         On the CPU a training has a core, beside others too, so they are those of the clock on the wall.
         """
@@ -104,10 +109,14 @@ class Admission:
         return seconds
 
     def _share(self, device: str) -> float:
-        """A second is divided by how many train on the device in it; under the lock, before their number changes."""
+        """A second is divided among the processes that train on the device in it, and that part among their trainings.
+
+        Under the lock, before the number of these changes.
+        """
         now, inside = time.perf_counter(), sum(ticket.device == device for ticket in self._inside)
         spent, since = self._shares.get(device, (0.0, now))
-        self._shares[device] = spent + (now - since) / max(1, inside), now
+        part = 1.0 if self._occupied is None or device == "cpu" else self._occupied.share()
+        self._shares[device] = spent + part * (now - since) / max(1, inside), now
         return self._shares[device][0]
 
     def crowded(self) -> None:
@@ -126,6 +135,8 @@ class Admission:
                 return False
             self._queue.popleft()
             self._share(ticket.device)
+            if self._occupied is not None and ticket.device != "cpu":
+                self._occupied.begin()
             ticket.since = time.monotonic()
             self._inside.append(ticket)
             return True

@@ -12,25 +12,32 @@ class Timeouts:
     Args:
         epoch_seconds: how long an epoch may take; None for no limit.
         limits: of the study file.
-        clock: seconds that training takes.
+        clock: seconds that training takes; of a GPU its share.
+        wall: by which the code is silent; None for the same.
 
     Attributes:
         epoch: that is trained now, and `started`, since when.
     """
 
-    def __init__(self, epoch_seconds: float | None, limits: sections.Trial, clock: Callable[[], float]) -> None:
-        self._epoch_seconds, self._limits, self._now = epoch_seconds, limits, clock
+    def __init__(
+        self,
+        epoch_seconds: float | None,
+        limits: sections.Trial,
+        clock: Callable[[], float],
+        wall: Callable[[], float] | None = None,
+    ) -> None:
+        self._epoch_seconds, self._limits, self._now, self._wall = epoch_seconds, limits, clock, wall or clock
         self.begin(1)
 
     def begin(self, epoch: int) -> None:
         """An epoch is trained from now on."""
         self.epoch = epoch
-        self.started = self._heard = self._now()
+        self.started, self._heard = self._now(), self._wall()
 
     def heard(self, waited: float = 0.0) -> None:
         """The code has printed or done something; the epoch does not count for what it waited for an answer."""
-        self._heard = self._now()
-        self.started = min(self._heard, self.started + waited)
+        self._heard = self._wall()
+        self.started = min(self._now(), self.started + waited)
 
     def passed(self, seconds: float) -> errors.TrialTimeout | None:
         """What the trial fails for, which has trained for so long; or None."""
@@ -41,7 +48,7 @@ class Timeouts:
             )
         if limits.max_seconds is not None and seconds > limits.max_seconds:
             return errors.TrialTimeout(f"it took longer than trial.max_seconds = {limits.max_seconds:g}")
-        if limits.silent_seconds is not None and now - self._heard > limits.silent_seconds:
+        if limits.silent_seconds is not None and self._wall() - self._heard > limits.silent_seconds:
             return errors.TrialTimeout(
                 f"it neither reported nor printed anything for trial.silent_seconds = {limits.silent_seconds:g}"
             )

@@ -2,11 +2,12 @@
 
 import json
 import pathlib
+import statistics
 
 import emulators
 import pytest
 
-from models import data, device_benchmarks, engines
+from models import benchmark, data, device_benchmarks, engines, gpu_limits
 from models.engines import selfchecks, verdicts
 from search import cli
 
@@ -62,13 +63,15 @@ def test_without_a_gpu_it_is_one_line(capsys: pytest.CaptureFixture[str], comman
 
 
 @emulators.needed
-def test_a_device_is_measured_alone_and_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds a step of one network, of the reference, and of each of many that are in a launch together."""
+def test_a_device_is_measured_alone_and_full(monkeypatch: pytest.MonkeyPatch, data_dir: pathlib.Path) -> None:
+    """Seconds a step of one network, of the reference and the notebook's loop, and of each of many in a launch."""
     monkeypatch.setattr(device_benchmarks, "SECONDS", 0.02)
     ours, rounds = emulators.engine(), []
     shapes = [(41, 1, 8), (64, 0, None)]
     sides = (ours, engines.load("reference"), 3, data.synthetic(train=300, test=5))
-    rows = list(device_benchmarks.measure(*sides, 2, lambda: rounds.append(1), shapes))
+    monkeypatch.setattr(device_benchmarks.gpu_limits, "of", lambda device: gpu_limits.Limits(1e13, 1e12, 1e7))
+    with benchmark.torchvision_layout(data_dir) as folder:
+        rows = list(device_benchmarks.measure(*sides, 2, lambda: rounds.append(1), shapes, folder))
     assert [(row.batch_size, row.depth, row.width) for row in rows] == shapes
     assert len(rounds) == 2 * 3
     assert max(ours.gpu.launches) > 1
@@ -77,3 +80,17 @@ def test_a_device_is_measured_alone_and_full(monkeypatch: pytest.MonkeyPatch) ->
         assert min(*row.alone, *row.reference, *row.shared) > 0
         assert row.x_alone > 0
         assert row.x_reference > 0
+        assert row.x_notebook == pytest.approx(sum(row.notebook) / sum(row.alone), rel=1e-6)
+        assert row.share_of_limit == row.limit / statistics.median(row.shared)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "width", "together", "by_memory"), [(1, 128, 132, True), (1, 128, 4, False), (128, 512, 132, False)]
+)
+def test_a_limit_is_of_sums_or_of_memory(batch_size: int, width: int, together: int, by_memory: bool) -> None:
+    """Weights that do not fit into the cache come from memory at every step, which small batches cannot hide."""
+    limits, recipe = gpu_limits.Limits(60e12, 3.3e12, 50e6), benchmark.recipe_of(batch_size, 3, width)
+    products = 784 * width + 2 * width * width + width * 10
+    sums = 2 * batch_size * (3 * products - 784 * width) / 60e12
+    memory = (784 * batch_size + 3 * 4 * products) / 3.3e12
+    assert limits.step_seconds(recipe, together) == pytest.approx(memory if by_memory else sums, rel=0.2)

@@ -192,6 +192,7 @@ def test_metrics_count_what_happened(opened: databases.Database, make_study: Mak
         'search_active{study="quick"}': 1,
         'search_workers_alive{study="quick"}': 0,
         'search_orphans{study="quick"}': 1,  # the adopter is not in the roster: no worker process runs here
+        'search_lacked_trials{study="quick"}': 0,
         'search_epochs_per_second{study="quick"}': 0,
         'search_samples_per_second{study="quick"}': 0,
         'search_epochs_total{study="quick"}': 4,

@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable
 
 import pytest
-from trials import GONE, take
+from trials import GONE, ME, take
 
 from search import errors
-from search.ledger import presence, rosters, studies
+from search.ledger import claims, configurations, presence, rosters, sentences, studies
 from search.storage import databases, schema, statements
 
 Make = Callable[..., studies.Study]
@@ -46,6 +46,36 @@ def test_a_silent_or_dead_worker_is_not_alive(opened: databases.Database, make_s
     opened.write(lambda c: c.execute(schema.workers.update().values(seen_at=statements.clock(c) - 31)))
     crew = rosters.read(opened, study.study_id)
     assert (crew.members, crew.orphans) == ((), {0: GONE.name})
+
+
+def test_trials_of_an_engine_that_nobody_has_are_told(opened: databases.Database, make_study: Make) -> None:
+    """Handed over, or orphaned; who goes from study to study has an engine for each, others for their own alone."""
+    study, other = make_study(trials=9), make_study(name="other")
+    history = opened.history(study.study_id)
+    begun = [take(opened, study, dataclasses.replace(GONE, name=f"gone:{number}")) for number in range(4)]
+    for claim, backend in zip(
+        begun, ("cuda cuda float32 1", "cuda cuda float32 1", "cpu cpu float32 1", None), strict=True
+    ):
+        configurations.configure(opened, study, claim, history, lambda _, each=backend: each)
+    for claim in begun[1:]:
+        claims.hand_over(opened, claim)
+    assert rosters.read(opened, study.study_id).lacked == {"cuda cuda float32 1": 2, "cpu cpu float32 1": 1}
+    rosters.Entry(study, ME, "cpu", 30.0, "cpu cpu float32 1,reference cpu float32 1").show(opened)
+    crew = rosters.read(opened, study.study_id)
+    assert crew.lacked == {"cuda cuda float32 1": 2}
+    assert sentences.lacked(crew) == [
+        "2 trials of cuda on cuda, which no living worker has: they wait for one; a worker that idles for its "
+        "grace begins them anew"
+    ]
+    assert crew.as_json()["lacked_backends"] == {"cuda cuda float32 1": 2}
+    there = dataclasses.replace(ME, name="there")
+    alone = rosters.Entry(other, there, "cuda", 30.0, "cuda cuda float32 1")
+    alone.show(opened)
+    assert rosters.read(opened, study.study_id).lacked == {"cuda cuda float32 1": 2}
+    alone.strike(opened)
+    rosters.Entry(other, there, "cuda", 30.0, f"cuda cuda float32 1,{rosters.ANY}").show(opened)
+    assert rosters.read(opened, study.study_id).lacked == rosters.all_of(opened)[study.study_id].lacked == {}
+    assert [member.name for member in rosters.read(opened, study.study_id).members] == [ME.name]
 
 
 def test_the_roster_forgets_killed_workers(opened: databases.Database, make_study: Make) -> None:

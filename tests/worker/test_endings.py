@@ -2,18 +2,24 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
+import trials
 from conftest import ROOT, quick_text
+from forgetful import Forgetful
 from optuna.trial import TrialState
 
+from models import errors as models
 from search import errors
-from search.ledger import checks, presence, studies, summaries
+from search.ledger import allocations, checks, claims, counts, presence, studies, summaries
+from search.space import spaces
 from search.storage import databases
 from search.study import specs
-from search.training import records
-from search.worker import endings
+from search.training import objectives, records
+from search.worker import endings, loops, ownership, threads
+from search.worker.settings import Settings
 
 Make = Callable[..., studies.Study]
 SAID = "CUDA error: an illegal memory access was encountered"
@@ -84,12 +90,72 @@ def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: st
         (ValueError("a mistake"), False),
     ],
 )
-def test_only_a_device_s_errors_end_a_worker(opened: databases.Database, error: Exception, is_device: bool) -> None:
+def test_only_a_device_s_errors_end_a_worker(
+    opened: databases.Database, make_study: Make, error: Exception, is_device: bool
+) -> None:
     """By what CUDA says; whatever else a training raises is the trial's own."""
-    told = endings.Endings(opened, presence.Identity.this())
+    told, study = endings.Endings(opened, presence.Identity.this(), is_inside=True), make_study(trials=1)
+    trial = ownership.OwnedTrial(opened, study, trials.claim(opened, study), threading.Event())
     if not is_device:
-        told.check_device(error)
+        told.check_device(trial, error)
         return
     with pytest.raises(errors.DeviceFailed, match="can no longer be used") as caught:
-        told.check_device(error)
+        told.check_device(trial, error)
     assert caught.value.exit_code == 1
+
+
+class Network:
+    """What trains on a device, and where that fails."""
+
+    backends = ("mine cuda float32 1",)
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def choose(self, params: spaces.Params) -> str:
+        """Measures, as "auto" does."""
+        if self.at == "the choice":
+            raise models.DeviceFault(SAID)
+        return self.backends[0]
+
+    def need(self, params: spaces.Params, backend: str | None) -> int:
+        return 0
+
+    def __call__(self, trial: objectives.Trial) -> objectives.Result:
+        if self.at == "once more, alone":
+            self.at = "training"
+            raise MemoryError
+        raise models.DeviceFault(SAID)
+
+
+@pytest.mark.parametrize("at", ["training", "the choice", "once more, alone"])
+def test_what_a_living_process_has_left_is_adopted_at_once(
+    opened: databases.Database, make_study: Make, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Wherever the device fails, no trial waits for the end of the process, as of a notebook; none has failed."""
+    monkeypatch.setattr(threads, "free_bytes", lambda device: 1_000)
+    study, network = make_study(trials=3, more="max_failures = 0"), Network(at)
+    working = loops.Worker(opened, study, network, threading.Event(), Settings(slots=2), network=network)
+    with pytest.raises(errors.DeviceFailed):
+        working.run()
+    watch = presence.Watch()
+    left = [trial for trial in summaries.whole(opened, study).trials if trial.state == TrialState.RUNNING]
+    assert left
+    for trial in left:
+        taken = trials.take(opened, study, watch=watch)
+        assert (taken.number, taken.how, taken.stalls) == (trial.number, "adopted", 1)
+    assert opened.read(lambda connection: counts.read(connection, study.study_id)).of(TrialState.FAIL) == 0
+
+
+def test_a_lost_answer_leaves_once(url: str) -> None:
+    """A trial that is let go twice has one stall more, its seconds are on the bill, and its next owner keeps it."""
+    database = Forgetful(url, patience_seconds=30)
+    study = studies.create(database, specs.parse(quick_text(trials=1), "quick.toml"))
+    claim = trials.claim(database, study)
+    database.lossy(lambda: claims.leave(database, claim, 2.0))
+    taken = trials.take(database, study)
+    assert (taken.number, taken.how, taken.stalls, taken.seconds) == (0, "adopted", 1, 2.0)
+    with pytest.raises(errors.TrialLost):
+        claims.leave(database, claim, 3.0)
+    assert trials.take(database, study, trials.GONE) is allocations.NoTrial.WAIT
+    database.close()
