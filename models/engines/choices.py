@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from models import backends, engine, engines
 from models.backends import Backend
@@ -94,14 +94,25 @@ class Choices:
 
 
 def _meant(name: str, device: str) -> list[Backend]:
-    """What a name has on a device, the likeliest first; `cuda` only where it agrees with float64."""
+    """What a name has on a device, the likeliest first."""
     kind = backends.kind_of(device)
     if kind == "cpu":
         return [Backend("cpu" if name == "auto" else name)]
-    own = [Backend("cuda", kind)] if name in ("auto", "cuda") and engines.is_trusted(device, name == "cuda") else []
+    own = _of_cuda(name, device)
     if name == "auto":
         return [*own, Backend("reference", kind), Backend("cpu")]
-    return own or [Backend("reference" if name == "cuda" else name, kind)]
+    return own or [Backend("reference" if name in engines.CUDA else name, kind)]
+
+
+def _of_cuda(name: str, device: str, allowed: Collection[str] = (backends.FLOAT32,)) -> list[Backend]:
+    """Of the engines of GPUs the named one, or for "auto" those of precisions that are allowed; only what agrees."""
+    kind = backends.kind_of(device)
+    wanted = {each: precision for each, precision in engines.CUDA.items() if name in (each, "auto")}
+    return [
+        Backend(each, kind, precision)
+        for each, precision in wanted.items()
+        if (each == name or precision in allowed) and engines.is_trusted(device, each, insisting=each == name)
+    ]
 
 
 def _time(seconds: float) -> str:
