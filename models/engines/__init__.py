@@ -84,7 +84,9 @@ def is_trusted(device: str, name: str = "cuda", insisting: bool = False) -> bool
     except Exception as error:  # nothing about a device may take the reference away
         if insisting:
             raise
-        log.warning("event=unavailable engine=%s device=%s reason=%r note='the reference trains'", name, device, str(error))
+        log.warning(
+            "event=unavailable engine=%s device=%s reason=%r note='the reference trains'", name, device, str(error)
+        )
         return False
 
 

@@ -31,7 +31,9 @@ class Rounded(reference.Reference):
     def network(self, recipe: recipes.Recipe, start: weights.Weights | None) -> nn.Module:
         """See `Reference.network`."""
         layers = network.build(recipe, start)
-        return nn.Sequential(*[_Linear(each, self.precision) if isinstance(each, nn.Linear) else each for each in layers])
+        return nn.Sequential(
+            *[_Linear(each, self.precision) if isinstance(each, nn.Linear) else each for each in layers]
+        )
 
 
 def tf32(values: torch.Tensor) -> torch.Tensor:
