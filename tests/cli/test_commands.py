@@ -206,7 +206,10 @@ def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Process
     assert code == 2
     assert "search: device 'cuda' is not there" in output
     code, output = processes.run("run", quick, "--engine", "warp")
-    assert (code, "engine must be one of auto, reference, cpu, cuda, got 'warp'" in output) == (2, True)
+    assert (code, "engine must be one of auto, reference, cpu, cuda, cuda-tf32, cuda-bf16, got 'warp'" in output) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.slow
