@@ -43,8 +43,7 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
     if as_json:
         listed = [{**vars(finding), "agrees": finding.agrees} for finding in findings]
         head = {"engine": name, "device": device, "precision": precision}
-        head |= {"allowed": selfchecks.ALLOWED, "agrees": agrees}
-        jsons.say({**head, "networks": listed})
+        jsons.say({**head, "allowed": selfchecks.ALLOWED, "agrees": agrees, "networks": listed})
         return 0 if agrees else 1
     for finding in findings:
         word = "agrees" if finding.agrees else "WRONG "

@@ -65,7 +65,7 @@ def test_no_order_of_threads_changes_a_bit(expected: list[list[bytes]], how: int
 
 
 def number_of_barriers() -> int:
-    """In float32; tensor cores: test_tensor_cores.py."""
+    """In float32; tensor cores: test_rounded.py."""
     sources = [name for name in compilers.SOURCES if name != "tensor_cores.cuh"]
     code = "".join(re.sub("//.*", "", (compilers.FOLDER / name).read_text()) for name in sources)
     return code.count("__syncthreads()")
