@@ -69,58 +69,59 @@ __device__ void tiles(float* shared, int M, int N, int K, const float* A, int ld
   unsigned *as = (unsigned*)shared, *bs = as + WORDS * (HIGH + GAP);
   const int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
   const int top = warp / ACROSS * TALL * 16, left = warp % ACROSS * BROAD * 16;
-  for (int m0 = 0; m0 < M; m0 += HIGH)
-    for (int n0 = 0; n0 < N; n0 += SPAN) {
-      float sums[TALL][BROAD][2][4] = {};
-      for (int k0 = 0; k0 < K; k0 += WORDS * FACTORS) {
-        __syncthreads();
-        stage<HIGH, FLIPPED_A>(as, A, lda, m0, k0, M, K);
-        stage<SPAN, FLIPPED_B>(bs, B, ldb, n0, k0, N, K);
-        __syncthreads();
-        if (m0 + top >= M || n0 + left >= N) continue;  // a whole warp
+  const int across = (N + SPAN - 1) / SPAN, all = (M + HIGH - 1) / HIGH * across;
+  for (int tile = 0; tile < all; ++tile) {
+    const int m0 = tile / across * HIGH, n0 = tile % across * SPAN;
+    float sums[TALL][BROAD][2][4] = {};
+    for (int k0 = 0; k0 < K; k0 += WORDS * FACTORS) {
+      __syncthreads();
+      stage<HIGH, FLIPPED_A>(as, A, lda, m0, k0, M, K);
+      stage<SPAN, FLIPPED_B>(bs, B, ldb, n0, k0, N, K);
+      __syncthreads();
+      if (m0 + top >= M || n0 + left >= N) continue;  // a whole warp
 #pragma unroll
-        for (int w = place; w < WORDS; w += 8) {
-          unsigned a[TALL][4], b[BROAD][2][2];
+      for (int w = place; w < WORDS; w += 8) {
+        unsigned a[TALL][4], b[BROAD][2][2];
 #pragma unroll
-          for (int later = 0; later < 2; ++later) {
+        for (int later = 0; later < 2; ++later) {
 #pragma unroll
-            for (int i = 0; i < TALL; ++i) {
-              const uint2 pair = *(const uint2*)(as + (w + 4 * later) * (HIGH + GAP) + top + 16 * i + 2 * group);
-              a[i][2 * later] = pair.x;
-              a[i][2 * later + 1] = pair.y;
-            }
-#pragma unroll
-            for (int j = 0; j < BROAD; ++j) {
-              const uint2 pair = *(const uint2*)(bs + (w + 4 * later) * (SPAN + GAP) + left + 16 * j + 2 * group);
-              b[j][0][later] = pair.x;
-              b[j][1][later] = pair.y;
-            }
+          for (int i = 0; i < TALL; ++i) {
+            const uint2 pair = *(const uint2*)(as + (w + 4 * later) * (HIGH + GAP) + top + 16 * i + 2 * group);
+            a[i][2 * later] = pair.x;
+            a[i][2 * later + 1] = pair.y;
           }
 #pragma unroll
-          for (int i = 0; i < TALL; ++i)
-#pragma unroll
-            for (int j = 0; j < BROAD; ++j) {
-              mma(sums[i][j][0], a[i], b[j][0]);
-              mma(sums[i][j][1], a[i], b[j][1]);
-            }
+          for (int j = 0; j < BROAD; ++j) {
+            const uint2 pair = *(const uint2*)(bs + (w + 4 * later) * (SPAN + GAP) + left + 16 * j + 2 * group);
+            b[j][0][later] = pair.x;
+            b[j][1][later] = pair.y;
+          }
         }
-      }
 #pragma unroll
-      for (int i = 0; i < TALL; ++i)
+        for (int i = 0; i < TALL; ++i)
 #pragma unroll
-        for (int j = 0; j < BROAD; ++j)
-#pragma unroll
-          for (int next = 0; next < 2; ++next) {
-            const int row = m0 + top + 16 * i + 2 * group + next, column = n0 + left + 16 * j + 4 * place;
-            float(&c)[2][4] = sums[i][j];
-            float four[4] = {c[0][2 * next], c[1][2 * next], c[0][2 * next + 1], c[1][2 * next + 1]};
-            if (row < M && column < N) done(row, column, four);
+          for (int j = 0; j < BROAD; ++j) {
+            mma(sums[i][j][0], a[i], b[j][0]);
+            mma(sums[i][j][1], a[i], b[j][1]);
           }
-#pragma unroll 1
-      for (int i = 0; i < 2 * TALL * BROAD; ++i) {
-        const int row = m0 + top + 16 * (i / 2 / BROAD) + 2 * group + i % 2;
-        const int column = n0 + left + 16 * (i / 2 % BROAD) + 4 * place;
-        if (row < M && column < N) finish(row, column);
       }
     }
+#pragma unroll
+    for (int i = 0; i < TALL; ++i)
+#pragma unroll
+      for (int j = 0; j < BROAD; ++j)
+#pragma unroll
+        for (int next = 0; next < 2; ++next) {
+          const int row = m0 + top + 16 * i + 2 * group + next, column = n0 + left + 16 * j + 4 * place;
+          float(&c)[2][4] = sums[i][j];
+          float four[4] = {c[0][2 * next], c[1][2 * next], c[0][2 * next + 1], c[1][2 * next + 1]};
+          if (row < M && column < N) done(row, column, four);
+        }
+#pragma unroll 1
+    for (int i = 0; i < 2 * TALL * BROAD; ++i) {
+      const int row = m0 + top + 16 * (i / 2 / BROAD) + 2 * group + i % 2;
+      const int column = n0 + left + 16 * (i / 2 % BROAD) + 4 * place;
+      if (row < M && column < N) finish(row, column);
+    }
+  }
 }
