@@ -110,12 +110,12 @@ def measure_single(options: argparse.Namespace) -> None:
     """Prints the figures of single networks as JSON; in a process of its own."""
     import statistics
 
-    from models import benchmark, data, device_benchmarks, engine, engines
+    from models import data, device_benchmarks, engine, engines, notebook
 
     ours = engines.make("cpu" if options.device == "cpu" else "cuda", options.device)
     sides = (ours, engines.load("reference", options.device), engine.capacity(ours))
     images, rows = data.fashion_mnist_bytes(options.data_dir), []
-    with benchmark.torchvision_layout(options.data_dir) as folder:
+    with notebook.torchvision_layout(options.data_dir) as folder:
         for row in device_benchmarks.measure(*sides, images, 1, lambda: None, SINGLE, folder):
             seconds = {name: 1e6 * statistics.median(getattr(row, name)) for name in ("alone", "shared")}
             ratios = {"x_notebook": row.x_notebook, "x_reference": row.x_reference, "share": row.share_of_limit}

@@ -98,6 +98,14 @@ class _Guarded:
         ctypes.memmove(values.ctypes.data, self.address, values.nbytes)
 
 
-def engine(**how: object) -> cuda.Cuda:
-    """The cuda engine on an emulated device."""
-    return cuda.Cuda("emulated", Emulated(**how))  # type: ignore[arg-type]
+CLASSES = {each.precision: each for each in (cuda.Cuda, cuda.Tf32, cuda.Bf16)}
+
+
+def engine(precision: str = "float32", made_for: str | None = None, **how: object) -> cuda.Cuda:
+    """The cuda engine of a precision on an emulated device.
+
+    Args:
+        made_for: the precision that the device multiplies in, where it is not what it says.
+    """
+    how.setdefault("defined", compilers.defined(made_for or precision))
+    return CLASSES[precision]("emulated", Emulated(**how))  # type: ignore[arg-type]

@@ -103,6 +103,6 @@ def _source() -> str:
     """A checksum of the engines."""
     digest = hashlib.sha256()
     for path in sorted(pathlib.Path(__file__).parent.rglob("*")):
-        if path.suffix in (".py", ".cu", ".h"):
+        if path.suffix in (".py", ".cu", ".cuh"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

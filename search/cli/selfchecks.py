@@ -24,8 +24,9 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
       search selfcheck
       search selfcheck --engine reference --json
       search selfcheck --device cuda
+      search selfcheck --device cuda --engine cuda-bf16
     """
-    from models import engines  # imports Numba
+    from models import backends, engines  # imports Numba
 
     device = engines.check(settings.engine or "auto", settings.training_device)
     name = engines.names(device)[0] if settings.engine in (None, "auto") else settings.engine
@@ -35,16 +36,19 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
     live = screens.is_live(screens.err)
     with progress.Progress(*columns, console=screens.err, transient=True, disable=not live) as bar:
         task = bar.add_task("training", total=selfchecks.TRAININGS)
-        findings = verdicts.checked(engines.make(name, device), lambda: bar.advance(task))
+        checked = engines.make(name, device)
+        findings = verdicts.checked(checked, lambda: bar.advance(task))
+    precision = backends.of(checked).precision
     agrees = all(finding.agrees for finding in findings)
     if as_json:
         listed = [{**vars(finding), "agrees": finding.agrees} for finding in findings]
-        head = {"engine": name, "device": device, "allowed": selfchecks.ALLOWED, "agrees": agrees}
-        jsons.say({**head, "networks": listed})
+        head = {"engine": name, "device": device, "precision": precision}
+        jsons.say({**head, "allowed": selfchecks.ALLOWED, "agrees": agrees, "networks": listed})
         return 0 if agrees else 1
     for finding in findings:
         word = "agrees" if finding.agrees else "WRONG "
-        screens.say(f"{word}  {verdicts.sentence(finding)}", "" if finding.agrees else "bold")
-    end = "as exactly as plain PyTorch" if agrees else "not as exactly as plain PyTorch, which workers take instead"
+        screens.say(f"{word}  {verdicts.sentence(finding, precision)}", "" if finding.agrees else "bold")
+    plain = "plain PyTorch" if precision == backends.FLOAT32 else f"plain PyTorch in {precision}"
+    end = f"as exactly as {plain}" if agrees else f"not as exactly as {plain}; workers take plain PyTorch instead"
     screens.say(f"engine {name} on {device} trains {end}")
     return 0 if agrees else 1

@@ -7,7 +7,7 @@ import statistics
 import emulators
 import pytest
 
-from models import benchmark, data, device_benchmarks, engines, gpu_limits
+from models import benchmark, data, device_benchmarks, engines, gpu_limits, notebook
 from models.engines import selfchecks, verdicts
 from search import cli
 
@@ -70,7 +70,7 @@ def test_a_device_is_measured_alone_and_full(monkeypatch: pytest.MonkeyPatch, da
     shapes = [(41, 1, 8), (64, 0, None)]
     sides = (ours, engines.load("reference"), 3, data.synthetic(train=300, test=5))
     monkeypatch.setattr(device_benchmarks.gpu_limits, "of", lambda device: gpu_limits.Limits(1e13, 1e12, 1e7))
-    with benchmark.torchvision_layout(data_dir) as folder:
+    with notebook.torchvision_layout(data_dir) as folder:
         rows = list(device_benchmarks.measure(*sides, 2, lambda: rounds.append(1), shapes, folder))
     assert [(row.batch_size, row.depth, row.width) for row in rows] == shapes
     assert len(rounds) == 2 * 3

@@ -16,6 +16,7 @@ import emulators
 import numpy
 import pytest
 from conftest import ROOT
+from cubins import needs_nvrtc, resources
 
 from models import data, errors
 from models.engines import cuda
@@ -64,7 +65,9 @@ def test_no_order_of_threads_changes_a_bit(expected: list[list[bytes]], how: int
 
 
 def number_of_barriers() -> int:
-    code = "".join(re.sub("//.*", "", (compilers.FOLDER / name).read_text()) for name in compilers.SOURCES)
+    """In float32; tensor cores: test_rounded.py."""
+    sources = [name for name in compilers.SOURCES if name != "tensor_cores.cuh"]
+    code = "".join(re.sub("//.*", "", (compilers.FOLDER / name).read_text()) for name in sources)
     return code.count("__syncthreads()")
 
 
@@ -295,7 +298,6 @@ def test_what_lies_behind_its_memory_may_not_be_touched() -> None:
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
 SLOW = [pytest.param(each, marks=pytest.mark.slow) for each in CAPABILITIES[:-1]]  # seconds each
-needs_nvrtc = pytest.mark.skipif(sys.platform != "linux", reason="PyTorch's wheels bring NVRTC on Linux")
 
 
 @needs_nvrtc
@@ -304,13 +306,7 @@ def test_nvrtc_compiles_without_spills(
     capability: tuple[int, int], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """For every kind of device: at most 255 registers a thread, no stack, and no more shared memory than any has."""
-    pytest.importorskip("cuda.bindings.nvrtc", reason="PyTorch without CUDA brings no NVRTC")
-    triton = pytest.importorskip("triton", reason="PyTorch without CUDA brings no cuobjdump")
-    path = tmp_path / "kernels.cubin"
-    path.write_bytes(compilers.compiled(capability))
-    cuobjdump = pathlib.Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-    said = subprocess.run([cuobjdump, "-res-usage", path], capture_output=True, text=True, check=True).stdout
-    used = dict(re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", said[said.index("Function train") :]))
+    used = resources(capability, "float32", tmp_path)
     with capsys.disabled():
         sys.stdout.write(f" {used}, and {devices.SHARED_BYTES} bytes of shared memory in a launch\n")
     assert int(used["REG"]) <= 255

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 
 import numpy
 
-from models import engine, errors, evaluations, recipes, weights
+from models import backends, engine, errors, evaluations, recipes, weights
 from models.data import Dataset, order, pixels
 from models.engines.cuda import compilers, devices, launches, layouts
 
 
-def check(device: str) -> None:
-    """Whether there is what the engine needs, without taking the device.
+def check(device: str, name: str = "cuda") -> None:
+    """Whether there is what an engine of these needs, without taking the device.
 
     Raises:
         errors.DeviceError: it trains elsewhere, or nothing compiles for it here.
     """
     if not device.startswith("cuda"):
-        raise errors.DeviceError(f"engine 'cuda' trains on CUDA devices only, got device {device!r}")
-    compilers.check()
+        raise errors.DeviceError(f"engine {name!r} trains on CUDA devices only, got device {device!r}")
+    compilers.check(name)
 
 
 class Cuda:
@@ -33,13 +33,14 @@ class Cuda:
     """
 
     name = "cuda"
+    precision = backends.FLOAT32
 
     def __init__(self, device: str = "cuda", gpu: devices.Device | None = None) -> None:
         if gpu is None:
-            check(device)
+            check(device, self.name)
         self.device = device
-        self.gpu = gpu or devices.Gpu(device)
-        self.identity = f"{self.gpu.name}, {self.gpu.versions}, kernels {compilers.checksum()}"
+        self.gpu = gpu or devices.Gpu(device, self.precision)
+        self.identity = f"{self.gpu.name}, {self.gpu.versions}, kernels {compilers.checksum(self.precision)}"
         self._launches = launches.Launches(self.gpu)
         self._lock = threading.Lock()
         self._data: tuple[Dataset, _Images, _Images] | None = None
@@ -86,6 +87,23 @@ class Cuda:
                 train = _placed(self.gpu, data.train_images, data.train_labels)
                 self._data = data, train, _placed(self.gpu, data.test_images, data.test_labels)
             return self._data[1:]
+
+
+class Tf32(Cuda):
+    """The same by tensor cores: of more than eight samples, what is multiplied is rounded to TF32, eleven digits.
+
+    Weights, sums and all else stay float32. Needs sm_80 or later.
+    """
+
+    name = "cuda-tf32"
+    precision = "tf32"
+
+
+class Bf16(Cuda):
+    """The same with bf16, eight digits: half of the time of TF32 on tensor cores."""
+
+    name = "cuda-bf16"
+    precision = "bf16"
 
 
 @dataclasses.dataclass(frozen=True)

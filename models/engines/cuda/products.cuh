@@ -9,6 +9,9 @@
 #define DEEP 16          // terms of a sum that are in shared memory at once
 #define SHARED_FLOATS (WARPS * FEW * SPAN)
 
+#if defined(TF32) || defined(BF16)
+#include "tensor_cores.cuh"
+#else
 // `to[k * (WIDE + 4) + x]` from rows of k, or, FLIPPED, from rows of x; zero outside
 template <int WIDE, bool FLIPPED>
 __device__ __forceinline__ void stage(float* to, const float* from, int ld, int x0, int k0, int xs, int ks) {
@@ -65,6 +68,7 @@ __device__ void tiles(float* shared, int M, int N, int K, const float* A, int ld
       }
     }
 }
+#endif
 
 template <bool FLIPPED_A, bool FLIPPED_B, class Done, class Finish>
 __device__ void multiply(float* shared, int M, int N, int K, const float* A, int lda, const float* B, int ldb,
