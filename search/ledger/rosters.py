@@ -35,7 +35,15 @@ class Entry:
     worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
     def show(self, database: Database) -> None:
-        """Signs in, or shows that the worker is still there."""
+        """Shows that the worker is still there, or signs in where it has no line: only that takes the study's lock.
+
+        Raises:
+            errors.StudyNotFound: the study was deleted, and its lines with it.
+        """
+
+        def again(connection: sqlalchemy.Connection) -> bool:
+            line = workers.update().where(workers.c.worker_id == self.worker_id)
+            return connection.execute(line.values(seen_at=statements.clock(connection))).rowcount == 1
 
         def transaction(connection: sqlalchemy.Connection) -> None:
             statements.lock_study(connection, self.study)
@@ -56,7 +64,8 @@ class Entry:
             }
             statements.put(connection, workers, ("worker_id",), [row])
 
-        database.write(transaction)
+        if not database.write(again):
+            database.write(transaction)
 
     def strike(self, database: Database) -> None:
         """Signs out."""
