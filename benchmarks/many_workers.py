@@ -15,6 +15,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -91,14 +92,20 @@ def host(load: Load, urls: list[str], study: str) -> Iterator[subprocess.Popen[s
         json.dumps(plan | {"reports": reports}),
     ]
     process = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": load.tree}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, "PYTHONPATH": load.tree},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         if process.stdout is None or process.stdout.readline().strip() != "ready":
             raise RuntimeError(f"no host for {load}")
         yield process
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too
         process.communicate()
 
 
@@ -142,12 +149,11 @@ HEAD = (
 
 def row(load: Load, seen: Seen) -> str:
     """A line of the table."""
-    name = pathlib.Path(load.tree).resolve().name
-    return (
-        f"{name:>10} {load.round_trip:>6g} {load.workers:>7} {load.trial_seconds:>7g} "
-        f"{'yes' if load.pooled else 'no':>6} {seen.claims:>8.2f} {spread(seen.waits):>22} "
-        f"{spread(seen.holds):>15} {100 * seen.server:>8.1f} {100 * seen.pooler:>8.1f} {seen.connections:>5} {seen.transactions:>7.0f} {seen.memory_mib:>4.0f}"
-    )
+    name, pooled = pathlib.Path(load.tree).resolve().name, "yes" if load.pooled else "no"
+    run = f"{name:>10} {load.round_trip:>6g} {load.workers:>7} {load.trial_seconds:>7g} {pooled:>6}"
+    times = f"{seen.claims:>8.2f} {spread(seen.waits):>22} {spread(seen.holds):>15}"
+    spent = f"{100 * seen.server:>8.1f} {100 * seen.pooler:>8.1f}"
+    return f"{run} {times} {spent} {seen.connections:>5} {seen.transactions:>7.0f} {seen.memory_mib:>4.0f}"
 
 
 def loads(options: argparse.Namespace) -> Iterator[Load]:
@@ -168,12 +174,13 @@ def main() -> int:
     parser.add_argument("--trees", nargs="+", default=[str(ROOT)], help="checkouts")
     parser.add_argument("--round-trips", type=float, nargs="+", default=[0.0, 0.5, 2.0, 20.0], help="ms")
     parser.add_argument("--check-round-trip", type=float, default=8.0, help="ms; of the point that is predicted")
-    parser.add_argument("--far", type=float, default=2.0, help="ms; of the workers that train")
-    parser.add_argument("--busy", type=int, default=16, help="workers that keep the lock busy")
+    parser.add_argument("--far", type=float, default=20.0, help="ms; of the workers that train")
+    parser.add_argument("--busy", type=int, default=24, help="workers that keep the lock busy")
     parser.add_argument("--workers", type=int, nargs="+", default=[60, 120, 240], help="that train")
     parser.add_argument("--trial-seconds", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each load is watched")
     parser.add_argument("--pgbouncer", action="store_true", help="each load once more through it")
+    parser.add_argument("--output", type=pathlib.Path, help="a file to which all is added, as JSON lines")
     options = parser.parse_args()
     options.trees = [str(pathlib.Path(tree).resolve()) for tree in options.trees]
     seen: dict[Load, Seen] = {}
@@ -184,6 +191,9 @@ def main() -> int:
         for load in loads(options):
             seen[load] = watch(server, load)
             print(row(load, seen[load]), flush=True)
+            if options.output is not None:
+                with options.output.open("a") as file:
+                    file.write(json.dumps(dataclasses.asdict(load) | dataclasses.asdict(seen[load])) + "\n")
     for line in models.report(seen, options.check_round_trip):
         print(line)
     return 0
