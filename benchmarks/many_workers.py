@@ -159,7 +159,7 @@ def row(load: Load, seen: Seen) -> str:
 def loads(options: argparse.Namespace) -> Iterator[Load]:
     """All that is run, the checkouts in turn."""
     sides = [(tree, pooled) for pooled in ([False, True] if options.pgbouncer else [False]) for tree in options.trees]
-    for round_trip in [*options.round_trips, options.check_round_trip]:
+    for round_trip in [*options.round_trips, *([options.check_round_trip] if options.round_trips else [])]:
         for tree, pooled in sides:
             yield Load(tree, round_trip, 1, 0.0, options.seconds / 2, pooled)
             yield Load(tree, round_trip, options.busy, 0.0, options.seconds / 2, pooled)
@@ -168,23 +168,34 @@ def loads(options: argparse.Namespace) -> Iterator[Load]:
             yield Load(tree, options.far, workers, options.trial_seconds, options.seconds, pooled)
 
 
+def read(path: pathlib.Path) -> Iterator[tuple[Load, Seen]]:
+    """What a run before this one has seen."""
+    for line in path.read_text().splitlines():
+        found = json.loads(line)
+        of_load, of_seen = (
+            {field.name: found[field.name] for field in dataclasses.fields(kind)} for kind in (Load, Seen)
+        )
+        yield Load(**of_load), Seen(**of_seen)
+
+
 def main() -> int:
     """Prints the delays, the table, the model with its check, and what it says of more workers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--trees", nargs="+", default=[str(ROOT)], help="checkouts")
-    parser.add_argument("--round-trips", type=float, nargs="+", default=[0.0, 0.5, 2.0, 20.0], help="ms")
+    parser.add_argument("--round-trips", type=float, nargs="*", default=[0.0, 0.5, 2.0, 20.0], help="ms")
     parser.add_argument("--check-round-trip", type=float, default=8.0, help="ms; of the point that is predicted")
     parser.add_argument("--far", type=float, default=20.0, help="ms; of the workers that train")
     parser.add_argument("--busy", type=int, default=24, help="workers that keep the lock busy")
-    parser.add_argument("--workers", type=int, nargs="+", default=[60, 120, 240], help="that train")
+    parser.add_argument("--workers", type=int, nargs="*", default=[60, 120, 240], help="that train")
     parser.add_argument("--trial-seconds", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each load is watched")
     parser.add_argument("--pgbouncer", action="store_true", help="each load once more through it")
     parser.add_argument("--output", type=pathlib.Path, help="a file to which all is added, as JSON lines")
+    parser.add_argument("--earlier", type=pathlib.Path, nargs="*", default=[], help="such files, for the model")
     options = parser.parse_args()
     options.trees = [str(pathlib.Path(tree).resolve()) for tree in options.trees]
-    seen: dict[Load, Seen] = {}
-    with servers.Server(2 * max(options.workers) + 100) as server:
+    seen = dict(found for path in options.earlier for found in read(path))
+    with servers.Server(2 * max(options.workers, default=0) + 100) as server:
         for line in server.prove(options.round_trips):
             print(line, flush=True)
         print(HEAD)

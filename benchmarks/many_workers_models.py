@@ -99,6 +99,8 @@ def report(seen: Mapping[Any, Any], check: float) -> Iterator[str]:
         alone = {ms: each for (ms, is_busy), each in claiming.items() if not is_busy and ms != check}
         busy = {ms: each for (ms, is_busy), each in claiming.items() if is_busy}
         training = {load.workers: each for load, each in mine.items() if load.trial_seconds}
+        if len(training) < 2 or len(alone) < 2:
+            continue
         seconds = next(load.trial_seconds for load in mine if load.trial_seconds)
         ends = {workers: training[workers] for workers in {min(training), max(training)}}
         model = fit(alone, busy.values(), ends)
