@@ -6,8 +6,8 @@
     the server, cores                       u = N / T * c + N * r + N^2 * q
 
 `c` is the server's time of a trial's claim, configuration and result, `r` what a worker costs while it trains, `q` what
-grows with the square of them. S is fitted to claims of a worker alone, the fastest tenth of them: the others waited for
-a core of this machine. What it says of a busy lock at one more round trip, and of a number of workers between those
+grows with the square of them. S is fitted to claims of a worker alone, the fastest at each round trip: the others waited
+for a core of this machine. What it says of a busy lock at one more round trip, and of a number of workers between those
 that r and q are fitted to, is checked.
 """
 
@@ -79,7 +79,7 @@ def fit(alone: Mapping[float, Any], busy: Iterable[Any], training: Mapping[int, 
         busy: what was seen of a busy lock.
         training: by the number of workers, what was seen of those that train.
     """
-    turn = Line.through([(ms / 1000, sorted(seen.holds)[len(seen.holds) // 10]) for ms, seen in alone.items()])
+    turn = Line.through([(ms / 1000, min(seen.holds)) for ms, seen in alone.items()])
     trial = statistics.median(seen.server / seen.claims for seen in busy if seen.claims)
     rest = [(workers, max(0.0, seen.server - seen.claims * trial) / workers) for workers, seen in training.items()]
     most = max(training)
