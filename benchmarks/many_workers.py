@@ -26,7 +26,8 @@ import many_workers_models as models
 import many_workers_servers as servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SETTLE_SECONDS, PER_PROXY = 6.0, 40
+SETTLE_SECONDS, BEGIN_SECONDS = 6.0, 0.4  # of all, and of each worker: at first all claim at once
+PER_PROXY = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ def watch(server: servers.Server, load: Load) -> Seen:
     study = new_study(server.url, load)
     count = -(-load.workers // PER_PROXY)
     with server.reached(load.round_trip / 1000, count, load.pooled) as urls, host(load, urls, study) as process:
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(SETTLE_SECONDS + BEGIN_SECONDS * load.workers)
         before, began = server.spent(), time.monotonic()
         time.sleep(load.seconds)
         after, ended = server.spent(), time.monotonic()
@@ -186,7 +187,7 @@ def main() -> int:
     parser.add_argument("--check-round-trip", type=float, default=8.0, help="ms; of the point that is predicted")
     parser.add_argument("--far", type=float, default=20.0, help="ms; of the workers that train")
     parser.add_argument("--busy", type=int, default=24, help="workers that keep the lock busy")
-    parser.add_argument("--workers", type=int, nargs="*", default=[60, 120, 240], help="that train")
+    parser.add_argument("--workers", type=int, nargs="*", default=[40, 80, 120], help="that train")
     parser.add_argument("--trial-seconds", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each load is watched")
     parser.add_argument("--pgbouncer", action="store_true", help="each load once more through it")

@@ -5,8 +5,8 @@
     the wait for it, s                      rho * S / (2 * (1 - rho))   one server that always takes as long (M/D/1)
     the server, cores                       u = N / T * c + N * r + N^2 * q
 
-`c` is the server's time of a trial's claim, configuration and result, `r` what a worker costs while it trains, `q` what
-grows with the square of them. S is fitted to claims of a worker alone, the fastest at each round trip: the others waited
+`c` is the server's time of a trial's claim, configuration and result, `r` what a worker costs while it trains, `q`
+what grows with the square of them. S is fitted to claims of a worker alone, the fastest at each round trip: others wait
 for a core of this machine. What it says of a busy lock at one more round trip, and of a number of workers between those
 that r and q are fitted to, is checked.
 """

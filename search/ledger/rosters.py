@@ -46,13 +46,13 @@ class Entry:
             return connection.execute(line.values(seen_at=statements.clock(connection))).rowcount == 1
 
         def transaction(connection: sqlalchemy.Connection) -> None:
-            statements.lock_study(connection, self.study)
             now = statements.clock(connection)
             connection.execute(
                 workers.delete().where(
                     workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS
                 )
             )
+            statements.lock_study(connection, self.study)
             row = {
                 "worker_id": self.worker_id,
                 "study_id": self.study.study_id,
