@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import database_load
 import many_workers_models as models
 import many_workers_servers as servers
 
@@ -199,6 +200,8 @@ def main() -> int:
     with servers.Server(2 * max(options.workers, default=0) + 100) as server:
         for line in server.prove(options.round_trips):
             print(line, flush=True)
+        look = servers.look_seconds(server.url, database_load.new_study(server.url, "random"))
+        print(f"a look: {1e6 * look:.2f} us of the server for each running trial")
         print(HEAD)
         for load in loads(options):
             seen[load] = watch(server, load)
@@ -206,7 +209,7 @@ def main() -> int:
             if options.output is not None:
                 with options.output.open("a") as file:
                     file.write(json.dumps(dataclasses.asdict(load) | dataclasses.asdict(seen[load])) + "\n")
-    for line in models.report(seen, options.check_round_trip):
+    for line in models.report(seen, options.check_round_trip, look):
         print(line)
     return 0
 

@@ -5,10 +5,10 @@
     the wait for it, s                      rho * S / (2 * (1 - rho))   one server that always takes as long (M/D/1)
     the server, cores                       u = N / T * c + N * r + N^2 * q
 
-`c` is the server's time of a trial's claim, configuration and result, `r` what a worker costs while it trains, `q`
-what grows with the square of them. S is fitted to claims of a worker alone, the fastest at each round trip: others wait
-for a core of this machine. What it says of a busy lock at one more round trip, and of a number of workers between those
-that r and q are fitted to, is checked.
+`c` is the server's time of a trial's claim, configuration and result, `r` what a worker costs while it trains, `q` what
+grows with the square of them: each beat looks at all running trials, which is measured by itself. S and c are fitted
+to a worker alone, S to the fastest claim at each round trip: others wait for a core of this machine. What it says of a
+busy lock at one more round trip, and of a number of workers between those that r is fitted to, is checked.
 """
 
 import dataclasses
@@ -16,6 +16,8 @@ import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from search.ledger import presence
 
 FULL = 0.7  # of the lock's time, or of a core: beyond it, waits grow quickly
 AHEAD = tuple(itertools.product((1_000, 10_000), (10.0, 100.0, 1_000.0), (0.5, 2.0, 20.0)))
@@ -71,27 +73,29 @@ class Model:
         return workers / seconds * self.trial + workers * self.resting(workers)
 
 
-def fit(alone: Mapping[float, Any], busy: Iterable[Any], training: Mapping[int, Any]) -> Model:
+def fit(alone: Mapping[float, Any], training: Mapping[int, Any], look: float) -> Model:
     """The model.
 
     Args:
         alone: by round trip in ms, what was seen of one worker.
-        busy: what was seen of a busy lock.
         training: by the number of workers, what was seen of those that train.
+        look: seconds of the server that a beat takes for each running trial.
     """
     turn = Line.through([(ms / 1000, min(seen.holds)) for ms, seen in alone.items()])
-    trial = statistics.median(seen.server / seen.claims for seen in busy if seen.claims)
-    rest = [(workers, max(0.0, seen.server - seen.claims * trial) / workers) for workers, seen in training.items()]
+    trial = statistics.median(seen.server / seen.claims for seen in alone.values())
+    by = look / presence.Watch().beat_seconds
+    rest = [(seen.server - seen.claims * trial) / workers - by * workers for workers, seen in training.items()]
     most = max(training)
-    return Model(turn, trial, Line.through(rest), training[most].connections / most)
+    return Model(turn, trial, Line(statistics.fmean(rest), by), training[most].connections / most)
 
 
-def report(seen: Mapping[Any, Any], check: float) -> Iterator[str]:
+def report(seen: Mapping[Any, Any], check: float, look: float) -> Iterator[str]:
     """What comes of it, for each checkout and way.
 
     Args:
         seen: by load.
         check: ms; the round trip to which nothing is fitted.
+        look: see `fit`.
     """
     for tree, pooled in dict.fromkeys((load.tree, load.pooled) for load in seen):
         mine = {load: each for load, each in seen.items() if (load.tree, load.pooled) == (tree, pooled)}
@@ -103,7 +107,7 @@ def report(seen: Mapping[Any, Any], check: float) -> Iterator[str]:
             continue
         seconds = next(load.trial_seconds for load in mine if load.trial_seconds)
         ends = {workers: training[workers] for workers in {min(training), max(training)}}
-        model = fit(alone, busy.values(), ends)
+        model = fit(alone, ends, look)
         yield f"\n{tree}{', through PgBouncer' if pooled else ''}"
         yield (
             f"S(d) = {1000 * model.turn.at:.1f} ms + {model.turn.by:.1f} d; c = {1000 * model.trial:.2f} ms, "

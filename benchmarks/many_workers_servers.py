@@ -35,6 +35,21 @@ default_pool_size = {pool}
 max_client_conn = 5000
 """
 
+LOOKS = 30
+MADE = (
+    sqlalchemy.text(
+        "INSERT INTO trials (number, study_id, state, datetime_start) "
+        "SELECT place, :study, 'RUNNING', now() FROM generate_series(1, 1000) AS place"
+    ),
+    sqlalchemy.text(
+        "INSERT INTO search_claims (trial_id, study_id, repeat, owner, generation, beat, reached, stalls, deaths, "
+        "adoptions, faults, fault_host, excused, seconds, told, worker, host, pid, pid_started, grace_seconds) "
+        "SELECT trial_id, :study, 0, 'owner ' || number, 1, 0, 0, 0, 0, 0, 0, '', false, 0, false, "
+        "'machine-' || number, 'machine/' || number || '/pid', 7, 12345678, 30 FROM trials "
+        "WHERE study_id = :study AND state = 'RUNNING'"
+    ),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
@@ -148,6 +163,29 @@ class Server:
             began = time.perf_counter()
             connection.cursor().execute("SELECT repeat('x', 20000000)")
             return 20_000_000 / 2**20 / (time.perf_counter() - began)
+
+
+def look_seconds(url: str, study: str) -> float:
+    """What a running trial costs the server in one look at all of a study, beside 1,000 that are made for it."""
+    from search.ledger import adoptions, presence, studies
+    from search.storage import databases
+
+    database = databases.Database(url)
+    found, watch = studies.load(database, study), presence.Watch()
+    pid = database.read(lambda connection: connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+    def spent() -> float:
+        began = _seconds(pid)
+        for _ in range(LOOKS):
+            adoptions.observe(database, found, watch)
+        return (_seconds(pid) - began) / LOOKS
+
+    spent()
+    before = spent()
+    database.write(lambda connection: [connection.execute(each, {"study": found.study_id}) for each in MADE])
+    after = spent()
+    database.close()
+    return (after - before) / 1_000
 
 
 def _seconds(pid: int) -> float:
