@@ -19,7 +19,6 @@ from typing import Any
 
 from search.ledger import presence
 
-FULL = 0.7  # of the lock's time, or of a core: beyond it, waits grow quickly
 AHEAD = tuple(itertools.product((1_000, 10_000), (10.0, 100.0, 1_000.0), (0.5, 2.0, 20.0)))
 
 

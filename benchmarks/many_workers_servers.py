@@ -48,6 +48,7 @@ MADE = (
         "'machine-' || number, 'machine/' || number || '/pid', 7, 12345678, 30 FROM trials "
         "WHERE study_id = :study AND state = 'RUNNING'"
     ),
+    sqlalchemy.text("ANALYZE"),
 )
 
 
