@@ -13,7 +13,7 @@ from search import errors, events
 from search.api import access, homes
 from search.api.access import Storage
 from search.ledger import allocations, listings, outcomes, presence, studies, summaries, warm_starts
-from search.storage import databases
+from search.storage import connections, databases
 from search.study import specs
 from search.worker import addressees, assignments, platforms, requirements, supervision
 from search.worker.settings import Settings
@@ -179,7 +179,9 @@ def check_which(name: str | None, any_: bool, match: Sequence[str]) -> None:
 
 def _open(storage: Storage, chosen: Settings, stop: threading.Event, parent: int | None) -> databases.Database:
     opened = databases.open_existing if parent is None else databases.open_known
-    return opened(access.url(storage), chosen.patience_seconds, stop)
+    # a worker with a slot seldom talks to the database by two threads at once; a thousand of them count
+    kept = 1 if chosen.at_once == 1 and chosen.training_device == "cpu" else connections.KEPT
+    return opened(access.url(storage), chosen.patience_seconds, stop, kept=kept)
 
 
 def _checked(

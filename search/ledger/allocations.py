@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from search.ledger import (
     abilities,
+    accounts,
     adoptions,
     claims,
     closings,
@@ -30,7 +31,7 @@ from search.ledger import (
     studies,
     turns,
 )
-from search.storage import schema, statements
+from search.storage import requests, schema, statements
 from search.storage.databases import Database
 
 
@@ -82,18 +83,19 @@ def take(
     owner, tries = uuid.uuid4().hex, itertools.count()
 
     def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
-        statements.lock_study(connection, study)
-        order = stops.note_bound(connection, study, orders.latest(connection, study.study_id), bound)
+        # before the lock: there may be a thousand, and who adopts one makes sure that nothing has changed
+        seen = adoptions.running(connection, study.study_id, own)
+        orphans = watch.look(seen, time.monotonic(), database.interruptions)
+        account = accounts.lock(connection, study)
+        order = stops.note_bound(connection, study, account.order, bound)
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
         if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
             found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost", able)
         else:
-            seen = adoptions.running(connection, study.study_id, own)
-            orphans = watch.look(seen, time.monotonic(), database.interruptions)
             sign = _signature(worker) | {"owner": owner, "grace_seconds": watch.grace_seconds}
             asked = turns.Turns(connection, study, worker.machine, wish, able)
-            found = _Asked(connection, study, order, worker, sign, asked).answer(orphans)
+            found = _Asked(connection, study, order, account, worker, sign, asked).answer(orphans)
         if isinstance(found, claims.Claim):
             stops.note_begin(connection, study, order)
             return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
@@ -113,6 +115,7 @@ class _Asked:
     connection: sqlalchemy.Connection
     study: studies.Study
     order: orders.Order
+    account: accounts.Account
     worker: presence.Identity
     sign: dict[str, Any]
     turns: turns.Turns
@@ -126,7 +129,7 @@ class _Asked:
     def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         if self.order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
-        found, verdict = self._counts(), None
+        found, verdict = self.account.counts, None
         if found.rows > counts.FOLDED:
             counts.fold(self.connection, self.study.study_id)
         if found.of(TrialState.FAIL):
@@ -212,10 +215,9 @@ class _Asked:
         return adoptions.take_up(self.connection, self.study, trial_id, how, self.turns.able)
 
     def _create(self) -> claims.Claim:
-        study_id, now = self.study.study_id, statements.now()
-        trial_id, number = statements.insert_trial(self.connection, study_id, TrialState.RUNNING, now)
-        row = {"trial_id": trial_id, "study_id": study_id, "generation": 1, **self.sign}
-        self.connection.execute(schema.claims.insert(), row)
+        study_id, last = self.study.study_id, self.account.last_number
+        number = 0 if last is None else last + 1
+        trial_id = requests.insert_claimed(self.connection, study_id, number, {"generation": 1, **self.sign})
         return claims.Claim(study_id, trial_id, number, self.sign["owner"], 1, {}, {}, 0.0, "created")
 
 

@@ -80,11 +80,11 @@ def _any(state: TrialState) -> sqlalchemy.Select[tuple[int]]:
 
 def read(connection: sqlalchemy.Connection, study_id: int) -> Counts:
     """The counts of Optuna's own rows, as one statement sees them."""
-    return _made(connection.execute(_one(), {"study": study_id}).mappings().one())
+    return made(connection.execute(one(), {"study": study_id}).mappings().one())
 
 
 @functools.cache
-def _one() -> sqlalchemy.Select[Any]:
+def one() -> sqlalchemy.Select[Any]:
     """The query of a study's counts, made once: to make it takes longer than to run it, under a study's lock."""
     study = statements.STUDY
     unknown = sqlalchemy.exists().where(schema.added.c.study_id == study, sqlalchemy.text(schema.UNKNOWN))
@@ -93,7 +93,7 @@ def _one() -> sqlalchemy.Select[Any]:
 
 def all_of(connection: sqlalchemy.Connection) -> dict[int, Counts]:
     """The same of every study; whether a configuration is unknown is not asked for."""
-    return {row["study_id"]: _made(row) for row in connection.execute(_each()).mappings()}
+    return {row["study_id"]: made(row) for row in connection.execute(_each()).mappings()}
 
 
 @functools.cache
@@ -108,7 +108,8 @@ def _sums() -> list[sqlalchemy.ColumnElement[Any]]:
     return [*columns, sqlalchemy.func.count().label("changes")]
 
 
-def _made(row: sqlalchemy.RowMapping) -> Counts:
+def made(row: sqlalchemy.RowMapping) -> Counts:
+    """The counts of a row of one of these queries."""
     states = {state: int(row[name]) for name, state in STATES.items()}
     rest = {name: int(row[name]) for name in ("added", "failures", "configs", "paused")}
     return Counts(states, **rest, unknown=bool(row["unknown"]), rows=row["changes"])

@@ -74,7 +74,7 @@ def latest(connection: sqlalchemy.Connection, study_id: int, *where: sqlalchemy.
     query = sqlalchemy.select(orders).where(orders.c.study_id == study_id, *where)
     if (row := connection.execute(query.order_by(orders.c.order_id.desc()).limit(1)).first()) is None:
         raise errors.StudyNotFound(statements.DELETED)
-    return _order(row)
+    return made(row)
 
 
 def all_latest(connection: sqlalchemy.Connection) -> dict[int, Order]:
@@ -85,7 +85,7 @@ def all_latest(connection: sqlalchemy.Connection) -> dict[int, Order]:
     """
     last = sqlalchemy.select(sqlalchemy.func.max(orders.c.order_id)).group_by(orders.c.study_id)
     rows = connection.execute(sqlalchemy.select(orders).where(orders.c.order_id.in_(last)))
-    return {row.study_id: _order(row) for row in rows}
+    return {row.study_id: made(row) for row in rows}
 
 
 def write(connection: sqlalchemy.Connection, study_id: int, order: Order, token: str) -> None:
@@ -237,7 +237,12 @@ def woken(connection: sqlalchemy.Connection, study_id: int, before: Order, after
     return dataclasses.replace(after, wakings=before.wakings + 1)
 
 
-def _order(row: Any) -> Order:
+def made(row: Any) -> Order:
+    """The order of a row of the ledger.
+
+    Raises:
+        errors.InputError: it is of a newer version.
+    """
     known = {field.name: getattr(row, field.name) for field in dataclasses.fields(Order)}
     if row.state not in [*StudyState]:
         raise errors.InputError(f"an order of the study has the state {row.state!r}, which this version does not know")

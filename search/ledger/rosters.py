@@ -35,16 +35,24 @@ class Entry:
     worker_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
     def show(self, database: Database) -> None:
-        """Signs in, or shows that the worker is still there."""
+        """Shows that the worker is still there, or signs in where it has no line: only that takes the study's lock.
+
+        Raises:
+            errors.StudyNotFound: the study was deleted, and its lines with it.
+        """
+
+        def again(connection: sqlalchemy.Connection) -> bool:
+            line = workers.update().where(workers.c.worker_id == self.worker_id)
+            return connection.execute(line.values(seen_at=statements.clock(connection))).rowcount == 1
 
         def transaction(connection: sqlalchemy.Connection) -> None:
-            statements.lock_study(connection, self.study)
             now = statements.clock(connection)
             connection.execute(
                 workers.delete().where(
                     workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS
                 )
             )
+            statements.lock_study(connection, self.study)
             row = {
                 "worker_id": self.worker_id,
                 "study_id": self.study.study_id,
@@ -56,7 +64,8 @@ class Entry:
             }
             statements.put(connection, workers, ("worker_id",), [row])
 
-        database.write(transaction)
+        if not database.write(again):
+            database.write(transaction)
 
     def strike(self, database: Database) -> None:
         """Signs out."""

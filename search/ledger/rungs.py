@@ -27,6 +27,14 @@ LAST_PLACE = sqlalchemy.select(sqlalchemy.func.max(rungs.c.place)).where(
     rungs.c.study_id == statements.STUDY, rungs.c.rung == RUNG
 )
 KNOWN = sqlalchemy.select(rungs.c.rung_id).where(rungs.c.trial_id == TRIAL, rungs.c.rung == RUNG)
+# by one round trip: the study is locked meanwhile
+ADD = rungs.insert().from_select(
+    ["study_id", "trial_id", "rung", "standing", "place"],
+    sqlalchemy.select(
+        *(statements.STUDY, TRIAL, RUNG, STANDING),
+        sqlalchemy.func.coalesce(LAST_PLACE.scalar_subquery(), 0) + 1,
+    ).where(~KNOWN.exists()),
+)
 HIGHEST = sqlalchemy.select(sqlalchemy.func.max(rungs.c.rung)).where(rungs.c.trial_id == TRIAL)
 BETTER = _better()
 
@@ -38,10 +46,7 @@ def standing(value: float, maximize: bool) -> float | None:
 
 def add(connection: sqlalchemy.Connection, study_id: int, trial_id: int, rung: int, own: float | None) -> None:
     """Notes what a trial has at a rung, under the study's lock; what is noted already stays."""
-    if connection.execute(KNOWN, {"trial": trial_id, "rung_step": rung}).first() is not None:
-        return
-    row = {"study_id": study_id, "trial_id": trial_id, "rung": rung, "standing": own}
-    connection.execute(rungs.insert(), {**row, "place": count(connection, study_id, rung) + 1})
+    connection.execute(ADD, {"study": study_id, "trial": trial_id, "rung_step": rung, "own": own})
 
 
 def fill(connection: sqlalchemy.Connection, study_id: int, steps: Iterable[int], maximize: bool) -> None:

@@ -25,11 +25,10 @@ SLEEP_SECONDS = 15
 LOCK_SECONDS = 10
 LEAVE_SECONDS = (0.03, 0.1)  # between tries; who looks has a file open for milliseconds
 
+KEPT, MOST = 2, 5  # connections that stay open between calls, and that there are at once
 POSTGRES_KWARGS: dict[str, Any] = {
     # whatever the database's or the role's default is: a snapshot that is older than the study's lock counts wrongly
     "isolation_level": "READ COMMITTED",
-    "pool_size": 2,
-    "max_overflow": 3,
     "connect_args": {
         "connect_timeout": 5,
         "keepalives_idle": 10,
@@ -41,22 +40,28 @@ POSTGRES_KWARGS: dict[str, Any] = {
 }
 
 
+def postgres_kwargs(kept: int = KEPT) -> dict[str, Any]:
+    """What a Postgres is opened with, and how many connections stay open."""
+    return {**POSTGRES_KWARGS, "pool_size": kept, "max_overflow": MOST - kept}
+
+
 class NothingOfOurs(Exception):
     """A database has no tables of ours, and none are to be made."""
 
 
-def connect(url: str, makes: bool = True) -> optuna.storages.RDBStorage:
+def connect(url: str, makes: bool = True, kept: int = KEPT) -> optuna.storages.RDBStorage:
     """Optuna's storage at an address, with the tables of both.
 
     Args:
         makes: the tables where they are missing.
+        kept: connections to Postgres that stay open between calls; what is needed beside them comes and goes.
 
     Raises:
         NothingOfOurs: they are missing.
         errors.InputError: the address, the password or the schema is wrong.
     """
     file = addresses.sqlite_file(url)
-    kwargs = POSTGRES_KWARGS if file is None else {"connect_args": {"timeout": BUSY_SECONDS}}
+    kwargs = postgres_kwargs(kept) if file is None else {"connect_args": {"timeout": BUSY_SECONDS}}
     if file is not None:
         places.check(file)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -35,6 +35,7 @@ class Database:
             that hands a trial over. Where one has done so in vain, later calls try once.
         makes: the file and the tables where they are missing.
         only_reads: it is looked at, and nothing is made, changed or left in it or beside it.
+        kept: see `connections.connect`.
 
     Attributes:
         interruptions: how often contact was lost: a connection was, or a call waited longer than everyday life takes.
@@ -54,16 +55,16 @@ class Database:
         *,
         makes: bool = True,
         only_reads: bool = False,
+        kept: int = connections.KEPT,
     ) -> None:
-        self.url, self.only_reads = addresses.check_url(url), only_reads
-        self.patience_seconds = patience_seconds
+        self.url, self.only_reads, self.patience_seconds = addresses.check_url(url), only_reads, patience_seconds
         self.stop = stop or threading.Event()
         self.interruptions = 0
         self._away_since: float | None = None
         self._lock = threading.Lock()
         self._parting_seconds = 0.0  # nothing is handed over before it is open
         self.optuna = self._retry(
-            lambda: readers.connect(self.url) if only_reads else connections.connect(self.url, makes)
+            lambda: readers.connect(self.url) if only_reads else connections.connect(self.url, makes, kept)
         )
         self._parting_seconds = waits.PARTING_SECONDS
         # threads that all wait for SQLite's lock look for it now and then; one of ours is woken when it is free
@@ -187,8 +188,7 @@ class Database:
         with self._lock:
             if self._away_since is None:
                 return
-            away = time.monotonic() - self._away_since
-            self._away_since = None
+            away, self._away_since = time.monotonic() - self._away_since, None
         log.warning("event=storage-back after_seconds=%.0f", away)
 
 
@@ -204,7 +204,11 @@ def open_to_read(url: str, patience_seconds: float = OPEN_SECONDS) -> Database:
 
 
 def open_existing(
-    url: str, patience_seconds: float = OPEN_SECONDS, stop: threading.Event | None = None, foreign: bool = False
+    url: str,
+    patience_seconds: float = OPEN_SECONDS,
+    stop: threading.Event | None = None,
+    foreign: bool = False,
+    kept: int = connections.KEPT,
 ) -> Database:
     """A database that is there already: a mistyped SQLite path, or one whose mount is away, becomes no empty file.
 
@@ -218,7 +222,7 @@ def open_existing(
     """
     _check_there(url)
     try:
-        return Database(url, patience_seconds, stop, makes=foreign)
+        return Database(url, patience_seconds, stop, makes=foreign, kept=kept)
     except connections.NothingOfOurs:
         return Database(url, patience_seconds, stop, only_reads=True)
 
@@ -229,7 +233,7 @@ def _check_there(url: str) -> None:
         raise errors.StudyNotFound(f"no database at {file}; `search run STUDY` or `search create STUDY` makes one")
 
 
-def open_known(url: str, patience_seconds: float, stop: threading.Event) -> Database:
+def open_known(url: str, patience_seconds: float, stop: threading.Event, kept: int = connections.KEPT) -> Database:
     """The same for a worker that is started again where it ends: a SQLite file that is away or read-only is waited for.
 
     Raises:
@@ -238,7 +242,7 @@ def open_known(url: str, patience_seconds: float, stop: threading.Event) -> Data
     ends = time.monotonic() + patience_seconds
     while True:
         try:
-            return open_existing(url, patience_seconds, stop)
+            return open_existing(url, patience_seconds, stop, kept=kept)
         except (errors.StudyNotFound, errors.Misplaced) as error:
             if time.monotonic() >= ends or stop.is_set():
                 raise

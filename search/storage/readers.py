@@ -16,7 +16,7 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         errors.InputError: the address, the password or the schema is wrong, or the file cannot be read.
     """
     file = addresses.sqlite_file(url)
-    kwargs: dict[str, Any] = {**connections.POSTGRES_KWARGS, "execution_options": {"postgresql_readonly": True}}
+    kwargs: dict[str, Any] = {**connections.postgres_kwargs(), "execution_options": {"postgresql_readonly": True}}
     sight = None
     if file is not None:
         places.check_to_read(file)

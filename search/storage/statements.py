@@ -34,17 +34,15 @@ class Study(Protocol):
         """Which no other study has or will have."""
 
 
-def _lock() -> sqlalchemy.Select[tuple[int]]:
-    token = sqlalchemy.bindparam("first", type_=sqlalchemy.String)
-    begun = sqlalchemy.exists().where(schema.orders.c.study_id == STUDY, schema.orders.c.token == token)
-    return (
-        sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == STUDY, begun).with_for_update()
-    )
+def _begun() -> sqlalchemy.Exists:
+    order, token = schema.orders.alias("begun"), sqlalchemy.bindparam("first", type_=sqlalchemy.String)
+    return sqlalchemy.exists().where(order.c.study_id == STUDY, order.c.token == token)
 
 
 # what every claim runs under the study's lock is made once: to make a statement takes longer than to run it
 STUDY = sqlalchemy.bindparam("study", type_=sqlalchemy.Integer)
-LOCK = _lock()
+BEGUN = _begun()  # the study is the one that had this token first
+LOCK = sqlalchemy.select(schema.studies.c.study_id).where(schema.studies.c.study_id == STUDY, BEGUN).with_for_update()
 LAST_NUMBER = sqlalchemy.select(sqlalchemy.func.max(schema.trials.c.number)).where(schema.trials.c.study_id == STUDY)
 ADD_TRIAL = schema.trials.insert().returning(schema.trials.c.trial_id)
 
@@ -88,9 +86,13 @@ def insert_trial(
     """Adds a trial, under `lock_study`; returns `(trial_id, number)`, the number after the last one."""
     found = connection.execute(LAST_NUMBER, {"study": study_id}).scalar()
     number = 0 if found is None else found + 1
-    row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
-    trial_id = connection.execute(ADD_TRIAL, row).scalar_one()
+    trial_id = connection.execute(ADD_TRIAL, trial(study_id, number, state, start)).scalar_one()
     return trial_id, number
+
+
+def trial(study_id: int, number: int, state: TrialState, start: datetime.datetime | None) -> dict[str, Any]:
+    """A row of Optuna's table."""
+    return {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
 
 
 def now() -> datetime.datetime:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+import threading
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy
 from trials import GONE, ME, take
 
 from search import errors
@@ -99,3 +101,22 @@ def test_no_line_outlives_the_study(opened: databases.Database, make_study: Make
     with pytest.raises(errors.StudyNotFound, match="deleted"):
         entry.show(opened)
     assert opened.read(lambda c: c.execute(schema.workers.select()).all()) == []
+
+
+def test_a_beat_waits_for_no_claim(opened: databases.Database, make_study: Make) -> None:
+    """Who holds the study's lock holds up who signs in, but nobody who is in the roster already."""
+    study = make_study()
+    entry = rosters.Entry(study, presence.Identity.this(), "cpu", 30.0)
+    entry.show(opened)
+    if opened.engine.dialect.name == "sqlite":  # whose lock is the whole file's
+        return
+    shown = threading.Event()
+    beating = threading.Thread(target=lambda: (entry.show(opened), shown.set()))
+
+    def claiming(connection: sqlalchemy.Connection) -> bool:
+        statements.lock_study(connection, study)
+        beating.start()
+        return shown.wait(5)
+
+    assert opened.write(claiming)
+    beating.join()

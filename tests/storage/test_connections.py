@@ -315,3 +315,34 @@ def test_the_log_goes_back_though_somebody_looks(tmp_path: pathlib.Path) -> None
     reader.close()
     connections._leave(sqlalchemy.create_engine(f"sqlite:///{file}"), file)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("x.db-")] == []
+
+
+def test_what_is_not_kept_comes_and_goes(postgres: Server) -> None:
+    """A worker with one slot has one connection open between its calls, and threads at once have one each."""
+    database = databases.Database(postgres.new_database(postgres.prepared), 30, kept=1)
+    mine = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    counted = sqlalchemy.create_engine(database.url, poolclass=sqlalchemy.NullPool)
+    both = threading.Barrier(3)
+
+    def ask(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("SELECT 1")
+        both.wait(10)
+        both.wait(10)
+
+    def others() -> int:
+        with counted.connect() as connection:
+            return int(connection.exec_driver_sql(mine).scalar_one()) - 1
+
+    asking = [threading.Thread(target=database.read, args=(ask,)) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    both.wait(10)
+    at_once = others()
+    both.wait(10)
+    for thread in asking:
+        thread.join()
+    deadline = time.monotonic() + 5
+    while others() != 1 and time.monotonic() < deadline:  # the server notices a moment later
+        time.sleep(0.05)
+    assert (at_once, others()) == (2, 1)
+    database.close()
