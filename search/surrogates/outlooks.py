@@ -14,7 +14,7 @@ from search.surrogates.trainings import Stage, Training
 SMOOTHED = 3  # steps at the end whose mean is the value: half the noise of the last alone
 BEND = 0.15  # how far under the best a gain counts half, in ranges of the values seen
 LOWEST = 0.1  # quantile of values from which that range counts
-UNKNOWN_SPREAD = 0.5  # deviation of values at the end while there are none
+LEAST_SPREAD = 0.5  # deviation of values at the end: those that have ended so far may be all alike
 DRAWS, SURE = 200, 0.95  # of a regret
 BELIEVED = 0.3  # noise of a value that is only expected, in deviations
 
@@ -64,7 +64,7 @@ class Outlook:
         at = encoding([each.params for each in known])
         sign = 1.0 if maximize else -1.0
         self.scale = Scale([each.last for each in known if each.has_value], sign)
-        values, noise = _ends(known, self.scale, sign)
+        values, noise = _ends(known, self.scale, sign, encoding.groups, at)
         self.process = processes.Process(encoding.groups, at, values, noise)
         self._believe([each for each in trainings if each.stage is Stage.RUNNING and not each.has_value])
         timed = [n for n, each in enumerate(known) if len(each.values) and each.seconds > 0]
@@ -109,13 +109,15 @@ class Outlook:
         return float(numpy.quantile(drawn.max(axis=1) - drawn[:, 0], SURE))
 
 
-def _ends(known: Sequence[Training], scale: Scale, sign: float) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _ends(
+    known: Sequence[Training], scale: Scale, sign: float, groups: Sequence[slice], at: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
     """On the scale, (n,): what each comes to at its end, and the deviation of what that is guessed from."""
     values, noise = numpy.empty(len(known)), numpy.zeros(len(known))
     ended = [n for n, each in enumerate(known) if each.stage in (Stage.COMPLETE, Stage.ENDED)]
     for n in ended:
         values[n] = _end(known[n], scale)
-    spread = float(values[ended].std()) if len(ended) > 1 else 0.0
+    spread = max(float(values[ended].std()) if len(ended) > 1 else 0.0, LEAST_SPREAD)
     others: dict[int, list[int]] = collections.defaultdict(list)
     for n, each in enumerate(known):
         if each.stage not in (Stage.COMPLETE, Stage.ENDED):
@@ -125,8 +127,9 @@ def _ends(known: Sequence[Training], scale: Scale, sign: float) -> tuple[numpy.n
         own = Scale([float(each.values[count - 1]) for each in known if len(each.values) >= count], sign)
         whole = [n for n in ended if known[n].stage is Stage.COMPLETE and len(known[n].values) > count]
         early = numpy.array([own(float(known[n].values[count - 1])) for n in whole])
-        line = projections.Projection(early, values[whole], spread or UNKNOWN_SPREAD)
-        for n in places:
+        alike = processes.likeness(groups, at[places], at[whole])
+        for n, weights in zip(places, alike, strict=True):
+            line = projections.Projection(early, values[whole], spread, weights)
             values[n], noise[n] = line(own(float(known[n].values[-1]))), line.deviation
     return values, noise
 

@@ -50,6 +50,11 @@ def _kernel(squares: numpy.ndarray, scales: numpy.ndarray) -> tuple[numpy.ndarra
     return (1 + far + far * far / 3) * fall, (5 / 3) * (1 + far) * fall
 
 
+def likeness(groups: Sequence[slice], one: numpy.ndarray, other: numpy.ndarray) -> numpy.ndarray:
+    """How alike (n, columns) and (m, columns) are expected to be before any trial, 0 to 1: (n, m)."""
+    return _kernel(distances(groups, one, other), Hyperparameters.expected(len(groups)).scales)[0]
+
+
 def fit(
     squares: numpy.ndarray, values: numpy.ndarray, noise: numpy.ndarray, iterations: int = ITERATIONS
 ) -> Hyperparameters:

@@ -16,21 +16,22 @@ class Projection:
         early: (n,) values of trials at the step that were trained to the end.
         last: (n,) theirs at the end.
         scale: deviation of values at the end.
+        weights: (n,) how much each says, 0 to 1: less what is less alike.
     """
 
-    def __init__(self, early: numpy.ndarray, last: numpy.ndarray, scale: float) -> None:
-        prior = (DEVIATION * scale) ** 2
-        if not len(early):
+    def __init__(self, early: numpy.ndarray, last: numpy.ndarray, scale: float, weights: numpy.ndarray) -> None:
+        prior, known = (DEVIATION * scale) ** 2, float(weights.sum())
+        if not known:
             self.slope, self._early, self._last = 1.0, 0.0, 0.0
             self.deviation = math.sqrt(prior)
             return
-        self._early, self._last = float(early.mean()), float(last.mean())
+        self._early, self._last = float(weights @ early) / known, float(weights @ last) / known
         apart, later = early - self._early, last - self._last
         firm = SLOPE_WEIGHT * scale * scale
-        slope = (float(apart @ later) + firm * SLOPE) / (float(apart @ apart) + firm)
+        slope = (float(weights * apart @ later) + firm * SLOPE) / (float(weights * apart @ apart) + firm)
         self.slope = min(max(slope, SLOPE_BOUNDS[0]), SLOPE_BOUNDS[1])
         rest = later - self.slope * apart
-        self.deviation = math.sqrt((float(rest @ rest) + DEVIATION_PAIRS * prior) / (len(early) + DEVIATION_PAIRS))
+        self.deviation = math.sqrt((float(weights * rest @ rest) + DEVIATION_PAIRS * prior) / (known + DEVIATION_PAIRS))
 
     def __call__(self, early: float) -> float:
         """The value at the end."""

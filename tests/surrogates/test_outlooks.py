@@ -55,6 +55,19 @@ def test_a_paused_trial_counts_with_what_it_foretells() -> None:
     assert done.process.predict(place)[1][0] < ahead.process.predict(place)[1][0]
 
 
+def test_networks_of_one_kind_do_not_speak_for_others() -> None:
+    """Where only flat curves of depth 0 have ended, a deep one that has paused may end much higher."""
+    flat = [
+        training(n, Stage.COMPLETE, [0.81 - 0.002 * n, 0.83, 0.838 - 0.001 * n], depth=0, batch_size=60 + n)
+        for n in range(12)
+    ]
+    deep = training(20, Stage.PAUSED, [0.78], depth=3, batch_size=11)
+    like = training(21, Stage.PAUSED, [0.78], depth=0, batch_size=90)
+    found = outlooks.Outlook(ENCODING, [*flat, deep, like], True, 3)
+    promised = found.promises(ENCODING([deep.params, like.params]))
+    assert promised[0] > promised[1] + 2
+
+
 def test_where_a_trial_runs_less_is_promised() -> None:
     """A configuration that is trained now, and what is like it, promise less to the next worker."""
     near = ENCODING([params(depth=6, batch_size=33)])
