@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # it imports Numba, which commands that only look do without
     from models.engine import Engine
 
 FLOAT32 = "float32"
+TEAMS = (1, 2, 4, 8, 16)  # of blocks that share one network
 
 
 @dataclasses.dataclass(frozen=True)

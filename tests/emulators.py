@@ -20,6 +20,7 @@ FORWARD, REVERSE, SHUFFLED = range(3)
 COMPILERS = ("c++", "g++", "clang++") if sys.platform == "linux" else ()  # elsewhere its fibers were not tried
 COMPILER = next((found for name in COMPILERS if (found := shutil.which(name))), None)
 needed = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler on this machine, or not Linux: c++, g++, clang++")
+WRONG = {1: "threads of a block wait at different barriers", 2: "the blocks of a team wait for ever"}
 NANOSECONDS = 4_000_000  # that a step takes: some sixty in a launch
 
 
@@ -52,7 +53,7 @@ class Emulated:
 
     name = "emulated"
     versions = "1"
-    blocks = 4
+    blocks = largest_team = 4
 
     def __init__(
         self, how: int = FORWARD, ahead: bool = False, dropped: int = -1, seed: int = 0, defined: tuple[str, ...] = ()
@@ -70,8 +71,9 @@ class Emulated:
         """See `devices.Device.run`."""
         self.launches.append(len(jobs))
         order = (self.how, self.ahead, self.seed, self.dropped)
-        if self._library.emulate(jobs.ctypes.data, len(jobs), *order, self.nanoseconds):
-            raise RuntimeError("threads of a block wait at different barriers")
+        assert len(jobs) <= self.blocks
+        if wrong := self._library.emulate(jobs.ctypes.data, len(jobs), *order, self.nanoseconds):
+            raise RuntimeError(WRONG[wrong])
 
 
 class _Guarded:
@@ -98,6 +100,6 @@ class _Guarded:
         ctypes.memmove(values.ctypes.data, self.address, values.nbytes)
 
 
-def engine(**how: object) -> cuda.Cuda:
-    """The cuda engine on an emulated device."""
-    return cuda.Cuda("emulated", Emulated(**how))  # type: ignore[arg-type]
+def engine(team: int = 1, **how: object) -> cuda.Cuda:
+    """The cuda engine on an emulated device, with blocks in teams."""
+    return cuda.Cuda("emulated", Emulated(**how)).in_teams(team)  # type: ignore[arg-type]

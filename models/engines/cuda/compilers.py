@@ -7,7 +7,7 @@ from typing import Any
 
 from models import errors
 
-SOURCES = ("kernels.cu", "products.cuh", "activations.cuh")
+SOURCES = ("kernels.cu", "products.cuh", "teams.cuh", "activations.cuh")
 OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
 FOLDER = pathlib.Path(__file__).parent
 
