@@ -130,7 +130,8 @@ static bool alike(int block, int first, int count, int state) {
 
 enum { PARTED, WAITING, ADVANCED };
 
-// Runs a block to its next barrier, or to where it waits for the others of its team.
+// Runs a block to its next barrier, or until a thread waits for the other blocks of its team, whatever its others have
+// come to.
 static int advance(int block, int how, std::mt19937& random) {
   std::vector<int> warps(WARPS), lanes(32);
   arrange(warps, how, random);
@@ -140,6 +141,7 @@ static int advance(int block, int how, std::mt19937& random) {
       for (int lane : lanes) {
         Fiber* fiber = fiber_of(block, 32 * warp + lane);
         if (fiber->state == READY || fiber->state == LOOKING) run(fiber);
+        if (fiber->state == LOOKING) return WAITING;
       }
       shuffling = alike(block, 32 * warp, 32, AT_SHUFFLE);
       if (shuffling)
@@ -149,7 +151,6 @@ static int advance(int block, int how, std::mt19937& random) {
     for (int t = 0; t < THREADS; ++t) fiber_of(block, t)->state = READY;
     return ADVANCED;
   }
-  if (fiber_of(block, 0)->state == LOOKING && alike(block, 1, THREADS - 1, AT_BARRIER)) return WAITING;
   for (int t = 0; t < THREADS; ++t) fiber_of(block, t)->site = 0;  // where it waited last
   return alike(block, 0, THREADS, ENDED) ? ADVANCED : PARTED;
 }

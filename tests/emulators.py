@@ -102,4 +102,5 @@ class _Guarded:
 
 def engine(team: int = 1, **how: object) -> cuda.Cuda:
     """The cuda engine on an emulated device, with blocks in teams."""
-    return cuda.Cuda("emulated", Emulated(**how)).in_teams(team)  # type: ignore[arg-type]
+    found = cuda.Cuda("emulated", Emulated(**how))  # type: ignore[arg-type]
+    return found if team == 1 else found.in_teams(team)

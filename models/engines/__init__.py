@@ -23,6 +23,8 @@ def _cuda(device: str) -> engine.Engine:
 
 ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu, "cuda": _cuda}
 
+IN_TEAMS = ("cuda",)  # of which several parts of a device can share one network
+
 
 def names(device: str) -> tuple[str, ...]:
     """The engines that train on a device."""
@@ -67,6 +69,13 @@ def is_trusted(device: str, insisting: bool = False) -> bool:
             raise
         log.warning("event=unavailable engine=cuda device=%s reason=%r note='the reference trains'", device, str(error))
         return False
+
+
+def are_trusted(in_teams: engine.Engine) -> bool:
+    """Whether networks may have teams on a device: checked as one part of it alone is, at their first use there."""
+    from models.engines import verdicts
+
+    return verdicts.trusted(in_teams, instead="each network has one block")
 
 
 def make(name: str, device: str) -> engine.Engine:

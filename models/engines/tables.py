@@ -38,7 +38,8 @@ def remembered(among: Collection[Backend], shape: str, measure: Callable[[], Fig
             table = _read(path)
             known: Figures = table.setdefault(key, {}).get(shape, {})
             if not _is_whole(known, wanted):
-                table[key] = {**table.pop(key), shape: (known := measure())}  # the last used is the last
+                known = {**(known if _is_whole(known, set()) else {}), **measure()}
+                table[key] = {**table.pop(key), shape: known}  # the last used is the last
                 _write(path, table)
             return known
     except (OSError, filelock.Timeout) as error:
@@ -103,6 +104,6 @@ def _source() -> str:
     """A checksum of the engines."""
     digest = hashlib.sha256()
     for path in sorted(pathlib.Path(__file__).parent.rglob("*")):
-        if path.suffix in (".py", ".cu", ".h"):
+        if path.suffix in (".py", ".cu", ".cuh"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -47,7 +47,8 @@ class NetworkObjective:
         self._data = self._load()
         if self._training.evaluate_on == "validation":
             self._data = self._data.holdout()
-        self._trainers = trainers.Trainers(engine or self._training.engine, device, self._data, slots)
+        name, trials = engine or self._training.engine, spec.budget.trials
+        self._trainers = trainers.Trainers(name, device, self._data, slots, trials)
         self.backends, self.slots = self._trainers.backends, self._trainers.slots
         self._last = self.backends[0]
 

@@ -57,6 +57,7 @@ class Cuda:
         """The same device, launches and images, for networks that have a team each, or the largest that fits there."""
         found = copy.copy(self)
         found.team = min(team, self.gpu.largest_team)
+        found.identity += f", team of {found.team}"
         return found
 
     def train(
