@@ -71,13 +71,6 @@ def is_trusted(device: str, insisting: bool = False) -> bool:
         return False
 
 
-def are_trusted(in_teams: engine.Engine) -> bool:
-    """Whether networks may have teams on a device: checked as one part of it alone is, at their first use there."""
-    from models.engines import verdicts
-
-    return verdicts.trusted(in_teams, instead="each network has one block")
-
-
 def make(name: str, device: str) -> engine.Engine:
     """An engine as it is, whatever was found of its device.
 

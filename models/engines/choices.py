@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from models import backends, engine, engines
 from models.backends import Backend
 from models.data import Dataset
-from models.engines import tables
+from models.engines import selfchecks, tables
 from models.recipes import Recipe
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Choices:
 
     @functools.cached_property
     def _teams(self) -> list[Backend]:
-        """Those that the device has room for in every slot, if teams train right there."""
+        """Those that the device has room for in every slot, and that train there as one block does."""
         found = []
         for backend in self.among:
             if backend.device == "cpu" or backend.team > 1:
@@ -100,8 +100,10 @@ class Choices:
             alone = self.load(backend)
             room = engine.capacity(alone) // self.slots
             sizes = [team for team in engine.teams(alone) if 1 < team <= room]
-            if sizes and engines.are_trusted(self.load(dataclasses.replace(backend, team=sizes[-1]))):
-                found += [dataclasses.replace(backend, team=team) for team in sizes]
+            wrong = selfchecks.other_bits(alone, sizes) if sizes else []
+            if wrong:
+                log.warning("event=distrusted engine=%s device=%s teams=%r", backend.engine, self._device, wrong)
+            found += [dataclasses.replace(backend, team=team) for team in sizes if team not in wrong]
         return found
 
     def known(self, recipe: Recipe) -> Choice | None:

@@ -20,16 +20,13 @@ log = logging.getLogger(__name__)
 NAME = "selfchecks.json"
 
 
-def trusted(
-    engine: engine.Engine, cache: pathlib.Path | None = None, instead: str = "the reference trains"
-) -> bool:
+def trusted(engine: engine.Engine, cache: pathlib.Path | None = None) -> bool:
     """Whether the engine agrees with float64 here; logged, with by how much where it does not.
 
     Of the workers that start together one checks, the others wait for it.
 
     Args:
         cache: where it is remembered; `folder()` where it is None. One that cannot be written remembers nothing.
-        instead: what becomes of it otherwise.
     """
     path = (cache or folder()) / NAME
     with _alone(path):
@@ -43,11 +40,10 @@ def trusted(
     if wrong:
         worst = max(wrong, key=lambda finding: max(finding.losses, finding.weights))
         log.warning(
-            "event=distrusted engine=%s device=%s reason=%r note=%r",
+            "event=distrusted engine=%s device=%s reason=%r note='the reference trains'",
             engine.name,
             engine.device,
             sentence(worst),
-            instead,
         )
     return not wrong
 

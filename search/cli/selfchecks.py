@@ -25,7 +25,7 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
       search selfcheck --engine reference --json
       search selfcheck --device cuda
     """
-    from models import engines  # imports Numba
+    from models import engine, engines  # imports Numba
 
     device = engines.check(settings.engine or "auto", settings.training_device)
     name = engines.names(device)[0] if settings.engine in (None, "auto") else settings.engine
@@ -35,16 +35,20 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
     live = screens.is_live(screens.err)
     with progress.Progress(*columns, console=screens.err, transient=True, disable=not live) as bar:
         task = bar.add_task("training", total=selfchecks.TRAININGS)
-        findings = verdicts.checked(engines.make(name, device), lambda: bar.advance(task))
+        made = engines.make(name, device)
+        findings, teams = verdicts.checked(made, lambda: bar.advance(task)), engine.teams(made)[1:]
+        wrong = selfchecks.other_bits(made, teams)
     agrees = all(finding.agrees for finding in findings)
     if as_json:
         listed = [{**vars(finding), "agrees": finding.agrees} for finding in findings]
-        head = {"engine": name, "device": device, "allowed": selfchecks.ALLOWED, "agrees": agrees}
-        jsons.say({**head, "networks": listed})
-        return 0 if agrees else 1
-    for finding in findings:
-        word = "agrees" if finding.agrees else "WRONG "
-        screens.say(f"{word}  {verdicts.sentence(finding)}", "" if finding.agrees else "bold")
-    end = "as exactly as plain PyTorch" if agrees else "not as exactly as plain PyTorch, which workers take instead"
-    screens.say(f"engine {name} on {device} trains {end}")
-    return 0 if agrees else 1
+        head = {"engine": name, "device": device, "allowed": selfchecks.ALLOWED, "agrees": agrees and not wrong}
+        jsons.say({**head, "networks": listed, "teams": {str(team): team not in wrong for team in teams}})
+    else:
+        for finding in findings:
+            word = "agrees" if finding.agrees else "WRONG "
+            screens.say(f"{word}  {verdicts.sentence(finding)}", "" if finding.agrees else "bold")
+        for team in wrong:
+            screens.say(f"WRONG   a team of {team} blocks ends with other bits than one block, so none has it", "bold")
+        end = "as exactly as plain PyTorch" if agrees else "not as exactly as plain PyTorch, which workers take instead"
+        screens.say(f"engine {name} on {device} trains {end}")
+    return 0 if agrees and not wrong else 1

@@ -104,7 +104,9 @@ def goes_unnoticed(expected: list[list[bytes]], team: int, how: int, ahead: bool
 
 
 ALONE = [pytest.param(number, id=name) for number, name in enumerate(barriers()) if number not in (1, 2, 3, 6)]
-OF_TEAMS = [pytest.param(number, id=name) for number, name in enumerate(barriers()) if number in (1, 2) or "meet" in name]
+OF_TEAMS = [
+    pytest.param(number, id=name) for number, name in enumerate(barriers()) if number in (1, 2) or "meet" in name
+]
 
 
 @emulators.needed

@@ -1,9 +1,10 @@
 """What every engine must pass, each on the devices it has; a new engine is one more name in `engines.ENGINES`."""
 
 import dataclasses
+import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import emulators
 import numpy
@@ -249,6 +250,29 @@ def test_tick_ends_the_training(each: engine.Engine) -> None:
     with pytest.raises(KeyboardInterrupt):
         list(each.train(Recipe(0.1, 1, 0), SMALL, tick=tick))
     assert calls == 21
+
+
+RULES = [
+    test_same_recipe_same_bits,
+    test_evaluation_figures_are_those_of_the_state,
+    functools.partial(test_resume_equals_the_uninterrupted_run, stop=1),
+    test_a_state_is_a_copy,
+    test_divergence_is_no_crash,
+    test_tick_ends_the_training,
+    *(functools.partial(test_training_is_plain_sgd_on_cross_entropy, recipe=recipe) for recipe in RECIPES[1::6]),
+]
+
+
+@pytest.fixture(params=[pytest.param("emulated", marks=emulators.needed), pytest.param("cuda", marks=needs_cuda)])
+def in_a_team(request: pytest.FixtureRequest) -> cuda.Cuda:
+    """The engine with several blocks for a network."""
+    return emulators.engine(3) if request.param == "emulated" else cuda.Cuda("cuda").in_teams(8)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[*map(str, range(len(RULES)))])
+def test_a_team_keeps_the_rules(in_a_team: cuda.Cuda, rule: Callable[..., None]) -> None:
+    """What every engine must pass holds of a network that several blocks share."""
+    rule(in_a_team)
 
 
 def test_learns(each: engine.Engine) -> None:
