@@ -1,4 +1,4 @@
-"""How fast an engine trains on a GPU: one network alone, beside plain PyTorch there, and as many as it holds."""
+"""How fast an engine trains on a GPU: one network alone and in teams, plain PyTorch there, and as many as it holds."""
 
 import dataclasses
 import statistics
@@ -16,7 +16,11 @@ SECONDS = 1.0  # that a measurement takes, at least
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Wall seconds of a step of one shape, a figure a round: alone, by the reference, and a network's share of many."""
+    """Wall seconds of a step of one shape, a figure a round: alone, by the reference, and a network's share of many.
+
+    Attributes:
+        teams: alone, by the size of its team.
+    """
 
     batch_size: int
     depth: int
@@ -25,11 +29,18 @@ class Row:
     alone: list[float]
     reference: list[float]
     shared: list[float]
+    teams: dict[int, list[float]]
 
     @property
     def x_reference(self) -> float:
         """How much longer the reference takes, by medians."""
         return statistics.median(self.reference) / statistics.median(self.alone)
+
+    @property
+    def fastest_team(self) -> tuple[int, float]:
+        """Its size, 1 where none is faster than a block alone, and its seconds; by medians."""
+        sizes = {1: self.alone, **self.teams}
+        return min(((team, statistics.median(seconds)) for team, seconds in sizes.items()), key=lambda each: each[1])
 
     @property
     def x_alone(self) -> float:
@@ -51,9 +62,11 @@ def measure(
     Args:
         together: trainings at once, as many as the device has places for.
     """
+    teams = {team: ours.in_teams(team) for team in engine.teams(ours)[1:]}  # type: ignore[attr-defined]
     for shape in shapes:
         recipe = recipe_of(*shape)
         timers = [_Steps(ours, recipe, data), _Steps(reference, recipe, data), _Steps(ours, recipe, data, together)]
+        timers += [_Steps(each, recipe, data) for each in teams.values()]
         taken: list[list[float]] = [[] for _ in timers]
         for number in range(rounds + 1):
             for timer, seconds in zip(timers, taken, strict=True):
@@ -61,7 +74,7 @@ def measure(
                 if number:
                     seconds.append(found)
             on_round()
-        yield Row(*shape, together, *taken)
+        yield Row(*shape, together, *taken[:3], dict(zip(teams, taken[3:], strict=True)))
 
 
 class _Steps:

@@ -225,7 +225,6 @@ def test_the_size_of_a_team_is_chosen_for_the_slots(in_teams: dict[int, float]) 
     assert "cuda on cuda 6e+03 us, cuda on cuda in a team of 2 3e+03 us" in found[1].why
     reference = Backend("reference", "cuda")
     beside = {slots: choices.Choices("auto", "cuda", slots, [TEAM(1), reference]) for slots in (1, 4, 16)}
-    in_teams[8] = 2e-4  # was measured before, and is not measured again
     assert [each.pick(SMALL, images).backend for each in beside.values()] == [reference] * 3
     in_teams[0] = 9e-3
     assert choices.Choices("auto", "cuda", 1, [TEAM(1), reference]).pick(WIDE, images).backend == TEAM(8)
