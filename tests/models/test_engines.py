@@ -259,7 +259,11 @@ RULES = [
     test_a_state_is_a_copy,
     test_divergence_is_no_crash,
     test_tick_ends_the_training,
-    *(functools.partial(test_training_is_plain_sgd_on_cross_entropy, recipe=recipe) for recipe in RECIPES[1::6]),
+    *(
+        functools.partial(test_training_is_plain_sgd_on_cross_entropy, recipe=recipe)
+        for recipe in RECIPES
+        if recipe.batch_size in (5, 13)
+    ),
 ]
 
 
