@@ -74,7 +74,8 @@ def measure(
                 if number:
                     seconds.append(found)
             on_round()
-        yield Row(*shape, together, *taken[:3], dict(zip(teams, taken[3:], strict=True)))
+        alone, by_reference, shared, *in_teams = taken
+        yield Row(*shape, together, alone, by_reference, shared, dict(zip(teams, in_teams, strict=True)))
 
 
 class _Steps:

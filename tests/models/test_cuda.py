@@ -67,7 +67,7 @@ def test_no_order_of_threads_changes_a_bit(expected: list[list[bytes]], how: int
 
 
 @emulators.needed
-@pytest.mark.parametrize(("team", "how", "ahead"), zip((2, 3, 4), ORDERS, (False, True, True), strict=True))
+@pytest.mark.parametrize(("team", "how", "ahead"), [*zip((2, 3, 4), ORDERS, (False, True, True), strict=True)])
 def test_no_team_changes_a_bit(expected: list[list[bytes]], team: int, how: int, ahead: bool) -> None:
     """However many blocks share a network, whichever of them is ahead, wherever launches end: the bits of one block."""
     together = emulators.engine(team, how=how, ahead=ahead)
