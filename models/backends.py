@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # it imports Numba, which commands that only look do without
     from models.engine import Engine
 
 FLOAT32 = "float32"
+PRECISIONS = (FLOAT32, "tf32", "bf16")  # of what is multiplied, the finest first
 TEAMS = (1, 2, 4, 8, 16)  # of blocks that share one network
 
 
@@ -53,6 +54,11 @@ def of(engine: "Engine") -> Backend:
     """What an engine trains with."""
     precision, team = getattr(engine, "precision", FLOAT32), getattr(engine, "team", 1)
     return Backend(engine.name, kind_of(engine.device), precision, team)
+
+
+def are_allowed(precision: str) -> tuple[str, ...]:
+    """The precisions that are no coarser."""
+    return PRECISIONS[: PRECISIONS.index(precision) + 1]
 
 
 def kind_of(device: str) -> str:

@@ -8,6 +8,7 @@ import platform
 import numba
 from llvmlite import binding
 
+from models import backends
 from models.data import Dataset, pixels
 from models.engine import Engine
 from models.engines import kernels
@@ -23,8 +24,8 @@ def of(engine: Engine, data: Dataset) -> dict[str, str]:
         import torch
 
         found["torch"] = str(torch.__version__)
-        if engine.name == "cuda":
-            found["kernels"] = compilers.checksum()
+        if engine.name.startswith("cuda"):
+            found["kernels"] = compilers.checksum(backends.of(engine).precision)
         if engine.device != "cpu":
             return {**found, "target": torch.cuda.get_device_name(engine.device), "cuda": str(torch.version.cuda)}
     found["target"] = f"{platform.machine()} {binding.get_host_cpu_name()}"

@@ -4,7 +4,8 @@
 // a warp after the other: what lacks a barrier comes to other bits, and threads that wait at different barriers, a hang on
 // the device, are an error, and so are teams that wait for ever. Shared memory begins as nan.
 //
-// Compiled with -DKERNELS='"FILE"', with -DROUNDED to round what is multiplied to TF32's eleven digits.
+// Compiled with -DKERNELS='"FILE"', with -DTF32 or -DBF16 for tensor cores (emulated_tensor_cores.h), with -DROUNDED to
+// round what is multiplied to TF32's eleven digits.
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -25,6 +26,7 @@
 #define __launch_bounds__(...)
 using std::min;
 struct float4 { float x, y, z, w; };
+struct uint2 { unsigned x, y; };
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 enum { READY, AT_BARRIER, AT_SHUFFLE, LOOKING, ENDED };
@@ -80,6 +82,9 @@ static inline float rounded(float x) {
   return x;
 }
 #define fmaf(a, b, c) __builtin_fmaf(rounded(a), rounded(b), c)
+#endif
+#if defined(TF32) || defined(BF16)
+#include "emulated_tensor_cores.h"
 #endif
 enum { FIRST_SITE = __COUNTER__ };
 #define __syncthreads() barrier(__COUNTER__ - FIRST_SITE - 1)

@@ -100,7 +100,15 @@ class _Guarded:
         ctypes.memmove(values.ctypes.data, self.address, values.nbytes)
 
 
-def engine(team: int = 1, **how: object) -> cuda.Cuda:
-    """The cuda engine on an emulated device, with blocks in teams."""
-    found = cuda.Cuda("emulated", Emulated(**how))  # type: ignore[arg-type]
+CLASSES = {each.precision: each for each in (cuda.Cuda, cuda.Tf32, cuda.Bf16)}
+
+
+def engine(precision: str = "float32", made_for: str | None = None, team: int = 1, **how: object) -> cuda.Cuda:
+    """The cuda engine of a precision on an emulated device, with blocks in teams.
+
+    Args:
+        made_for: the precision that the device multiplies in, where it is not what it says.
+    """
+    how.setdefault("defined", compilers.defined(made_for or precision))
+    found = CLASSES[precision]("emulated", Emulated(**how))  # type: ignore[arg-type]
     return found if team == 1 else found.in_teams(team)

@@ -21,14 +21,33 @@ def _cuda(device: str) -> engine.Engine:
     return cuda.Cuda(device)
 
 
-ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu, "cuda": _cuda}
+def _tf32(device: str) -> engine.Engine:
+    from models.engines import cuda
 
-IN_TEAMS = ("cuda",)  # of which several parts of a device can share one network
+    return cuda.Tf32(device)
+
+
+def _bf16(device: str) -> engine.Engine:
+    from models.engines import cuda
+
+    return cuda.Bf16(device)
+
+
+CUDA = {"cuda": "float32", "cuda-tf32": "tf32", "cuda-bf16": "bf16"}  # the engines of GPUs alone, and their precisions
+ENGINES: dict[str, Callable[[str], engine.Engine]] = {
+    "reference": _reference,
+    "cpu": cpu.Cpu,
+    "cuda": _cuda,
+    "cuda-tf32": _tf32,
+    "cuda-bf16": _bf16,
+}
+
+IN_TEAMS = tuple(CUDA)  # of which several parts of a device can share one network
 
 
 def names(device: str) -> tuple[str, ...]:
     """The engines that train on a device."""
-    return ("cpu", "reference") if device == "cpu" else ("cuda", "reference")
+    return ("cpu", "reference") if device == "cpu" else (*CUDA, "reference")
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
@@ -40,13 +59,13 @@ def load(name: str = "auto", device: str | None = None) -> engine.Engine:
     device = check(name, device)
     if name == "auto":
         name = "cpu" if device == "cpu" else "reference"
-    if name == "cuda" and not is_trusted(device, insisting=True):
+    if name in CUDA and not is_trusted(device, name, insisting=True):
         name = "reference"
     return make(name, device)
 
 
-def is_trusted(device: str, insisting: bool = False) -> bool:
-    """Whether `cuda` may train on a device: at its first use there it is checked beside float64; the log says so.
+def is_trusted(device: str, name: str = "cuda", insisting: bool = False) -> bool:
+    """Whether an engine of `CUDA` may train on a device: at its first use there it is checked; the log says so.
 
     Args:
         insisting: it was asked for by name.
@@ -63,11 +82,13 @@ def is_trusted(device: str, insisting: bool = False) -> bool:
             raise
         return False  # no engine trains there, and the next one says so
     try:
-        return verdicts.trusted(make("cuda", device))
+        return verdicts.trusted(make(name, device))
     except Exception as error:  # nothing about a device may take the reference away
         if insisting:
             raise
-        log.warning("event=unavailable engine=cuda device=%s reason=%r note='the reference trains'", device, str(error))
+        log.warning(
+            "event=unavailable engine=%s device=%s reason=%r note='the reference trains'", name, device, str(error)
+        )
         return False
 
 
@@ -91,10 +112,10 @@ def check(name: str, device: str | None = None) -> str:
     device = check_device(device or "cpu")
     if name == "cpu":
         cpu.Cpu(device)
-    elif name == "cuda":
+    elif name in CUDA:
         from models.engines import cuda
 
-        cuda.check(device)
+        cuda.check(device, name)
     return device
 
 

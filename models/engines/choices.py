@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from models import backends, engine, engines
 from models.backends import Backend
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 ENOUGH_SECONDS = 0.1  # of steps that count
 LIMIT_SECONDS = 2.0  # for an engine, its start apart
 FIRST_STEPS, GROWTH = 4, 4
+COARSER: tuple[Backend, ...] = ()  # engines of the CPU that multiply numbers coarser than float32
+GAIN = 1.05  # by which a coarser one must be faster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +50,19 @@ class Choices:
         name: "auto" or an engine's.
         device: "cpu", "cuda" or "cuda:1".
         among: in place of what the device has.
+        precision: the coarsest of `backends.PRECISIONS` that "auto" may take.
     """
 
-    def __init__(self, name: str, device: str = "cpu", slots: int = 1, among: Sequence[Backend] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        device: str = "cpu",
+        slots: int = 1,
+        among: Sequence[Backend] = (),
+        precision: str = backends.FLOAT32,
+    ) -> None:
         self._device, self.slots = device, slots
-        self.among = tuple(among or _meant(name, device))
+        self.among = tuple(among or _meant(name, device, precision))
         rest = [] if name != "auto" else [Backend("cpu"), Backend("reference")]
         beside = [*_in_teams(self.among), *rest]
         self.able = (*self.among, *(each for each in beside if each not in self.among))
@@ -117,7 +127,7 @@ class Choices:
         """The least time for a step of one network, where as many train at once as there are slots for."""
         among = among or self.among
         shared = {each: found[str(each)][0] / max(1, min(self.slots, int(found[str(each)][1]))) for each in among}
-        best = min(among, key=lambda each: shared[each])
+        best = min(among, key=lambda each: shared[each] * (1 if each.precision == backends.FLOAT32 else GAIN))
         told = ", ".join(f"{each.label} {_time(shared[each])}" for each in among)
         slots = "" if self.slots == 1 else f" and network, {self.slots} at once"
         why = f"{best.label}: measured for {shape}, a step{slots}: {told}"
@@ -125,15 +135,27 @@ class Choices:
         return Choice(best, why)
 
 
-def _meant(name: str, device: str) -> list[Backend]:
-    """What a name has on a device, the likeliest first; `cuda` only where it agrees with float64."""
-    kind = backends.kind_of(device)
+def _meant(name: str, device: str, precision: str) -> list[Backend]:
+    """What a name has on a device, the likeliest first."""
+    kind, allowed = backends.kind_of(device), backends.are_allowed(precision)
     if kind == "cpu":
-        return [Backend("cpu" if name == "auto" else name)]
-    own = [Backend("cuda", kind)] if name in ("auto", "cuda") and engines.is_trusted(device, name == "cuda") else []
+        coarser = [each for each in COARSER if name == "auto" and each.precision in allowed]
+        return [Backend("cpu" if name == "auto" else name), *coarser]
+    own = _of_cuda(name, device, allowed)
     if name == "auto":
         return [*own, Backend("reference", kind), Backend("cpu")]
-    return own or [Backend("reference" if name == "cuda" else name, kind)]
+    return own or [Backend("reference" if name in engines.CUDA else name, kind)]
+
+
+def _of_cuda(name: str, device: str, allowed: Collection[str]) -> list[Backend]:
+    """Of the engines of GPUs the named one, or for "auto" those of precisions that are allowed; only what agrees."""
+    kind = backends.kind_of(device)
+    wanted = {each: precision for each, precision in engines.CUDA.items() if name in (each, "auto")}
+    return [
+        Backend(each, kind, precision)
+        for each, precision in wanted.items()
+        if (each == name or precision in allowed) and engines.is_trusted(device, each, insisting=each == name)
+    ]
 
 
 def _in_teams(among: Sequence[Backend]) -> list[Backend]:

@@ -9,7 +9,7 @@ import numpy
 import torch
 from torch.nn import functional
 
-from models import engine, errors, network, recipes
+from models import engine, errors, network, recipes, weights
 from models.data import Dataset, order
 
 # glibc's mallopt parameters (malloc.h); see keep_freed_memory
@@ -53,7 +53,7 @@ class Reference:
         """See `engine.Engine.train`."""
         if resume is not None and resume.recipe != recipe:
             raise errors.RecipeError(f"state of {resume.recipe} cannot resume {recipe}")
-        net = network.build(recipe, resume.weights if resume else None).to(self.device)
+        net = self.network(recipe, resume.weights if resume else None).to(self.device)
         placed = self._place(data)
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses = self._epoch(net, recipe, placed, number, tick)
@@ -66,6 +66,10 @@ class Reference:
                 return engine.State(recipe, number, tuple(p.detach().cpu().numpy().copy() for p in net.parameters()))
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train)
+
+    def network(self, recipe: recipes.Recipe, start: weights.Weights | None) -> torch.nn.Module:
+        """What is trained, from its initial weights or others."""
+        return network.build(recipe, start)
 
     def prepare(self, data: Dataset) -> None:
         """See `engine.Engine.prepare`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import filelock
 
-from models import engine
+from models import backends, engine
 from models.engines import selfchecks
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def trusted(engine: engine.Engine, cache: pathlib.Path | None = None) -> bool:
             "event=distrusted engine=%s device=%s reason=%r note='the reference trains'",
             engine.name,
             engine.device,
-            sentence(worst),
+            sentence(worst, backends.of(engine).precision),
         )
     return not wrong
 
@@ -62,12 +62,13 @@ def identity(engine: engine.Engine) -> str:
     return str(getattr(engine, "identity", f"engine {engine.name} on {engine.device}"))
 
 
-def sentence(finding: selfchecks.Finding) -> str:
-    """By how much an engine disagrees."""
+def sentence(finding: selfchecks.Finding, precision: str = backends.FLOAT32) -> str:
+    """By how much an engine of a precision disagrees."""
+    measure = "autograd's" if precision == backends.FLOAT32 else f"autograd's in {precision}"
     shape = "depth 0" if not finding.depth else f"depth {finding.depth}, width {finding.width}, {finding.activation}"
     return (
         f"at {shape} losses end {finding.losses:.1f} and weights {finding.weights:.1f} times as far from float64 as "
-        f"autograd's, {selfchecks.ALLOWED} allowed"
+        f"{measure}, {selfchecks.ALLOWED} allowed"
     )
 
 

@@ -24,8 +24,9 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
       search selfcheck
       search selfcheck --engine reference --json
       search selfcheck --device cuda
+      search selfcheck --device cuda --engine cuda-bf16
     """
-    from models import engine, engines  # imports Numba
+    from models import backends, engine, engines  # imports Numba
 
     device = engines.check(settings.engine or "auto", settings.training_device)
     name = engines.names(device)[0] if settings.engine in (None, "auto") else settings.engine
@@ -37,18 +38,20 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
         task = bar.add_task("training", total=selfchecks.TRAININGS)
         made = engines.make(name, device)
         findings, teams = verdicts.checked(made, lambda: bar.advance(task)), engine.teams(made)[1:]
-        wrong = selfchecks.other_bits(made, teams)
+        wrong, precision = selfchecks.other_bits(made, teams), backends.of(made).precision
     agrees = all(finding.agrees for finding in findings)
     if as_json:
         listed = [{**vars(finding), "agrees": finding.agrees} for finding in findings]
-        head = {"engine": name, "device": device, "allowed": selfchecks.ALLOWED, "agrees": agrees and not wrong}
-        jsons.say({**head, "networks": listed, "teams": {str(team): team not in wrong for team in teams}})
+        head = {"engine": name, "device": device, "precision": precision, "allowed": selfchecks.ALLOWED}
+        sizes = {str(team): team not in wrong for team in teams}
+        jsons.say({**head, "agrees": agrees and not wrong, "networks": listed, "teams": sizes})
     else:
         for finding in findings:
             word = "agrees" if finding.agrees else "WRONG "
-            screens.say(f"{word}  {verdicts.sentence(finding)}", "" if finding.agrees else "bold")
+            screens.say(f"{word}  {verdicts.sentence(finding, precision)}", "" if finding.agrees else "bold")
         for team in wrong:
             screens.say(f"WRONG   a team of {team} blocks ends with other bits than one block, so none has it", "bold")
-        end = "as exactly as plain PyTorch" if agrees else "not as exactly as plain PyTorch, which workers take instead"
+        plain = "plain PyTorch" if precision == backends.FLOAT32 else f"plain PyTorch in {precision}"
+        end = f"as exactly as {plain}" if agrees else f"not as exactly as {plain}; workers take plain PyTorch instead"
         screens.say(f"engine {name} on {device} trains {end}")
     return 0 if agrees and not wrong else 1

@@ -49,6 +49,7 @@ class Training(validation.Section):
     evaluate_on: Literal["test", "validation"] = "test"  # what a stored text means; see NEW
     value: Literal["last", "mean-of-last-3"] = "last"
     engine: str = "auto"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"  # the coarsest that "auto" may take
     # beside accuracy and loss of each epoch, which are always recorded
     record: Annotated[list[Literal["train_accuracy", "batch_losses"]], pydantic.Field(default_factory=list)]
 

@@ -47,8 +47,8 @@ class NetworkObjective:
         self._data = self._load()
         if self._training.evaluate_on == "validation":
             self._data = self._data.holdout()
-        name, trials = engine or self._training.engine, spec.budget.trials
-        self._trainers = trainers.Trainers(name, device, self._data, slots, trials)
+        name, precision = engine or self._training.engine, self._training.precision
+        self._trainers = trainers.Trainers(name, device, self._data, slots, precision, spec.budget.trials)
         self.backends, self.slots = self._trainers.backends, self._trainers.slots
         self._last = self.backends[0]
 

@@ -29,14 +29,23 @@ class Trainers:
     Args:
         name: of the engine, or "auto".
         slots: None for as many as fill the device; on the CPU that is one, since workers are processes.
+        precision: the coarsest that "auto" may take.
         trials: that there are to be: the fastest engine is chosen for no more at once.
 
     Raises:
         models.errors.DeviceError: no such engine, or no such device on this machine.
     """
 
-    def __init__(self, name: str, device: str, data: Dataset, slots: int | None = 1, trials: int = 0) -> None:
-        self._choices, self._data = choices.Choices(name, device), data
+    def __init__(
+        self,
+        name: str,
+        device: str,
+        data: Dataset,
+        slots: int | None = 1,
+        precision: str = backends.FLOAT32,
+        trials: int = 0,
+    ) -> None:
+        self._choices, self._data = choices.Choices(name, device, precision=precision), data
         self.backends = tuple(map(str, self._choices.able))
         self._known: dict[str, Trainer] = {}
         self._lock = threading.Lock()

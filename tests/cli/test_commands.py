@@ -206,7 +206,8 @@ def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Process
     assert code == 2
     assert "search: device 'cuda' is not there" in output
     code, output = processes.run("run", quick, "--engine", "warp")
-    assert (code, "engine must be one of auto, reference, cpu, cuda, got 'warp'" in output) == (2, True)
+    names = "auto, reference, cpu, cuda, cuda-tf32, cuda-bf16"
+    assert (code, f"engine must be one of {names}, got 'warp'" in output) == (2, True)
 
 
 @pytest.mark.slow

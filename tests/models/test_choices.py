@@ -191,7 +191,7 @@ def in_teams(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> dict[int,
     made.device, made.gpu.blocks, made.gpu.largest_team = "cuda", 16, 16
     taken: dict[int, float] = {}
     monkeypatch.setattr(engines, "check_device", lambda device: device)
-    monkeypatch.setattr(cuda, "check", lambda device: None)
+    monkeypatch.setattr(cuda, "check", lambda device, name="cuda": None)
     monkeypatch.setitem(engines.ENGINES, "cuda", lambda device: made)
     monkeypatch.setitem(engines.ENGINES, "reference", lambda device: Steady())
     monkeypatch.setattr(verdicts, "trusted", lambda engine: True)

@@ -24,13 +24,13 @@ class Table:  # what stands for a tensor on a device
     data_ptr = lambda self: 0xabcdef0
     copy_ = lambda self, other: None
 
-devices._code = lambda capability: b"code\\0"
+devices._code = lambda capability, precision: b"code\\0"
 nothing = lambda *of: contextlib.nullcontext()
 gpu = object.__new__(devices.Gpu)
 gpu._torch = types.SimpleNamespace(from_numpy=lambda jobs: Table())
 gpu._torch.cuda = types.SimpleNamespace(device=nothing, stream=nothing)
 gpu._driver, gpu._device, gpu._stream = driver, None, types.SimpleNamespace(cuda_stream=0x5eed)
-gpu._kernel = gpu._load((9, 0))
+gpu._kernel = gpu._load((9, 0), "float32")
 print("cooperates", gpu._can_cooperate(), flush=True)
 for teams in ([1, 1, 1], [1, 2, 2], [2] * 10):
     jobs = numpy.zeros(len(teams), layouts.JOB)

@@ -103,7 +103,7 @@ def on(monkeypatch: pytest.MonkeyPatch, made: cuda.Cuda | Exception) -> None:
     on_cpu = engines.ENGINES["reference"]
     monkeypatch.setitem(engines.ENGINES, "reference", lambda device: on_cpu("cpu"))
     monkeypatch.setattr(cuda, "Cuda", make)
-    monkeypatch.setattr(cuda, "check", lambda device: None)
+    monkeypatch.setattr(cuda, "check", lambda device, name: None)
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
@@ -120,6 +120,71 @@ def test_a_device_that_rounds_is_told_and_the_reference_trains(
         assert line.startswith('event=distrusted engine=cuda device=emulated reason="at depth ')
         assert "times as far from float64 as autograd's, 1.5 allowed\" note='the reference trains'" in line
     assert (cached / verdicts.NAME).exists()
+
+
+def dressed(monkeypatch: pytest.MonkeyPatch, **engines_of: cuda.Cuda) -> None:
+    """Lets each narrow engine be one that is made."""
+    monkeypatch.setattr(engines, "check_device", lambda device: device)
+    monkeypatch.setattr(cuda, "check", lambda device, name: None)
+    for name, made in engines_of.items():
+        monkeypatch.setitem(engines.ENGINES, f"cuda-{name}", lambda device, made=made: made)
+
+
+@pytest.mark.parametrize(("said", "really"), [("tf32", "bf16"), ("float32", "tf32")])
+def test_coarser_numbers_in_finer_clothes_are_told(
+    cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: str, really: str
+) -> None:
+    """bf16 that calls itself TF32 is far beyond what TF32 comes to, TF32 beyond float32; the line says in which."""
+    made = emulators.engine(said, made_for=really)
+    monkeypatch.setattr(selfchecks, "NETWORKS", selfchecks.NETWORKS[1:2])
+    assert not verdicts.trusted(made)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    measure = "autograd's" if said == "float32" else f"autograd's in {said}"
+    assert line.startswith(f"event=distrusted engine={made.name} device=emulated ")
+    assert f" times as far from float64 as {measure}, 1.5 allowed" in line
+
+
+def test_auto_takes_what_the_study_allows_and_the_device_can(
+    cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each precision that is no coarser than allowed and agrees is one to choose from; float32 alone without a word."""
+    on(monkeypatch, emulators.engine())
+    dressed(monkeypatch, tf32=emulators.engine("tf32"), bf16=emulators.engine("bf16"))
+    float32, tf32, bf16 = (Backend(name, "cuda", precision) for name, precision in engines.CUDA.items())
+    rest = (Backend("reference", "cuda"), Backend("cpu"))
+    assert choices.Choices("auto", "cuda").among == (float32, *rest)
+    assert choices.Choices("auto", "cuda", precision="tf32").among == (float32, tf32, *rest)
+    assert choices.Choices("auto", "cuda", precision="bf16").among == (float32, tf32, bf16, *rest)
+    assert choices.Choices("cuda-bf16", "cuda").among == (bf16,)
+    assert choices.Choices("cuda-bf16", "cuda").load(bf16).name == "cuda-bf16"
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda-tf32"])
+def test_rounded_too_far_the_reference_trains(cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A narrow engine that rounds farther than it says is not among what is chosen from; by name, the reference is."""
+    on(monkeypatch, emulators.engine())
+    dressed(monkeypatch, tf32=emulators.engine("tf32", made_for="bf16"))
+    found = choices.Choices(name, "cuda", precision="tf32").among
+    assert [each.engine for each in found] == (["cuda", "reference", "cpu"] if name == "auto" else ["reference"])
+
+
+def test_what_an_old_gpu_lacks_is_passed_by(
+    cached: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without such tensor cores "auto" does without, in a line of the log; asked for by name, it is an error."""
+    on(monkeypatch, emulators.engine())
+    dressed(monkeypatch)
+
+    def old(device: str) -> cuda.Cuda:
+        raise errors.DeviceError("products in bf16 need a GPU of sm_80 or later, this one is sm_75")
+
+    for name in ("cuda-tf32", "cuda-bf16"):
+        monkeypatch.setitem(engines.ENGINES, name, old)
+    found = choices.Choices("auto", "cuda", precision="bf16").among
+    assert [each.engine for each in found] == ["cuda", "reference", "cpu"]
+    assert "event=unavailable engine=cuda-bf16 device=cuda reason='products in bf16 need a GPU of sm_80" in caplog.text
+    with pytest.raises(errors.DeviceError, match="sm_75"):
+        choices.Choices("cuda-bf16", "cuda")
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])

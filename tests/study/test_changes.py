@@ -77,6 +77,7 @@ VALUES: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "training.evaluate_on": (NETWORKS, ["validation"]),
     "training.value": (NETWORKS, ["mean-of-last-3"]),
     "training.engine": (NETWORKS, ["reference"]),
+    "training.precision": (NETWORKS, ["bf16", "tf32"]),
     "training.record": (NETWORKS, [["batch_losses"]]),
     "sampler.startup_trials": (TPE, [4, None]),
     "sampler.name": (BASE, ["tpe", "grid", None]),

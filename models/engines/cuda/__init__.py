@@ -12,15 +12,15 @@ from models.data import Dataset, order, pixels
 from models.engines.cuda import compilers, devices, launches, layouts
 
 
-def check(device: str) -> None:
-    """Whether there is what the engine needs, without taking the device.
+def check(device: str, name: str = "cuda") -> None:
+    """Whether there is what an engine of these needs, without taking the device.
 
     Raises:
         errors.DeviceError: it trains elsewhere, or nothing compiles for it here.
     """
     if not device.startswith("cuda"):
-        raise errors.DeviceError(f"engine 'cuda' trains on CUDA devices only, got device {device!r}")
-    compilers.check()
+        raise errors.DeviceError(f"engine {name!r} trains on CUDA devices only, got device {device!r}")
+    compilers.check(name)
 
 
 class Cuda:
@@ -37,14 +37,15 @@ class Cuda:
     """
 
     name = "cuda"
+    precision = backends.FLOAT32
     team = 1
 
     def __init__(self, device: str = "cuda", gpu: devices.Device | None = None) -> None:
         if gpu is None:
-            check(device)
+            check(device, self.name)
         self.device = device
-        self.gpu = gpu or devices.Gpu(device)
-        self.identity = f"{self.gpu.name}, {self.gpu.versions}, kernels {compilers.checksum()}"
+        self.gpu = gpu or devices.Gpu(device, self.precision)
+        self.identity = f"{self.gpu.name}, {self.gpu.versions}, kernels {compilers.checksum(self.precision)}"
         self._launches = launches.Launches(self.gpu)
         self._placed = _Placed(self.gpu)
 
@@ -96,6 +97,23 @@ class Cuda:
     def capacity(self) -> int:
         """See `engine.capacity`: a block for each network, or a team."""
         return self.gpu.blocks // self.team
+
+
+class Tf32(Cuda):
+    """The same by tensor cores: of more than eight samples, what is multiplied is rounded to TF32, eleven digits.
+
+    Weights, sums and all else stay float32. Needs sm_80 or later.
+    """
+
+    name = "cuda-tf32"
+    precision = "tf32"
+
+
+class Bf16(Cuda):
+    """The same with bf16, eight digits: half of the time of TF32 on tensor cores."""
+
+    name = "cuda-bf16"
+    precision = "bf16"
 
 
 @dataclasses.dataclass(frozen=True)

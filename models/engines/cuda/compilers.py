@@ -5,22 +5,31 @@ import hashlib
 import pathlib
 from typing import Any
 
-from models import errors
+from models import backends, errors
 
-SOURCES = ("kernels.cu", "products.cuh", "teams.cuh", "activations.cuh")
+SOURCES = ("kernels.cu", "products.cuh", "teams.cuh", "activations.cuh", "tensor_cores.cuh")
 OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
+TENSOR_CORES = (8, 0)  # the first compute capability whose tensor cores take TF32 and bf16
 FOLDER = pathlib.Path(__file__).parent
 
 
 @functools.cache
-def checksum() -> str:
+def checksum(precision: str = backends.FLOAT32) -> str:
     """Which version of the kernels, and how they are compiled: the first 16 digits of a SHA-256."""
     parts = [(FOLDER / name).read_bytes() for name in SOURCES]
-    return hashlib.sha256(b"".join([*parts, *map(str.encode, OPTIONS)])).hexdigest()[:16]
+    return hashlib.sha256(b"".join([*parts, *map(str.encode, (*OPTIONS, *defined(precision)))])).hexdigest()[:16]
 
 
-def check() -> None:
+def defined(precision: str) -> tuple[str, ...]:
+    """The macro by which the kernels have tensor cores multiply; none in float32."""
+    return () if precision == backends.FLOAT32 else (f"-D{precision.upper()}",)
+
+
+def check(engine: str = "cuda") -> None:
     """Whether there is what compiles.
+
+    Args:
+        engine: that asks, for what is said.
 
     Raises:
         errors.DeviceError: it is not; the text says what brings it.
@@ -29,24 +38,28 @@ def check() -> None:
         from cuda.bindings import driver, nvrtc  # noqa: F401
     except ImportError as error:
         raise errors.DeviceError(
-            f"engine 'cuda' needs cuda-bindings, which PyTorch's CUDA wheels bring: {error}"
+            f"engine {engine!r} needs cuda-bindings, which PyTorch's CUDA wheels bring: {error}"
         ) from None
 
 
-def compiled(capability: tuple[int, int]) -> bytes:
+def compiled(capability: tuple[int, int], precision: str = backends.FLOAT32) -> bytes:
     """Machine code of a compute capability, as `(9, 0)`; takes some seconds, and no GPU.
 
     Raises:
-        errors.DeviceError: NVRTC is not there, or too old for the device; its first line says why.
+        errors.DeviceError: NVRTC is not there, or too old for the device: its first line says why; or the device has
+            no tensor cores that multiply in this precision.
     """
     check()
+    architecture = f"sm_{capability[0]}{capability[1]}"
+    if precision != backends.FLOAT32 and capability < TENSOR_CORES:
+        raise errors.DeviceError(f"products in {precision} need a GPU of sm_80 or later, this one is {architecture}")
     from cuda.bindings import nvrtc
 
     headers = [(FOLDER / name).read_bytes() for name in SOURCES[1:]]
     names = [name.encode() for name in SOURCES]
     source = (FOLDER / SOURCES[0]).read_bytes()
     program = _checked(nvrtc, nvrtc.nvrtcCreateProgram(source, names[0], len(headers), headers, names[1:]))
-    options = [f"-arch=sm_{capability[0]}{capability[1]}", *OPTIONS]
+    options = [f"-arch={architecture}", *OPTIONS, *defined(precision)]
     try:
         done = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
         if int(done[0]):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy
 
-from models import errors
+from models import backends, errors
 from models.engines.cuda import compilers
 
 THREADS = 256
@@ -58,11 +58,14 @@ class Device(Protocol):
 class Gpu:
     """A CUDA device, by PyTorch's memory and streams and the driver's launches.
 
+    Args:
+        precision: of what the kernels multiply in tiles.
+
     Raises:
         errors.DeviceError: no such device, or the kernels cannot be compiled for it.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, precision: str = backends.FLOAT32) -> None:
         import torch
         from cuda.bindings import driver
 
@@ -73,7 +76,7 @@ class Gpu:
         self._stream = torch.cuda.Stream(self._device)
         with torch.cuda.device(self._device):
             torch.zeros(1, device=self._device)  # PyTorch's context, which the driver's calls share
-            self._kernel = self._load((properties.major, properties.minor))
+            self._kernel = self._load((properties.major, properties.minor), precision)
             self.largest_team = self.blocks if self._can_cooperate() else 1
 
     def allocate(self, size: int) -> Memory:
@@ -97,9 +100,9 @@ class Gpu:
                 self._checked(driver.cuLaunchKernel(self._kernel, *shape, 0))
             host.copy_(table)  # waits for the launch
 
-    def _load(self, capability: tuple[int, int]) -> Any:
+    def _load(self, capability: tuple[int, int], precision: str) -> Any:
         driver = self._driver
-        module = self._checked(driver.cuModuleLoadData(_code(capability)))
+        module = self._checked(driver.cuModuleLoadData(_code(capability, precision)))
         return self._checked(driver.cuModuleGetFunction(module, b"train"))
 
     def _can_cooperate(self) -> bool:
@@ -125,8 +128,8 @@ def _driver_version() -> str:
 
 
 @functools.cache
-def _code(capability: tuple[int, int]) -> bytes:
-    return compilers.compiled(capability)
+def _code(capability: tuple[int, int], precision: str) -> bytes:
+    return compilers.compiled(capability, precision)
 
 
 class _Tensor:

@@ -10,6 +10,9 @@
 #define SHARED_FLOATS (WARPS * FEW * SPAN)
 #include "teams.cuh"
 
+#if defined(TF32) || defined(BF16)
+#include "tensor_cores.cuh"
+#else
 // `to[k * (WIDE + 4) + x]` from rows of k, or, FLIPPED, from rows of x; zero outside
 template <int WIDE, bool FLIPPED>
 __device__ __forceinline__ void stage(float* to, const float* from, int ld, int x0, int k0, int xs, int ks) {
@@ -68,6 +71,7 @@ __device__ void tiles(const Team team, float* shared, int M, int N, int K, const
     }
   }
 }
+#endif
 
 template <bool FLIPPED_A, bool FLIPPED_B, class Done, class Finish>
 __device__ void multiply(const Team team, float* shared, int M, int N, int K, const float* A, int lda, const float* B,
