@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # it imports Numba, which commands that only look do without
 
 FLOAT32 = "float32"
 PRECISIONS = (FLOAT32, "tf32", "bf16")  # of what is multiplied, the finest first
+TEAMS = (1, 2, 4, 8, 16)  # of blocks that share one network
 
 
 @dataclasses.dataclass(frozen=True)

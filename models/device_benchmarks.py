@@ -1,4 +1,4 @@
-"""How fast an engine trains on a GPU: one network alone, beside plain PyTorch and the notebook's loop, and many."""
+"""How fast an engine trains on a GPU: one network alone, in teams and by others' ways, and as many as it holds."""
 
 import dataclasses
 import statistics
@@ -28,7 +28,8 @@ class Row:
     Attributes:
         alone: of one network; `reference` and `notebook` are the same by others' ways, the last empty if not asked for.
         shared: a network's share, of `together` at once.
-        limit: what that takes at least by the device's properties; None where they are not known.
+        teams: alone, by the size of its team.
+        limit: what a share takes at least by the device's properties; None where they are not known.
     """
 
     batch_size: int
@@ -38,6 +39,7 @@ class Row:
     alone: list[float]
     reference: list[float]
     shared: list[float]
+    teams: dict[int, list[float]]
     notebook: list[float] = dataclasses.field(default_factory=list)
     limit: float | None = None
 
@@ -55,6 +57,12 @@ class Row:
     def x_reference(self) -> float:
         """How much longer the reference takes, by medians."""
         return statistics.median(self.reference) / statistics.median(self.alone)
+
+    @property
+    def fastest_team(self) -> tuple[int, float]:
+        """Its size, 1 where none is faster than a block alone, and its seconds; by medians."""
+        sizes = {1: self.alone, **self.teams}
+        return min(((team, statistics.median(seconds)) for team, seconds in sizes.items()), key=lambda each: each[1])
 
     @property
     def x_alone(self) -> float:
@@ -79,12 +87,14 @@ def measure(
         folder: of `notebook.torchvision_layout`, for the notebook's loop; None leaves it out.
     """
     limits = gpu_limits.of(ours.device)
+    teams = {team: ours.in_teams(team) for team in engine.teams(ours)[1:]}  # type: ignore[attr-defined]
     for shape in shapes:
         recipe = recipe_of(*shape)
         timers: list[Callable[[], float]] = [
             _Steps(ours, recipe, data),
             _Steps(reference, recipe, data),
             _Steps(ours, recipe, data, together),
+            *(_Steps(each, recipe, data) for each in teams.values()),
         ]
         if folder is not None:
             timers.append(_Notebook(folder, recipe, reference.device))
@@ -96,8 +106,10 @@ def measure(
                     seconds.append(found)
             on_round()
         limit = None if limits is None else limits.step_seconds(recipe, together)
-        alone, others, shared, *notebook = taken
-        yield Row(*shape, together, alone, others, shared, notebook[0] if notebook else [], limit)
+        alone, others, shared, *rest = taken
+        in_teams, notebook = rest[: len(teams)], rest[len(teams) :]
+        by_team = dict(zip(teams, in_teams, strict=True))
+        yield Row(*shape, together, alone, others, shared, by_team, notebook[0] if notebook else [], limit)
 
 
 class _Steps:

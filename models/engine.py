@@ -77,7 +77,13 @@ class Engine(Protocol):
         """Bytes that a training takes beside the dataset, at most, as an estimate."""
         ...
 
-    # A further method is optional, see `capacity`: capacity(self) -> int
+    # More is optional, see `capacity` and `teams`:
+    # capacity(self) -> int; teams: tuple[int, ...]; in_teams(self, team: int) -> Engine
+
+
+def teams(engine: Engine) -> tuple[int, ...]:
+    """How many parts of its device can share one network, ascending; its `in_teams(team)` is an engine that does so."""
+    return getattr(engine, "teams", (1,))
 
 
 def capacity(engine: Engine) -> int:

@@ -2,7 +2,7 @@
 //
 // Between two barriers the threads run one after the other, each as far as it gets, in an order that the caller chooses,
 // a warp after the other: what lacks a barrier comes to other bits, and threads that wait at different barriers, a hang on
-// the device, are an error. Shared memory begins as nan.
+// the device, are an error, and so are teams that wait for ever. Shared memory begins as nan.
 //
 // Compiled with -DKERNELS='"FILE"', with -DTF32 or -DBF16 for tensor cores (emulated_tensor_cores.h), with -DROUNDED to
 // round what is multiplied to TF32's eleven digits.
@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <numeric>
@@ -28,7 +29,7 @@ struct float4 { float x, y, z, w; };
 struct uint2 { unsigned x, y; };
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
-enum { READY, AT_BARRIER, AT_SHUFFLE, ENDED };
+enum { READY, AT_BARRIER, AT_SHUFFLE, LOOKING, ENDED };
 struct Index { int x; };
 struct Fiber {
   ucontext_t entry;
@@ -60,6 +61,17 @@ static inline float shuffle(float value, int apart, int site) {
   rest(AT_SHUFFLE, site);
   return fiber_of(self->block.x, self->thread.x ^ apart)->values[turn];
 }
+static inline int seen(const int* arrived) {  // after the other blocks had a turn
+  rest(LOOKING, 0);
+  return *arrived;
+}
+static inline int atomicAdd(int* at, int more) {
+  const int before = *at;
+  *at += more;
+  return before;
+}
+#define __threadfence()  // a fiber sees at once what another has written
+#define __trap() abort()
 static inline long long now() { return clock_now += clock_step; }
 #ifdef ROUNDED
 static inline float rounded(float x) {
@@ -76,6 +88,7 @@ static inline float rounded(float x) {
 #endif
 enum { FIRST_SITE = __COUNTER__ };
 #define __syncthreads() barrier(__COUNTER__ - FIRST_SITE - 1)
+#define meet(team) (__COUNTER__ - FIRST_SITE - 1 == dropped ? (void)0 : (meet)(team))
 #define __shfl_xor_sync(mask, value, apart) shuffle(value, apart, 1000000 + __LINE__)
 #define threadIdx (self->thread)
 #define blockIdx (self->block)
@@ -120,24 +133,31 @@ static bool alike(int block, int first, int count, int state) {
   return std::all_of(one, one + count, [=](const Fiber& f) { return f.state == state && f.site == one->site; });
 }
 
-// Runs a block to its next barrier; false where its threads part.
-static bool advance(int block, int how, std::mt19937& random) {
+enum { PARTED, WAITING, ADVANCED };
+
+// Runs a block to its next barrier, or until a thread waits for the other blocks of its team, whatever its others have
+// come to.
+static int advance(int block, int how, std::mt19937& random) {
   std::vector<int> warps(WARPS), lanes(32);
   arrange(warps, how, random);
   for (int warp : warps)
     for (bool shuffling = true; shuffling;) {
       arrange(lanes, how, random);
-      for (int lane : lanes) run(fiber_of(block, 32 * warp + lane));
+      for (int lane : lanes) {
+        Fiber* fiber = fiber_of(block, 32 * warp + lane);
+        if (fiber->state == READY || fiber->state == LOOKING) run(fiber);
+        if (fiber->state == LOOKING) return WAITING;
+      }
       shuffling = alike(block, 32 * warp, 32, AT_SHUFFLE);
       if (shuffling)
         for (int lane : lanes) fiber_of(block, 32 * warp + lane)->state = READY;
     }
   if (alike(block, 0, THREADS, AT_BARRIER)) {
     for (int t = 0; t < THREADS; ++t) fiber_of(block, t)->state = READY;
-    return true;
+    return ADVANCED;
   }
   for (int t = 0; t < THREADS; ++t) fiber_of(block, t)->site = 0;  // where it waited last
-  return alike(block, 0, THREADS, ENDED);
+  return alike(block, 0, THREADS, ENDED) ? ADVANCED : PARTED;
 }
 
 static void prepare(int blocks) {
@@ -160,8 +180,9 @@ static void prepare(int blocks) {
   }
 }
 
-// Runs all jobs. `how`: the order of blocks, warps and lanes; `ahead`: each block to its end before the next begins, else
-// all blocks from barrier to barrier. `nanoseconds` pass at every look at the clock. Returns 0, or 1 where threads part.
+// Runs all jobs. `how`: the order of blocks, warps and lanes; `ahead`: each block as far as it gets before the next
+// begins, else all blocks from barrier to barrier. `nanoseconds` pass at every look at the clock. Returns 0, or 1 where
+// threads part, 2 where teams wait for ever.
 extern "C" int emulate(Job* jobs, int blocks, int how, int ahead, int seed, int without, long long nanoseconds) {
   static std::mutex one;  // launch at a time
   std::lock_guard<std::mutex> guard(one);
@@ -173,13 +194,18 @@ extern "C" int emulate(Job* jobs, int blocks, int how, int ahead, int seed, int 
   std::vector<int> order((size_t)blocks);
   for (bool going = true; going;) {
     going = false;
+    bool are_waiting = false;
     arrange(order, how, random);
     for (int block : order)
       while (fiber_of(block, 0)->state != ENDED) {
-        if (!advance(block, how, random)) return 1;
-        going = true;
-        if (!ahead) break;
+        const bool has_waited = fiber_of(block, 0)->state == LOOKING;
+        const int came = advance(block, how, random);
+        if (came == PARTED) return 1;
+        are_waiting = are_waiting || came == WAITING;
+        going = going || came == ADVANCED || !has_waited;
+        if (came == WAITING || !ahead) break;
       }
+    if (are_waiting && !going) return 2;
   }
   return 0;
 }

@@ -20,6 +20,7 @@ FORWARD, REVERSE, SHUFFLED = range(3)
 COMPILERS = ("c++", "g++", "clang++") if sys.platform == "linux" else ()  # elsewhere its fibers were not tried
 COMPILER = next((found for name in COMPILERS if (found := shutil.which(name))), None)
 needed = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler on this machine, or not Linux: c++, g++, clang++")
+WRONG = {1: "threads of a block wait at different barriers", 2: "the blocks of a team wait for ever"}
 NANOSECONDS = 4_000_000  # that a step takes: some sixty in a launch
 
 
@@ -52,7 +53,7 @@ class Emulated:
 
     name = "emulated"
     versions = "1"
-    blocks = 4
+    blocks = largest_team = 4
 
     def __init__(
         self, how: int = FORWARD, ahead: bool = False, dropped: int = -1, seed: int = 0, defined: tuple[str, ...] = ()
@@ -70,8 +71,9 @@ class Emulated:
         """See `devices.Device.run`."""
         self.launches.append(len(jobs))
         order = (self.how, self.ahead, self.seed, self.dropped)
-        if self._library.emulate(jobs.ctypes.data, len(jobs), *order, self.nanoseconds):
-            raise RuntimeError("threads of a block wait at different barriers")
+        assert len(jobs) <= self.blocks
+        if wrong := self._library.emulate(jobs.ctypes.data, len(jobs), *order, self.nanoseconds):
+            raise RuntimeError(WRONG[wrong])
 
 
 class _Guarded:
@@ -101,11 +103,12 @@ class _Guarded:
 CLASSES = {each.precision: each for each in (cuda.Cuda, cuda.Tf32, cuda.Bf16)}
 
 
-def engine(precision: str = "float32", made_for: str | None = None, **how: object) -> cuda.Cuda:
-    """The cuda engine of a precision on an emulated device.
+def engine(precision: str = "float32", made_for: str | None = None, team: int = 1, **how: object) -> cuda.Cuda:
+    """The cuda engine of a precision on an emulated device, with blocks in teams.
 
     Args:
         made_for: the precision that the device multiplies in, where it is not what it says.
     """
     how.setdefault("defined", compilers.defined(made_for or precision))
-    return CLASSES[precision]("emulated", Emulated(**how))  # type: ignore[arg-type]
+    found = CLASSES[precision]("emulated", Emulated(**how))  # type: ignore[arg-type]
+    return found if team == 1 else found.in_teams(team)

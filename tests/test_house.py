@@ -103,7 +103,7 @@ def test_a_package_says_what_it_is(package: pathlib.Path) -> None:
 
 def test_tests_are_found_by_name() -> None:
     """`tests/PACKAGE/test_MODULE.py` tests a module of that package."""
-    known = {"models": [ROOT / "models", ROOT / "models" / "engines"]}
+    known = {"models": [ROOT / "models", ROOT / "models" / "engines", ROOT / "models" / "engines" / "cuda"]}
     folders = [
         path for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name not in ("whole", "__pycache__")
     ]

@@ -42,6 +42,8 @@ ENGINES: dict[str, Callable[[str], engine.Engine]] = {
     "cuda-bf16": _bf16,
 }
 
+IN_TEAMS = tuple(CUDA)  # of which several parts of a device can share one network
+
 
 def names(device: str) -> tuple[str, ...]:
     """The engines that train on a device."""

@@ -6,6 +6,8 @@ once per machine, device, driver and source; what was found is kept in a table t
 """
 
 import dataclasses
+import functools
+import itertools
 import logging
 import math
 import threading
@@ -15,7 +17,7 @@ from collections.abc import Collection, Sequence
 from models import backends, engine, engines
 from models.backends import Backend
 from models.data import Dataset
-from models.engines import tables
+from models.engines import selfchecks, tables
 from models.recipes import Recipe
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,8 @@ class Choices:
 
     Attributes:
         among: what new trainings choose from.
-        able: what can be gone on with, these first.
+        able: what can be gone on with, these first; a team that is larger than the device is trained by a smaller one,
+            which gives the same bits.
         slots: trainings at once that it is to be the fastest for.
 
     Args:
@@ -61,42 +64,71 @@ class Choices:
         self._device, self.slots = device, slots
         self.among = tuple(among or _meant(name, device, precision))
         rest = [] if name != "auto" else [Backend("cpu"), Backend("reference")]
-        self.able = (*self.among, *(each for each in rest if each not in self.among))
+        beside = [*_in_teams(self.among), *rest]
+        self.able = (*self.among, *(each for each in beside if each not in self.among))
         self._known: dict[str, Choice] = {}
         self._lock = threading.Lock()
+        self._made: dict[str, engine.Engine] = {}
+        self._making = threading.Lock()
 
     def load(self, backend: Backend) -> engine.Engine:
-        """An engine of its own for it.
+        """An engine of its own for it; teams of any size have one device, and share its launches.
 
         Raises:
             errors.DeviceError: there is none of that name, or no such device here.
         """
         device = engines.check(backend.engine, "cpu" if backend.device == "cpu" else self._device)
-        return engines.make(backend.engine, device)
+        with self._making:
+            found = self._made.get(backend.engine) or engines.make(backend.engine, device)
+            if engine.teams(found) == (1,):
+                return found
+            self._made[backend.engine] = found
+        return found if backend.team == 1 else found.in_teams(backend.team)  # type: ignore[attr-defined]
 
     def pick(self, recipe: Recipe, data: Dataset) -> Choice:
         """What a new training of a recipe is begun with."""
-        if len(self.among) == 1:
-            return Choice(self.among[0])
         shape = shape_of(recipe)
         with self._lock:
             if shape not in self._known:
-                found = tables.remembered(self.among, shape, lambda: self._measure(recipe, data))
-                self._known[shape] = self._judge(shape, found)
+                self._known[shape] = self._picked(shape, recipe, data)
         return self._known[shape]
+
+    def _picked(self, shape: str, recipe: Recipe, data: Dataset) -> Choice:
+        candidates = [*self.among, *self._teams]
+        if len(candidates) == 1:
+            return Choice(candidates[0])
+        found = tables.remembered(candidates, shape, lambda: self._measure(candidates, recipe, data))
+        return self._judge(shape, found, candidates)
+
+    @functools.cached_property
+    def _teams(self) -> list[Backend]:
+        """Those that the device has room for in every slot, and that train there as one block does."""
+        found = []
+        for backend in self.among:
+            if backend.device == "cpu" or backend.team > 1:
+                continue
+            alone = self.load(backend)
+            room = engine.capacity(alone) // self.slots
+            sizes = [team for team in engine.teams(alone) if 1 < team <= room]
+            wrong = selfchecks.other_bits(alone, sizes) if sizes else []
+            if wrong:
+                log.warning("event=distrusted engine=%s device=%s teams=%r", backend.engine, self._device, wrong)
+            found += [dataclasses.replace(backend, team=team) for team in sizes if team not in wrong]
+        return found
 
     def known(self, recipe: Recipe) -> Choice | None:
         """What was picked for recipes of this shape, if anything was."""
         return self._known.get(shape_of(recipe))
 
-    def _measure(self, recipe: Recipe, data: Dataset) -> dict[str, list[float]]:
-        return {str(each): [*step_seconds(self.load(each), recipe, data)] for each in self.among}
+    def _measure(self, among: list[Backend], recipe: Recipe, data: Dataset) -> dict[str, list[float]]:
+        return {str(each): [*step_seconds(self.load(each), recipe, data)] for each in among}
 
-    def _judge(self, shape: str, found: dict[str, list[float]]) -> Choice:
+    def _judge(self, shape: str, found: dict[str, list[float]], among: Sequence[Backend] = ()) -> Choice:
         """The least time for a step of one network, where as many train at once as there are slots for."""
-        shared = {each: found[str(each)][0] / max(1, min(self.slots, int(found[str(each)][1]))) for each in self.among}
-        best = min(self.among, key=lambda each: shared[each] * (1 if each.precision == backends.FLOAT32 else GAIN))
-        told = ", ".join(f"{each.label} {_time(shared[each])}" for each in self.among)
+        among = among or self.among
+        shared = {each: found[str(each)][0] / max(1, min(self.slots, int(found[str(each)][1]))) for each in among}
+        best = min(among, key=lambda each: shared[each] * (1 if each.precision == backends.FLOAT32 else GAIN))
+        told = ", ".join(f"{each.label} {_time(shared[each])}" for each in among)
         slots = "" if self.slots == 1 else f" and network, {self.slots} at once"
         why = f"{best.label}: measured for {shape}, a step{slots}: {told}"
         log.info("event=engine-chosen engine=%s reason=%r", best.label, why)
@@ -123,6 +155,15 @@ def _of_cuda(name: str, device: str, allowed: Collection[str]) -> list[Backend]:
         Backend(each, kind, precision)
         for each, precision in wanted.items()
         if (each == name or precision in allowed) and engines.is_trusted(device, each, insisting=each == name)
+    ]
+
+
+def _in_teams(among: Sequence[Backend]) -> list[Backend]:
+    """Of every size, whatever the device holds."""
+    return [
+        dataclasses.replace(each, team=team)
+        for each, team in itertools.product(among, backends.TEAMS)
+        if each.engine in engines.IN_TEAMS
     ]
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy
 from scipy import special
@@ -21,6 +21,7 @@ SEEDS = range(5)
 BATCH_SIZES = (1, 2, 3, 41, 127, 128)
 FEW = 8  # up to it engines of GPUs multiply another way; each way is judged by itself
 IMAGES = 137  # a prime: every batch size but 1 leaves a smaller last batch
+IMAGES_OF_TEAMS, BATCHES_OF_TEAMS = 45, (1, 7, 40)
 TRAININGS = len(NETWORKS) * len(SEEDS) * len(BATCH_SIZES)
 
 
@@ -72,6 +73,22 @@ def yardstick(precision: str) -> engine.Engine:
     from models.engines import reference, rounded  # torch
 
     return reference.Reference("cpu") if precision == backends.FLOAT32 else rounded.Rounded(precision)
+
+
+def other_bits(engine: engine.Engine, teams: Sequence[int]) -> list[int]:
+    """Those of the sizes of teams that do not end with the bits of one block; a second or less."""
+    images = data.synthetic(train=IMAGES_OF_TEAMS, test=10)
+    wrong = set()
+    for network, batch_size in itertools.product(NETWORKS, BATCHES_OF_TEAMS):
+        recipe = recipes.Recipe(0.01, batch_size, *network, epochs=1)
+        wanted = _bits(engine, recipe, images)
+        wrong |= {team for team in teams if _bits(engine.in_teams(team), recipe, images) != wanted}  # type: ignore[attr-defined]
+    return sorted(wrong)
+
+
+def _bits(engine: engine.Engine, recipe: recipes.Recipe, images: Dataset) -> list[bytes]:
+    *_, epoch = engine.train(recipe, images)
+    return [each.tobytes() for each in (epoch.batch_losses, *epoch.state().weights)]
 
 
 def truth(recipe: recipes.Recipe, images: Dataset) -> tuple[numpy.ndarray, list[numpy.ndarray]]:

@@ -38,7 +38,8 @@ def remembered(among: Collection[Backend], shape: str, measure: Callable[[], Fig
             table = _read(path)
             known: Figures = table.setdefault(key, {}).get(shape, {})
             if not _is_whole(known, wanted):
-                table[key] = {**table.pop(key), shape: (known := measure())}  # the last used is the last
+                known = {**(known if _is_whole(known, set()) else {}), **measure()}
+                table[key] = {**table.pop(key), shape: known}  # the last used is the last
                 _write(path, table)
             return known
     except (OSError, filelock.Timeout) as error:

@@ -128,11 +128,13 @@ def _as_json(row: "benchmark.Row", limits: "Limits") -> dict[str, Any]:
 
 
 def _device_cells(row: "device_benchmarks.Row") -> dict[str, str]:
+    team, seconds = row.fastest_team
     return {
         "batch, depth, width": f"{row.batch_size}, {row.depth}, {row.width or '-'}",
         "alone": f"{1e6 * statistics.median(row.alone):.1f}",
         "x reference": f"{row.x_reference:.1f}",
         "x notebook": "-" if row.x_notebook is None else f"{row.x_notebook:.1f}",
+        "fastest team": f"{team}: {1e6 * seconds:.1f}",
         f"a network of {row.together}": f"{1e6 * statistics.median(row.shared):.2f}",
         "x alone": f"{row.x_alone:.1f}",
         "of the limit": "-" if row.share_of_limit is None else f"{100 * row.share_of_limit:.0f} %",
@@ -142,4 +144,5 @@ def _device_cells(row: "device_benchmarks.Row") -> dict[str, str]:
 def _device_as_json(row: "device_benchmarks.Row") -> dict[str, Any]:
     shape = {"what": "step", "batch_size": row.batch_size, "depth": row.depth, "width": row.width}
     seconds = {"alone": row.alone, "reference": row.reference, "notebook": row.notebook, "shared": row.shared}
+    seconds |= {f"team of {team}": each for team, each in row.teams.items()}
     return {**shape, "together": row.together, "seconds": seconds, "share_of_limit": row.share_of_limit}

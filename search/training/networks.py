@@ -48,7 +48,7 @@ class NetworkObjective:
         if self._training.evaluate_on == "validation":
             self._data = self._data.holdout()
         name, precision = engine or self._training.engine, self._training.precision
-        self._trainers = trainers.Trainers(name, device, self._data, slots, precision)
+        self._trainers = trainers.Trainers(name, device, self._data, slots, precision, spec.budget.trials)
         self.backends, self.slots = self._trainers.backends, self._trainers.slots
         self._last = self.backends[0]
 

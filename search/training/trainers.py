@@ -30,13 +30,20 @@ class Trainers:
         name: of the engine, or "auto".
         slots: None for as many as fill the device; on the CPU that is one, since workers are processes.
         precision: the coarsest that "auto" may take.
+        trials: that there are to be: the fastest engine is chosen for no more at once.
 
     Raises:
         models.errors.DeviceError: no such engine, or no such device on this machine.
     """
 
     def __init__(
-        self, name: str, device: str, data: Dataset, slots: int | None = 1, precision: str = backends.FLOAT32
+        self,
+        name: str,
+        device: str,
+        data: Dataset,
+        slots: int | None = 1,
+        precision: str = backends.FLOAT32,
+        trials: int = 0,
     ) -> None:
         self._choices, self._data = choices.Choices(name, device, precision=precision), data
         self.backends = tuple(map(str, self._choices.able))
@@ -44,7 +51,7 @@ class Trainers:
         self._lock = threading.Lock()
         first = self.of(self.backends[0])  # now: no epoch of a trial must wait for it
         self.slots = slots or (1 if device == "cpu" else engine.capacity(first.engine))
-        self._choices.slots = self.slots
+        self._choices.slots = min(self.slots, trials or self.slots)
 
     def of(self, backend: str) -> Trainer:
         """The one that a trial is to be trained with."""

@@ -52,6 +52,21 @@ def test_a_device_that_rounds_is_told(
     assert not verdicts.trusted(rounded, tmp_path / "optuna-search-service")
 
 
+@emulators.needed
+@pytest.mark.parametrize("dropped", [-1, 3])
+def test_teams_are_held_against_one_block(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, dropped: int
+) -> None:
+    """Where the blocks of a team do not wait for one another, it says which sizes are wrong, with exit code 1."""
+    made = emulators.engine(how=emulators.REVERSE, ahead=True, dropped=dropped)
+    monkeypatch.setattr(engines, "check_device", lambda device: device)
+    monkeypatch.setattr(verdicts, "checked", lambda engine, on_training: [])
+    monkeypatch.setitem(engines.ENGINES, "cuda", lambda device: made)
+    assert cli.main(["selfcheck", "--device", "cuda", "--json"]) == (dropped >= 0)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["agrees"], found["teams"]) == (dropped < 0, {"2": dropped < 0, "4": dropped < 0})
+
+
 @pytest.mark.parametrize("command", ["selfcheck", "bench"])
 def test_without_a_gpu_it_is_one_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
     """A device that is not there is said, with exit code 2."""
@@ -79,6 +94,8 @@ def test_a_device_is_measured_alone_and_full(monkeypatch: pytest.MonkeyPatch, da
         assert len(row.alone) == len(row.reference) == len(row.shared) == 2
         assert min(*row.alone, *row.reference, *row.shared) > 0
         assert row.x_alone > 0
+        assert [*row.teams] == [2, 4]
+        assert 0 < row.fastest_team[1] <= statistics.median(row.alone)
         assert row.x_reference > 0
         assert row.x_notebook == pytest.approx(sum(row.notebook) / sum(row.alone), rel=1e-6)
         assert row.share_of_limit == row.limit / statistics.median(row.shared)

@@ -1,5 +1,6 @@
 """Which engine "auto" takes: by a short measurement of the recipe's shape, remembered for a machine."""
 
+import functools
 import json
 import logging
 import math
@@ -10,17 +11,18 @@ import sys
 import time
 from typing import Any
 
+import emulators
 import pytest
 from conftest import ROOT
 
 from models import data, engine, engines, errors
 from models.backends import Backend
-from models.engines import choices, tables
+from models.engines import choices, cuda, selfchecks, tables, verdicts
 from models.recipes import Recipe
 
 CPU, REFERENCE = Backend("cpu"), Backend("reference")
 BOTH = (REFERENCE, CPU)
-SMALL = Recipe(0.01, 1, 1, 16, "ReLU")
+SMALL, WIDE = Recipe(0.01, 1, 1, 16, "ReLU"), Recipe(0.01, 100, 1, 16, "ReLU")
 FIGURES = {str(CPU): [1e-5, 2], str(REFERENCE): [4e-4, 1]}
 
 
@@ -59,10 +61,9 @@ def test_what_was_measured_is_not_measured_again(folder: pathlib.Path, monkeypat
     monkeypatch.setattr(choices, "step_seconds", slow)
     images = data.synthetic()
     first, second = choices.Choices("auto", among=BOTH), choices.Choices("auto", among=BOTH)
-    wide = Recipe(0.01, 100, 1, 16, "ReLU")
-    assert [first.pick(each, images).backend for each in (SMALL, wide, SMALL)] == [CPU, REFERENCE, CPU]
+    assert [first.pick(each, images).backend for each in (SMALL, WIDE, SMALL)] == [CPU, REFERENCE, CPU]
     assert len(asked) == 4
-    assert [second.pick(each, images).backend for each in (SMALL, wide, Recipe(0.1, 64, 1, 31, "GELU"))] == [
+    assert [second.pick(each, images).backend for each in (SMALL, WIDE, Recipe(0.1, 64, 1, 31, "GELU"))] == [
         *(CPU, REFERENCE, REFERENCE)
     ]
     assert len(asked) == 4
@@ -181,3 +182,81 @@ def test_every_engine_says_how_many_fill_it() -> None:
     """One network each where it does not say."""
     assert all(engine.capacity(engines.load(name)) >= 1 for name in engines.names("cpu"))
     assert engine.capacity(object()) == 1  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def in_teams(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """A device of 16 blocks; seconds of a step by the size of a team, to be filled in, and 0 for the reference."""
+    made = emulators.engine()
+    made.device, made.gpu.blocks, made.gpu.largest_team = "cuda", 16, 16
+    taken: dict[int, float] = {}
+    monkeypatch.setattr(engines, "check_device", lambda device: device)
+    monkeypatch.setattr(cuda, "check", lambda device, name="cuda": None)
+    monkeypatch.setitem(engines.ENGINES, "cuda", lambda device: made)
+    monkeypatch.setitem(engines.ENGINES, "reference", lambda device: Steady())
+    monkeypatch.setattr(verdicts, "trusted", lambda engine: True)
+    monkeypatch.setattr(selfchecks, "other_bits", lambda engine, teams: [])
+    monkeypatch.setattr(tables, "_key", lambda among: "this machine")
+
+    def measured(trained_by: Any, recipe: Recipe, images: data.Dataset) -> tuple[float, int]:
+        return taken[0 if trained_by.name == "reference" else trained_by.team], engine.capacity(trained_by)
+
+    monkeypatch.setattr(choices, "step_seconds", measured)
+    return taken
+
+
+class Steady:
+    """Stands for the reference on a GPU."""
+
+    name, device = "reference", "cuda"
+
+
+TEAM = functools.partial(Backend, "cuda", "cuda", "float32")
+
+
+@emulators.needed
+def test_the_size_of_a_team_is_chosen_for_the_slots(in_teams: dict[int, float]) -> None:
+    """A lone network has the team that is fastest; several have as many blocks each as there are; the reference too."""
+    in_teams |= {0: 3e-4, 1: 6e-3, 2: 3e-3, 4: 1.5e-3, 8: 8e-4, 16: 9e-4}
+    images = data.synthetic()
+    found = {slots: choices.Choices("cuda", "cuda", slots).pick(SMALL, images) for slots in (1, 2, 4, 8, 16, 40)}
+    assert [each.backend for each in found.values()] == list(map(TEAM, (8, 8, 4, 2, 1, 1)))
+    assert found[1].why.startswith("cuda on cuda in a team of 8: measured for ")
+    assert "cuda on cuda 6e+03 us, cuda on cuda in a team of 2 3e+03 us" in found[1].why
+    reference = Backend("reference", "cuda")
+    beside = {slots: choices.Choices("auto", "cuda", slots, [TEAM(1), reference]) for slots in (1, 4, 16)}
+    assert [each.pick(SMALL, images).backend for each in beside.values()] == [reference] * 3
+    in_teams[0] = 9e-3
+    assert choices.Choices("auto", "cuda", 1, [TEAM(1), reference]).pick(WIDE, images).backend == TEAM(8)
+
+
+@emulators.needed
+def test_teams_that_train_wrong_are_not_taken(
+    in_teams: dict[int, float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that end with other bits than one block are left out, with a line of the log; slots have what is left."""
+    in_teams |= {1: 6e-3, 2: 3e-3, 4: 1.5e-3, 8: 8e-4, 16: 9e-4}
+    asked: list[tuple[int, list[int]]] = []
+
+    def wrong(alone: cuda.Cuda, teams: list[int]) -> list[int]:
+        asked.append((alone.team, teams))
+        return [team for team in teams if team > 4]
+
+    monkeypatch.setattr(selfchecks, "other_bits", wrong)
+    assert choices.Choices("cuda", "cuda", 1).pick(SMALL, data.synthetic()).backend == TEAM(4)
+    assert choices.Choices("cuda", "cuda", 5).pick(SMALL, data.synthetic()).backend == TEAM(2)
+    assert asked == [(1, [2, 4, 8, 16]), (1, [2])]
+    (line,) = [record.getMessage() for record in caplog.records if "distrusted" in record.getMessage()]
+    assert line == "event=distrusted engine=cuda device=cuda teams=[8, 16]"
+
+
+@emulators.needed
+def test_any_team_is_gone_on_with_by_any_device(in_teams: dict[int, float]) -> None:
+    """A trial of a larger team than the device has is taken up by the largest that it has; the launches are shared."""
+    found = choices.Choices("cuda", "cuda", 16)
+    assert found.able == tuple(map(TEAM, (1, 2, 4, 8, 16)))
+    alone, large = found.load(TEAM(1)), found.load(TEAM(16))
+    alone.gpu.largest_team = 4  # type: ignore[attr-defined]
+    small = found.load(TEAM(16))
+    assert [engine.capacity(each) for each in (alone, large, small)] == [16, 1, 4]
+    assert len({id(each._launches) for each in (alone, large, small)}) == 1  # type: ignore[attr-defined]

@@ -50,6 +50,9 @@ def of_one(trained: cuda.Cuda, recipe: Recipe) -> Iterator[bytes]:
         yield from (weights.tobytes() for weights in epoch.state().weights)
 
 
+ORDERS = (emulators.FORWARD, emulators.REVERSE, emulators.SHUFFLED)
+
+
 @pytest.fixture(scope="module")
 def expected() -> list[list[bytes]]:
     return bits(emulators.engine(), PATHS)
@@ -57,62 +60,100 @@ def expected() -> list[list[bytes]]:
 
 @emulators.needed
 @pytest.mark.parametrize("ahead", [False, True], ids=["together", "one ahead"])
-@pytest.mark.parametrize("how", [emulators.FORWARD, emulators.REVERSE, emulators.SHUFFLED])
+@pytest.mark.parametrize("how", ORDERS)
 def test_no_order_of_threads_changes_a_bit(expected: list[list[bytes]], how: int, ahead: bool) -> None:
     """Threads forwards, backwards and shuffled anew at every barrier: what races would come to other bits."""
     for seed in range(2 if how == emulators.SHUFFLED else 1):
         assert bits(emulators.engine(how=how, ahead=ahead, seed=seed), PATHS) == expected
 
 
-def number_of_barriers() -> int:
-    """In float32; tensor cores: test_rounded.py."""
-    sources = [name for name in compilers.SOURCES if name != "tensor_cores.cuh"]
-    code = "".join(re.sub("//.*", "", (compilers.FOLDER / name).read_text()) for name in sources)
-    return code.count("__syncthreads()")
+@emulators.needed
+@pytest.mark.parametrize(("team", "how", "ahead"), [*zip((2, 3, 4), ORDERS, (False, True, True), strict=True)])
+def test_no_team_changes_a_bit(expected: list[list[bytes]], team: int, how: int, ahead: bool) -> None:
+    """However many blocks share a network, whichever of them is ahead, wherever launches end: the bits of one block."""
+    together = emulators.engine(team=team, how=how, ahead=ahead)
+    together.gpu.nanoseconds = 50_000_001
+    assert bits(together, PATHS) == expected
+    assert set(together.gpu.launches) == {team}
+
+
+def barriers() -> list[str]:
+    """The file of each, in the order of the numbers that the emulator gives, and `meet` where a whole team waits."""
+    found = []
+    for name in ("teams.cuh", "products.cuh", "kernels.cu"):
+        code = re.sub("//.*", "", (compilers.FOLDER / name).read_text())
+        found += [f"{name} {each}" for each in re.findall(r"__syncthreads\(\)|\bmeet\(team\)", code)]
+    return found
 
 
 @emulators.needed
 def test_every_barrier_is_numbered() -> None:
-    """The test below drops each barrier of the source."""
-    assert emulators.library().barriers() == number_of_barriers()
+    """The tests below drop each barrier of the source."""
+    names = [name for name in compilers.SOURCES if name != "tensor_cores.cuh"]  # of which test_rounded.py is
+    everywhere = "".join(re.sub("//.*", "", (compilers.FOLDER / name).read_text()) for name in names)
+    assert emulators.library().barriers() == len(barriers())
+    assert len(barriers()) == everywhere.count("__syncthreads()") + everywhere.count("meet(team)")
+
+
+def goes_unnoticed(expected: list[list[bytes]], team: int, how: int, ahead: bool, barrier: int) -> bool:
+    faulty = emulators.engine(team=team, how=how, ahead=ahead, dropped=barrier)
+    faulty.gpu.nanoseconds = 50_000_000  # several launches an epoch
+    try:
+        return all(bits(faulty, [recipe]) == [wanted] for recipe, wanted in zip(PATHS, expected, strict=True))
+    except errors.DeviceFault:  # threads of a block wait at different barriers
+        return False
+
+
+ALONE = [pytest.param(number, id=name) for number, name in enumerate(barriers()) if number not in (1, 2, 3, 6)]
+OF_TEAMS = [
+    pytest.param(number, id=name) for number, name in enumerate(barriers()) if number in (1, 2) or "meet" in name
+]
 
 
 @emulators.needed
-@pytest.mark.parametrize("barrier", range(number_of_barriers()))
+@pytest.mark.parametrize("barrier", ALONE)
 def test_a_barrier_that_is_left_out_is_noticed(expected: list[list[bytes]], barrier: int) -> None:
     """Without any one of them some order of threads gives other bits, or threads part."""
+    assert not all(goes_unnoticed(expected, 1, how, False, barrier) for how in ORDERS)
 
-    def goes_unnoticed(how: int) -> bool:
-        faulty = emulators.engine(how=how, dropped=barrier)
-        faulty.gpu.nanoseconds = 50_000_000  # several launches an epoch
-        try:
-            return bits(faulty, PATHS) == expected
-        except errors.DeviceFault:  # threads of a block wait at different barriers
-            return False
 
-    assert not all(map(goes_unnoticed, (emulators.FORWARD, emulators.REVERSE, emulators.SHUFFLED)))
+@emulators.needed
+@pytest.mark.parametrize("barrier", OF_TEAMS)
+def test_a_barrier_of_a_team_that_is_left_out_is_noticed(expected: list[list[bytes]], barrier: int) -> None:
+    """The same of every place where the blocks of a team wait for one another, and of both barriers in that."""
+    assert not all(goes_unnoticed(expected, 3, how, True, barrier) for how in ORDERS)
+
+
+@emulators.needed
+def test_a_team_that_is_not_whole_is_noticed() -> None:
+    """Blocks that wait for one that never comes hang no test: it is an error, as on a device after a minute."""
+    alone = emulators.engine(team=2)
+    run = alone.gpu.run
+    alone.gpu.run = lambda jobs: run(jobs[:1])
+    with pytest.raises(errors.DeviceFault, match="the blocks of a team wait for ever"):
+        bits(alone, PATHS[:1])
 
 
 @emulators.needed
 def test_no_neighbour_and_no_launch_changes_a_bit(expected: list[list[bytes]]) -> None:
-    """Networks of six shapes in one launch, cut into launches anywhere, each come to the bits they have alone."""
+    """Networks of six shapes, alone and in teams, in launches that end anywhere, come to the bits they have alone."""
     for nanoseconds, how in itertools.product((30_000_000, 250_000_001), (emulators.REVERSE, emulators.SHUFFLED)):
         together = emulators.engine(how=how)
-        together.gpu.nanoseconds = nanoseconds
-        found = in_threads(together, PATHS)
-        assert max(together.gpu.launches) > 1, "they were never together"
+        together.gpu.nanoseconds, together.gpu.blocks = nanoseconds, 8
+        found = in_threads([together.in_teams(team) for team in (1, 3, 2, 1, 4, 1)], PATHS)
+        assert max(together.gpu.launches) > 4, "they were never together"
         assert found == expected
 
 
-def in_threads(trained: cuda.Cuda, recipes: list[Recipe]) -> list[list[bytes]]:
+def in_threads(trained: list[cuda.Cuda], recipes: list[Recipe]) -> list[list[bytes]]:
     """Each in a thread of its own, begun together."""
     found: list[list[bytes]] = [[] for _ in recipes]
-    trained.prepare(SMALL)
+    trained[0].prepare(SMALL)
     ready = threading.Barrier(len(recipes))
 
     def train(number: int) -> None:
         ready.wait()
-        found[number] = list(of_one(trained, recipes[number]))
+        found[number] = list(of_one(trained[number], recipes[number]))
 
     threads = [threading.Thread(target=train, args=(number,)) for number in range(len(recipes))]
     for thread in threads:

@@ -1,9 +1,10 @@
 """What every engine must pass, each on the devices it has; a new engine is one more name in `engines.ENGINES`."""
 
 import dataclasses
+import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import emulators
 import numpy
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from models import backends, data, engine, engines, errors, network
 from models import weights as weights_of
-from models.engines import selfchecks
+from models.engines import cuda, selfchecks
 from models.recipes import Recipe
 
 SMALL = data.synthetic(train=203, test=60)
@@ -305,7 +306,7 @@ def test_divergence_is_that_of_autograd(batch_size: int, activation: str) -> Non
     """At a learning rate of 10 losses become inf or nan where those of autograd do, give or take a few steps."""
     recipe = Recipe(10.0, batch_size, 3, 65, activation, epochs=2)
     lasting = {}
-    for where in HERE + NARROW_HERE:
+    for where in HERE + (NARROW_HERE if batch_size > selfchecks.FEW else []):
         losses = numpy.concatenate([epoch.batch_losses for epoch in load(*where).train(recipe, SMALL)])
         finite = numpy.isfinite(losses)
         lasting[where] = len(losses) if finite.all() else int(numpy.argmin(finite))
@@ -336,6 +337,33 @@ def test_tick_ends_the_training(each: engine.Engine) -> None:
     with pytest.raises(KeyboardInterrupt):
         list(each.train(Recipe(0.1, 1, 0), SMALL, tick=tick))
     assert calls == 21
+
+
+RULES = [
+    test_same_recipe_same_bits,
+    test_evaluation_figures_are_those_of_the_state,
+    functools.partial(test_resume_equals_the_uninterrupted_run, stop=1),
+    test_a_state_is_a_copy,
+    test_divergence_is_no_crash,
+    test_tick_ends_the_training,
+    *(
+        functools.partial(test_training_is_plain_sgd_on_cross_entropy, recipe=recipe)
+        for recipe in RECIPES
+        if recipe.batch_size in (5, 13)
+    ),
+]
+
+
+@pytest.fixture(params=[pytest.param("emulated", marks=emulators.needed), pytest.param("cuda", marks=needs_cuda)])
+def in_a_team(request: pytest.FixtureRequest) -> cuda.Cuda:
+    """The engine with several blocks for a network."""
+    return emulators.engine(team=3) if request.param == "emulated" else cuda.Cuda("cuda").in_teams(8)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[*map(str, range(len(RULES)))])
+def test_a_team_keeps_the_rules(in_a_team: cuda.Cuda, rule: Callable[..., None]) -> None:
+    """What every engine must pass holds of a network that several blocks share."""
+    rule(in_a_team)
 
 
 def test_learns(each: engine.Engine) -> None:

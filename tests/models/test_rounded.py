@@ -95,13 +95,14 @@ def expected() -> dict[str, list[bytes]]:
 @emulators.needed
 @pytest.mark.parametrize("precision", NARROW)
 def test_no_order_of_threads_changes_a_bit(expected: dict[str, list[bytes]], precision: str) -> None:
-    """Warps and lanes backwards, and shuffled with blocks ahead."""
+    """Warps and lanes backwards, and shuffled with blocks ahead; alone and by a team."""
     assert bits(emulators.engine(precision, how=emulators.REVERSE)) == expected[precision]
     assert bits(emulators.engine(precision, how=emulators.SHUFFLED, ahead=True)) == expected[precision]
+    assert bits(emulators.engine(precision, how=emulators.SHUFFLED, ahead=True, team=3)) == expected[precision]
 
 
 @emulators.needed
-@pytest.mark.parametrize("barrier", [0, 1])  # those of tensor_cores.cuh are the first; the others: test_cuda.py
+@pytest.mark.parametrize("barrier", [4, 5])  # those of tensor_cores.cuh; the others: test_cuda.py
 def test_a_barrier_that_is_left_out_is_noticed(expected: dict[str, list[bytes]], barrier: int) -> None:
     """Without either of them some order of threads gives other bits, or threads part."""
 
@@ -115,10 +116,11 @@ def test_a_barrier_that_is_left_out_is_noticed(expected: dict[str, list[bytes]],
 
 
 @emulators.needed
-def test_its_barriers_are_the_first_two() -> None:
-    """The test above drops them both, and no others."""
+def test_its_barriers_are_the_fifth_and_sixth() -> None:
+    """The test above drops them both, and no others: before them are three of a team, and where tiles begin."""
     text = re.sub("//.*", "", (compilers.FOLDER / "tensor_cores.cuh").read_text())
-    assert text.count("__syncthreads()") == 2
+    assert re.findall(r"__syncthreads\(\)|meet\(team\)", text) == ["meet(team)", *["__syncthreads()"] * 2]
+    assert (compilers.FOLDER / "teams.cuh").read_text().count("__syncthreads()") == 3
     products = (compilers.FOLDER / "products.cuh").read_text()
     assert "__syncthreads()" not in re.sub("//.*", "", products[: products.index("tensor_cores.cuh")])
 

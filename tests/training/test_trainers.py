@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
+from models import data
 from models.backends import Backend
 from models.engines import choices, tables
 from search.ledger import allocations, studies, summaries
 from search.storage import databases, schema
-from search.training import networks, records
+from search.training import networks, records, trainers
 from search.worker import loops
 
 Make = Callable[..., studies.Study]
@@ -38,3 +39,10 @@ def test_trials_are_begun_with_what_was_measured_to_be_fastest(
         assert why.startswith(f"{records.ENGINE.find(trial)}: measured for batch size ")
         assert backend == str(Backend(records.ENGINE.read(trial, "")))
         assert backend == train.choose(trial.params) == train.backend_of(trial)
+
+
+def test_an_engine_is_chosen_for_no_more_at_once_than_there_are_to_be() -> None:
+    """With a budget of two trials four slots are two trainings: what each may have of the device is judged by that."""
+    for trials, at_once in ((2, 2), (9, 4), (0, 4)):
+        found = trainers.Trainers("cpu", "cpu", data.synthetic(), slots=4, trials=trials)
+        assert (found.slots, found._choices.slots) == (4, at_once)

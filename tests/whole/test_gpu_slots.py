@@ -6,14 +6,15 @@ import threading
 import emulators
 import numpy
 import pytest
+import sqlalchemy
 from conftest import quick_text
 from optuna.trial import TrialState
 
 from models import engines
-from models.engines import verdicts
+from models.engines import choices, cuda, selfchecks, tables, verdicts
 from search import errors
 from search.ledger import studies, summaries
-from search.storage import databases
+from search.storage import databases, schema
 from search.study import specs
 from search.training import networks, trainers
 from search.worker import loops, requirements, threads
@@ -54,6 +55,32 @@ def test_trials_share_launches_and_keep_their_bits(
         epochs = list(alone.train(train.recipe(trial.params), train.whole))
         assert [epoch.accuracy for epoch in epochs] == list(trial.intermediate_values.values())
         assert numpy.isfinite([epoch.loss for epoch in epochs]).all()
+
+
+def test_few_trials_have_teams_and_the_same_curves(
+    opened: databases.Database, device: emulators.Emulated, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Two trials in four slots have two blocks each, stored with them; their curves are those of one block."""
+    monkeypatch.setattr(tables, "folder", lambda: tmp_path)
+    monkeypatch.setattr(selfchecks, "NETWORKS", selfchecks.NETWORKS[1:2])
+
+    def seconds(trained_by: cuda.Cuda, *of: object) -> tuple[float, int]:
+        return 1 / trained_by.team, trained_by.capacity()
+
+    monkeypatch.setattr(choices, "step_seconds", seconds)
+    spec = specs.parse(quick_text(trials=2, epochs=2, hopeless="false"), "quick.toml")
+    study = studies.create(opened, spec)
+    settings = Settings(slots=4, device="cuda", engine="cuda")
+    train = networks.NetworkObjective(spec, pathlib.Path("unused"), "cuda", "cuda", settings.slots)
+    loops.Worker(opened, study, train, threading.Event(), settings, network=train).run()
+    stored = opened.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.backend)).scalars().all())
+    assert stored == ["cuda cuda float32 2"] * 2
+    trials = summaries.whole(opened, study).trials
+    assert all("in a team of 2: measured for " in trial.user_attrs["search:choice"] for trial in trials)
+    alone = emulators.engine()
+    for trial in trials:
+        epochs = list(alone.train(train.recipe(trial.params), train.whole))
+        assert [epoch.accuracy for epoch in epochs] == list(trial.intermediate_values.values())
 
 
 def test_a_fault_of_the_device_ends_the_worker_and_no_trial(

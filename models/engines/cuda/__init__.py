@@ -1,5 +1,6 @@
-"""The same training as the reference's on a GPU: a block per network, hundreds of networks in a launch."""
+"""The same training as the reference's on a GPU: a block or a team of them per network, hundreds in a launch."""
 
+import copy
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ def check(device: str, name: str = "cuda") -> None:
 class Cuda:
     """Float32 on a CUDA device. Trainings of several threads run at once, and none changes another's bits.
 
+    Attributes:
+        team: blocks that share one network. It changes no bit either.
+
     Args:
         gpu: stands for the device, in tests.
 
@@ -34,6 +38,7 @@ class Cuda:
 
     name = "cuda"
     precision = backends.FLOAT32
+    team = 1
 
     def __init__(self, device: str = "cuda", gpu: devices.Device | None = None) -> None:
         if gpu is None:
@@ -42,8 +47,19 @@ class Cuda:
         self.gpu = gpu or devices.Gpu(device, self.precision)
         self.identity = f"{self.gpu.name}, {self.gpu.versions}, kernels {compilers.checksum(self.precision)}"
         self._launches = launches.Launches(self.gpu)
-        self._lock = threading.Lock()
-        self._data: tuple[Dataset, _Images, _Images] | None = None
+        self._placed = _Placed(self.gpu)
+
+    @property
+    def teams(self) -> tuple[int, ...]:
+        """See `engine.teams`."""
+        return tuple(team for team in backends.TEAMS if team <= self.gpu.largest_team)
+
+    def in_teams(self, team: int) -> "Cuda":
+        """The same device, launches and images, for networks that have a team each, or the largest that fits there."""
+        found = copy.copy(self)
+        found.team = min(team, self.gpu.largest_team)
+        found.identity += f", team of {found.team}"
+        return found
 
     def train(
         self,
@@ -57,8 +73,9 @@ class Cuda:
         """See `engine.Engine.train`."""
         if resume is not None and resume.recipe != recipe:
             raise errors.RecipeError(f"state of {resume.recipe} cannot resume {recipe}")
-        train, test = self._place(data)
-        run = _Run(self.gpu, self._launches, recipe, train, resume.weights if resume else weights.initial(recipe))
+        train, test = self._placed.of(data)
+        start = resume.weights if resume else weights.initial(recipe)
+        run = _Run(self.gpu, self._launches, recipe, self.team, train, start)
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses, (loss, accuracy) = run.epoch(number, test, tick)
             train_share = run.evaluate(train, tick)[1] if train_accuracy else None
@@ -70,7 +87,7 @@ class Cuda:
 
     def prepare(self, data: Dataset) -> None:
         """See `engine.Engine.prepare`."""
-        self._place(data)
+        self._placed.of(data)
 
     def footprint(self, recipe: recipes.Recipe) -> int:
         """See `engine.Engine.footprint`: weights on the device, on their way and in a checkpoint; activations."""
@@ -78,15 +95,8 @@ class Cuda:
         return 4 * (4 * layout.floats + layout.work)
 
     def capacity(self) -> int:
-        """See `engine.capacity`: a block for each network."""
-        return self.gpu.blocks
-
-    def _place(self, data: Dataset) -> "tuple[_Images, _Images]":
-        with self._lock:  # of the threads that begin together one copies
-            if self._data is None or self._data[0] is not data:
-                train = _placed(self.gpu, data.train_images, data.train_labels)
-                self._data = data, train, _placed(self.gpu, data.test_images, data.test_labels)
-            return self._data[1:]
+        """See `engine.capacity`: a block for each network, or a team."""
+        return self.gpu.blocks // self.team
 
 
 class Tf32(Cuda):
@@ -121,6 +131,22 @@ class _Images:
         place["count"], place["bytes"] = self.count, self.is_bytes
 
 
+class _Placed:
+    """A dataset on the device, the last one that was asked for."""
+
+    def __init__(self, gpu: devices.Device) -> None:
+        self._gpu, self._lock = gpu, threading.Lock()
+        self._last: tuple[Dataset, _Images, _Images] | None = None
+
+    def of(self, data: Dataset) -> tuple[_Images, _Images]:
+        """Images for training, and for evaluation."""
+        with self._lock:  # of the threads that begin together one copies
+            if self._last is None or self._last[0] is not data:
+                train = _placed(self._gpu, data.train_images, data.train_labels)
+                self._last = data, train, _placed(self._gpu, data.test_images, data.test_labels)
+            return self._last[1:]
+
+
 def _placed(gpu: devices.Device, images: numpy.ndarray, labels: numpy.ndarray) -> _Images:
     is_bytes = images.dtype == numpy.uint8
     found = numpy.ascontiguousarray(images if is_bytes else pixels(images))
@@ -141,10 +167,11 @@ class _Run:
         gpu: devices.Device,
         through: launches.Launches,
         recipe: recipes.Recipe,
+        team: int,
         images: _Images,
         start: weights.Weights,
     ) -> None:
-        self._gpu, self._launches, self._recipe, self._images = gpu, through, recipe, images
+        self._gpu, self._launches, self._recipe, self._team, self._images = gpu, through, recipe, team, images
         self._layout = layouts.Layout(recipe, images.count)
         self._steps = recipe.steps_per_epoch(images.count)
         self._weights = _copied(gpu, self._layout.pack(start))
@@ -177,7 +204,7 @@ class _Run:
         """Steps, then the evaluation of a set."""
         if tick is not None:
             tick()
-        job = launches.job_for(self._layout)
+        job = launches.job_for(self._layout, self._team)
         found = self._gpu.allocate(4 * 2 * test.count)
         self._images.into(job["train"])
         test.into(job["test"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from models import backends, errors
 
-SOURCES = ("kernels.cu", "products.cuh", "activations.cuh", "tensor_cores.cuh")
+SOURCES = ("kernels.cu", "products.cuh", "teams.cuh", "activations.cuh", "tensor_cores.cuh")
 OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
 TENSOR_CORES = (8, 0)  # the first compute capability whose tensor cores take TF32 and bf16
 FOLDER = pathlib.Path(__file__).parent

@@ -34,11 +34,13 @@ class Device(Protocol):
     Attributes:
         versions: of what drives it and compiles for it.
         blocks: that run at once.
+        largest_team: of blocks that can wait for one another: 1 where none can.
     """
 
     name: str
     versions: str
     blocks: int
+    largest_team: int
 
     def allocate(self, size: int) -> Memory:
         """Bytes, at least one."""
@@ -47,7 +49,8 @@ class Device(Protocol):
     def run(self, jobs: numpy.ndarray) -> None:
         """Runs a block for each of the jobs (layouts.JOB), waits for all, and writes into `done` how far they came.
 
-        Only one thread calls it; the others may allocate and copy meanwhile.
+        At most `blocks`, all at once. What a team came to is in the job of its first block. Only one thread calls it;
+        the others may allocate and copy meanwhile.
         """
         ...
 
@@ -74,6 +77,7 @@ class Gpu:
         with torch.cuda.device(self._device):
             torch.zeros(1, device=self._device)  # PyTorch's context, which the driver's calls share
             self._kernel = self._load((properties.major, properties.minor), precision)
+            self.largest_team = self.blocks if self._can_cooperate() else 1
 
     def allocate(self, size: int) -> Memory:
         """See `Device.allocate`."""
@@ -89,16 +93,25 @@ class Gpu:
             host = torch.from_numpy(jobs.view(numpy.uint8).reshape(-1))
             table = host.to(self._device)
             arguments = ((table.data_ptr(),), (ctypes.c_void_p,))
-            grid, block = (len(jobs), 1, 1), (THREADS, 1, 1)
-            self._checked(
-                driver.cuLaunchKernel(self._kernel, *grid, *block, SHARED_BYTES, self._stream.cuda_stream, arguments, 0)
-            )
+            shape = (len(jobs), 1, 1, THREADS, 1, 1, SHARED_BYTES, self._stream.cuda_stream, arguments)
+            if (jobs["team"] > 1).any():  # it begins when all blocks have a place, or is an error
+                self._checked(driver.cuLaunchCooperativeKernel(self._kernel, *shape))
+            else:
+                self._checked(driver.cuLaunchKernel(self._kernel, *shape, 0))
             host.copy_(table)  # waits for the launch
 
     def _load(self, capability: tuple[int, int], precision: str) -> Any:
         driver = self._driver
         module = self._checked(driver.cuModuleLoadData(_code(capability, precision)))
         return self._checked(driver.cuModuleGetFunction(module, b"train"))
+
+    def _can_cooperate(self) -> bool:
+        """Whether all blocks of a launch run at once, a block on each multiprocessor, where it is asked for."""
+        driver = self._driver
+        attribute = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH
+        device = self._checked(driver.cuCtxGetDevice())
+        resident = driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(self._kernel, THREADS, SHARED_BYTES)
+        return bool(self._checked(driver.cuDeviceGetAttribute(attribute, device))) and self._checked(resident) >= 1
 
     def _checked(self, answer: tuple[Any, ...]) -> Any:
         if int(answer[0]):

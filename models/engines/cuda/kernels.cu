@@ -1,4 +1,5 @@
-// Trains and evaluates small networks, one block each, many in a launch. No block reads what another writes.
+// Trains and evaluates small networks, many in a launch: a block each, or a team of blocks. No team reads what another
+// writes.
 //
 // Every matrix lies in rows: activations h, their slopes and dL/dz by sample, weights by input. Columns are padded to
 // four floats. In the padding h is never read, so that it may hold anything; dL/dz is zero there, and so are weights.
@@ -30,6 +31,8 @@ struct Job {
   int done;              // of steps, then of pieces of the evaluation
   int steps, batch, depth, width, padded, activation, rows;
   float rate;
+  int team, member;      // blocks that share the network, and which of them this is; each has a job of its own
+  int arrived, over;     // of a team, in the job of its first block: see `Team`, and whether time is over
 };
 
 struct Net {
@@ -48,7 +51,7 @@ __device__ __forceinline__ long long now() {
 #endif
 
 // From the images to the logits, which are left in g.
-__device__ void forward(const Job& job, const Net& net, int rows, float* shared) {
+__device__ void forward(const Team team, const Job& job, const Net& net, int rows, float* shared) {
   const float *h = net.h, *W = job.weights;
   float *next = net.h + (size_t)job.rows * PIXELS, *slope = net.slope;
   int inputs = PIXELS, ldh = PIXELS;
@@ -59,7 +62,7 @@ __device__ void forward(const Job& job, const Net& net, int rows, float* shared)
     const float* bias = W + (size_t)inputs * outputs;
     float *to = top ? net.g : next, *to_slope = slope;
     multiply_weights(
-        shared, rows, outputs, inputs, h, ldh, W,
+        team, shared, rows, outputs, inputs, h, ldh, W,
         [=](int row, int column, float* sum) {
           float* z = to + (size_t)row * outputs + column;
 #pragma unroll
@@ -80,10 +83,10 @@ __device__ void forward(const Job& job, const Net& net, int rows, float* shared)
 
 // Losses of images from their logits, a thread an image; in training logits become dL/dlogits. As for argmax, nan is
 // highest.
-__device__ void score(const Net& net, int rows, const int* labels, const int* order, bool training, float* losses,
-                      float* right) {
-  __syncthreads();
-  for (int b = threadIdx.x; b < rows; b += THREADS) {
+__device__ void score(const Team team, const Net& net, int rows, const int* labels, const int* order, bool training,
+                      float* losses, float* right) {
+  meet(team);
+  for (int b = team.first(); b < rows; b += team.stride()) {
     float* z = net.g + b * TOP;
     float high = z[0], sum = 0.f;
     int best = 0;
@@ -104,7 +107,7 @@ __device__ void score(const Net& net, int rows, const int* labels, const int* or
 }
 
 // From dL/dlogits in g to the images; every layer's weights are updated when the layer below has its slopes.
-__device__ void backward(const Job& job, Net net, int step, int rows, float* shared) {
+__device__ void backward(const Team team, const Job& job, Net net, int step, int rows, float* shared) {
   const int padded = job.padded, kind = job.activation;
   float* W = job.weights;
   if (job.depth) W += (size_t)(PIXELS + 1) * padded + (size_t)(job.depth - 1) * (job.width + 1) * padded;
@@ -117,28 +120,30 @@ __device__ void backward(const Job& job, Net net, int step, int rows, float* sha
     float* below = layer ? net.other : nullptr;
     const float *g = net.g, rate = job.rate;
     if (rows == 1) {
-      descend_few<1>(rows, inputs, outputs, W, h, ldh, slope, g, below, padded, kind, rate);
+      descend_few<1>(team, rows, inputs, outputs, W, h, ldh, slope, g, below, padded, kind, rate);
     } else if (rows <= FEW) {
-      descend_few<FEW>(rows, inputs, outputs, W, h, ldh, slope, g, below, padded, kind, rate);
+      descend_few<FEW>(team, rows, inputs, outputs, W, h, ldh, slope, g, below, padded, kind, rate);
     } else {
       if (below)
-        multiply<true, true>(shared, rows, inputs, outputs, g, outputs, W, outputs, [=](int row, int q, float* sum) {
+        multiply<true, true>(team, shared, rows, inputs, outputs, g, outputs, W, outputs,
+                             [=](int row, int q, float* sum) {
           const size_t at = (size_t)row * padded + q;
 #pragma unroll
           for (int j = 0; j < 4; ++j) below[at + j] = descended(kind, sum[j], slope[at + j]);
         }, nothing);
-      multiply<false, false>(shared, inputs, outputs, rows, h, ldh, g, outputs, [=](int q, int column, float* sum) {
+      multiply<false, false>(team, shared, inputs, outputs, rows, h, ldh, g, outputs,
+                             [=](int q, int column, float* sum) {
         float* w = W + (size_t)q * outputs + column;
 #pragma unroll
         for (int j = 0; j < 4; ++j) w[j] = fmaf(-rate, sum[j], w[j]);
       }, nothing);
     }
-    for (int c = threadIdx.x; c < outputs; c += THREADS) {
+    for (int c = team.first(); c < outputs; c += team.stride()) {
       float sum = 0.f, *bias = W + (size_t)inputs * outputs + c;
       for (int b = 0; b < rows; ++b) sum += g[(size_t)b * outputs + c];
       *bias = fmaf(-rate, sum, *bias);
     }
-    if (layer == job.depth && threadIdx.x == THREADS - 1) {
+    if (layer == job.depth && team.first() == team.stride() - 1) {
       double sum = 0;
       for (int b = 0; b < rows; ++b) sum += net.each[b];
       job.losses[step] = (float)(sum / rows);
@@ -149,8 +154,8 @@ __device__ void backward(const Job& job, Net net, int step, int rows, float* sha
   }
 }
 
-__device__ void load(const Images& images, const int* order, int first, int rows, float* h) {
-  for (int t = threadIdx.x; t < rows * PIXELS; t += THREADS) {
+__device__ void load(const Team team, const Images& images, const int* order, int first, int rows, float* h) {
+  for (int t = team.first(); t < rows * PIXELS; t += team.stride()) {
     const int image = first + t / PIXELS;
     const size_t at = (size_t)(order ? order[image] : image) * PIXELS + t % PIXELS;
     h[t] = images.bytes ? (float)((const unsigned char*)images.pixels)[at] / 255.f : ((const float*)images.pixels)[at];
@@ -160,8 +165,12 @@ __device__ void load(const Images& images, const int* order, int first, int rows
 // Takes every job on until it is done or its time is over: the steps of an epoch, then an evaluation in pieces.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) train(Job* jobs) {
   SHARED;
-  volatile int* over = (volatile int*)(shared + SHARED_FLOATS);
   const Job& job = jobs[blockIdx.x];
+  Job& first_of_team = jobs[(int)blockIdx.x - job.member];
+  const Team team = {job.team, job.member, &first_of_team.arrived};
+  const bool leads = team.first() == 0;
+  // one thread decides for the whole team
+  volatile int* over = team.size > 1 ? &first_of_team.over : (volatile int*)(shared + SHARED_FLOATS);
   const size_t lanes = (size_t)job.rows * job.padded, top = (size_t)job.rows * (job.padded > TOP ? job.padded : TOP);
   Net net;
   net.h = job.work;
@@ -170,23 +179,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) train(Job* jobs) {
   net.other = net.g + top;
   net.each = net.other + top;
   const int end = job.steps + (job.test.count + job.rows - 1) / job.rows;
-  const long long started = threadIdx.x ? 0 : now();
-  int done = job.done;
-  if (threadIdx.x == 0) *over = 0;
+  const long long started = leads ? now() : 0;
+  int done = first_of_team.done;
+  if (leads) *over = 0;
   for (;; ++done) {
-    __syncthreads();  // weights are updated, activations may be overwritten
+    meet(team);  // weights are updated, activations may be overwritten
     if (done >= end || *over) break;
     const bool training = done < job.steps;
     const Images& images = training ? job.train : job.test;
     const int* order = training ? job.order : nullptr;
     const int first = training ? done * job.batch : (done - job.steps) * job.rows;
     const int rows = min(training ? job.batch : job.rows, images.count - first);
-    load(images, order, first, rows, net.h);
-    forward(job, net, rows, shared);
-    score(net, rows, order ? images.labels : images.labels + first, order ? order + first : nullptr, training,
+    load(team, images, order, first, rows, net.h);
+    forward(team, job, net, rows, shared);
+    score(team, net, rows, order ? images.labels : images.labels + first, order ? order + first : nullptr, training,
           training ? net.each : job.found + first, job.found + images.count + first);
-    if (threadIdx.x == 0) *over = now() - started > job.nanoseconds;
-    if (training) backward(job, net, done, rows, shared);
+    if (leads) *over = now() - started > job.nanoseconds;
+    if (training) backward(team, job, net, done, rows, shared);
   }
-  if (threadIdx.x == 0) jobs[blockIdx.x].done = done;
+  if (leads) first_of_team.done = done;
 }

@@ -18,7 +18,7 @@ class Task:
     """A job on its way.
 
     Args:
-        job: one of layouts.JOB; `done` counts up to `end`.
+        job: one of layouts.JOB, of a team that the device holds; `done` counts up to `end`.
         kept: the memory that it uses, which lives until no launch can touch it.
     """
 
@@ -36,7 +36,11 @@ class Task:
 
 
 class Launches:
-    """Every launch has the next part of each job that waits; a job has as many launches as it needs."""
+    """Every launch has the next part of each job that waits and has room; a job has as many launches as it needs.
+
+    All blocks of a launch run at once, so that those of a team can wait for one another. What finds no room is before
+    all others at the next launch: the first that waits is always taken, so that nobody waits for ever.
+    """
 
     def __init__(self, device: devices.Device) -> None:
         self._device = device
@@ -72,9 +76,9 @@ class Launches:
     def _launch(self) -> None:
         while tasks := self._next():
             try:
-                jobs = numpy.stack([task.job for task in tasks])
+                jobs = in_blocks([task.job for task in tasks])
                 self._device.run(jobs)
-                for task, job in zip(tasks, jobs, strict=True):
+                for task, job in zip(tasks, jobs[jobs["member"] == 0], strict=True):
                     task.job["done"] = job["done"]
             except Exception as error:  # noqa: BLE001  # every job of the launch ends with it
                 for task in tasks:
@@ -89,10 +93,25 @@ class Launches:
             self._tasks = [task for task in self._tasks if not task.is_over]
             if not self._tasks and not self._changed.wait_for(lambda: self._tasks, IDLE_SECONDS):
                 self._thread = None
-            return list(self._tasks)
+            taken, room = [], self._device.blocks
+            for task in self._tasks:
+                if (team := int(task.job["team"])) <= room:
+                    taken.append(task)
+                    room -= team
+            self._tasks = [task for task in self._tasks if task not in taken] + taken
+            return taken
 
 
-def job_for(layout: layouts.Layout) -> numpy.ndarray:
+def in_blocks(jobs: list[numpy.ndarray]) -> numpy.ndarray:
+    """A job for each block: those of a team, `member` 0 first, side by side; (blocks,)."""
+    found = numpy.stack(jobs)
+    teams = found["team"]
+    found = found.repeat(teams)
+    found["member"] = numpy.concatenate([numpy.arange(team) for team in teams])
+    return found
+
+
+def job_for(layout: layouts.Layout, team: int) -> numpy.ndarray:
     """One of layouts.JOB with all that holds for every epoch of a training but its memory, ()."""
     recipe = layout.recipe
     job = numpy.zeros((), layouts.JOB)
@@ -100,4 +119,5 @@ def job_for(layout: layouts.Layout) -> numpy.ndarray:
     job["batch"], job["depth"], job["width"] = min(recipe.batch_size, layout.images), recipe.depth, recipe.width or 0
     job["padded"], job["rows"] = layout.padded, layout.rows
     job["activation"], job["rate"] = layouts.CODES[recipe.activation], recipe.learning_rate
+    job["team"] = team
     return job

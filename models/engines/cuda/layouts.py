@@ -24,6 +24,7 @@ JOB = numpy.dtype(
         ("nanoseconds", "i8"),
         *((name, "i4") for name in ("done", "steps", "batch", "depth", "width", "padded", "activation", "rows")),
         ("rate", "f4"),
+        *((name, "i4") for name in ("team", "member", "arrived", "over")),
     ],
     align=True,
 )

@@ -1,4 +1,4 @@
-// Products of matrices in rows, as a block computes them: in tiles, or for a few samples in one pass over the weights.
+// Products of matrices in rows, as a team computes them: in tiles, or for a few samples in one pass over the weights.
 //
 // Every product begins with a barrier. What came before it is then visible, and shared memory is free.
 #include "activations.cuh"
@@ -8,6 +8,7 @@
 #define SPAN 128         // columns of a tile
 #define DEEP 16          // terms of a sum that are in shared memory at once
 #define SHARED_FLOATS (WARPS * FEW * SPAN)
+#include "teams.cuh"
 
 #if defined(TF32) || defined(BF16)
 #include "tensor_cores.cuh"
@@ -27,64 +28,71 @@ __device__ __forceinline__ void stage(float* to, const float* from, int ld, int 
 // A thread has R rows and eight columns. finish(row, column) is called when its sums are where they belong: from one
 // place, while what is long in done would be so sixteen times.
 template <int R, bool FLIPPED_A, bool FLIPPED_B, class Done, class Finish>
-__device__ void tiles(float* shared, int M, int N, int K, const float* A, int lda, const float* B, int ldb, Done done,
-                      Finish finish) {
+__device__ void tiles(const Team team, float* shared, int M, int N, int K, const float* A, int lda, const float* B,
+                      int ldb, Done done, Finish finish) {
   const int HIGH = 16 * R;
   float *as = shared, *bs = shared + DEEP * (HIGH + 4);
   const int x = threadIdx.x % 16, y = threadIdx.x / 16;
-  for (int m0 = 0; m0 < M; m0 += HIGH)
-    for (int n0 = 0; n0 < N; n0 += SPAN) {
-      float sum[R][8] = {};
-      for (int k0 = 0; k0 < K; k0 += DEEP) {
-        __syncthreads();
-        stage<HIGH, FLIPPED_A>(as, A, lda, m0, k0, M, K);
-        stage<SPAN, FLIPPED_B>(bs, B, ldb, n0, k0, N, K);
-        __syncthreads();
-        if (m0 + y * R >= M || n0 + 4 * x >= N) continue;
+  const int across = (N + SPAN - 1) / SPAN, all = (M + HIGH - 1) / HIGH * across;
+  if (team.size > 1) meet(team);
+  for (int tile = team.member; tile < all; tile += team.size) {
+    const int m0 = tile / across * HIGH, n0 = tile % across * SPAN;
+    float sum[R][8] = {};
+    for (int k0 = 0; k0 < K; k0 += DEEP) {
+      __syncthreads();
+      stage<HIGH, FLIPPED_A>(as, A, lda, m0, k0, M, K);
+      stage<SPAN, FLIPPED_B>(bs, B, ldb, n0, k0, N, K);
+      __syncthreads();
+      if (m0 + y * R >= M || n0 + 4 * x >= N) continue;
 #pragma unroll 4
-        for (int k = 0; k < DEEP; ++k) {
-          const float4 low = *(const float4*)(bs + k * (SPAN + 4) + 4 * x);
-          const float4 high = *(const float4*)(bs + k * (SPAN + 4) + SPAN / 2 + 4 * x);
-          const float b[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+      for (int k = 0; k < DEEP; ++k) {
+        const float4 low = *(const float4*)(bs + k * (SPAN + 4) + 4 * x);
+        const float4 high = *(const float4*)(bs + k * (SPAN + 4) + SPAN / 2 + 4 * x);
+        const float b[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll
-          for (int i = 0; i < R; ++i) {
-            const float a = as[k * (HIGH + 4) + y * R + i];
+        for (int i = 0; i < R; ++i) {
+          const float a = as[k * (HIGH + 4) + y * R + i];
 #pragma unroll
-            for (int j = 0; j < 8; ++j) sum[i][j] = fmaf(a, b[j], sum[i][j]);
-          }
+          for (int j = 0; j < 8; ++j) sum[i][j] = fmaf(a, b[j], sum[i][j]);
         }
-      }
-#pragma unroll
-      for (int i = 0; i < R; ++i)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const int row = m0 + y * R + i, column = n0 + half * (SPAN / 2) + 4 * x;
-          if (row < M && column < N) done(row, column, sum[i] + 4 * half);
-        }
-#pragma unroll 1
-      for (int i = 0; i < 2 * R; ++i) {
-        const int row = m0 + y * R + i / 2, column = n0 + i % 2 * (SPAN / 2) + 4 * x;
-        if (row < M && column < N) finish(row, column);
       }
     }
+#pragma unroll
+    for (int i = 0; i < R; ++i)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int row = m0 + y * R + i, column = n0 + half * (SPAN / 2) + 4 * x;
+        if (row < M && column < N) done(row, column, sum[i] + 4 * half);
+      }
+#pragma unroll 1
+    for (int i = 0; i < 2 * R; ++i) {
+      const int row = m0 + y * R + i / 2, column = n0 + i % 2 * (SPAN / 2) + 4 * x;
+      if (row < M && column < N) finish(row, column);
+    }
+  }
 }
 #endif
 
 template <bool FLIPPED_A, bool FLIPPED_B, class Done, class Finish>
-__device__ void multiply(float* shared, int M, int N, int K, const float* A, int lda, const float* B, int ldb,
-                         Done done, Finish finish) {
-  if (M <= 16) tiles<1, FLIPPED_A, FLIPPED_B>(shared, M, N, K, A, lda, B, ldb, done, finish);
-  else if (M <= 64) tiles<4, FLIPPED_A, FLIPPED_B>(shared, M, N, K, A, lda, B, ldb, done, finish);
-  else tiles<8, FLIPPED_A, FLIPPED_B>(shared, M, N, K, A, lda, B, ldb, done, finish);
+__device__ void multiply(const Team team, float* shared, int M, int N, int K, const float* A, int lda, const float* B,
+                         int ldb, Done done, Finish finish) {
+  const int across = (N + SPAN - 1) / SPAN;  // and tiles as high as there are enough of for the team
+  if (M <= 16 || (M + 63) / 64 * across < team.size)
+    tiles<1, FLIPPED_A, FLIPPED_B>(team, shared, M, N, K, A, lda, B, ldb, done, finish);
+  else if (M <= 64 || (M + 127) / 128 * across < team.size)
+    tiles<4, FLIPPED_A, FLIPPED_B>(team, shared, M, N, K, A, lda, B, ldb, done, finish);
+  else
+    tiles<8, FLIPPED_A, FLIPPED_B>(team, shared, M, N, K, A, lda, B, ldb, done, finish);
 }
 
 // The same for up to R samples, A[m][k] and B[k][n]: every warp takes a slice of k, and the slices are summed in order.
 template <int R, class Done, class Finish>
-__device__ void multiply_few(float* shared, int M, int N, int K, const float* A, int lda, const float* B, int ldb,
-                             Done done, Finish finish) {
+__device__ void multiply_few(const Team team, float* shared, int M, int N, int K, const float* A, int lda,
+                             const float* B, int ldb, Done done, Finish finish) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = (K + WARPS - 1) / WARPS;
   const int first = warp * part, last = min(K, first + part);
-  for (int n0 = 0; n0 < N; n0 += SPAN) {
+  if (team.size > 1) meet(team);
+  for (int n0 = SPAN * team.member; n0 < N; n0 += SPAN * team.size) {
     float sum[R][4] = {};
     __syncthreads();
     if (n0 + 4 * lane < N)
@@ -120,20 +128,20 @@ __device__ void multiply_few(float* shared, int M, int N, int K, const float* A,
 
 // The weights of a layer applied to samples: (rows, inputs) to (rows, outputs).
 template <class Done, class Finish>
-__device__ void multiply_weights(float* shared, int rows, int outputs, int inputs, const float* h, int ldh,
-                                 const float* W, Done done, Finish finish) {
-  if (rows == 1) multiply_few<1>(shared, rows, outputs, inputs, h, ldh, W, outputs, done, finish);
-  else if (rows <= FEW) multiply_few<FEW>(shared, rows, outputs, inputs, h, ldh, W, outputs, done, finish);
-  else multiply<true, false>(shared, rows, outputs, inputs, h, ldh, W, outputs, done, finish);
+__device__ void multiply_weights(const Team team, float* shared, int rows, int outputs, int inputs, const float* h,
+                                 int ldh, const float* W, Done done, Finish finish) {
+  if (rows == 1) multiply_few<1>(team, shared, rows, outputs, inputs, h, ldh, W, outputs, done, finish);
+  else if (rows <= FEW) multiply_few<FEW>(team, shared, rows, outputs, inputs, h, ldh, W, outputs, done, finish);
+  else multiply<true, false>(team, shared, rows, outputs, inputs, h, ldh, W, outputs, done, finish);
 }
 
 // A row of weights in one go, for up to R samples: dL/dh below from the weights as they were, and their update.
 template <int R>
-__device__ void descend_few(int rows, int inputs, int outputs, float* W, const float* h, int ldh, const float* slope,
-                            const float* g, float* below, int ldb, int kind, float rate) {
+__device__ void descend_few(const Team team, int rows, int inputs, int outputs, float* W, const float* h, int ldh,
+                            const float* slope, const float* g, float* below, int ldb, int kind, float rate) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  __syncthreads();
-  for (int q = warp; q < inputs; q += WARPS) {
+  meet(team);
+  for (int q = team.member * WARPS + warp; q < inputs; q += team.size * WARPS) {
     float x[R], dot[R] = {};
     bool any = below != nullptr;
 #pragma unroll
@@ -167,6 +175,6 @@ __device__ void descend_few(int rows, int inputs, int outputs, float* W, const f
         }
   }
   if (below)
-    for (int t = threadIdx.x; t < rows * (ldb - inputs); t += THREADS)  // the layer below reads whole vectors
+    for (int t = team.first(); t < rows * (ldb - inputs); t += team.stride())  // the layer below reads whole vectors
       below[(size_t)(t / (ldb - inputs)) * ldb + inputs + t % (ldb - inputs)] = 0.f;
 }

@@ -63,14 +63,15 @@ __device__ __forceinline__ void stage(unsigned* to, const float* from, int ld, i
 // What the tiles of products.cuh do, with the same arguments. A warp has a part of the tile, of TALL x 16 rows and
 // BROAD x 16 columns; a thread's sums[i][j][c] are two products with the same rows, whose columns take turns.
 template <int R, bool FLIPPED_A, bool FLIPPED_B, class Done, class Finish>
-__device__ void tiles(float* shared, int M, int N, int K, const float* A, int lda, const float* B, int ldb, Done done,
-                      Finish finish) {
+__device__ void tiles(const Team team, float* shared, int M, int N, int K, const float* A, int lda, const float* B,
+                      int ldb, Done done, Finish finish) {
   constexpr int HIGH = 16 * R, DOWN = R > 1 ? 2 : 1, ACROSS = WARPS / DOWN, TALL = R / DOWN, BROAD = SPAN / ACROSS / 16;
   unsigned *as = (unsigned*)shared, *bs = as + WORDS * (HIGH + GAP);
   const int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
   const int top = warp / ACROSS * TALL * 16, left = warp % ACROSS * BROAD * 16;
   const int across = (N + SPAN - 1) / SPAN, all = (M + HIGH - 1) / HIGH * across;
-  for (int tile = 0; tile < all; ++tile) {
+  if (team.size > 1) meet(team);
+  for (int tile = team.member; tile < all; tile += team.size) {
     const int m0 = tile / across * HIGH, n0 = tile % across * SPAN;
     float sums[TALL][BROAD][2][4] = {};
     for (int k0 = 0; k0 < K; k0 += WORDS * FACTORS) {
