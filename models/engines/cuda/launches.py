@@ -8,7 +8,7 @@ import numpy
 from models import errors
 from models.engines.cuda import devices, layouts
 
-LAUNCH_SECONDS = 0.25  # what a block may take before it hands back, a step more or less
+LAUNCH_SECONDS = 0.05  # decision 53: what a block may take before it hands back, a step more or less
 LOOK_SECONDS = 0.25  # between two looks at whether to stop
 FIRST_LOOK_SECONDS = 0.001  # doubled from look to look, so that a short epoch is looked at too
 IDLE_SECONDS = 1.0  # after which the thread ends; the next job starts another
