@@ -24,7 +24,7 @@ def test_trials_are_begun_with_what_was_measured_to_be_fastest(
     opened: databases.Database, make_study: Make, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a device with two engines: the choice is stored with the trial, with its reason, and kept by the trial."""
-    monkeypatch.setattr(choices, "_meant", lambda name, device: [REFERENCE, CPU])
+    monkeypatch.setattr(choices, "_meant", lambda name, device, precision: [REFERENCE, CPU])
     monkeypatch.setattr(tables, "folder", lambda: tmp_path)
     monkeypatch.setattr(choices, "ENOUGH_SECONDS", 0.01)
     study = make_study(trials=3, hopeless="false", epochs=1)
