@@ -34,7 +34,8 @@ class Backend:
         """For people: what is as usual is left out."""
         words = [self.engine]
         words += [] if self.device == "cpu" else [f"on {self.device}"]
-        words += [] if self.precision == FLOAT32 else [f"in {self.precision}"]
+        is_told = self.precision == FLOAT32 or self.engine.endswith(f"-{self.precision}")
+        words += [] if is_told else [f"in {self.precision}"]
         words += [] if self.team == 1 else [f"in a team of {self.team}"]
         return " ".join(words)
 

@@ -32,8 +32,8 @@ SHAPES: list[tuple[int, int, int | None]] = [
     (41, 3, 128),
     (64, 3, 128),
 ]
-SHAPES += [(128, 0, None), (128, 1, 32), (128, 6, 512)]
-SIDES = ("cpu", "reference", "notebook")
+SHAPES += [(128, 0, None), (128, 1, 32), (64, 6, 512), (128, 6, 512)]
+SIDES = ("cpu", "cpu-bf16", "reference", "notebook")  # the second where it is there, and not float32 too
 EVALUATION = (128, 3, 128)
 SECONDS = 1.0  # of CPU that a side gets in a round
 WARM = 3  # steps before the clock starts
@@ -93,6 +93,11 @@ class Row:
         return sorted(other / ours for ours, other in zip(self.seconds["cpu"], self.seconds[side], strict=True))
 
     @property
+    def bf16_speedup(self) -> list[float]:
+        """How much faster bf16 is than ours in float32, a figure a round, ascending; none where it was not measured."""
+        return sorted(1 / ratio for ratio in self.ratios("cpu-bf16")) if "cpu-bf16" in self.seconds else []
+
+    @property
     def gflops(self) -> float:
         """GF/s of ours, counting the products of matrices alone."""
         return self.flops / statistics.median(self.seconds["cpu"]) / 1e9
@@ -137,7 +142,8 @@ def measure(data_dir: pathlib.Path, rounds: int, on_round: Callable[[], None]) -
         for shape in SHAPES:
             recipe = recipe_of(*shape)
             timers: dict[str, Callable[[], float]] = {
-                "cpu": _OurStep(recipe, data),
+                "cpu": _OurStep(recipe, data, "cpu"),
+                **_in_bf16(recipe, data),
                 "reference": functools.partial(_autograd_step, recipe, data),
                 "notebook": functools.partial(_notebook_step, notebook, recipe),
             }
@@ -175,11 +181,12 @@ def recipe_of(batch_size: int, depth: int, width: int | None) -> Recipe:
 def _rounds(
     timers: dict[str, Callable[[], float]], rounds: int, on_round: Callable[[], None], flops: float
 ) -> tuple[dict[str, list[float]], float, list[float]]:
-    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    sides = [side for side in SIDES if side in timers]
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
     peaks = []
     for number in range(rounds + 1):
         peaks.append(_peak())
-        for side in SIDES:
+        for side in sides:
             taken = timers[side]()
             if number:
                 seconds[side].append(taken)
@@ -226,8 +233,8 @@ def _autograd_step(recipe: Recipe, data: Dataset) -> float:
 class _OurStep:
     """CPU seconds of a step over as large a part of an epoch as a second has room for, its start and end included."""
 
-    def __init__(self, recipe: Recipe, data: Dataset) -> None:
-        self._recipe, self._data, self._engine = recipe, data, engines.load("cpu")
+    def __init__(self, recipe: Recipe, data: Dataset, name: str) -> None:
+        self._recipe, self._data, self._engine = recipe, data, engines.load(name)
         self._part = part(data, 8 * recipe.batch_size, 1)
         _one_epoch(self._engine, recipe, self._part)
 
@@ -239,6 +246,11 @@ class _OurStep:
                 return taken / self._recipe.steps_per_epoch(images)
             self._part = part(self._data, 4 * images, 1)
             _one_epoch(self._engine, self._recipe, self._part)  # its first sight of the images is no part of a step
+
+
+def _in_bf16(recipe: Recipe, data: Dataset) -> dict[str, Callable[[], float]]:
+    is_told = kernels.HAS_BF16 and engines.is_coarser("cpu-bf16", recipe)
+    return {"cpu-bf16": _OurStep(recipe, data, "cpu-bf16")} if is_told else {}
 
 
 def part(data: Dataset, train: int, test: int) -> Dataset:

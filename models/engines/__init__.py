@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from models import engine, errors
-from models.engines import cpu
+from models import engine, errors, recipes
+from models.engines import cpu, kernels
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,37 @@ def _cuda(device: str) -> engine.Engine:
     return cuda.Cuda(device)
 
 
-ENGINES: dict[str, Callable[[str], engine.Engine]] = {"reference": _reference, "cpu": cpu.Cpu, "cuda": _cuda}
+def _cpu_bf16(device: str) -> engine.Engine:
+    from models.engines import cpu_bf16
+
+    return cpu_bf16.CpuBf16(device)
+
+
+ENGINES: dict[str, Callable[[str], engine.Engine]] = {
+    "reference": _reference,
+    "cpu": cpu.Cpu,
+    "cpu-bf16": _cpu_bf16,
+    "cuda": _cuda,
+}
+
+
+PRECISIONS = {"cpu-bf16": "bf16"}  # of what is multiplied by those whose is not float32
 
 
 def names(device: str) -> tuple[str, ...]:
-    """The engines that train on a device."""
-    return ("cpu", "reference") if device == "cpu" else ("cuda", "reference")
+    """The engines that train on a device of this machine, the one for float32 first."""
+    if device != "cpu":
+        return ("cuda", "reference")
+    return ("cpu", "reference", *(("cpu-bf16",) if kernels.HAS_BF16 else ()))
+
+
+def is_coarser(name: str, recipe: recipes.Recipe) -> bool:
+    """Whether an engine multiplies numbers coarser than float32 for a recipe; one that has them may do without."""
+    if name != "cpu-bf16":
+        return name in PRECISIONS
+    from models.engines import cpu_bf16
+
+    return cpu_bf16.is_paired(recipe)
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
@@ -87,8 +112,8 @@ def check(name: str, device: str | None = None) -> str:
     if name != "auto" and name not in ENGINES:
         raise errors.DeviceError(f"engine must be one of auto, {', '.join(ENGINES)}, got {name!r}")
     device = check_device(device or "cpu")
-    if name == "cpu":
-        cpu.Cpu(device)
+    if name.startswith("cpu"):
+        make(name, device)
     elif name == "cuda":
         from models.engines import cuda
 

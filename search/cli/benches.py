@@ -16,7 +16,7 @@ from search.worker.settings import Settings
 if TYPE_CHECKING:
     from models import benchmark, device_benchmarks
 
-COLUMNS = ("batch, depth, width", "ours", "x reference", "x notebook", "GF/s", "of peak")
+COLUMNS = ("batch, depth, width", "ours", "faster in bf16", "x reference", "x notebook", "GF/s", "of peak")
 WIDTH = 200  # a Markdown table has no line breaks in its cells, whatever the terminal
 
 
@@ -94,12 +94,15 @@ def _cells(row: "benchmark.Row") -> dict[str, str]:
     )
     ratios = [row.ratios(side) for side in ("reference", "notebook")]
     shown = [f"{statistics.median(each):.1f} ({each[0]:.1f}-{each[-1]:.1f})" for each in ratios]
-    cells = [name, taken, *shown, f"{row.gflops:.0f}", f"{100 * row.share_of_peak:.0f} %"]
+    found = row.bf16_speedup
+    faster = f"{statistics.median(found):.2f} ({found[0]:.2f}-{found[-1]:.2f})" if found else "-"
+    cells = [name, taken, faster, *shown, f"{row.gflops:.0f}", f"{100 * row.share_of_peak:.0f} %"]
     return dict(zip(COLUMNS, cells, strict=True))
 
 
 def _as_json(row: "benchmark.Row") -> dict[str, Any]:
     ratios = {f"x_{side}": [round(ratio, 3) for ratio in row.ratios(side)] for side in ("reference", "notebook")}
+    ratios["bf16_speedup"] = [round(ratio, 3) for ratio in row.bf16_speedup]
     figures = {"gflops": round(row.gflops, 2), "share_of_peak": round(row.share_of_peak, 4)}
     shape = {"what": row.what, "batch_size": row.batch_size, "depth": row.depth, "width": row.width}
     return {**shape, "seconds": row.seconds, **ratios, **figures}

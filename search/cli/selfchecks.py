@@ -16,6 +16,8 @@ from search.worker.settings import Settings
 def selfcheck(settings: Settings, as_json: bool) -> int:
     """Trains small networks beside float64, and says how much farther from it than plain PyTorch an engine ends.
 
+    An engine of coarser numbers is compared with float64 whose factors are rounded to them.
+
     A worker does the same at the first use of a GPU, and trains by plain PyTorch where this one disagrees. Half a
     minute; what is found is remembered for this device, driver and version.
 
@@ -25,7 +27,7 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
       search selfcheck --engine reference --json
       search selfcheck --device cuda
     """
-    from models import engines  # imports Numba
+    from models import backends, engines  # imports Numba
 
     device = engines.check(settings.engine or "auto", settings.training_device)
     name = engines.names(device)[0] if settings.engine in (None, "auto") else settings.engine
@@ -45,6 +47,10 @@ def selfcheck(settings: Settings, as_json: bool) -> int:
     for finding in findings:
         word = "agrees" if finding.agrees else "WRONG "
         screens.say(f"{word}  {verdicts.sentence(finding)}", "" if finding.agrees else "bold")
-    end = "as exactly as plain PyTorch" if agrees else "not as exactly as plain PyTorch, which workers take instead"
+    precision = findings[0].precision
+    yardstick = "plain PyTorch" if precision == backends.FLOAT32 else f"factors in {precision} allow"
+    end = f"as exactly as {yardstick}"
+    if not agrees:
+        end = f"not {end}" + (", which workers take instead" if precision == backends.FLOAT32 else "")
     screens.say(f"engine {name} on {device} trains {end}")
     return 0 if agrees else 1

@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models import data, engine, engines, errors, network
+from models import backends, data, engine, engines, errors, network
 from models import weights as weights_of
-from models.engines import cuda
+from models.engines import cpu_bf16, cuda, kernels, selfchecks
 from models.recipes import Recipe
 
 SMALL = data.synthetic(train=203, test=60)
+needs_bf16 = pytest.mark.skipif(not kernels.HAS_BF16, reason="this processor has no avx512_bf16")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine")
 
 
@@ -25,7 +26,8 @@ HERE = [(name, "cpu") for name in sorted(engines.names("cpu"))]
 HERE += [EMULATED] if emulators.COMPILER else []
 HERE += [(name, "cuda") for name in sorted(engines.names("cuda"))] if torch.cuda.is_available() else []
 ALL = [
-    *((name, "cpu") for name in sorted(engines.names("cpu"))),
+    *((name, "cpu") for name in ("cpu", "reference")),
+    pytest.param(("cpu-bf16", "cpu"), marks=needs_bf16),
     pytest.param(EMULATED, marks=emulators.needed),
     *(pytest.param((name, "cuda"), marks=needs_cuda) for name in sorted(engines.names("cuda"))),
 ]
@@ -70,6 +72,9 @@ def truth(recipe: Recipe, small: data.Dataset) -> tuple[list[float], list[torch.
     return losses, [w.detach() for w in weights]
 
 
+UNIT = {backends.FLOAT32: 2.0**-24, "bf16": 2.0**-8}  # by which rounding moves a factor, of itself, at most
+
+
 RECIPES = [
     # a small rate keeps float32 rounding from growing: ReLU training is chaotic
     Recipe(0.01, batch_size, depth, width, activation, epochs=2, seed=3)
@@ -85,14 +90,26 @@ RECIPES = [
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_training_is_plain_sgd_on_cross_entropy(each: engine.Engine, recipe: Recipe) -> None:
-    """The loss of every batch and the final weights agree with a float64 run over the same samples."""
+    """The loss of every batch and the final weights agree with a float64 run over the same samples.
+
+    In bf16 both factors of a product are off by 2^-8 of themselves at most, up or down: losses agree to that. Weights
+    agree to sixteen times that of the way that their layer has gone: two factors, forward and backward, slopes that
+    ReLU decides the other way, and sums that are smaller than their terms. How sharp that may be, the next rule says.
+    """
     epochs = list(each.train(recipe, SMALL))
     losses, weights = truth(recipe, SMALL)
     assert [epoch.number for epoch in epochs] == [1, 2]
     ours = numpy.concatenate([epoch.batch_losses for epoch in epochs])
     assert all(len(epoch.batch_losses) == recipe.steps_per_epoch(203) for epoch in epochs)
-    numpy.testing.assert_allclose(ours, losses, rtol=2e-4, atol=2e-5)
-    for got, wanted in zip(epochs[-1].state().weights, weights, strict=True):
+    is_float32 = not engines.is_coarser(each.name, recipe)
+    unit = UNIT[backends.FLOAT32 if is_float32 else backends.of(each).precision]
+    numpy.testing.assert_allclose(ours, losses, rtol=2e-4 if is_float32 else unit, atol=2e-5)
+    starts = weights_of.initial(recipe)
+    for got, wanted, start in zip(epochs[-1].state().weights, weights, starts, strict=True):
+        if not is_float32:
+            off, way = torch.from_numpy(got) - wanted, wanted - torch.from_numpy(start)
+            assert off.norm() <= 16 * unit * way.norm()
+            continue
         torch.testing.assert_close(torch.from_numpy(got).double(), wanted, rtol=1e-3, atol=1e-4)
 
 
@@ -131,8 +148,75 @@ def test_no_further_from_the_truth_than_autograd(shape: tuple[int, int | None, s
     Each engine on its own devices: what a GPU rounds away shows on the GPU alone.
     """
     loaded = {"-on-".join(where): load(*where) for where in HERE}
+    loaded = {name: each for name, each in loaded.items() if backends.of(each).precision == backends.FLOAT32}
     found = against_autograd(shape, loaded)
     assert all(off <= 1.5 for off in found.values()), found
+
+
+@needs_bf16
+@pytest.mark.parametrize("network", [(0, None, None), (1, 33, "ReLU"), (3, 40, "GELU"), (2, 130, "Sigmoid")], ids=str)
+def test_bf16_is_no_further_from_the_truth_than_its_factors(
+    monkeypatch: pytest.MonkeyPatch, network: tuple[int, int | None, str | None]
+) -> None:
+    """At most 1.5 x as far as float64 with factors rounded to eight digits: sums, weights and all else are float32."""
+    monkeypatch.setattr(selfchecks, "NETWORKS", (network,))
+    monkeypatch.setattr(selfchecks, "SEEDS", range(3))
+    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (cpu_bf16.FEW + 1, 41, 127, 128))
+    (found,) = selfchecks.check(engines.load("cpu-bf16"))
+    assert found.precision == "bf16"
+    assert found.agrees, found
+    if network[0]:
+        assert min(found.losses, found.weights) > 0.1, found  # it is bf16
+
+
+@pytest.mark.parametrize("digits", [7, 6])
+def test_fewer_digits_than_bf16_are_told(digits: int) -> None:
+    """Factors rounded to one digit less end beyond what the rule allows bf16."""
+    prime, ours, theirs = data.synthetic(train=137, test=10), [], []
+    for seed, batch_size in itertools.product(range(3), (9, 41, 128)):
+        recipe = Recipe(0.01, batch_size, 1, 33, "ReLU", epochs=1, seed=seed)
+        wanted = selfchecks.truth(recipe, prime)
+        ours.append(selfchecks._distance(selfchecks.truth(recipe, prime, digits), wanted))
+        theirs.append(selfchecks._distance(selfchecks.truth(recipe, prime, 8), wanted))
+    assert selfchecks._ratios(numpy.array(ours), numpy.array(theirs), "bf16").max() > selfchecks.ALLOWED
+
+
+@needs_bf16
+def test_bf16_in_few_samples_and_narrow_layers_is_float32() -> None:
+    """Where it would be no faster the engine gives the bits of float32; with a sample more it does not."""
+    few, narrow = Recipe(0.1, cpu_bf16.FEW, 2, 40, "ReLU", epochs=1), Recipe(0.1, 64, 2, cpu_bf16.NARROW - 1, "ReLU", 1)
+    for recipe in (few, narrow, Recipe(0.1, 64, 0, epochs=1)):
+        one, two = (next(iter(engines.load(name).train(recipe, SMALL))) for name in ("cpu", "cpu-bf16"))
+        assert one.batch_losses.tobytes() == two.batch_losses.tobytes()
+    recipe = Recipe(0.1, cpu_bf16.FEW + 1, 2, cpu_bf16.NARROW, "ReLU", epochs=1)
+    one, two = (next(iter(engines.load(name).train(recipe, SMALL))) for name in ("cpu", "cpu-bf16"))
+    assert one.batch_losses.tobytes() != two.batch_losses.tobytes()
+
+
+@needs_bf16
+def test_a_state_moves_between_bf16_and_float32() -> None:
+    """Weights are float32 in either: begun by one and ended by the other, they end as close as digits allow."""
+    recipe = Recipe(0.05, 16, 2, 40, "GELU", epochs=2, seed=1)
+    for one, other in itertools.permutations(["cpu", "cpu-bf16"], 2):
+        state = next(iter(engines.load(one).train(recipe, SMALL))).state()
+        *_, moved = engines.load(other).train(recipe, SMALL, resume=state)
+        *_, alone = engines.load(other).train(recipe, SMALL)
+        for got, wanted, start in zip(
+            moved.state().weights, alone.state().weights, weights_of.initial(recipe), strict=True
+        ):
+            off, way = numpy.linalg.norm(got - wanted), numpy.linalg.norm(wanted - start)
+            assert 0 < off <= 16 * UNIT["bf16"] * way
+
+
+def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name it is an error that says what is missing, on any device; `auto` passes it by."""
+    monkeypatch.setattr(kernels, "HAS_BF16", False)
+    with pytest.raises(
+        errors.DeviceError, match="'cpu-bf16' needs a processor with avx512_bf16, which this one has not"
+    ):
+        engines.load("cpu-bf16")
+    assert engines.names("cpu") == ("cpu", "reference")
+    assert engines.load("auto").name == "cpu"
 
 
 @emulators.needed
