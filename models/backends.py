@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # it imports Numba, which commands that only look do without
 
 FLOAT32 = "float32"
 PRECISIONS = (FLOAT32, "tf32", "bf16")  # of what is multiplied, the finest first
+FEW = 8  # samples of a batch up to which the engines of GPUs multiply in float32, whatever their precision
 TEAMS = (1, 2, 4, 8, 16)  # of blocks that share one network
 
 
@@ -35,7 +36,8 @@ class Backend:
         """For people: what is as usual is left out."""
         words = [self.engine]
         words += [] if self.device == "cpu" else [f"on {self.device}"]
-        words += [] if self.precision == FLOAT32 else [f"in {self.precision}"]
+        is_told = self.precision == FLOAT32 or self.engine.endswith(f"-{self.precision}")
+        words += [] if is_told else [f"in {self.precision}"]
         words += [] if self.team == 1 else [f"in a team of {self.team}"]
         return " ".join(words)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from models import jax_scan, network
 from models.data import Dataset
-from models.engines import load
+from models.engines import is_coarser, load, names
 from models.notebook import Notebook
 from models.recipes import Recipe
 
@@ -37,9 +37,16 @@ def sides_of(folder: str) -> dict[str, Side]:
         folder: FashionMNIST in torchvision's layout.
     """
     sides: dict[str, Side] = {"cpu": Compiled(load("cpu"))}
+    if "cpu-bf16" in names("cpu"):
+        sides["cpu-bf16"] = Compiled(load("cpu-bf16"))
     if jax_scan.version():
         sides["jax"] = Compiled(jax_scan.Scan())
     return {**sides, "reference": _Autograd(), "notebook": _Loop(folder)}
+
+
+def is_told(side: str, recipe: Recipe) -> bool:
+    """Whether a side is one of its own: bf16 that is float32 for a recipe is none."""
+    return side != "cpu-bf16" or is_coarser(side, recipe)
 
 
 class Compiled:

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from models import engine, errors
-from models.engines import cpu
+from models import backends, engine, errors, recipes
+from models.engines import cpu, kernels
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,12 @@ def _cuda(device: str) -> engine.Engine:
     return cuda.Cuda(device)
 
 
+def _cpu_bf16(device: str) -> engine.Engine:
+    from models.engines import cpu_bf16
+
+    return cpu_bf16.CpuBf16(device)
+
+
 def _tf32(device: str) -> engine.Engine:
     from models.engines import cuda
 
@@ -34,9 +40,11 @@ def _bf16(device: str) -> engine.Engine:
 
 
 CUDA = {"cuda": "float32", "cuda-tf32": "tf32", "cuda-bf16": "bf16"}  # the engines of GPUs alone, and their precisions
+PRECISIONS = {"cpu-bf16": "bf16", "cuda-tf32": "tf32", "cuda-bf16": "bf16"}  # of those whose is not float32
 ENGINES: dict[str, Callable[[str], engine.Engine]] = {
     "reference": _reference,
     "cpu": cpu.Cpu,
+    "cpu-bf16": _cpu_bf16,
     "cuda": _cuda,
     "cuda-tf32": _tf32,
     "cuda-bf16": _bf16,
@@ -46,8 +54,19 @@ IN_TEAMS = tuple(CUDA)  # of which several parts of a device can share one netwo
 
 
 def names(device: str) -> tuple[str, ...]:
-    """The engines that train on a device."""
-    return ("cpu", "reference") if device == "cpu" else (*CUDA, "reference")
+    """The engines that train on a device of this machine, the one for float32 first."""
+    if device != "cpu":
+        return (*CUDA, "reference")
+    return ("cpu", "reference", *(("cpu-bf16",) if kernels.HAS_BF16 else ()))
+
+
+def is_coarser(name: str, recipe: recipes.Recipe) -> bool:
+    """Whether an engine multiplies numbers coarser than float32 for a recipe; one that has them may do without."""
+    if name != "cpu-bf16":
+        return name in PRECISIONS and recipe.batch_size > backends.FEW
+    from models.engines import cpu_bf16
+
+    return cpu_bf16.is_paired(recipe)
 
 
 def load(name: str = "auto", device: str | None = None) -> engine.Engine:
@@ -110,8 +129,8 @@ def check(name: str, device: str | None = None) -> str:
     if name != "auto" and name not in ENGINES:
         raise errors.DeviceError(f"engine must be one of auto, {', '.join(ENGINES)}, got {name!r}")
     device = check_device(device or "cpu")
-    if name == "cpu":
-        cpu.Cpu(device)
+    if name.startswith("cpu"):
+        make(name, device)
     elif name in CUDA:
         from models.engines import cuda
 

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from models import backends, engine, engines
 from models.backends import Backend
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 ENOUGH_SECONDS = 0.1  # of steps that count
 LIMIT_SECONDS = 2.0  # for an engine, its start apart
 FIRST_STEPS, GROWTH = 4, 4
-COARSER: tuple[Backend, ...] = ()  # engines of the CPU that multiply numbers coarser than float32
+LONE = ("cpu", "cpu-bf16")  # each trains in the thread that asks
+ROUNDS = 3
 GAIN = 1.05  # by which a coarser one must be faster
 
 
@@ -87,18 +88,15 @@ class Choices:
 
     def pick(self, recipe: Recipe, data: Dataset) -> Choice:
         """What a new training of a recipe is begun with."""
+        candidates = [each for each in (*self.among, *self._teams) if not self._is_float32_too(each, recipe)]
+        if len(candidates) < 2:
+            return Choice((candidates or self.among)[0])
         shape = shape_of(recipe)
         with self._lock:
             if shape not in self._known:
-                self._known[shape] = self._picked(shape, recipe, data)
+                found = tables.remembered(candidates, shape, lambda: self._measure(candidates, recipe, data))
+                self._known[shape] = self._judge(shape, found, candidates)
         return self._known[shape]
-
-    def _picked(self, shape: str, recipe: Recipe, data: Dataset) -> Choice:
-        candidates = [*self.among, *self._teams]
-        if len(candidates) == 1:
-            return Choice(candidates[0])
-        found = tables.remembered(candidates, shape, lambda: self._measure(candidates, recipe, data))
-        return self._judge(shape, found, candidates)
 
     @functools.cached_property
     def _teams(self) -> list[Backend]:
@@ -116,12 +114,20 @@ class Choices:
             found += [dataclasses.replace(backend, team=team) for team in sizes if team not in wrong]
         return found
 
+    def _is_float32_too(self, backend: Backend, recipe: Recipe) -> bool:
+        """Whether it trains the recipe as the float32 engine beside it does, bit for bit."""
+        return backend.engine in engines.PRECISIONS and not engines.is_coarser(backend.engine, recipe)
+
     def known(self, recipe: Recipe) -> Choice | None:
         """What was picked for recipes of this shape, if anything was."""
         return self._known.get(shape_of(recipe))
 
     def _measure(self, among: list[Backend], recipe: Recipe, data: Dataset) -> dict[str, list[float]]:
-        return {str(each): [*step_seconds(self.load(each), recipe, data)] for each in among}
+        if any(each.engine not in LONE for each in among):
+            return {str(each): [*step_seconds(self.load(each), recipe, data)] for each in among}
+        turns = among * ROUNDS  # they are close, and a core may be shared
+        found = [(each, step_seconds(self.load(each), recipe, data, time.thread_time)) for each in turns]
+        return {str(each): [*min(taken for other, taken in found if other == each)] for each in among}
 
     def _judge(self, shape: str, found: dict[str, list[float]], among: Sequence[Backend] = ()) -> Choice:
         """The least time for a step of one network, where as many train at once as there are slots for."""
@@ -139,8 +145,11 @@ def _meant(name: str, device: str, precision: str) -> list[Backend]:
     """What a name has on a device, the likeliest first."""
     kind, allowed = backends.kind_of(device), backends.are_allowed(precision)
     if kind == "cpu":
-        coarser = [each for each in COARSER if name == "auto" and each.precision in allowed]
-        return [Backend("cpu" if name == "auto" else name), *coarser]
+        if name != "auto":
+            return [Backend(name, precision=engines.PRECISIONS.get(name, backends.FLOAT32))]
+        others = {each: engines.PRECISIONS.get(each, backends.FLOAT32) for each in engines.names(device)}
+        coarser = [Backend(each, precision=others[each]) for each in others if each in engines.PRECISIONS]
+        return [Backend("cpu"), *(each for each in coarser if each.precision in allowed)]
     own = _of_cuda(name, device, allowed)
     if name == "auto":
         return [*own, Backend("reference", kind), Backend("cpu")]
@@ -186,8 +195,10 @@ class _Enough(Exception):  # no error: the time is over
     pass
 
 
-def step_seconds(trained_by: engine.Engine, recipe: Recipe, data: Dataset) -> tuple[float, int]:
-    """Wall seconds of a step, inf where the limit was too short for some; and how many trainings fill the device."""
+def step_seconds(
+    trained_by: engine.Engine, recipe: Recipe, data: Dataset, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, int]:
+    """Seconds of a step, inf where the limit was too short for some; and how many trainings fill the device."""
     steps, taken, once = FIRST_STEPS, 0.0, dataclasses.replace(recipe, epochs=1)
     deadline = math.inf
 
@@ -199,9 +210,9 @@ def step_seconds(trained_by: engine.Engine, recipe: Recipe, data: Dataset) -> tu
         while True:
             part = _part(data, steps * recipe.batch_size)
             for _ in range(2):  # its first sight of the images is no part of a step
-                began = time.perf_counter()
+                began = clock()
                 next(iter(trained_by.train(once, part, tick=check)))
-                taken = time.perf_counter() - began
+                taken = clock() - began
                 deadline = min(deadline, time.monotonic() + LIMIT_SECONDS)
             whole = once.steps_per_epoch(len(part.train_labels))
             if taken >= ENOUGH_SECONDS or len(part.train_labels) == len(data.train_labels):

@@ -19,6 +19,7 @@ of weights are 128 wide, and inputs that are zero are skipped: half of the pixel
 stay bytes where they are bytes: a quarter of the memory to go through.
 """
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -53,7 +54,7 @@ class Cpu:
 
     def __init__(self, device: str = "cpu") -> None:
         if device != "cpu":
-            raise errors.DeviceError(f"engine 'cpu' trains on the cpu only, got device {device!r}")
+            raise errors.DeviceError(f"engine {self.name!r} trains on the cpu only, got device {device!r}")
         self.device = device
         self._data: tuple[Dataset, _Images, _Images] | None = None
 
@@ -73,7 +74,7 @@ class Cpu:
             self.prepare(data)
         assert self._data is not None
         _, images, evaluated = self._data
-        run = _Run(recipe, images, resume.weights if resume else weights.initial(recipe))
+        run = self._run(recipe, images, resume.weights if resume else weights.initial(recipe))
         for number in range(resume.epoch + 1 if resume else 1, recipe.epochs + 1):
             losses = run.epoch(number, tick)
             found = run.copied()
@@ -84,6 +85,9 @@ class Cpu:
                 return engine.State(recipe, number, found)
 
             yield engine.Epoch(number, losses, loss, accuracy, state, train_share)
+
+    def _run(self, recipe: recipes.Recipe, images: "_Images", start: weights.Weights) -> "_Run":
+        return _Run(recipe, images, start)
 
     def prepare(self, data: Dataset) -> None:
         """See `engine.Engine.prepare`."""
@@ -109,34 +113,42 @@ def prepare() -> None:
 
 @functools.cache
 def _compile(kind: numpy.dtype) -> None:
-    """Compiles the loops for one kind of images, or takes them from the cache.
+    """Compiles the loops for one kind of images, or takes them from the cache."""
+    images = _blank(kind)
+    with compiling(Cpu.name):
+        for batch_size in (1, 2):
+            recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
+            run = _Run(recipe, images, weights.initial(recipe))
+            run.epoch(1, None)
+            run.evaluate(images)
+        signals.flows(recipe, run.copied(), images.pixels, images.labels)
 
-    Workers that start together wait for the first: otherwise each would spend the same seconds of all cores.
-    """
-    images = _Images(numpy.zeros((2, datasets.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64))
+
+def _blank(kind: numpy.dtype) -> "_Images":
+    return _Images(numpy.zeros((2, datasets.IMAGE_PIXELS), kind), numpy.zeros(2, numpy.int64))
+
+
+@contextlib.contextmanager
+def compiling(engine: str) -> Iterator[None]:
+    """Workers that start together wait for the first: otherwise each would spend the same seconds of all cores."""
     user = os.getuid() if hasattr(os, "getuid") else "all"
     done, said = threading.Event(), threading.Event()
 
     def say() -> None:
         while not done.wait(ANNOUNCED_SECONDS):
             if caches.missed.is_set():  # else a slow disk or a busy core
-                log.info("event=compiling engine=cpu note='once, half a minute'")
+                log.info("event=compiling engine=%s note='once, half a minute'", engine)
                 said.set()
                 return
 
     threading.Thread(target=say, name="compiling", daemon=True).start()
     try:
         with filelock.FileLock(pathlib.Path(tempfile.gettempdir(), f"search-cpu-engine-{user}.lock")):
-            for batch_size in (1, 2):
-                recipe = recipes.Recipe(0.1, batch_size, 1, 1, "ReLU")
-                run = _Run(recipe, images, weights.initial(recipe))
-                run.epoch(1, None)
-                run.evaluate(images)
-            signals.flows(recipe, run.copied(), images.pixels, images.labels)
+            yield
     finally:
         done.set()
     if said.is_set():
-        log.info("event=compiled engine=cpu")
+        log.info("event=compiled engine=%s", engine)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,15 +21,21 @@ PANEL = 2 * LANES
 CHAINS = 8  # sums at once that keep two units busy whose result takes four cycles
 FLOAT, LONG = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
+WORDS, HALVES = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.IntType(16), 2 * LANES)
+
+
+def _features() -> list[str]:
+    """What the target has."""
+    asked = getattr(config, "CPU_FEATURES", None)  # NUMBA_CPU_FEATURES
+    return str(codegen.get_host_cpu_features() if asked is None else asked).split(",")  # type: ignore[no-untyped-call]
 
 
 def _tile() -> tuple[int, int, int]:
     """Rows and vectors of the largest tile, vectors of the widest row, whose sums fit the registers of the target."""
-    asked = getattr(config, "CPU_FEATURES", None)  # NUMBA_CPU_FEATURES
-    features = codegen.get_host_cpu_features() if asked is None else asked  # type: ignore[no-untyped-call]
-    return (8, 2, 8) if "+avx512f" in features else (4, 1, 4)
+    return (8, 2, 8) if "+avx512f" in _features() else (4, 1, 4)
 
 
+HAS_BF16 = {"+avx512f", "+avx512bw", "+avx512bf16"} <= set(_features())
 TILE_ROWS, TILE_VECTORS, SPARSE_VECTORS = _tile()
 SCORED = 2 if TILE_VECTORS > 1 else 1  # samples whose sums for all classes fit the registers
 
@@ -51,6 +57,13 @@ def _fma(builder: ir.IRBuilder, left: Any, right: Any, addend: Any) -> Any:
     # fmuladd, not fma: a processor that has none would call a function for every element
     function = _function(builder, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{LANES}f32")
     return builder.call(function, [left, right, addend])
+
+
+def _fma_pairs(builder: ir.IRBuilder, left: Any, right: Any, addend: Any) -> Any:
+    # named with the types of LLVM's first version of it, which later ones read as theirs
+    kind = ir.FunctionType(VECTOR, [VECTOR, WORDS, WORDS])
+    function = _function(builder, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
+    return builder.call(function, [addend, builder.bitcast(left, WORDS), builder.bitcast(right, WORDS)])
 
 
 def _function(builder: ir.IRBuilder, kind: ir.FunctionType, name: str) -> Any:
@@ -126,82 +139,171 @@ def _choose_row(builder: ir.IRBuilder, vectors: Any, emit: Callable[[int], None]
     _choose(builder, vectors, {wide: functools.partial(emit, wide) for wide in range(1, SPARSE_VECTORS + 1)})
 
 
-@intrinsic
-def product(typing, rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc):  # type: ignore[no-untyped-def]
-    """A tile of C = start + a b, `rows` x `16 * vectors`, its sums kept in registers.
+def product(pairs: bool) -> Any:
+    """A kernel `(rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc)`: a tile of C = start + a b.
 
+    The tile is `rows` x `16 * vectors`, its sums kept in registers:
     c[i * ldc + j] = start[i * lds + j] + the sum over p < blocks and k < count, a multiple of 4, of
     a[i * row + p * block + k] * b[(p * count + k) * ldb + j].
+
+    With `pairs`, an element of a and of b is a pair of bf16, their product the sum of the two products.
     """
-    signature = types.void(*[types.int64] * 13)
+    multiply = _fma_pairs if pairs else _fma
 
-    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
-        rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc = args
+    @intrinsic
+    def kernel(typing, rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc):  # type: ignore[no-untyped-def]
+        signature = types.void(*[types.int64] * 13)
 
-        def emit(high: int, wide: int) -> None:
-            places = list(itertools.product(range(high), range(wide)))
-            apart = next(
-                n for n in (1, 2, 4) if n * len(places) >= CHAINS or n == 4
-            )  # sums that do not wait for each other
-            sums = [_load(builder, start, builder.add(builder.mul(lds, LONG(i)), LONG(LANES * j))) for i, j in places]
-            sums += [_zero(builder)] * (len(places) * (apart - 1))
-            outer = _Loop(builder, blocks, sums)
-            a_block, done = builder.mul(outer.index, block), builder.mul(outer.index, count)
-            inner = _Loop(builder, builder.sdiv(count, LONG(apart)), outer.carried)
-            sums = []
-            for turn in range(apart):
-                k = builder.add(builder.mul(inner.index, LONG(apart)), LONG(turn))
-                along = builder.add(a_block, k)
-                down = builder.mul(builder.add(done, k), ldb)
-                right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(wide)]
-                left = [
-                    _splat(builder, _load(builder, a, builder.add(builder.mul(row, LONG(i)), along), FLOAT))
-                    for i in range(high)
+        def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+            rows, vectors, a, row, block, blocks, count, b, ldb, start, lds, c, ldc = args
+
+            def emit(high: int, wide: int) -> None:
+                places = list(itertools.product(range(high), range(wide)))
+                apart = next(
+                    n for n in (1, 2, 4) if n * len(places) >= CHAINS or n == 4
+                )  # sums that do not wait for each other
+                sums = [
+                    _load(builder, start, builder.add(builder.mul(lds, LONG(i)), LONG(LANES * j))) for i, j in places
                 ]
-                before = inner.carried[turn * len(places) : (turn + 1) * len(places)]
-                sums += [_fma(builder, left[i], right[j], acc) for (i, j), acc in zip(places, before, strict=True)]
-            sums = outer.close(inner.close(sums))
-            while len(sums) > len(places):
-                half = len(sums) // 2
-                sums = [builder.fadd(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
-            for (i, j), value in zip(places, sums, strict=True):
-                _store(builder, value, c, builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j)))
+                sums += [_zero(builder)] * (len(places) * (apart - 1))
+                outer = _Loop(builder, blocks, sums)
+                a_block, done = builder.mul(outer.index, block), builder.mul(outer.index, count)
+                inner = _Loop(builder, builder.sdiv(count, LONG(apart)), outer.carried)
+                sums = []
+                for turn in range(apart):
+                    k = builder.add(builder.mul(inner.index, LONG(apart)), LONG(turn))
+                    along = builder.add(a_block, k)
+                    down = builder.mul(builder.add(done, k), ldb)
+                    right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(wide)]
+                    left = [
+                        _splat(builder, _load(builder, a, builder.add(builder.mul(row, LONG(i)), along), FLOAT))
+                        for i in range(high)
+                    ]
+                    before = inner.carried[turn * len(places) : (turn + 1) * len(places)]
+                    sums += [
+                        multiply(builder, left[i], right[j], acc) for (i, j), acc in zip(places, before, strict=True)
+                    ]
+                sums = outer.close(inner.close(sums))
+                while len(sums) > len(places):
+                    half = len(sums) // 2
+                    sums = [builder.fadd(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
+                for (i, j), value in zip(places, sums, strict=True):
+                    _store(builder, value, c, builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j)))
 
-        _choose_tile(builder, rows, vectors, emit)
-        return context.get_dummy_value()
+            _choose_tile(builder, rows, vectors, emit)
+            return context.get_dummy_value()
 
-    return signature, code
+        return signature, code
+
+    return kernel
+
+
+def update(pairs: bool) -> Any:
+    """A kernel `(rows, vectors, a, step, count, b, ldb, c, ldc, scale)`: a tile of C += scale x a b.
+
+    Sums start from zero and are rounded into c once:
+    c[i * ldc + j] += scale * the sum over k < count of a[i + k * step] * b[k * ldb + j]; `pairs` as in `product`.
+    """
+    multiply = _fma_pairs if pairs else _fma
+
+    @intrinsic
+    def kernel(typing, rows, vectors, a, step, count, b, ldb, c, ldc, scale):  # type: ignore[no-untyped-def]
+        signature = types.void(*[types.int64] * 9, types.float32)
+
+        def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+            rows, vectors, a, step, count, b, ldb, c, ldc, scale = args
+
+            def emit(high: int, wide: int) -> None:
+                places = list(itertools.product(range(high), range(wide)))
+                if pairs:  # they are due sooner than the L3 gives them
+                    for i in range(high):
+                        _ask(builder, builder.add(c, builder.shl(builder.mul(ldc, LONG(i)), LONG(2))), wide)
+                loop = _Loop(builder, count, [_zero(builder)] * len(places))
+                along, down = builder.mul(loop.index, step), builder.mul(loop.index, ldb)
+                right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(wide)]
+                left = [_splat(builder, _load(builder, a, builder.add(along, LONG(i)), FLOAT)) for i in range(high)]
+                before = zip(places, loop.carried, strict=True)
+                sums = loop.close([multiply(builder, left[i], right[j], acc) for (i, j), acc in before])
+                factor = _splat(builder, scale)
+                for (i, j), value in zip(places, sums, strict=True):
+                    offset = builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j))
+                    _store(builder, _fma(builder, factor, value, _load(builder, c, offset)), c, offset)
+
+            _choose_tile(builder, rows, vectors, emit)
+            return context.get_dummy_value()
+
+        return signature, code
+
+    return kernel
 
 
 @intrinsic
-def update(typing, rows, vectors, a, step, count, b, ldb, c, ldc, scale):  # type: ignore[no-untyped-def]
-    """A tile of C += scale x a b, `rows` x `16 * vectors`: sums that start from zero and are rounded into c once.
+def pack_rows(typing, vectors, one, two, to_one, to_two, across):  # type: ignore[no-untyped-def]
+    """Two rows of `16 * vectors` floats, at most 32, rounded to bf16: pairs along each row, 16, and pairs across them.
 
-    c[i * ldc + j] += scale * the sum over k < count of a[i + k * step] * b[k * ldb + j].
+    to_one[k] = (one[2 k], one[2 k + 1]), zeros after the last; to_two[k] likewise; across[j] = (one[j], two[j]).
     """
-    signature = types.void(*[types.int64] * 9, types.float32)
 
     def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
-        rows, vectors, a, step, count, b, ldb, c, ldc, scale = args
+        vectors, one, two, to_one, to_two, across = args
 
-        def emit(high: int, wide: int) -> None:
-            places = list(itertools.product(range(high), range(wide)))
-            loop = _Loop(builder, count, [_zero(builder)] * len(places))
-            along, down = builder.mul(loop.index, step), builder.mul(loop.index, ldb)
-            right = [_load(builder, b, builder.add(down, LONG(LANES * j))) for j in range(wide)]
-            left = [_splat(builder, _load(builder, a, builder.add(along, LONG(i)), FLOAT)) for i in range(high)]
-            sums = loop.close(
-                [_fma(builder, left[i], right[j], acc) for (i, j), acc in zip(places, loop.carried, strict=True)]
-            )
-            factor = _splat(builder, scale)
-            for (i, j), value in zip(places, sums, strict=True):
-                offset = builder.add(builder.mul(ldc, LONG(i)), LONG(LANES * j))
-                _store(builder, _fma(builder, factor, value, _load(builder, c, offset)), c, offset)
+        def emit(wide: int) -> None:
+            rows = [[_load(builder, each, LONG(LANES * j)) for j in range(wide)] for each in (one, two)]
+            for row, target in zip(rows, (to_one, to_two), strict=True):
+                _store(builder, _along(builder, row), target, LONG(0))
+            for j, (upper, lower) in enumerate(zip(*rows, strict=True)):
+                _store(builder, _across(builder, upper, lower), across, LONG(LANES * j))
 
-        _choose_tile(builder, rows, vectors, emit)
+        _choose(builder, vectors, {wide: functools.partial(emit, wide) for wide in (1, 2)})
         return context.get_dummy_value()
 
-    return signature, code
+    return types.void(*[types.int64] * 6), code
+
+
+@intrinsic
+def pack_weights(typing, vectors, w, ldw, across, lda, down, ldd):  # type: ignore[no-untyped-def]
+    """16 rows of `16 * vectors` floats, at most 32, rounded to bf16: pairs across rows; pairs along them, transposed.
+
+    across[i * lda + j] = (w[2 i * ldw + j], w[(2 i + 1) * ldw + j]);
+    down[k * ldd + i] = (w[i * ldw + 2 k], w[i * ldw + 2 k + 1]), zeros after the last k, for k < 16.
+    """
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        vectors, w, ldw, across, lda, down, ldd = args
+
+        def emit(wide: int) -> None:
+            rows = [
+                [_load(builder, w, builder.add(builder.mul(ldw, LONG(i)), LONG(LANES * j))) for j in range(wide)]
+                for i in range(LANES)
+            ]
+            for i, j in itertools.product(range(LANES // 2), range(wide)):
+                offset = builder.add(builder.mul(lda, LONG(i)), LONG(LANES * j))
+                _store(builder, _across(builder, rows[2 * i][j], rows[2 * i + 1][j]), across, offset)
+            for k, column in enumerate(_transposed(builder, [_along(builder, row) for row in rows])):
+                _store(builder, column, down, builder.mul(ldd, LONG(k)))
+
+        _choose(builder, vectors, {wide: functools.partial(emit, wide) for wide in (1, 2)})
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 7), code
+
+
+def _along(builder: ir.IRBuilder, row: list[Any]) -> Any:
+    """Pairs along a row of one vector or two: 16, zeros after the last."""
+    return builder.bitcast(_rounded(builder, row[0], row[1] if len(row) > 1 else _zero(builder)), VECTOR)
+
+
+def _across(builder: ir.IRBuilder, upper: Any, lower: Any) -> Any:
+    """Pairs of what stands above one another in two vectors."""
+    both = _rounded(builder, upper, lower)
+    places = [place for k in range(LANES) for place in (k, k + LANES)]
+    return builder.bitcast(_shuffle(builder, both, both, places), VECTOR)
+
+
+def _rounded(builder: ir.IRBuilder, low: Any, high: Any) -> Any:
+    """32 floats as bf16, to the nearest, of two the even one."""
+    function = _function(builder, ir.FunctionType(HALVES, [VECTOR] * 2), "llvm.x86.avx512bf16.cvtne2ps2bf16.512")
+    return builder.call(function, [high, low])
 
 
 @intrinsic
@@ -244,9 +346,7 @@ def transpose(multiplies: bool) -> Any:
         def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
             a, lda, c, ldc, times = args
             rows = [_load(builder, a, builder.mul(lda, LONG(i))) for i in range(LANES)]
-            for _ in range(LANES.bit_length() - 1):  # perfect shuffles: as many as a row's number has bits
-                rows = [row for pair in _interleave(builder, rows) for row in pair]
-            for i, value in enumerate(rows):
+            for i, value in enumerate(_transposed(builder, rows)):
                 offset = builder.mul(ldc, LONG(i))
                 if multiplies:
                     value = builder.fmul(value, _load(builder, times, offset))
@@ -256,6 +356,13 @@ def transpose(multiplies: bool) -> Any:
         return signature, code
 
     return kernel
+
+
+def _transposed(builder: ir.IRBuilder, rows: list[Any]) -> list[Any]:
+    """16 x 16 elements across the diagonal."""
+    for _ in range(LANES.bit_length() - 1):  # perfect shuffles: as many as a row's number has bits
+        rows = [row for pair in _interleave(builder, rows) for row in pair]
+    return rows
 
 
 @intrinsic
@@ -406,6 +513,15 @@ def step_rows(dots: bool) -> Any:
         return signature, code
 
     return kernel
+
+
+def _ask(builder: ir.IRBuilder, address: Any, vectors: int) -> None:
+    """Asks for vectors that will be changed."""
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function = _function(builder, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0")
+    for j in range(vectors):
+        place = builder.inttoptr(builder.add(address, LONG(4 * LANES * j)), byte)
+        builder.call(function, [place, word(1), word(3), word(1)])
 
 
 @intrinsic

@@ -12,6 +12,8 @@ With images x = h0, layers z = h W + b, h' = f(z), the logits z of the last laye
 
 import hashlib
 import pathlib
+import types
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -21,12 +23,16 @@ from models import caches
 from models.engines import kernels
 
 # Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
-KERNELS = "6654aec83a0cb96d"
+KERNELS = "0f7263be032e12fc"
 
 
-def _has_cache() -> bool:
-    """Whether Numba finds a folder for its cache, beside this file or the user's, and what it holds is of `kernels`."""
-    if hashlib.sha256(pathlib.Path(kernels.__file__).read_bytes()).hexdigest()[:16] != KERNELS:
+def has_cache(sources: str, *modules: types.ModuleType) -> bool:
+    """Whether Numba finds a folder for its cache, beside this file or the user's, and it is of these modules.
+
+    Args:
+        sources: their checksum, as it stands in the file of what is compiled.
+    """
+    if checksum(*modules) != sources:
         return False
 
     def probe() -> None:
@@ -39,6 +45,12 @@ def _has_cache() -> bool:
     return True
 
 
+def checksum(*modules: types.ModuleType) -> str:
+    """Of their sources."""
+    content = b"".join(pathlib.Path(str(each.__file__)).read_bytes() for each in modules)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 SCORED = kernels.SCORED
 LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
 PANEL, ALIGNMENT = kernels.PANEL, 64
@@ -47,13 +59,16 @@ STRIP = 8  # panels of a product's left side gone through at once: as many rows 
 FEW = 10  # rows of a batch up to which products of rows beat those with the batch in the lanes
 AHEAD = 6  # images asked for before they are needed: their order is random
 RELU, SIGMOID, GELU, NONE = range(4)
-# no `fast`: diverging runs must give inf and nan where they are due
-_njit = numba.njit(nogil=True, cache=_has_cache(), fastmath={"contract"}, error_model="numpy")
 
 
-def compiled(function: Any) -> Any:
-    """The function, compiled when it is first called, or taken from Numba's cache."""
-    return caches.mended(_njit(function))
+def compiler(has_cache: bool) -> Callable[[Any], Any]:
+    """Gives functions compiled when they are first called, or taken from Numba's cache."""
+    # no `fast`: diverging runs must give inf and nan where they are due
+    njit = numba.njit(nogil=True, cache=has_cache, fastmath={"contract"}, error_model="numpy")
+    return lambda function: caches.mended(njit(function))
+
+
+compiled = compiler(has_cache(KERNELS, kernels))
 
 
 # A layer in the table that the compiled code gets: sizes, and offsets in elements into the flat vectors. WIDE is the
@@ -63,8 +78,7 @@ INPUTS, OUTPUTS, PADDED, WEIGHTS, BIAS, ACTIVITY, KIND, WIDE = range(8)
 _prefetch: Any = kernels.prefetch
 _widen: Any = kernels.widen
 _copy: Any = kernels.copy
-_product: Any = kernels.product
-_update: Any = kernels.update
+_product, _update = kernels.product(pairs=False), kernels.update(pairs=False)
 _dots: Any = kernels.dots
 _scores: Any = kernels.scores
 _transpose, _transpose_times = kernels.transpose(False), kernels.transpose(True)

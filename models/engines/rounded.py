@@ -8,14 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import network, recipes, weights
+from models import backends, network, recipes, weights
 from models.engines import reference
-
-FEW = 8  # samples up to which the engines of GPUs multiply in float32
 
 
 class Rounded(reference.Reference):
-    """Plain PyTorch on the CPU; each factor of the products with more samples than `FEW` is rounded, both ways.
+    """Plain PyTorch on the CPU that rounds each factor of products with more samples than `backends.FEW`, both ways.
 
     Products and sums are float32, and so are weights, biases and their gradients. It is the yardstick of engines
     that round so: slow, and nobody's engine by name.
@@ -57,7 +55,7 @@ class _Linear(nn.Module):
         self._multiply = functools.partial(_Product.apply, ROUNDINGS[precision])
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        if len(h) <= FEW:
+        if len(h) <= backends.FEW:
             return functional.linear(h, self.weight, self.bias)
         product: torch.Tensor = self._multiply(h, self.weight)
         return product + self.bias

@@ -19,7 +19,6 @@ NETWORKS: tuple[tuple[int, int | None, str | None], ...] = (
 )
 SEEDS = range(5)
 BATCH_SIZES = (1, 2, 3, 41, 127, 128)
-FEW = 8  # up to it engines of GPUs multiply another way; each way is judged by itself
 IMAGES = 137  # a prime: every batch size but 1 leaves a smaller last batch
 IMAGES_OF_TEAMS, BATCHES_OF_TEAMS = 45, (1, 7, 40)
 TRAININGS = len(NETWORKS) * len(SEEDS) * len(BATCH_SIZES)
@@ -57,9 +56,11 @@ def check(engine: engine.Engine, on_training: Callable[[], None] = lambda: None)
         for seed, batch_size in itertools.product(SEEDS, BATCH_SIZES):
             recipe = recipes.Recipe(0.01, batch_size, *network, epochs=1, seed=seed)
             wanted = truth(recipe, images)
-            each[batch_size <= FEW].append([_distance(one, recipe, images, wanted) for one in (engine, autograd)])
+            each[batch_size <= backends.FEW].append(
+                [_distance(one, recipe, images, wanted) for one in (engine, autograd)]
+            )
             on_training()
-        ours, theirs = numpy.array([numpy.median(found, axis=0) for found in each.values()]).swapaxes(0, 1)
+        ours, theirs = numpy.array([numpy.median(found, axis=0) for found in each.values() if found]).swapaxes(0, 1)
         findings.append(Finding(*network, *map(float, (ours / theirs).max(axis=0))))
     return findings
 

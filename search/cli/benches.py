@@ -108,6 +108,8 @@ def _cells(row: "benchmark.Row", limits: "Limits") -> dict[str, str]:
         "batch, depth, width": shape if row.what == "step" else f"{row.what}, {shape}",
         "ours": f"{scale * statistics.median(row.seconds['cpu']):.1f}{unit}",
     }
+    if found := row.bf16_speedup:
+        cells["faster in bf16"] = f"{statistics.median(found):.2f} ({found[0]:.2f}-{found[-1]:.2f})"
     for side in row.others:
         ratios = row.ratios(side)
         cells[f"x {side}"] = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f})"
@@ -118,6 +120,7 @@ def _cells(row: "benchmark.Row", limits: "Limits") -> dict[str, str]:
 
 def _as_json(row: "benchmark.Row", limits: "Limits") -> dict[str, Any]:
     ratios = {f"x_{side}": [round(ratio, 3) for ratio in row.ratios(side)] for side in row.others}
+    ratios["bf16_speedup"] = [round(ratio, 3) for ratio in row.bf16_speedup]
     figures = {
         "gflops": round(row.gflops, 2),
         "limit_seconds": row.limit(limits),

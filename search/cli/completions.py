@@ -20,7 +20,7 @@ FROM_FILES, FROM_BOTH = (
     ("create", "fetch", "simulate"),
     ("run",),
 )  # commands that take a study file's name; others one of the storage
-ENGINES = ("auto", "cpu", "cuda", "cuda-bf16", "cuda-tf32", "reference")
+ENGINES = ("auto", "cpu", "cpu-bf16", "cuda", "cuda-bf16", "cuda-tf32", "reference")
 DEVICES = ("cpu", "cuda", "cuda:0")
 LARGEST_FILE = 1_000_000  # bytes of a study file that is read to complete its parameters
 

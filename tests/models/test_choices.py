@@ -17,8 +17,9 @@ from conftest import ROOT
 
 from models import data, engine, engines, errors
 from models.backends import Backend
-from models.engines import choices, cuda, selfchecks, tables, verdicts
+from models.engines import choices, cuda, kernels, selfchecks, tables, verdicts
 from models.recipes import Recipe
+from search.training import trainers
 
 CPU, REFERENCE = Backend("cpu"), Backend("reference")
 BOTH = (REFERENCE, CPU)
@@ -162,6 +163,37 @@ def test_where_there_is_one_nothing_is_measured(monkeypatch: pytest.MonkeyPatch)
     assert choices.Choices("auto", "cuda:1").among[-2:] == (Backend("reference", "cuda"), CPU)
     with pytest.raises(errors.DeviceError, match="engine must be one of"):
         named.load(Backend("other"))
+
+
+@pytest.mark.skipif(not kernels.HAS_BF16, reason="this processor has no avx512_bf16")
+def test_coarser_numbers_are_taken_where_the_study_allows_them_and_they_pay(folder: pathlib.Path) -> None:
+    """At `precision = "bf16"` the CPU has two engines to choose from; a twentieth faster is not worth the digits."""
+    bf16 = Backend("cpu-bf16", precision="bf16")
+    assert choices.Choices("auto").among == choices.Choices("auto", precision="tf32").among == (CPU,)
+    allowed = choices.Choices("auto", precision="bf16")
+    assert allowed.among == (CPU, bf16)
+    assert allowed._judge("shape", {str(CPU): [2e-3, 1], str(bf16): [1e-3, 1]}).backend == bf16
+    assert allowed._judge("shape", {str(CPU): [1.04e-3, 1], str(bf16): [1e-3, 1]}).backend == CPU
+    assert choices.Choices("cpu-bf16").among == (bf16,)  # by name whatever the study allows
+    assert allowed.pick(Recipe(0.01, 4, 2, 256, "ReLU"), data.synthetic()) == choices.Choice(CPU)  # float32 too
+    wide = Recipe(0.01, 128, 2, 256, "ReLU")
+    found = allowed.pick(wide, data.synthetic())
+    assert f"{found.backend.engine}: measured for batch size 128, depth 2, width 256, a step: cpu " in found.why
+    assert ", cpu-bf16 " in found.why
+
+
+@pytest.mark.skipif(not kernels.HAS_BF16, reason="this processor has no avx512_bf16")
+def test_a_worker_goes_on_with_either() -> None:
+    """Where a study allows bf16, its workers say that they can train by both, and load what a trial was begun with."""
+    found = trainers.Trainers("auto", "cpu", data.synthetic(), precision="bf16")
+    assert found.backends == ("cpu cpu float32 1", "cpu-bf16 cpu bf16 1", "reference cpu float32 1")
+    assert found.of("cpu-bf16 cpu bf16 1").engine.name == "cpu-bf16"
+
+
+def test_where_the_processor_lacks_bf16_auto_passes_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study that allows it is searched in float32, with nothing to measure."""
+    monkeypatch.setattr(kernels, "HAS_BF16", False)
+    assert choices.Choices("auto", precision="bf16").among == (CPU,)
 
 
 def test_no_engine_of_the_cpu_loads_torch() -> None:

@@ -16,14 +16,14 @@ import torch
 from conftest import ROOT
 
 from models import data, engines
-from models.engines import loops
+from models.engines import loops, pair_loops
 from models.recipes import Recipe
 
 GUARDED = '''
 import ctypes, mmap, sys
 import numpy
 from models import data, engines
-from models.engines import cpu
+from models.engines import cpu, kernels
 from models.recipes import Recipe
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -58,9 +58,10 @@ for images in (plain.train_images, bytes_):
     shapes = ((0, None, None), (1, 1, "ReLU"), (2, 17, "Sigmoid"), (3, 129, "GELU"), (1, 272, "ReLU"))
     for depth, width, activation in shapes:
         for batch_size in (1, 2, 3, 4, 8, 9, 41, 100, 101, 500):
-            engine = engines.load("cpu")
-            for epoch in engine.train(Recipe(0.01, batch_size, depth, width, activation, epochs=1), small):
-                epoch.state()
+            for name in ("cpu", "cpu-bf16") if kernels.HAS_BF16 else ("cpu",):
+                recipe = Recipe(0.01, batch_size, depth, width, activation, epochs=1)
+                for epoch in engines.load(name).train(recipe, small):
+                    epoch.state()
 print("no page was touched")
 '''
 
@@ -181,9 +182,11 @@ def test_the_cache_serves_until_the_source_changes(tmp_path: pathlib.Path) -> No
 
 
 def test_the_cache_is_of_these_kernels() -> None:
-    """The line in loops.py names the kernels as they are: without it nothing is cached."""
+    """The lines in loops.py and pair_loops.py name the sources as they are: without them nothing is cached."""
     content = (ROOT / "models" / "engines" / "kernels.py").read_bytes()
     assert hashlib.sha256(content).hexdigest()[:16] == loops.KERNELS
+    content += (ROOT / "models" / "engines" / "loops.py").read_bytes()
+    assert hashlib.sha256(content).hexdigest()[:16] == pair_loops.SOURCES
 
 
 @pytest.mark.slow

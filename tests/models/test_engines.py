@@ -14,22 +14,24 @@ from torch.nn import functional
 
 from models import backends, data, engine, engines, errors, network
 from models import weights as weights_of
-from models.engines import cuda, selfchecks
+from models.engines import cpu_bf16, cuda, kernels, rounded, selfchecks
 from models.recipes import Recipe
 
 SMALL = data.synthetic(train=203, test=60)
+needs_bf16 = pytest.mark.skipif(not kernels.HAS_BF16, reason="this processor has no avx512_bf16")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine")
 
 
 EMULATED = ("cuda", "emulated")  # the cuda engine's own code, its kernels compiled for the CPU
-HERE = [(name, "cpu") for name in sorted(engines.names("cpu"))]
+HERE = [(name, "cpu") for name in ("cpu", "reference")]
 HERE += [EMULATED] if emulators.COMPILER else []
 HERE += [(name, "cuda") for name in ("cuda", "reference")] if torch.cuda.is_available() else []
 NARROW = [("cuda-tf32", "emulated"), ("cuda-bf16", "emulated")]  # whose factors are rounded
 NARROW_HERE = NARROW if emulators.COMPILER else []
 NARROW_HERE += [(name, "cuda") for name, _ in NARROW] if torch.cuda.is_available() else []
 EVERY = {
-    **{(name, "cpu"): () for name in sorted(engines.names("cpu"))},
+    **{(name, "cpu"): () for name in ("cpu", "reference")},
+    ("cpu-bf16", "cpu"): needs_bf16,
     **dict.fromkeys((EMULATED, *NARROW), emulators.needed),
     **{(name, "cuda"): needs_cuda for name in sorted(engines.names("cuda"))},
 }
@@ -108,7 +110,7 @@ def is_judged(where: tuple[str, str], recipe: Recipe) -> bool:
     """Up to some samples nothing is rounded, and all is judged with the float32 engine; of TF32 the small ones are."""
     if where[0] in ("cpu", "cuda", "reference"):
         return True
-    return recipe.batch_size > selfchecks.FEW and (where[0] == "cuda-bf16" or (recipe.width or 0) < 100)
+    return engines.is_coarser(where[0], recipe) and (where[0] != "cuda-tf32" or (recipe.width or 0) < 100)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +188,8 @@ def test_no_further_from_the_truth_than_autograd(shape: tuple[int, int | None, s
 @emulators.needed
 def test_float32_that_is_not_is_told() -> None:
     """The same engine with factors of TF32's eleven digits passes for nothing: it is far beyond what rule 2 allows."""
-    rounded = emulators.engine(defined=("-DROUNDED",))
-    found = against_autograd((1, 33, "ReLU"), {"reference-on-cpu": load("reference", "cpu"), "rounded": rounded})
+    worse = emulators.engine(defined=("-DROUNDED",))
+    found = against_autograd((1, 33, "ReLU"), {"reference-on-cpu": load("reference", "cpu"), "rounded": worse})
     assert found["rounded"] > 15, found
 
 
@@ -202,6 +204,86 @@ def test_rounded_no_further_than_autograd_that_rounds(
     each |= {"-on-".join(one): load(*one) for one in NARROW_HERE if one[0] == where[0]}
     found = against_autograd(shape, each, sizes=(41, 128))
     assert all(off <= 1.5 for off in found.values()), found
+
+
+@needs_bf16
+@pytest.mark.parametrize("network", [(0, None, None), (1, 33, "ReLU"), (3, 40, "GELU"), (2, 130, "Sigmoid")], ids=str)
+def test_bf16_is_no_further_from_the_truth_than_its_factors(
+    monkeypatch: pytest.MonkeyPatch, network: tuple[int, int | None, str | None]
+) -> None:
+    """At most 1.5 x as far as plain PyTorch with factors rounded to eight digits: all else is float32."""
+    monkeypatch.setattr(selfchecks, "NETWORKS", (network,))
+    monkeypatch.setattr(selfchecks, "SEEDS", range(3))
+    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (cpu_bf16.FEW + 1, 41, 127, 128))
+    (found,) = selfchecks.check(engines.load("cpu-bf16"))
+    assert found.agrees, found
+    if network[0]:
+        assert min(found.losses, found.weights) > 0.1, found  # it is bf16
+
+
+class Fewer(rounded.Rounded):
+    """Plain PyTorch with factors of so many digits, which says that they are bf16."""
+
+    def __init__(self, digits: int) -> None:
+        super().__init__("bf16")
+        self._digits = digits
+
+    def _rounded(self, values: torch.Tensor) -> torch.Tensor:
+        fraction, exponent = torch.frexp(values)
+        return torch.ldexp(torch.round(torch.ldexp(fraction, torch.tensor(self._digits))), exponent - self._digits)
+
+    def network(self, recipe: Recipe, start: weights_of.Weights | None) -> torch.nn.Module:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(rounded.ROUNDINGS, "bf16", self._rounded)
+            return super().network(recipe, start)
+
+
+@pytest.mark.parametrize(("digits", "agrees"), [(8, True), (7, False), (6, False)])
+def test_fewer_digits_than_bf16_are_told(monkeypatch: pytest.MonkeyPatch, digits: int, agrees: bool) -> None:
+    """Factors rounded to one digit less end beyond what the rule allows bf16."""
+    monkeypatch.setattr(selfchecks, "NETWORKS", ((1, 33, "ReLU"),))
+    monkeypatch.setattr(selfchecks, "SEEDS", range(3))
+    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (9, 41, 128))
+    (found,) = selfchecks.check(Fewer(digits))
+    assert found.agrees == agrees, found
+
+
+@needs_bf16
+def test_bf16_in_few_samples_and_narrow_layers_is_float32() -> None:
+    """Where it would be no faster the engine gives the bits of float32; with a sample more it does not."""
+    few, narrow = Recipe(0.1, cpu_bf16.FEW, 2, 40, "ReLU", epochs=1), Recipe(0.1, 64, 2, cpu_bf16.NARROW - 1, "ReLU", 1)
+    for recipe in (few, narrow, Recipe(0.1, 64, 0, epochs=1)):
+        one, two = (next(iter(engines.load(name).train(recipe, SMALL))) for name in ("cpu", "cpu-bf16"))
+        assert one.batch_losses.tobytes() == two.batch_losses.tobytes()
+    recipe = Recipe(0.1, cpu_bf16.FEW + 1, 2, cpu_bf16.NARROW, "ReLU", epochs=1)
+    one, two = (next(iter(engines.load(name).train(recipe, SMALL))) for name in ("cpu", "cpu-bf16"))
+    assert one.batch_losses.tobytes() != two.batch_losses.tobytes()
+
+
+@needs_bf16
+def test_a_state_moves_between_bf16_and_float32() -> None:
+    """Weights are float32 in either: begun by one and ended by the other, they end as close as digits allow."""
+    recipe = Recipe(0.05, 16, 2, 40, "GELU", epochs=2, seed=1)
+    for one, other in itertools.permutations(["cpu", "cpu-bf16"], 2):
+        state = next(iter(engines.load(one).train(recipe, SMALL))).state()
+        *_, moved = engines.load(other).train(recipe, SMALL, resume=state)
+        *_, alone = engines.load(other).train(recipe, SMALL)
+        for got, wanted, start in zip(
+            moved.state().weights, alone.state().weights, weights_of.initial(recipe), strict=True
+        ):
+            off, way = numpy.linalg.norm(got - wanted), numpy.linalg.norm(wanted - start)
+            assert 0 < off <= 16 * UNIT["bf16"] * way
+
+
+def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name it is an error that says what is missing, on any device; `auto` passes it by."""
+    monkeypatch.setattr(kernels, "HAS_BF16", False)
+    with pytest.raises(
+        errors.DeviceError, match="'cpu-bf16' needs a processor with avx512_bf16, which this one has not"
+    ):
+        engines.load("cpu-bf16")
+    assert engines.names("cpu") == ("cpu", "reference")
+    assert engines.load("auto").name == "cpu"
 
 
 @emulators.needed
@@ -257,7 +339,8 @@ def test_evaluation_figures_are_those_of_the_state(each: engine.Engine) -> None:
     """
     recipe = Recipe(0.1, 16, 1, 16, "ReLU", epochs=3)
     for epoch in each.train(recipe, SMALL, train_accuracy=True):
-        net = selfchecks.yardstick(backends.of(each).precision).network(recipe, epoch.state().weights)
+        precision = backends.of(each).precision if each.name in engines.CUDA else backends.FLOAT32
+        net = selfchecks.yardstick(precision).network(recipe, epoch.state().weights)
         loss, accuracy = network.evaluate(
             net, network.tensor(SMALL.test_images), torch.from_numpy(SMALL.test_labels), 16
         )
@@ -306,7 +389,7 @@ def test_divergence_is_that_of_autograd(batch_size: int, activation: str) -> Non
     """At a learning rate of 10 losses become inf or nan where those of autograd do, give or take a few steps."""
     recipe = Recipe(10.0, batch_size, 3, 65, activation, epochs=2)
     lasting = {}
-    for where in HERE + (NARROW_HERE if batch_size > selfchecks.FEW else []):
+    for where in HERE + (NARROW_HERE if batch_size > backends.FEW else []):
         losses = numpy.concatenate([epoch.batch_losses for epoch in load(*where).train(recipe, SMALL)])
         finite = numpy.isfinite(losses)
         lasting[where] = len(losses) if finite.all() else int(numpy.argmin(finite))

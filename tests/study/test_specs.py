@@ -143,6 +143,7 @@ def test_a_grid_needs_a_finite_space() -> None:
         ("[study]", 'objective = "mine:f"\n[study]', "[training] must not stand beside objective, got 'mine:f'"),
         ("[study]", 'objective = "mine"\n[study]', "objective must be package.module:function, got 'mine'"),
         ('"accuracy"', '"loss"', "study.metric must be 'accuracy' beside [training], got 'loss'"),
+        ("epochs = 10", 'precision = "half"', "training.precision must be 'float32', 'tf32' or 'bf16', got 'half'"),
         ("epochs = 10", 'value = "mean"', "training.value must be 'last' or 'mean-of-last-3', got 'mean'"),
         ("trials = 10", "trials = 10\nhours = 0", "budget.hours must be > 0, got 0"),
         ("trials = 10", "trials = 10\nepoch_seconds = -1.5", "budget.epoch_seconds must be > 0, got -1.5"),
