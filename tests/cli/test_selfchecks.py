@@ -16,8 +16,8 @@ from search import cli
 def quickly(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """Two networks, in a cache of their own."""
     monkeypatch.setattr(selfchecks, "NETWORKS", selfchecks.NETWORKS[:2])
-    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (1, 3, 41))
-    monkeypatch.setattr(selfchecks, "SEEDS", range(2))
+    monkeypatch.setattr(selfchecks, "BATCH_SIZES", (3, 41, 127, 128))
+    monkeypatch.setattr(selfchecks, "SEEDS", range(3))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
