@@ -6,8 +6,7 @@ import sys
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: as many processes as cores share them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # a thousand processes are started: each would compile all of our modules, for itself
-if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-    sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import functools
 import pathlib
