@@ -18,7 +18,7 @@ import numpy
 from models import data, engine, errors, evaluations, recipes, weights
 
 EXTRA = 'pip install "optuna-search-service[jax]"'
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
 class Scan:
@@ -80,11 +80,12 @@ def version() -> str | None:
 
 def _one_threaded() -> Any:
     """JAX with one thread: how many it takes it decides once, by the cores that it may run on when it starts."""
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}".strip()
     try:
         import jax
     except ImportError as error:
         raise errors.DeviceError(f"the rival needs JAX ({error}): {EXTRA}") from error
+    if ONE_THREAD not in (flags := os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = f"{flags} {ONE_THREAD}".strip()
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     jax.config.update("jax_default_matmul_precision", "highest")
@@ -100,7 +101,7 @@ def _one_core() -> Iterator[None]:
         yield
         return
     cores, before = os.sched_getaffinity(0), _threads()
-    os.sched_setaffinity(0, {min(cores)})
+    os.sched_setaffinity(0, {_core()})
     try:
         yield
     finally:
@@ -108,6 +109,11 @@ def _one_core() -> Iterator[None]:
         for thread in _threads() - before:
             with contextlib.suppress(ProcessLookupError):  # it has ended
                 os.sched_setaffinity(thread, cores)
+
+
+def _core() -> int:
+    """That this thread is on: any other may be busy."""
+    return int(pathlib.Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
 
 
 def _threads() -> set[int]:

@@ -1,6 +1,7 @@
 """What one core of this machine can do at most: products a second, and bytes a second from where they lie."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -23,8 +24,8 @@ TURNS = 64  # of the chains between two calls
 BLOCK = 64 * LANES  # float32 that are read between two calls
 READ_CHAINS = 8
 LINE = 64  # bytes that come together
-SECONDS = 0.005  # of each of the measurements, of which the quickest counts
-TRIES = 3
+SECONDS = 0.001  # of CPU that a try takes at least; a run takes dozens, of which the quickest counts
+TRIES = 2  # the first brings the bytes to where they are read from
 FOUND = pathlib.Path("/sys/devices/system/cpu/cpu0/cache")
 GLIBC = {"L1": 188, "L2": 194, "L3": 197}  # `_SC_LEVEL1_DCACHE_SIZE` and on: Python has no names for them
 ASSUMED = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}  # where nothing says it
@@ -72,14 +73,15 @@ class Core:
         self._sizes = cache_sizes() if sizes is None else sizes
         self._out = _ones(LANES * max(CHAINS, READ_CHAINS))
         self._buffers = {name: _ones(held // 4 // BLOCK * BLOCK) for name, held in buffers(self._sizes).items()}
+        self._multiplied = _Pace(lambda times: _multiply(self._out, times))
+        self._read = {
+            name: _Pace(functools.partial(_go_through, held, self._out)) for name, held in self._buffers.items()
+        }
 
     def measure(self) -> Limits:
-        """A twentieth of a second, and for the memory one or two passes more."""
-        fma = 2.0 * LANES * CHAINS * TURNS * _pace(lambda times: _multiply(self._out, times))
-        reads = {
-            name: held.nbytes * _pace(lambda times, held=held: _go_through(held, self._out, times))  # type: ignore[misc]
-            for name, held in self._buffers.items()
-        }
+        """About ten milliseconds, and two passes through the memory's buffer."""
+        fma = 2.0 * LANES * CHAINS * TURNS * self._multiplied.measure()
+        reads = {name: self._buffers[name].nbytes * pace.measure() for name, pace in self._read.items()}
         return Limits(fma, reads, self._sizes)
 
 
@@ -136,20 +138,25 @@ def _ones(size: int) -> numpy.ndarray:
     return raw[skip : skip + size]
 
 
-def _pace(work: Callable[[int], Any]) -> float:
-    """How often a second, by CPU time: the quickest of a few tries of a few milliseconds."""
-    times = 1
-    paces: list[float] = []
-    work(1)
-    while len(paces) < TRIES:
-        started = time.process_time()
-        work(times)
-        taken = time.process_time() - started
-        if taken >= SECONDS:
-            paces.append(times / taken)
-        else:
-            times *= 2
-    return max(paces)
+class _Pace:
+    """How often a second something is done; how many times fill a try is kept from measurement to measurement."""
+
+    def __init__(self, work: Callable[[int], Any]) -> None:
+        self._work, self._times = work, 1
+        work(1)  # compiled, or fetched from the cache
+
+    def measure(self) -> float:
+        """By CPU time: the quickest of the tries."""
+        paces: list[float] = []
+        while len(paces) < TRIES:
+            started = time.process_time()
+            self._work(self._times)
+            taken = time.process_time() - started
+            if taken >= SECONDS:
+                paces.append(self._times / taken)
+            else:
+                self._times *= 2
+        return max(paces)
 
 
 def _at(builder: ir.IRBuilder, base: Any, vector: int) -> Any:
