@@ -5,7 +5,6 @@ import pathlib
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -185,11 +184,12 @@ class FunctionObjective:
         trial.keep({records.CODE.name: child.code, records.SEED.name: order["seed"]})
         child.send(order)
         while True:
-            message, asked = child.receive(LOOK_SECONDS), time.monotonic()
-            if message is None:
+            if (message := child.receive(LOOK_SECONDS)) is None:
                 trial.check_stop()
-            elif (answer := _answer(trial, message, folder)) is not None:
-                trial.heard(time.monotonic() - asked)  # it has waited for us
+                continue
+            with trial.answering():
+                answer = _answer(trial, message, folder)
+            if answer is not None:
                 child.send(answer)
             else:
                 if message["is"] == "failed":  # by a signal that all processes were sent, perhaps

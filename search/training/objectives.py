@@ -1,5 +1,6 @@
 """What every objective is given and gives: a trial in, checkpoints on the way, a result."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable
@@ -111,8 +112,11 @@ class Trial(Protocol):
     def fetch(self, payload: Payload, target: pathlib.Path) -> bool:
         """Puts what was stored into a file; False where it is damaged: then the training starts over."""
 
-    def heard(self, waited: float = 0.0) -> None:
-        """The code lives: it has printed or said something, and then waited for an answer for so many seconds."""
+    def heard(self) -> None:
+        """The code lives: it has printed or said something."""
+
+    def answering(self) -> contextlib.AbstractContextManager[None]:
+        """A context in which the code waits for an answer to what it has said: its epoch does not count that."""
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """Stores attributes with the next report, or with the end of the trial, whatever it is."""

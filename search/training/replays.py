@@ -1,5 +1,6 @@
 """Trains a stored trial again, undisturbed, and compares the curves."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -139,8 +140,12 @@ class ReplayedTrial:
         """See `objectives.Trial`."""
         return False
 
-    def heard(self, waited: float = 0.0) -> None:
+    def heard(self) -> None:
         """See `objectives.Trial`."""
+
+    def answering(self) -> contextlib.AbstractContextManager[None]:
+        """See `objectives.Trial`."""
+        return contextlib.nullcontext()
 
     def keep(self, attrs: dict[str, Any]) -> None:
         """See `objectives.Trial`."""

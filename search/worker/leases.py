@@ -38,7 +38,7 @@ class Lease:
     def close(self) -> None:
         """Gives them back."""
         for file in self._files:
-            os.close(file)
+            let_go(file)
 
 
 class Places:
@@ -98,7 +98,7 @@ class Places:
                 except (OSError, ValueError):  # held by something else: nobody beside it
                     found.append(1)
             else:
-                os.close(file)
+                let_go(file)
         return found
 
     def _lock(self, gpu: Gpu) -> int:
@@ -119,7 +119,7 @@ class Places:
         try:
             yield
         finally:
-            os.close(file)
+            let_go(file)
 
 
 def first_free(where: pathlib.Path, name: str) -> int:
@@ -141,11 +141,22 @@ def is_held(path: pathlib.Path) -> bool:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # a file system without locks: nobody has any there
+        return False
     finally:
-        os.close(file)
+        let_go(file)
     return False
+
+
+def let_go(file: int) -> None:
+    """Unlocks a file and closes it; closed alone, it stays locked as long as a fork of this process lives."""
+    import fcntl
+
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_UN)
+    os.close(file)
 
 
 def _file_name(gpu: Gpu) -> str:

@@ -1,7 +1,6 @@
 """How many processes of one user train on a GPU of this machine now: a lock on a file for each, as places are."""
 
 import logging
-import os
 import pathlib
 import threading
 import time
@@ -12,7 +11,7 @@ from search.worker import leases
 
 log = logging.getLogger("search")
 
-LOOK_SECONDS = 0.2  # as long a share is taken for what it was
+LOOK_SECONDS = 0.1  # as long a share is taken for what it was; a training asks every 0.2 s
 
 
 class Occupancy:
@@ -31,6 +30,7 @@ class Occupancy:
         self._folder: pathlib.Path | None = None
         self._uuids: Sequence[str] = ()
         self._files: list[int] = []
+        self._is_told = False  # that it is taken for the only one
         self._lock = threading.Lock()
         self._seen: tuple[float, float] = (float("-inf"), 1.0)  # when it looked, and the share that it saw
 
@@ -42,17 +42,21 @@ class Occupancy:
             try:
                 self._uuids = self._uuids or self._find()
                 self._folder = self._folder or leases.folder(self._given)
-                self._files = [leases.first_free(self._folder, _prefix(uuid)) for uuid in self._uuids]
+                for uuid in self._uuids:
+                    self._files.append(leases.first_free(self._folder, _prefix(uuid)))
             except (errors.InputError, OSError, RuntimeError, AssertionError, AttributeError, ImportError) as error:
-                log.warning("event=unshared reason=%r note='seconds of a GPU are billed as of one worker'", str(error))
+                self._let_go()  # of those that it had, or the others would share with nobody
+                if not self._is_told:
+                    log.warning(
+                        "event=unshared reason=%r note='seconds of a GPU are billed as of one worker'", str(error)
+                    )
+                self._is_told = True
             self._seen = float("-inf"), 1.0
 
     def end(self) -> None:
         """It trains nothing there now."""
         with self._lock:
-            for file in self._files:
-                os.close(file)
-            self._files = []
+            self._let_go()
 
     def share(self) -> float:
         """What this process has of a second of its GPUs: as much as each of the others that train there."""
@@ -64,6 +68,10 @@ class Occupancy:
                 share = sum(1 / self._trained_by(uuid) for uuid in self._uuids) / len(self._uuids)
                 self._seen = time.monotonic(), share
             return share
+
+    def _let_go(self) -> None:
+        while self._files:
+            leases.let_go(self._files.pop())
 
     def _trained_by(self, uuid: str) -> int:
         """How many processes train on one, this one among them."""

@@ -58,6 +58,7 @@ class OwnedTrial:
         # seconds before, and since when it runs; it stands until the training begins. One tuple: the heart reads it
         self._clock: tuple[float, float | None] = (claim.seconds, None)
         self._timeouts = timeouts.Timeouts(claim.epoch_seconds, study.spec.trial, lambda: self._bill(), clock)
+        self.answering = self._timeouts.answering  # see `objectives.Trial`
         self._savepoints = savepoints.Savepoints(claim.saved, save_seconds, clock, self.keeper)
         self._last_write = self._now()
         self._ladder, self._wished, self._passed = pauses.ladder_of(study), wished, claim.passed
@@ -119,9 +120,9 @@ class OwnedTrial:
         """See `objectives.Trial`."""
         self.transcript.begin(printed, finish)
 
-    def heard(self, waited: float = 0.0) -> None:
+    def heard(self) -> None:
         """See `objectives.Trial`."""
-        self._timeouts.heard(waited)
+        self._timeouts.heard()
 
     def report(
         self, step: int, value: float, attrs: dict[str, Any], after: objectives.Checkpoint | None = None

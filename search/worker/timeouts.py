@@ -1,6 +1,7 @@
 """When a training has taken too long: an epoch, all of it, or since its code was heard of last."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 from search import errors
 from search.study import sections
@@ -34,10 +35,18 @@ class Timeouts:
         self.epoch = epoch
         self.started, self._heard = self._now(), self._wall()
 
-    def heard(self, waited: float = 0.0) -> None:
-        """The code has printed or done something; the epoch does not count for what it waited for an answer."""
+    def heard(self) -> None:
+        """The code has printed or done something."""
         self._heard = self._wall()
-        self.started = min(self._now(), self.started + waited)
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """A context in which the code waits for an answer: its epoch does not count that."""
+        asked = self._now()
+        yield
+        now = self._now()
+        self.started = min(now, self.started + now - asked)
+        self.heard()
 
     def passed(self, seconds: float) -> errors.TrialTimeout | None:
         """What the trial fails for, which has trained for so long; or None."""

@@ -1,5 +1,7 @@
 """Places on GPUs: exact among processes that start at once, free in the moment in which one is killed."""
 
+import errno
+import fcntl
 import os
 import pathlib
 import signal
@@ -169,3 +171,18 @@ def test_taking_is_quick(tmp_path: pathlib.Path) -> None:
     kept = [places.take(many, 1) for _ in range(64)]
     assert time.process_time() - started < 2.0
     assert all(kept)
+
+
+def test_only_what_is_held_is_held(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has no locks left, as NFS may say, is no neighbour."""
+    file = leases.first_free(tmp_path, "training-a")
+    assert leases.is_held(tmp_path / "training-a.0")
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as without:
+        without.setattr(fcntl, "flock", refuse)
+        assert not leases.is_held(tmp_path / "training-a.0")
+    leases.let_go(file)
+    assert not leases.is_held(tmp_path / "training-a.0")

@@ -2,15 +2,22 @@
 
 import os
 import pathlib
+import threading
 import time
+from collections.abc import Callable
 
 import gpus
 import mine
 import pytest
 from conftest import Processes
+from optuna.trial import TrialState
 
 import search
-from search.worker import occupancies, threads
+from search.ledger import studies, summaries
+from search.storage import databases
+from search.training import objectives
+from search.worker import hearts, loops, occupancies, threads
+from search.worker.settings import Settings
 
 SLEEPS = """
 import time
@@ -52,10 +59,87 @@ def test_no_folder_is_no_reason_to_stop(tmp_path: pathlib.Path, caplog: pytest.L
     """Where nobody can be seen a second is a second, and the log says so; the same where PyTorch knows no GPU."""
     (tmp_path / "file").touch()
     for found in (of(tmp_path / "file", "a"), occupancies.Occupancy(tmp_path, occupancies.of_torch("cuda:99"))):
-        found.begin()
-        assert found.share() == 1.0
-        found.end()
+        for _ in range(3):  # trainings, of which the first says it
+            found.begin()
+            assert found.share() == 1.0
+            found.end()
     assert caplog.text.count("event=unshared") == 2
+
+
+def test_a_gpu_that_cannot_be_locked_keeps_no_other(tmp_path: pathlib.Path) -> None:
+    """Where the lock of the second one fails, the neighbours of the first have it to themselves."""
+    (tmp_path / "training-b.0").symlink_to("/nowhere")
+    both, first = of(tmp_path, "a", "b"), of(tmp_path, "a")
+    first.begin()
+    for _ in range(3):
+        both.begin()
+        assert [both.share(), first.share()] == [1.0, 1.0]
+        both.end()
+
+
+def test_a_fork_keeps_nothing(tmp_path: pathlib.Path) -> None:
+    """What a process forked while it trained may live on: the training has ended all the same."""
+    here, there = of(tmp_path, "a"), of(tmp_path, "a")
+    here.begin()
+    there.begin()
+    assert there.share() == 0.5
+    ending, living = os.pipe()
+    if (fork := os.fork()) == 0:
+        os.close(living)
+        os.read(ending, 1)
+        os._exit(0)
+    try:
+        here.end()
+        assert there.share() == 1.0
+    finally:
+        os.close(living)
+        os.close(ending)
+        os.waitpid(fork, 0)
+
+
+def test_time_is_billed_by_who_was_there(tmp_path: pathlib.Path) -> None:
+    """A neighbour that comes at the end of a long silence takes nothing of it, whenever either is asked."""
+    here, there = (threads.Admission(8, lambda _: 100, of(tmp_path, "a")) for _ in range(2))
+    mine, other = (each.clock("cuda") for each in (here, there))
+    with here.enter(1, lambda: None, device="cuda"):
+        since, began = mine(), time.perf_counter()
+        time.sleep(0.6)
+        alone = time.perf_counter() - began
+        with there.enter(1, lambda: None, device="cuda"):
+            others, came = other(), time.perf_counter()
+            time.sleep(0.05)
+            assert alone <= mine() - since <= time.perf_counter() - began + 0.01
+            since, began = mine(), time.perf_counter()
+            time.sleep(0.3)
+            assert other() - others == pytest.approx((time.perf_counter() - came) / 2, abs=0.02)
+        time.sleep(0.05)
+        assert mine() - since == pytest.approx((time.perf_counter() - began) / 2, abs=0.02)
+
+
+def test_a_heart_sees_who_comes(
+    opened: databases.Database,
+    make_study: Callable[..., studies.Study],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a training that asks nothing for long, too: a neighbour in the midst of it has its half."""
+    monkeypatch.setattr(hearts, "TICK_SECONDS", 0.05)
+    neighbour, beside = of(tmp_path, "a"), [0.0]
+
+    def silent(trial: objectives.Trial) -> objectives.Result:
+        time.sleep(0.3)
+        neighbour.begin()
+        began = time.perf_counter()
+        time.sleep(1.0)
+        beside[0] = time.perf_counter() - began
+        neighbour.end()
+        time.sleep(0.3)
+        return objectives.Result(TrialState.COMPLETE, 0.5, {})
+
+    study, settings = make_study(trials=1), Settings(device="cuda", gpus="all")
+    loops.Worker(opened, study, silent, threading.Event(), settings, occupied=of(tmp_path, "a")).run()
+    seconds = summaries.whole(opened, study).trials[0].user_attrs["search:seconds"]
+    assert seconds == pytest.approx(0.6 + beside[0] / 2, abs=0.15)
 
 
 def test_two_processes_of_slots_are_billed_one_device(tmp_path: pathlib.Path) -> None:
