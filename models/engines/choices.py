@@ -119,6 +119,14 @@ class Choices:
             found += [dataclasses.replace(backend, team=team) for team in sizes if team not in wrong]
         return found
 
+    def fill(self, slots: int) -> None:
+        """From now on it is to be the fastest for so many trainings at once."""
+        with self._lock:
+            if slots != self.slots:
+                self.slots = slots
+                self._known.clear()
+                self.__dict__.pop("_teams", None)
+
     def known(self, recipe: Recipe) -> Choice | None:
         """What was picked for recipes of this shape, if anything was."""
         return self._known.get(shape_of(recipe))

@@ -251,6 +251,16 @@ def test_teams_that_train_wrong_are_not_taken(
 
 
 @emulators.needed
+def test_more_trials_at_once_are_chosen_for_anew(in_teams: dict[int, float]) -> None:
+    """What was picked for few leaves when more come, with the teams that there is no longer room for."""
+    in_teams |= {1: 6e-3, 2: 3e-3, 4: 1.5e-3, 8: 8e-4, 16: 9e-4}
+    found, images = choices.Choices("cuda", "cuda", 1), data.synthetic()
+    assert found.pick(SMALL, images).backend == TEAM(8)
+    found.fill(16)
+    assert found.pick(SMALL, images).backend == TEAM(1)
+
+
+@emulators.needed
 def test_where_no_team_can_be_launched_single_blocks_train(
     in_teams: dict[int, float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
