@@ -17,7 +17,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -25,22 +24,16 @@ import sys
 import time
 from collections.abc import Callable
 
+import gpu_figures
+from gpu_figures import Figure
 from slots import ROOT, check
+
+from models import data, errors
 
 SINGLE = [(1, 3, 128), (64, 3, 128), (128, 3, 128)]
 ENTRY = "import sys; from search import cli; sys.exit(cli.main(sys.argv[1:]))"
 SANITIZERS = ("compute-sanitizer", "/usr/local/cuda/bin/compute-sanitizer")
 SPARE_SECONDS = 15.0  # of the whole, for the ends of processes
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """A row: what was found, and what it should be."""
-
-    name: str
-    value: str
-    goal: str = ""
-    is_well: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,64 +46,11 @@ class Step:
     read: Callable[[str], list[Figure]]
 
 
-def selfchecked(said: str) -> list[Figure]:
-    """Of `search selfcheck --json`."""
-    found = json.loads(said)
-    worst = max(max(network["losses"], network["weights"]) for network in found["networks"])
-    goal = f"at most {found['allowed']}"
-    return [Figure("distance from float64, in autograd's", f"{worst:.2f}", goal, bool(found["agrees"]))]
-
-
-def suite(said: str) -> list[Figure]:
-    """Of pytest."""
-    last = next((line for line in reversed(said.splitlines()) if "passed" in line or "failed" in line), "no test ran")
-    is_well = "passed" in last and not re.search(r"failed|error", last)
-    return [Figure("conformance suite", last.strip("= "), "all passed", is_well)]
-
-
-def sanitized(said: str) -> list[Figure]:
-    """Of compute-sanitizer."""
-    lines = [line.strip("= ") for line in said.splitlines() if "SUMMARY" in line] or ["no summary"]
-    return [Figure("sanitizer", each, "0", bool(re.search(r"\b0 (errors|hazards)", each))) for each in lines]
-
-
-def single(said: str) -> list[Figure]:
-    """Of `measure_single`."""
-    figures = []
-    for row in json.loads(said):
-        shape = f"({row['batch_size']}, {row['depth']}, {row['width']})"
-        figures.append(Figure(f"{shape} alone, us a step", f"{row['alone']:.1f}"))
-        figures.append(
-            Figure(f"{shape} alone, x notebook", f"{row['x_notebook']:.1f}", "at least 20", row["x_notebook"] >= 20)
-        )
-        figures.append(Figure(f"{shape} alone, x plain PyTorch", f"{row['x_reference']:.1f}"))
-        share = "unknown" if row["share"] is None else f"{100 * row['share']:.0f} %"
-        figures.append(Figure(f"{shape}, {row['together']} at once, us a step of each", f"{row['shared']:.2f}"))
-        figures.append(Figure(f"{shape}, {row['together']} at once, of the device's limit", share))
-    return figures
-
-
-def slots(said: str) -> list[Figure]:
-    """Of slots.py."""
-    crew, _, _, ratio, *_ = said.splitlines()[-1].split()
-    return [Figure(f"slots, {crew} beside 1x1", f"{ratio} times", "at least 10", float(ratio) >= 10)]
-
-
-def whole(said: str) -> list[Figure]:
-    """Of whole_space.py."""
-    hours, error = map(float, re.findall(r"all: ([\d.]+) hours, standard error ([\d.]+)", said)[0])
-    figures = [Figure("the whole space, hours", f"{hours:.2f} +- {error:.2f}", "at most 1", hours <= 1)]
-    figures.append(Figure("of a sample", said.splitlines()[0].partition(" of ")[0] + " configurations"))
-    for least in re.findall(r"limit: ([\d.]+) hours", said):
-        figures.append(Figure("the whole space, of the device's limit", f"{100 * float(least) / hours:.0f} %"))
-    return figures
-
-
 def measure_single(options: argparse.Namespace) -> None:
     """Prints the figures of single networks as JSON; in a process of its own."""
     import statistics
 
-    from models import data, device_benchmarks, engine, engines, notebook
+    from models import device_benchmarks, engine, engines, notebook
 
     ours = engines.make("cpu" if options.device == "cpu" else "cuda", options.device)
     sides = (ours, engines.load("reference", options.device), engine.capacity(ours))
@@ -119,6 +59,8 @@ def measure_single(options: argparse.Namespace) -> None:
         for row in device_benchmarks.measure(*sides, images, 1, lambda: None, SINGLE, folder):
             seconds = {name: 1e6 * statistics.median(getattr(row, name)) for name in ("alone", "shared")}
             ratios = {"x_notebook": row.x_notebook, "x_reference": row.x_reference, "share": row.share_of_limit}
+            team, taken = row.fastest_team
+            ratios |= {"team": team, "in_team": 1e6 * taken}
             shape = {"batch_size": row.batch_size, "depth": row.depth, "width": row.width}
             rows.append({**shape, "together": row.together, **seconds, **ratios})
     print(json.dumps(rows))
@@ -133,19 +75,22 @@ def steps(options: argparse.Namespace, places: int) -> list[Step]:
     python, device = sys.executable, ["--device", options.device]
     engine = ["--engine", "cpu" if options.device == "cpu" else "cuda"]
     trains = [*device, *engine, "--data-dir", str(options.data_dir)]
-    checks = [python, "-c", ENTRY, "selfcheck", *device, *engine]
+    check = [python, "-c", ENTRY, "selfcheck", *device]
+    checks = [*check, *engine]
+    narrow = [] if options.device == "cpu" else ["cuda-tf32", "cuda-bf16"]
     tests = [python, "-m", "pytest", "tests/models/test_engines.py", "-q", "-p", "no:cacheprovider", "-k"]
     sanitizer = next((found for name in SANITIZERS if (found := shutil.which(name))), SANITIZERS[0])
     crews = ["--crews", "1x1", f"1x{places}", "--epochs", "2", "--trials", "8", "--rounds", "2"]
     space = ["--crew", f"1x{places}", "--epochs", str(options.whole_epochs)]
     return [
-        Step("selfcheck", [*checks, "--json"], 90, selfchecked),
-        Step("suite", [*tests, "cpu-on-cpu" if options.device == "cpu" else "on-cuda"], 120, suite),
-        Step("memcheck", [sanitizer, "--tool", "memcheck", *checks], 75, sanitized),
-        Step("racecheck", [sanitizer, "--tool", "racecheck", *checks], 75, sanitized),
-        Step("single", [python, __file__, "--measure-single", *trains[:2], *trains[4:]], 90, single),
-        Step("slots", [python, "benchmarks/slots.py", *trains, *crews], 90, slots),
-        Step("whole", [python, "benchmarks/whole_space.py", *trains, *space], 480, whole),
+        Step("selfcheck", [*checks, "--json"], 90, gpu_figures.selfchecked),
+        *(Step(each, [*check, "--engine", each, "--json"], 60, gpu_figures.selfchecked) for each in narrow),
+        Step("suite", [*tests, "cpu-on-cpu" if options.device == "cpu" else "on-cuda"], 120, gpu_figures.suite),
+        Step("memcheck", [sanitizer, "--tool", "memcheck", *checks], 75, gpu_figures.sanitized),
+        Step("racecheck", [sanitizer, "--tool", "racecheck", *checks], 75, gpu_figures.sanitized),
+        Step("single", [python, __file__, "--measure-single", *trains[:2], *trains[4:]], 120, gpu_figures.single),
+        Step("slots", [python, "benchmarks/slots.py", *trains, *crews], 90, gpu_figures.slots),
+        Step("whole", [python, "benchmarks/whole_space.py", *trains, *space], 480, gpu_figures.whole),
     ]
 
 
@@ -169,7 +114,7 @@ def run(step: Step, seconds: float) -> list[Figure]:
         process.wait()
     try:
         return step.read(said)
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, TypeError, ArithmeticError):
         last = (complained.strip() or said.strip() or "nothing was said").splitlines()[-1]
         return [Figure(step.name, f"failed, exit code {process.returncode}: {last[:200]}", "", is_well=False)]
 
@@ -188,10 +133,16 @@ def _goal(figure: Figure) -> str:
     return f"{figure.goal}, missed" if figure.goal else "failed"
 
 
-def described(device: str) -> tuple[str, int]:
-    """Device and versions in a line, and how many networks it trains at once."""
+def described(options: argparse.Namespace) -> tuple[str, int]:
+    """Device and versions in a line, and how many networks it trains at once.
+
+    Raises:
+        models.errors.ModelError: the images are not there, or nothing compiles for the device.
+    """
     import torch
 
+    data.fashion_mnist_bytes(options.data_dir)
+    device = options.device
     machine = f"torch {torch.__version__}, Python {sys.version.split()[0]}"
     if device == "cpu":
         return f"cpu, {machine}", 2
@@ -203,14 +154,14 @@ def described(device: str) -> tuple[str, int]:
 
 def main() -> int:
     """Prints a line for each figure, and writes the table."""
-    names = [step.name for step in steps(argparse.Namespace(device="cpu", data_dir="", whole_epochs=0), 0)]
+    names = [step.name for step in steps(argparse.Namespace(device="cuda", data_dir="", whole_epochs=0), 0)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-dir", type=pathlib.Path, default=os.environ.get("SEARCH_DATA", "data"))
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gpu.md"))
     parser.add_argument("--minutes", type=float, default=9.5, help="for all of it")
     parser.add_argument("--steps", nargs="+", choices=names, default=names)
-    parser.add_argument("--whole-epochs", type=int, default=10, help="of each configuration of the sample")
+    parser.add_argument("--whole-epochs", type=int, default=2, help="of each of the sample; taken for ten")
     parser.add_argument("--measure-single", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.engine, options.data_dir = None, options.data_dir.resolve()
@@ -219,7 +170,11 @@ def main() -> int:
     if options.measure_single:
         measure_single(options)
         return 0
-    head, places = described(options.device)
+    try:
+        head, places = described(options)
+    except errors.ModelError as error:
+        print(f"gpu.py: {error}", file=sys.stderr)
+        return 2
     figures: list[Figure] = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with the step under way
     print(head, flush=True)

@@ -4,8 +4,8 @@
     python benchmarks/slots.py --device cuda --engine reference --crews 1x1 1x8 1x32
 
 One configuration over many seeds, on SQLite, in fresh studies; crews are interleaved round by round, and the clock
-starts when all processes have loaded the dataset and the engine. A crew trains at least twice as many trials as it has
-places, so that each is in use for the most part.
+starts when all processes have loaded the dataset and chosen the engine. A crew trains at least twice as many trials as
+it has places, so that each is in use for the most part.
 """
 
 import argparse
@@ -72,8 +72,14 @@ class Run:
         return sum(max(0.0, min(end, last) - max(begin, first)) for begin, end in self.spans) / (last - first)
 
 
-def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[int]", deadline: float) -> None:
-    """One process of a crew, which hands over what it has not trained by the deadline (`time.time`)."""
+def work(
+    url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[int]", deadline: float, first: spaces.Params
+) -> None:
+    """One process of a crew, which hands over what it has not trained by the deadline (`time.time`).
+
+    Args:
+        first: a configuration of the run.
+    """
     import psutil
 
     from search.training import networks
@@ -85,6 +91,7 @@ def work(url: str, name: str, crew: Crew, gate: Barrier, memory: "SimpleQueue[in
     if study is None:
         raise LookupError(name)
     train = networks.NetworkObjective(study.spec, crew.data_dir, crew.device, crew.engine)
+    train.choose(first)  # engine and team: what it takes to measure them is no part of a trial
     settings, stop = Settings(device=crew.device, slots=crew.slots), threading.Event()
     gate.wait()
     if deadline < math.inf:
@@ -102,11 +109,12 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]], de
     Raises:
         TimeoutError: that takes longer than until the deadline (`time.time`).
     """
-    name = f"bench-{uuid.uuid4().hex[:8]}"
+    name, wanted = f"bench-{uuid.uuid4().hex[:8]}", list(wanted)
     text = (ROOT / "studies" / "lab.toml").read_text()
     for old, new in (
         ('name = "lab"', f'name = "{name}"'),
         ("epochs = 10", f"epochs = {epochs}"),
+        ("trials = 10", f"trials = {len(wanted)}"),  # teams are for those with fewer than slots
         ("hopeless = true", "hopeless = false"),
         ('name = "gp-cost"', 'name = "random"'),
         ('pruner = "asha"', ""),
@@ -117,11 +125,11 @@ def run(crew: Crew, epochs: int, wanted: Iterable[tuple[spaces.Params, int]], de
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/studies.db"
         database = databases.Database(url)
-        study = studies.create(database, specs.parse(text.replace("trials = 10", "trials = 1"), name))
+        study = studies.create(database, specs.parse(text, name))
         queues.fill(database, study, wanted)
         context = multiprocessing.get_context("spawn")
         gate, memory = context.Barrier(crew.workers + 1), context.SimpleQueue()
-        given = (url, name, crew, gate, memory, deadline)
+        given = (url, name, crew, gate, memory, deadline, wanted[0][0])
         processes = [context.Process(target=work, args=given) for _ in range(crew.workers)]
         for process in processes:
             process.start()

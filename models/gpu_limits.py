@@ -42,7 +42,7 @@ def step_flops(recipe: Recipe) -> float:
 
 
 def of(device: str) -> Limits | None:
-    """Those of a CUDA device, at its highest clock; None for any other."""
+    """Those of a CUDA device, at its highest clock; None for any other, and where it does not say."""
     if not device.startswith("cuda"):
         return None
     import torch
@@ -59,8 +59,9 @@ def of(device: str) -> Limits | None:
 
     lanes = LANES.get((properties.major, properties.minor), 128) * properties.multi_processor_count
     bits = ask(name.CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)
-    return Limits(  # clocks are in kHz; memory of GPUs gives twice a tick
-        flops=2.0 * lanes * 1e3 * ask(name.CU_DEVICE_ATTRIBUTE_CLOCK_RATE),
-        memory=2.0 * bits / 8 * 1e3 * ask(name.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE),
-        cache=float(ask(name.CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)),
-    )
+    # clocks are in kHz; memory of GPUs gives twice a tick
+    flops = 2.0 * lanes * 1e3 * ask(name.CU_DEVICE_ATTRIBUTE_CLOCK_RATE)
+    memory = 2.0 * bits / 8 * 1e3 * ask(name.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)
+    if not flops or not memory:  # virtual GPUs, and those that share the machine's memory, do not say
+        return None
+    return Limits(flops, memory, cache=float(ask(name.CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)))

@@ -79,11 +79,10 @@ class Choices:
             errors.DeviceError: there is none of that name, or no such device here.
         """
         device = engines.check(backend.engine, "cpu" if backend.device == "cpu" else self._device)
+        if backend.engine not in engines.IN_TEAMS:
+            return engines.make(backend.engine, device)
         with self._making:
-            found = self._made.get(backend.engine) or engines.make(backend.engine, device)
-            if engine.teams(found) == (1,):
-                return found
-            self._made[backend.engine] = found
+            found = self._made[backend.engine] = self._made.get(backend.engine) or engines.make(backend.engine, device)
         return found if backend.team == 1 else found.in_teams(backend.team)  # type: ignore[attr-defined]
 
     def pick(self, recipe: Recipe, data: Dataset) -> Choice:
@@ -108,7 +107,11 @@ class Choices:
             alone = self.load(backend)
             room = engine.capacity(alone) // self.slots
             sizes = [team for team in engine.teams(alone) if 1 < team <= room]
-            wrong = selfchecks.other_bits(alone, sizes) if sizes else []
+            try:
+                wrong = selfchecks.other_bits(alone, sizes) if sizes else []
+            except Exception as error:  # noqa: BLE001  # no launch of a team may take the single blocks away
+                log.warning("event=unavailable engine=%s teams=%r reason=%r", backend.engine, sizes, str(error))
+                continue
             if wrong:
                 log.warning("event=distrusted engine=%s device=%s teams=%r", backend.engine, self._device, wrong)
             found += [dataclasses.replace(backend, team=team) for team in sizes if team not in wrong]
@@ -117,6 +120,14 @@ class Choices:
     def _is_float32_too(self, backend: Backend, recipe: Recipe) -> bool:
         """Whether it trains the recipe as the float32 engine beside it does, bit for bit."""
         return backend.engine in engines.PRECISIONS and not engines.is_coarser(backend.engine, recipe)
+
+    def fill(self, slots: int) -> None:
+        """From now on it is to be the fastest for so many trainings at once."""
+        with self._lock:
+            if slots != self.slots:
+                self.slots = slots
+                self._known.clear()
+                self.__dict__.pop("_teams", None)
 
     def known(self, recipe: Recipe) -> Choice | None:
         """What was picked for recipes of this shape, if anything was."""

@@ -94,6 +94,10 @@ class NetworkObjective:
         """What a new trial of a configuration is trained with, from its first claim to its end."""
         return str(self._trainers.choose(self.recipe(params)).backend)
 
+    def expect(self, trials: int) -> None:
+        """How many trials there are to be, which decides how many share the device; at first the study file's."""
+        self._trainers.expect(trials)
+
     def backend_of(self, trial: FrozenTrial) -> str | None:
         """What a stored trial was trained with last, where that is to be had here; None where a choice is open."""
         trained = records.TRAINED.find(trial)

@@ -160,3 +160,18 @@ class Failed(Exception):
     def __init__(self, reason: str, trace: str, is_memory: bool, is_machines: bool = False) -> None:
         super().__init__(reason)
         self.trace, self.is_memory, self.is_machines = trace, is_memory, is_memory or is_machines
+
+
+class Network(Protocol):
+    """An objective that trains networks, as a worker sees it; see `networks.NetworkObjective`."""
+
+    backends: tuple[str, ...]
+
+    def choose(self, params: spaces.Params) -> str:
+        """What a new trial of a configuration is trained with, from its first claim to its end."""
+
+    def need(self, params: spaces.Params, backend: str | None) -> int:
+        """Bytes that a training takes, of the memory that it is trained in."""
+
+    def expect(self, trials: int) -> None:
+        """How many trials there are to be, which decides how many share the device; at first the study file's."""

@@ -51,7 +51,11 @@ class Trainers:
         self._lock = threading.Lock()
         first = self.of(self.backends[0])  # now: no epoch of a trial must wait for it
         self.slots = slots or (1 if device == "cpu" else engine.capacity(first.engine))
-        self._choices.slots = min(self.slots, trials or self.slots)
+        self.expect(trials)
+
+    def expect(self, trials: int) -> None:
+        """See `trials`: a budget may have grown since."""
+        self._choices.fill(min(self.slots, trials or self.slots))
 
     def of(self, backend: str) -> Trainer:
         """The one that a trial is to be trained with."""

@@ -12,7 +12,7 @@ from typing import Any
 from search import errors
 from search.ledger import allocations, claims, listings, offers, rosters, studies
 from search.storage.databases import Database
-from search.training.objectives import Result, Trial
+from search.training.objectives import Network, Result, Trial
 from search.worker import (
     assignments,
     bylines,
@@ -48,7 +48,7 @@ class Desk(loops.Worker):
         objective: Callable[[Trial], Result],
         stop: threading.Event,
         settings: Settings,
-        network: loops.Network | None,
+        network: Network | None,
         shared: "Shared",
         spend: Callable[[float], None],
     ) -> None:

@@ -6,7 +6,6 @@ import pathlib
 import random
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from models import backends
 from search import errors, words
@@ -17,6 +16,7 @@ from search.ledger import (
     claims,
     configurations,
     foreign,
+    orders,
     presence,
     rosters,
     studies,
@@ -24,7 +24,7 @@ from search.ledger import (
 )
 from search.space import spaces
 from search.storage.databases import Database
-from search.training.objectives import Failed, Result, Trial
+from search.training.objectives import Failed, Network, Result, Trial
 from search.worker import endings, hearts, mishaps, notifiers, occupancies, ownership, signals, threads
 from search.worker.settings import Settings
 
@@ -36,18 +36,6 @@ NAMED = 20  # trials in a line
 DEFAULTS = Settings()
 # there may be work later, whether or not the worker stays for an extension
 WAITS = (allocations.NoTrial.WAIT, allocations.NoTrial.ENGINE, allocations.NoTrial.PAUSED)
-
-
-class Network(Protocol):
-    """An objective that trains networks, as a worker sees it; see `networks.NetworkObjective`."""
-
-    backends: tuple[str, ...]
-
-    def choose(self, params: spaces.Params) -> str:
-        """What a new trial of a configuration is trained with, from its first claim to its end."""
-
-    def need(self, params: spaces.Params, backend: str | None) -> int:
-        """Bytes that a training takes, of the memory that it is trained in."""
 
 
 class Worker:
@@ -204,6 +192,8 @@ class Worker:
         return False
 
     def _prepare(self, trial: ownership.OwnedTrial, place: contextlib.ExitStack) -> None:
+        if self._network is not None and self._settings.at_once > 1:  # the budget may have grown
+            self._network.expect(self._database.read(lambda found: orders.read(found, self._study)).trials)
         params = configurations.configure(self._database, self._study, trial.claim, self._history, self._choose)
         trial.backend = trial.claim.backend or self._choose(params)
         # one that has taken its workers with it takes no other trial along to its last try

@@ -99,7 +99,7 @@ def test_bash_completes(folder: pathlib.Path) -> None:
     assert found["search enqueue quick ba"] == ["batch_size="]
     assert found["search enqueue quick wi"] == ["width=8", "width=16", "width=32"]
     assert found["search enqueue quick depth=0 activation=S"] == ["Sigmoid"]
-    assert found["search run quick --engine=c"] == ["cpu", "cuda", "cuda-bf16", "cuda-tf32"]
+    assert found["search run quick --engine=c"] == ["cpu", "cpu-bf16", "cuda", "cuda-bf16", "cuda-tf32"]
     assert found["search run quick --device cu"] == ["cuda", "cuda:0"]
     assert found["search list --storage sqlite:///r"] == ["///runs/search.db"]
     assert found["search copy 'quick' lab --to 'sqlite:///runs/search.db' --storage "][-1] == "postgresql://"

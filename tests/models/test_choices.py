@@ -15,7 +15,7 @@ import emulators
 import pytest
 from conftest import ROOT
 
-from models import data, engine, engines, errors
+from models import backends, data, engine, engines, errors
 from models.backends import Backend
 from models.engines import choices, cuda, kernels, selfchecks, tables, verdicts
 from models.recipes import Recipe
@@ -280,6 +280,42 @@ def test_teams_that_train_wrong_are_not_taken(
     assert asked == [(1, [2, 4, 8, 16]), (1, [2])]
     (line,) = [record.getMessage() for record in caplog.records if "distrusted" in record.getMessage()]
     assert line == "event=distrusted engine=cuda device=cuda teams=[8, 16]"
+
+
+@emulators.needed
+def test_more_trials_at_once_are_chosen_for_anew(in_teams: dict[int, float]) -> None:
+    """What was picked for few leaves when more come, with the teams that there is no longer room for."""
+    in_teams |= {1: 6e-3, 2: 3e-3, 4: 1.5e-3, 8: 8e-4, 16: 9e-4}
+    found, images = choices.Choices("cuda", "cuda", 1), data.synthetic()
+    assert found.pick(SMALL, images).backend == TEAM(8)
+    found.fill(16)
+    assert found.pick(SMALL, images).backend == TEAM(1)
+
+
+@emulators.needed
+def test_where_no_team_can_be_launched_single_blocks_train(
+    in_teams: dict[int, float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A driver that refuses the launches of teams takes no engine away, and the log says what it said."""
+
+    def refused(alone: cuda.Cuda, teams: list[int]) -> list[int]:
+        raise errors.DeviceFault("emulated failed: CUDA error: CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE")
+
+    monkeypatch.setattr(selfchecks, "other_bits", refused)
+    assert choices.Choices("cuda", "cuda", 1).pick(SMALL, data.synthetic()).backend == TEAM(1)
+    (line,) = [record.getMessage() for record in caplog.records if "unavailable" in record.getMessage()]
+    assert line.startswith("event=unavailable engine=cuda teams=[2, 4, 8, 16] reason='emulated failed: CUDA error: ")
+
+
+@emulators.needed
+def test_a_device_without_teams_is_one_too(in_teams: dict[int, float]) -> None:
+    """Where no blocks can wait for one another, trials of any team have one block, and one device with its launches."""
+    found = choices.Choices("cuda", "cuda", 16)
+    alone = found.load(TEAM(1))
+    alone.gpu.largest_team = 1  # type: ignore[attr-defined]
+    large = found.load(TEAM(16))
+    assert backends.of(large) == TEAM(1)
+    assert large._launches is alone._launches  # type: ignore[attr-defined]
 
 
 @emulators.needed

@@ -437,7 +437,9 @@ RULES = [
 ]
 
 
-@pytest.fixture(params=[pytest.param("emulated", marks=emulators.needed), pytest.param("cuda", marks=needs_cuda)])
+@pytest.fixture(
+    params=[pytest.param("emulated", marks=emulators.needed), pytest.param("cuda", marks=needs_cuda, id="team-on-cuda")]
+)
 def in_a_team(request: pytest.FixtureRequest) -> cuda.Cuda:
     """The engine with several blocks for a network."""
     return emulators.engine(team=3) if request.param == "emulated" else cuda.Cuda("cuda").in_teams(8)

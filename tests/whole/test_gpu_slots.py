@@ -1,5 +1,6 @@
 """Slots of a worker on the GPU engine: trials of any shape in one launch, each with the bits it has alone."""
 
+import itertools
 import pathlib
 import threading
 
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 from models import engines
 from models.engines import choices, cuda, selfchecks, tables, verdicts
 from search import errors
-from search.ledger import studies, summaries
+from search.ledger import queues, studies, summaries
 from search.storage import databases, schema
 from search.study import specs
 from search.training import networks, trainers
@@ -81,6 +82,24 @@ def test_few_trials_have_teams_and_the_same_curves(
     for trial in trials:
         epochs = list(alone.train(train.recipe(trial.params), train.whole))
         assert [epoch.accuracy for epoch in epochs] == list(trial.intermediate_values.values())
+
+
+def test_a_grown_budget_has_no_teams(
+    opened: databases.Database, device: emulators.Emulated, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """A study file's one trial would have all blocks; with seven more in the budget, four slots have one each."""
+    monkeypatch.setattr(tables, "folder", lambda: tmp_path)
+    monkeypatch.setattr(selfchecks, "NETWORKS", selfchecks.NETWORKS[1:2])
+    monkeypatch.setattr(choices, "step_seconds", lambda trained_by, *of: (1 / trained_by.team, trained_by.capacity()))
+    spec = specs.parse(quick_text(trials=1, epochs=1, hopeless="false"), "quick.toml")
+    study = studies.create(opened, spec)
+    wanted = list(itertools.islice(spec.space.configurations(), 8))
+    queues.fill(opened, study, [(params, 0) for params in wanted])
+    settings = Settings(slots=4, device="cuda", engine="cuda")
+    train = networks.NetworkObjective(spec, pathlib.Path("unused"), "cuda", "cuda", settings.slots)
+    loops.Worker(opened, study, train, threading.Event(), settings, network=train).run()
+    stored = opened.read(lambda c: c.execute(sqlalchemy.select(schema.claims.c.backend)).scalars().all())
+    assert stored == ["cuda cuda float32 1"] * 8
 
 
 def test_a_fault_of_the_device_ends_the_worker_and_no_trial(

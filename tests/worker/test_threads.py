@@ -184,6 +184,9 @@ def test_trials_in_slots_of_one_device_share_its_seconds(
         def choose(self, params: spaces.Params) -> str:
             return self.backends[0]
 
+        def expect(self, trials: int) -> None:
+            pass
+
         def need(self, params: spaces.Params, backend: str | None) -> int:
             assert backend == self.backends[0]
             return 10
