@@ -108,8 +108,8 @@ def _cells(row: "benchmark.Row", limits: "Limits") -> dict[str, str]:
         "batch, depth, width": shape if row.what == "step" else f"{row.what}, {shape}",
         "ours": f"{scale * statistics.median(row.seconds['cpu']):.1f}{unit}",
     }
-    if found := row.bf16_speedup:
-        cells["faster in bf16"] = f"{statistics.median(found):.2f} ({found[0]:.2f}-{found[-1]:.2f})"
+    found = row.bf16_speedup
+    cells["faster in bf16"] = f"{statistics.median(found):.2f} ({found[0]:.2f}-{found[-1]:.2f})" if found else "-"
     for side in row.others:
         ratios = row.ratios(side)
         cells[f"x {side}"] = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f})"

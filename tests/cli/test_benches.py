@@ -7,14 +7,14 @@ import re
 import pytest
 from conftest import ROOT
 
-from models import benchmark, jax_scan, sides
+from models import benchmark, engines, jax_scan, sides
 from search import cli
 
 
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two shapes, for a moment each."""
-    monkeypatch.setattr(benchmark, "SHAPES", [(64, 1, 8), (128, 0, None)])
+    monkeypatch.setattr(benchmark, "SHAPES", [(64, 1, 32), (128, 0, None)])
     monkeypatch.setattr(sides, "SECONDS", 0.02)
 
 
@@ -42,7 +42,9 @@ def test_what_it_measures(
     assert [row["what"] for row in document["rows"]] == ["step", "step", "evaluation"]
     names = {"cpu", "reference", "notebook"} | ({"jax"} if installed else set())
     for row, of in zip(document["rows"], found, strict=True):
-        assert set(row["seconds"]) == names
+        assert set(row["seconds"]) - {"cpu-bf16"} == names
+        is_coarser = row["what"] == "step" and "cpu-bf16" in engines.names("cpu") and bool(row["width"])
+        assert (len(row["bf16_speedup"]) == 1) == ("cpu-bf16" in row["seconds"]) == is_coarser
         assert all(len(each) == 1 and each[0] > 0 for each in row["seconds"].values())
         assert row["limit_seconds"] == pytest.approx(row["share_of_limit"] * row["seconds"]["cpu"][0], rel=0.01)
         assert 0 < row["share_of_limit"] < 1.1

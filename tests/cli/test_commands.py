@@ -206,7 +206,7 @@ def test_without_a_gpu_cuda_is_refused_before_anything_starts(processes: Process
     assert code == 2
     assert "search: device 'cuda' is not there" in output
     code, output = processes.run("run", quick, "--engine", "warp")
-    names = "auto, reference, cpu, cuda, cuda-tf32, cuda-bf16"
+    names = "auto, reference, cpu, cpu-bf16, cuda, cuda-tf32, cuda-bf16"
     assert (code, f"engine must be one of {names}, got 'warp'" in output) == (2, True)
 
 
