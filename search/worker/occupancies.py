@@ -1,5 +1,6 @@
 """How many processes of one user train on a GPU of this machine now: a lock on a file for each, as places are."""
 
+import contextlib
 import logging
 import pathlib
 import threading
@@ -11,7 +12,7 @@ from search.worker import leases
 
 log = logging.getLogger("search")
 
-LOOK_SECONDS = 0.1  # as long a share is taken for what it was; a training asks every 0.2 s
+LOOK_SECONDS = 0.2  # between two looks who trains there
 
 
 class Occupancy:
@@ -31,8 +32,9 @@ class Occupancy:
         self._uuids: Sequence[str] = ()
         self._files: list[int] = []
         self._is_told = False  # that it is taken for the only one
-        self._lock = threading.Lock()
-        self._seen: tuple[float, float] = (float("-inf"), 1.0)  # when it looked, and the share that it saw
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        # seconds that it was billed, until when, and its share from then on
+        self._billed, self._until, self._share = 0.0, time.perf_counter(), 1.0
 
     def begin(self) -> None:
         """From now on this process trains there."""
@@ -44,30 +46,50 @@ class Occupancy:
                 self._folder = self._folder or leases.folder(self._given)
                 for uuid in self._uuids:
                     self._files.append(leases.first_free(self._folder, _prefix(uuid)))
+                self._see(self._found())
             except (errors.InputError, OSError, RuntimeError, AssertionError, AttributeError, ImportError) as error:
                 self._let_go()  # of those that it had, or the others would share with nobody
                 if not self._is_told:
-                    log.warning(
-                        "event=unshared reason=%r note='seconds of a GPU are billed as of one worker'", str(error)
-                    )
+                    told = "event=unshared reason=%r note='seconds of a GPU are billed as of one worker'"
+                    log.warning(told, str(error))
                 self._is_told = True
-            self._seen = float("-inf"), 1.0
+                return
+            self._ended = threading.Event()
+            threading.Thread(target=self._watch, args=(self._ended,), name="occupancy", daemon=True).start()
 
     def end(self) -> None:
         """It trains nothing there now."""
         with self._lock:
+            self._ended.set()
+            self._see(1.0)
             self._let_go()
 
     def share(self) -> float:
         """What this process has of a second of its GPUs: as much as each of the others that train there."""
         with self._lock:
-            if not self._files or self._folder is None:
-                return 1.0
-            at, share = self._seen
-            if time.monotonic() - at >= LOOK_SECONDS:
-                share = sum(1 / self._trained_by(uuid) for uuid in self._uuids) / len(self._uuids)
-                self._seen = time.monotonic(), share
-            return share
+            return self._found()
+
+    def seconds(self) -> float:
+        """Of a clock that goes by its share, as it was seen at the last look."""
+        with self._lock:
+            return self._billed + self._share * (time.perf_counter() - self._until)
+
+    def _watch(self, ended: threading.Event) -> None:
+        """Looks, since what trains may ask nothing for long."""
+        while not ended.wait(LOOK_SECONDS):
+            with self._lock, contextlib.suppress(OSError):
+                if not ended.is_set():
+                    self._see(self._found())
+
+    def _see(self, share: float) -> None:
+        """What has passed is billed by what was seen before: who comes takes nothing of it."""
+        now = time.perf_counter()
+        self._billed, self._until, self._share = self._billed + self._share * (now - self._until), now, share
+
+    def _found(self) -> float:
+        if not self._files:
+            return 1.0
+        return sum(1 / self._trained_by(uuid) for uuid in self._uuids) / len(self._uuids)
 
     def _let_go(self) -> None:
         while self._files:

@@ -48,8 +48,7 @@ class Admission:
         self._inside: list[_Ticket] = []
         self._queue: collections.deque[_Ticket] = collections.deque()
         self._lock = threading.Lock()
-        # of a device: seconds of a share, when that was so, and this process's part of it from then on
-        self._shares: dict[str, tuple[float, float, float]] = {}
+        self._shares: dict[str, tuple[float, float]] = {}  # seconds of a share of a device, and when that was so
 
     @property
     def allowed(self) -> int:
@@ -112,15 +111,13 @@ class Admission:
     def _share(self, device: str) -> float:
         """A second is divided among the processes that train on the device in it, and that part among their trainings.
 
-        What has passed since the last look is billed by what was seen then, and not by who has come meanwhile.
-        Under the lock, before the number of trainings changes.
+        Under the lock, before the number of these changes.
         """
-        now, inside = time.perf_counter(), sum(ticket.device == device for ticket in self._inside)
-        spent, since, part = self._shares.get(device, (0.0, now, 1.0))
-        spent += part * (now - since) / max(1, inside)
-        part = 1.0 if self._occupied is None or device == "cpu" else self._occupied.share()
-        self._shares[device] = spent, now, part
-        return spent
+        now = time.perf_counter() if self._occupied is None or device == "cpu" else self._occupied.seconds()
+        spent, since = self._shares.get(device, (0.0, now))
+        inside = sum(ticket.device == device for ticket in self._inside)
+        self._shares[device] = spent + (now - since) / max(1, inside), now
+        return self._shares[device][0]
 
     def crowded(self) -> None:
         """Memory ran out with as many as train now."""
@@ -142,7 +139,6 @@ class Admission:
                 self._occupied.begin()
             ticket.since = time.monotonic()
             self._inside.append(ticket)
-            self._share(ticket.device)  # with whom, from here on
             return True
 
     def _fits(self, ticket: _Ticket) -> bool:
