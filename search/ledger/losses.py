@@ -29,8 +29,10 @@ def of(connection: sqlalchemy.Connection, study: studies.Study, orphan: presence
     number = connection.execute(
         sqlalchemy.select(schema.trials.c.number).where(schema.trials.c.trial_id == orphan.trial_id)
     ).scalar()
-    name, how = said(worker.name, SHORT), "has died" if orphan.is_dead else "has fallen silent"
-    text = f"{study.name}: worker {name} {how}; its trial {number} goes on with the next free worker"
+    name, how = f"worker {said(worker.name, SHORT)}", "has died" if orphan.is_dead else "has fallen silent"
+    if worker.has_left:
+        name, how = f"the device of {name}", "has failed"
+    text = f"{study.name}: {name} {how}; its trial {number} goes on with the next free worker"
     facts = {"trial": number, "worker": name, "counts": counted(counts.read(connection, study.study_id))}
     return notices.Event(f"{KIND}:{mark}", KIND, text, facts)
 
