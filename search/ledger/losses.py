@@ -29,10 +29,9 @@ def of(connection: sqlalchemy.Connection, study: studies.Study, orphan: presence
     number = connection.execute(
         sqlalchemy.select(schema.trials.c.number).where(schema.trials.c.trial_id == orphan.trial_id)
     ).scalar()
-    name, how = f"worker {said(worker.name, SHORT)}", "has died" if orphan.is_dead else "has fallen silent"
-    if worker.has_left:
-        name, how = f"the device of {name}", "has failed"
-    text = f"{study.name}: {name} {how}; its trial {number} goes on with the next free worker"
+    name, how = said(worker.name, SHORT), "has died" if orphan.is_dead else "has fallen silent"
+    lost = f"the device of worker {name} has failed" if worker.has_left else f"worker {name} {how}"
+    text = f"{study.name}: {lost}; its trial {number} goes on with the next free worker"
     facts = {"trial": number, "worker": name, "counts": counted(counts.read(connection, study.study_id))}
     return notices.Event(f"{KIND}:{mark}", KIND, text, facts)
 
