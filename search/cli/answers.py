@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 from search import lines, screens, words
 from search.cli import layouts, tables
 from search.ledger import (
+    backlogs,
     causes,
     efficiencies,
     excerpts,
@@ -41,7 +42,7 @@ def as_json(database: databases.Database, summary: summaries.Summary) -> dict[st
     return {
         **summary.as_json(),
         **goals.as_json(summary),
-        **crew.as_json(),
+        **crew.as_json(is_open=not backlogs.is_closed(summary)),
         **notices.read(database, summary.study).as_json(),
         "reasons": causes.count(database, summary),
         "forecast_seconds": None if left is None else round(left, 1),

@@ -120,7 +120,7 @@ class Collector(registry.Collector):
             "search_active": int(summary.order.state.value == "active" and summary.reason is None),
             "search_workers_alive": len(crew.members),
             "search_orphans": len(crew.orphans),
-            "search_lacked_trials": sum(crew.lacked.values()),
+            "search_lacked_trials": 0 if backlogs.is_closed(summary) else sum(crew.lacked.values()),
             "search_epochs_per_second": epochs_per_second,
             "search_samples_per_second": images and epochs_per_second * images,
             "search_epochs": work.epochs,

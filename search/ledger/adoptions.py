@@ -15,6 +15,7 @@ from search.storage.databases import Database
 from search.training import objectives, records
 
 STALL_LIMIT = 3
+LEFT_UNIT = 100  # of `deaths`: what an owner counts for whose device failed, beside 1 for one that died
 
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
@@ -108,6 +109,7 @@ def adopt(
     Then it fails, which counts in no limit: what the objective does is another thing.
     """
     stands = schema.claims.c.stalls < 0  # -1 where the last owner got further
+    lost = LEFT_UNIT if orphan.worker.has_left else int(orphan.is_dead)
     taken = connection.execute(
         schema.claims.update()
         .where(
@@ -120,7 +122,7 @@ def adopt(
         .values(
             generation=schema.claims.c.generation + 1,
             stalls=schema.claims.c.stalls + 1,
-            deaths=sqlalchemy.case((stands, 0), else_=schema.claims.c.deaths + int(orphan.is_dead)),
+            deaths=sqlalchemy.case((stands, 0), else_=schema.claims.c.deaths + lost),
             adoptions=schema.claims.c.adoptions + 1,
             **mine,
         )
@@ -135,12 +137,18 @@ def adopt(
     return take_up(connection, study, orphan.trial_id, "adopted", able)
 
 
-def _verdict(stalls: int, deaths: int) -> str:
+def _verdict(stalls: int, lost: int) -> str:
     """Why a trial fails that went through so many owners: death is said only of what is known to have died."""
+    left, deaths = divmod(lost, LEFT_UNIT)
+    often = f"{stalls} times in a row without getting further"
     if deaths == stalls:
-        return f"its worker died {stalls} times in a row without getting further"
+        return f"its worker died {often}"
+    if left == stalls:
+        return f"its worker's device failed {often}"
     known = f"; {deaths} of them are known to have died" if deaths else ""
-    return f"its worker fell silent {stalls} times in a row without getting further{known}"
+    if left:
+        return f"its worker was lost {often}; of {left} of them the device failed{known}"
+    return f"its worker fell silent {often}{known}"
 
 
 def ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> None:

@@ -24,6 +24,7 @@ from search.ledger import (
     counts,
     failures,
     foreign,
+    latest,
     orders,
     pauses,
     presence,
@@ -86,7 +87,7 @@ def take(
         # before the lock: there may be a thousand, and who adopts one makes sure that nothing has changed
         seen = adoptions.running(connection, study.study_id, own)
         orphans = watch.look(seen, time.monotonic(), database.interruptions)
-        account = accounts.lock(connection, study)
+        account = accounts.lock(connection, study, worker.name)
         order = stops.note_bound(connection, study, account.order, bound)
         mine = schema.claims.c.owner == owner
         found: claims.Claim | NoTrial
@@ -129,13 +130,14 @@ class _Asked:
     def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
         if self.order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
-        found, verdict = self.account.counts, None
+        found, signs, verdict = self.account.counts, self.account.signs, None
         if found.rows > counts.FOLDED:
             counts.fold(self.connection, self.study.study_id)
         if found.of(TrialState.FAIL):
-            if failures.excuse_lone(self.connection, self.study):
+            if signs.suspected and failures.excuse_lone(self.connection, self.study):
                 found = self._counts()
-            judged = failures.judge(self.connection, self.study, self.order, self.worker, found.failures)
+                signs = latest.read(self.connection, self.study.study_id, self.worker.name)
+            judged = failures.judge(self.connection, self.study, self.order, signs, found.failures)
             verdict = None if judged is None else VERDICTS[judged]
         if verdict in (NoTrial.ALONE, NoTrial.STOPPED):
             return verdict

@@ -24,12 +24,17 @@ def todo(summary: summaries.Summary, reserved: int) -> int:
     Args:
         reserved: how many configurations of the space are.
     """
-    running, order = summary.count(TrialState.RUNNING), summary.order
-    is_closed = order.state is not orders.StudyState.ACTIVE or summary.reason is not None
-    if is_closed or summary.is_out_of_hours or summary.stop is not None:
+    running = summary.count(TrialState.RUNNING)
+    if is_closed(summary):
         return running
     left = max(summary.budget - summary.done, running)
     size = summary.study.spec.space.size
     if size is not None:
         left = min(left, running + summary.count(TrialState.WAITING) + max(0, size - reserved))
     return left
+
+
+def is_closed(summary: summaries.Summary) -> bool:
+    """Whether no trial begins: it is paused, stopped, has failed too often or is ended by a limit."""
+    stands = summary.order.state is not orders.StudyState.ACTIVE or summary.reason is not None
+    return stands or summary.is_out_of_hours or summary.stop is not None

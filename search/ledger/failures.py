@@ -17,15 +17,12 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from search import lines, words
-from search.ledger import adoptions, claims, counts, endings, latest, orders, presence, retries, studies
+from search.ledger import adoptions, claims, endings, latest, orders, presence, retries, studies
 from search.storage import schema
 from search.storage.databases import Database
 
 FAULT_LIMIT = 3  # tries of a trial that fail for reasons of their own
-EARLY_LIMIT = 3  # equal errors in a row, before any trial ended well
-ROW_LIMIT = 10  # failures in a row, none of them the objective's doing
-LONE_LIMIT = 3  # failures in a row of one worker
-COMPARED = 10  # trials of the other workers, the latest
+EARLY_LIMIT, ROW_LIMIT, LONE_LIMIT = latest.EARLY_LIMIT, latest.ROW_LIMIT, latest.LONE_LIMIT
 ALONE = "alone"  # in place of the machine: a failure of a worker that took itself out
 REASON_CHARACTERS = 300
 WELL = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -93,19 +90,20 @@ def refuse(database: Database, claim: claims.Claim, reason: str, attrs: dict[str
 
 
 def judge(
-    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, worker: presence.Identity, failed: int
+    connection: sqlalchemy.Connection, study: studies.Study, order: orders.Order, signs: latest.Signs, failed: int
 ) -> Verdict | None:
     """What the failures of a study mean for a worker, under the study's lock; None where it may take a trial.
 
     Args:
+        signs: what they show to this worker.
         failed: how many count against `max_failures`.
     """
-    if _is_alone(connection, study.study_id, worker.name):
+    if signs.fault == ALONE:
         return Verdict.ALONE
     if failed > order.max_failures:
         return Verdict.WAIT if _runs_elsewhere(connection, study.study_id, ()) else Verdict.TOO_MANY
-    reason, blamed = _early_error(connection, study.study_id)
-    if reason is None:
+    reason, blamed = _early_error(connection, study.study_id) if signs.early else (None, ())
+    if reason is None and signs.in_row:
         reason, blamed = _row_of_faults(connection, study.study_id), ()
     if reason is None:
         return None
@@ -119,13 +117,13 @@ def judge(
 def excuse_lone(connection: sqlalchemy.Connection, study: studies.Study) -> bool:
     """Excuses and puts back the failures of workers whose trials fail while those of others do not; whether any."""
     excused = False
-    names = latest.blamed(connection, study.study_id, COMPARED * LONE_LIMIT)
+    names = latest.blamed(connection, study.study_id, latest.BLAMED_LIMIT)
     suspects = {name for name in names if name and names.count(name) >= LONE_LIMIT}
     for name in latest.failing(connection, study.study_id, suspects):
         streak = list(_streak(latest.own(connection, study.study_id, len(names), name)))
         if len(streak) < LONE_LIMIT:
             continue
-        others = latest.others(connection, study.study_id, COMPARED, name)
+        others = latest.others(connection, study.study_id, latest.COMPARED, name)
         well = sum(row.state in WELL for row in others)
         if 2 * well > len(others):
             retries.put_back(connection, study, [row.number for row in streak], blamed=ALONE)
@@ -141,10 +139,6 @@ def _streak(ended: Iterable[Any]) -> Iterable[Any]:
         yield row
 
 
-def _is_alone(connection: sqlalchemy.Connection, study_id: int, worker: str) -> bool:
-    return latest.fault(connection, study_id, worker) == ALONE
-
-
 def _runs_elsewhere(connection: sqlalchemy.Connection, study_id: int, blamed: Iterable[str]) -> bool:
     """Whether a worker runs a trial that is not among those to blame."""
     running = sqlalchemy.select(rows.c.worker).where(
@@ -157,13 +151,11 @@ def _runs_elsewhere(connection: sqlalchemy.Connection, study_id: int, blamed: It
 
 
 def _early_error(connection: sqlalchemy.Connection, study_id: int) -> tuple[str | None, tuple[str, ...]]:
-    """Why a study stops at its start, where its last trials failed with one error and none ended well; whose they were.
+    """Why a study where none ended well stops, if its last trials failed with one error; whose they were.
 
     What the queue held does not count: another entry may do.
     """
-    if counts.has_any(connection, study_id, *WELL):
-        return None, ()
-    ended = latest.ended(connection, study_id, EARLY_LIMIT + COMPARED)
+    ended = latest.ended(connection, study_id, EARLY_LIMIT + latest.COMPARED)
     failed = [row for row in ended if not row.excused or _is_fault(row)]
     if len(failed) < EARLY_LIMIT:
         return None, ()
@@ -180,8 +172,6 @@ def _is_fault(row: Any) -> bool:
 
 
 def _row_of_faults(connection: sqlalchemy.Connection, study_id: int) -> str | None:
-    if not latest.have_failed(connection, study_id, ROW_LIMIT):
-        return None
     ended = latest.ended(connection, study_id, ROW_LIMIT)
     if len(ended) < ROW_LIMIT or not all(row.excused and _is_fault(row) for row in ended):
         return None

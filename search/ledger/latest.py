@@ -1,8 +1,11 @@
 """The latest ended trials of a study that workers of ours have run, by which failures are judged, the last first.
 
 A claim asks for them under the study's lock: the queries are made once, since to make one takes longer than to run it.
+What every claim asks for, `Signs`, comes with its account.
 """
 
+import dataclasses
+import functools
 import itertools
 from collections.abc import Collection
 from typing import Any
@@ -15,12 +18,39 @@ from search.ledger import counts
 from search.storage import schema, statements
 from search.training import records
 
+EARLY_LIMIT = 3  # equal errors in a row, before any trial ended well
+ROW_LIMIT = 10  # failures in a row, none of them the objective's doing
+LONE_LIMIT = 3  # failures in a row of one worker
+COMPARED = 10  # trials of the other workers, the latest
+BLAMED_LIMIT = COMPARED * LONE_LIMIT
+
 MOST_FAILING = 10  # workers that are looked at together
 LOOKED_AT = 100  # of each state, which is further back than any rule looks
 
 trials, rows = schema.trials, schema.claims
 LIMIT = sqlalchemy.bindparam("most", type_=sqlalchemy.Integer)
 WORKER = sqlalchemy.bindparam("name", type_=sqlalchemy.String)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """What of the failures shows whether a rule is to be asked for, as one statement sees it.
+
+    Attributes:
+        fault: where the last ended trial of the worker that asks failed by nobody's doing; empty where it did not, None
+            without any.
+        suspected: whether one worker has `LONE_LIMIT` of the last failures.
+        early: whether `EARLY_LIMIT` trials have failed, and none ended well.
+        in_row: whether the last `ROW_LIMIT` trials have failed, told by their ids.
+    """
+
+    fault: str | None
+    suspected: bool
+    early: bool
+    in_row: bool
+
+
+NO_SIGNS = Signs(None, suspected=False, early=False, in_row=False)
 
 
 def _whole(wanted: sqlalchemy.Select[tuple[int]]) -> sqlalchemy.Select[Any]:
@@ -58,7 +88,7 @@ def _of_worker() -> sqlalchemy.Select[Any]:
     )
 
 
-def _blamed() -> sqlalchemy.Select[tuple[str]]:
+def _blamed(limit: Any) -> sqlalchemy.Select[tuple[str]]:
     failed = sqlalchemy.select(trials.c.trial_id).where(
         trials.c.study_id == statements.STUDY, trials.c.state == TrialState.FAIL
     )
@@ -66,23 +96,41 @@ def _blamed() -> sqlalchemy.Select[tuple[str]]:
     query = sqlalchemy.select(rows.c.worker).join(last, last.c.trial_id == rows.c.trial_id)
     # what a worker of ours has told; another tool's FAIL says nothing of the objective
     query = query.where(rows.c.told.is_(True), rows.c.excused.is_(False))
-    return query.order_by(rows.c.trial_id.desc()).limit(LIMIT)
+    return query.order_by(rows.c.trial_id.desc()).limit(limit)
 
 
 def _fault() -> sqlalchemy.Select[tuple[str]]:
     query = sqlalchemy.select(rows.c.fault_host).join(trials, trials.c.trial_id == rows.c.trial_id)
-    query = query.where(rows.c.study_id == statements.STUDY, rows.c.worker == WORKER, trials.c.state.in_(counts.ENDED))
+    has_ended = sqlalchemy.or_(*(trials.c.state == state for state in counts.ENDED))
+    query = query.where(rows.c.study_id == statements.STUDY, rows.c.worker == WORKER, has_ended)
     return query.order_by(rows.c.trial_id.desc()).limit(1)
 
 
-def _row() -> sqlalchemy.Select[Any]:
-    def nth(state: TrialState, back: Any) -> sqlalchemy.ScalarSelect[Any]:
-        query = sqlalchemy.select(trials.c.trial_id).where(
-            trials.c.study_id == statements.STUDY, trials.c.state == state
-        )
-        return query.order_by(trials.c.trial_id.desc()).offset(back).limit(1).scalar_subquery()
+def _nth(state: TrialState, back: int) -> sqlalchemy.ScalarSelect[Any]:
+    query = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == statements.STUDY, trials.c.state == state)
+    return query.order_by(trials.c.trial_id.desc()).offset(back).limit(1).scalar_subquery()
 
-    return sqlalchemy.select(nth(TrialState.FAIL, LIMIT - 1), *(nth(state, 0) for state in counts.COUNTED))
+
+@functools.cache
+def signs() -> sqlalchemy.Select[Any]:
+    """The query of `Signs`, one row: scalars that a few places of indexes tell."""
+    last = _blamed(BLAMED_LIMIT).subquery()
+    often = sqlalchemy.select(last.c.worker).where(last.c.worker != "").group_by(last.c.worker)
+    return sqlalchemy.select(
+        _fault().scalar_subquery().label("fault"),
+        often.having(sqlalchemy.func.count() >= LONE_LIMIT).exists().label("suspected"),
+        _nth(TrialState.FAIL, EARLY_LIMIT - 1).label("early"),
+        _nth(TrialState.FAIL, ROW_LIMIT - 1).label("in_row"),
+        *(_nth(state, 0).label(f"last_{state.name.lower()}") for state in counts.COUNTED),
+    )
+
+
+def made(row: Any) -> Signs:
+    """The signs of a row of that query."""
+    well = [row[f"last_{state.name.lower()}"] for state in counts.COUNTED]
+    in_row = row["in_row"] is not None and all(each is None or each < row["in_row"] for each in well)
+    early = row["early"] is not None and all(each is None for each in well)
+    return Signs(row["fault"], bool(row["suspected"]), early, in_row)
 
 
 def _failing() -> sqlalchemy.Select[tuple[str]]:
@@ -97,7 +145,7 @@ def _failing() -> sqlalchemy.Select[tuple[str]]:
 
 
 ALL = _of(counts.ENDED)
-BLAMED, FAULT, ROW, FAILING = _blamed(), _fault(), _row(), _failing()
+BLAMED, FAILING = _blamed(LIMIT), _failing()
 OTHERS = _of(counts.ENDED, rows.c.worker != WORKER, rows.c.excused.is_(False))
 OWN = _of_worker()
 
@@ -107,20 +155,14 @@ def ended(connection: Connection, study_id: int, limit: int) -> list[Any]:
     return list(connection.execute(ALL, {"study": study_id, "most": limit}))
 
 
-def have_failed(connection: Connection, study_id: int, limit: int) -> bool:
-    """Whether so many have failed, one after another: a look at three places of an index."""
-    failed, *well = connection.execute(ROW, {"study": study_id, "most": limit}).one()
-    return failed is not None and all(each is None or each < failed for each in well)
+def read(connection: Connection, study_id: int, worker: str) -> Signs:
+    """The signs for a worker now."""
+    return made(connection.execute(signs(), {"study": study_id, "name": worker}).mappings().one())
 
 
 def blamed(connection: Connection, study_id: int, limit: int) -> list[str]:
     """The workers of failures that count against `max_failures`, one for each."""
     return list(connection.execute(BLAMED, {"study": study_id, "most": limit}).scalars())
-
-
-def fault(connection: Connection, study_id: int, worker: str) -> str | None:
-    """Where the last one of a worker failed by nobody's doing; empty where it did not, None without any."""
-    return connection.execute(FAULT, {"study": study_id, "name": worker}).scalar()
 
 
 def others(connection: Connection, study_id: int, limit: int, worker: str) -> list[Any]:

@@ -30,7 +30,8 @@ def of(connection: sqlalchemy.Connection, study: studies.Study, orphan: presence
         sqlalchemy.select(schema.trials.c.number).where(schema.trials.c.trial_id == orphan.trial_id)
     ).scalar()
     name, how = said(worker.name, SHORT), "has died" if orphan.is_dead else "has fallen silent"
-    text = f"{study.name}: worker {name} {how}; its trial {number} goes on with the next free worker"
+    lost = f"the device of worker {name} has failed" if worker.has_left else f"worker {name} {how}"
+    text = f"{study.name}: {lost}; its trial {number} goes on with the next free worker"
     facts = {"trial": number, "worker": name, "counts": counted(counts.read(connection, study.study_id))}
     return notices.Event(f"{KIND}:{mark}", KIND, text, facts)
 

@@ -17,7 +17,7 @@ BEATS_PER_GRACE = 3
 # A process that lives on this host, but does not beat, may hold the interpreter's lock or be stopped: it keeps its
 # trials for so many graces (10 minutes by default). Then it counts as hung.
 LIVING_GRACES = 20
-LEFT = -1.0  # as `pid_started` of a trial's owner that lives, and has let go of the trial
+LEFT = -1.0  # as `pid_started` of a trial's owner that lives, and has let go of the trial: its device has failed
 STARTED = 22 - 3  # of /proc/PID/stat behind the name: when the process began, in ticks since boot
 
 
@@ -51,9 +51,14 @@ class Identity:
         """Whether it is a process of this host, of which more than silence can be known."""
         return bool(self.pid) and self.host == _host()
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it has let go of the trial itself, since its device failed; the process may live on."""
+        return self.pid_started == LEFT
+
     def is_dead(self) -> bool:
         """Whether the process ran here and is gone, or has let go itself. Pids of another host say nothing."""
-        return self.pid_started == LEFT or (self.is_here and _started(self.pid) != self.pid_started)
+        return self.has_left or (self.is_here and _started(self.pid) != self.pid_started)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Sighting:
     Attributes:
         owner: token of the claim; empty where another tool runs the trial.
         grace_seconds: the owner's own.
-        is_dead: whether its process is known to be gone; otherwise an orphan has been silent.
+        is_dead: whether its process is known to be gone, or has let go; otherwise an orphan has been silent.
         backend: what the trial must be trained with to its end; None where anything will do.
     """
 

@@ -47,12 +47,11 @@ class Entry:
 
         def transaction(connection: sqlalchemy.Connection) -> None:
             now = statements.clock(connection)
-            connection.execute(
-                workers.delete().where(
-                    workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS
-                )
-            )
+            old = (workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS)
+            has_old = connection.execute(sqlalchemy.select(workers.c.worker_id).where(*old).limit(1)).first()
             statements.lock_study(connection, self.study)
+            if has_old is not None:  # below the lock: who deletes the study has it, and then takes the lines
+                connection.execute(workers.delete().where(*old))
             row = {
                 "worker_id": self.worker_id,
                 "study_id": self.study.study_id,
@@ -96,6 +95,7 @@ class Roster:
 
     Attributes:
         orphans: running trials whose worker is not alive, by number, with the worker's name.
+        left: those of them that a living worker has let go of, since its device failed.
         lacked: what trials that wait, or have lost their worker, were begun with and no living worker has, one that
             goes from study to study neither: how many of each.
     """
@@ -103,11 +103,17 @@ class Roster:
     members: tuple[Member, ...]
     orphans: dict[int, str]
     lacked: dict[str, int] = dataclasses.field(default_factory=dict)
+    left: frozenset[int] = frozenset()
 
-    def as_json(self) -> dict[str, Any]:
-        """What `status --json` adds."""
+    def as_json(self, is_open: bool = True) -> dict[str, Any]:
+        """What `status --json` adds.
+
+        Args:
+            is_open: trials may begin; else none waits for an engine.
+        """
         members = [dataclasses.asdict(member) for member in self.members]
-        return {"workers": members, "orphans": list(self.orphans), "lacked_backends": self.lacked}
+        lacked = self.lacked if is_open else {}
+        return {"workers": members, "orphans": list(self.orphans), "lacked_backends": lacked}
 
 
 NOBODY = Roster((), {})
@@ -183,4 +189,6 @@ def _roster(present: list[Any], running: list[Any], waiting: list[Any], pool: se
     for backend, count in (*((row.backend, row.number) for row in waiting), *((row.backend, 1) for row, _ in lost)):
         if backend is not None and backend not in there:
             lacked[backend] += count
-    return Roster(tuple(members), {row.number: owner.name for row, owner in lost if owner.name}, dict(lacked))
+    orphans = {row.number: owner.name for row, owner in lost if owner.name}
+    left = frozenset(row.number for row, owner in lost if owner.has_left)
+    return Roster(tuple(members), orphans, dict(lacked), left)

@@ -65,7 +65,9 @@ def situation(summary: summaries.Summary, crew: rosters.Roster, causes: Mapping[
         who = said(f"{member.name} on {member.device}", SHORT)
         lines.append(f"  {who}: {busy or 'idle'}, seen {member.seen_seconds_ago:.0f} s ago")
     for number, owner in crew.orphans.items():
-        lines.append(f"trial {number} is an orphan: {said(owner, SHORT)} is gone, the next free worker goes on with it")
+        name = said(owner, SHORT)
+        how = f"it was left by {name}, whose device failed" if number in crew.left else f"{name} is gone"
+        lines.append(f"trial {number} is an orphan: {how}, the next free worker goes on with it")
     lines += lacked(crew)
     spent = f"training time: {words.duration(summary.seconds)}"
     if summary.order.hours is not None:

@@ -16,18 +16,19 @@ from search.storage import schema, statements
 
 
 def lock_and_read(
-    connection: sqlalchemy.Connection, study: statements.Study, query: sqlalchemy.Select[Any]
+    connection: sqlalchemy.Connection, study: statements.Study, query: sqlalchemy.Select[Any], **more: Any
 ) -> sqlalchemy.Row[Any]:
     """The study's lock, and then the first row of a query: on Postgres by one round trip.
 
     Args:
         query: made once, with the parameters of `statements.STUDY` and `BEGUN`; it finds nothing where the study is
             another one.
+        more: its other parameters.
 
     Raises:
         errors.StudyNotFound: the study was deleted; another may have its row by now.
     """
-    given = {"study": study.study_id, "first": study.token}
+    given = {"study": study.study_id, "first": study.token, **more}
     if connection.dialect.name == "sqlite":  # the transaction is the lock
         row = connection.execute(query, given).first()
     else:
@@ -43,8 +44,13 @@ def _lock_and(query: sqlalchemy.Select[Any]) -> tuple[sqlalchemy.TextualSelect, 
     """Two statements in one request: each sees what was committed when it began, and the answer is the second's."""
     dialect = postgresql.dialect(paramstyle="named")
     first, second = (each.compile(dialect=dialect) for each in (statements.LOCK, query))
-    text = sqlalchemy.text(f"{first}; {second}").columns(*query.selected_columns)
-    return text, {**first.params, **second.params}
+    kinds = {name: each for compiled in (first, second) for each, name in compiled.bind_names.items()}
+    text = sqlalchemy.text(f"{first}; {second}").bindparams(
+        *(sqlalchemy.bindparam(name, type_=kind.type) for name, kind in kinds.items())
+    )
+    # by name and type alone: an expression would bring its parameters once more
+    columns = (sqlalchemy.column(str(each.key), each.type) for each in query.selected_columns)
+    return text.columns(*columns), {**first.params, **second.params}
 
 
 def insert_claimed(connection: sqlalchemy.Connection, study_id: int, number: int, claim: Mapping[str, Any]) -> int:

@@ -1,10 +1,13 @@
 """How an orphan is adopted, once, and how often in vain."""
 
+import dataclasses
+
 import optuna
+import pytest
 from optuna.trial import TrialState
 from trials import GONE, PARAMS, Clock, Make, state, take, while_it_ends
 
-from search.ledger import allocations, claims, configurations, queues, summaries
+from search.ledger import allocations, claims, configurations, presence, queues, summaries
 from search.storage import databases
 
 
@@ -110,3 +113,30 @@ def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
     assert take(opened, study) is allocations.NoTrial.WAIT
     adopted = take(opened, study, watch=Clock(opened, study).watch)
     assert adopted.how == "adopted"
+
+
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        ("left left left", "its worker's device failed 3 times in a row without getting further"),
+        ("dead dead dead", "its worker died 3 times in a row without getting further"),
+        (
+            "left dead silent",
+            "its worker was lost 3 times in a row without getting further; of 1 of them the device failed; "
+            "1 of them are known to have died",
+        ),
+    ],
+)
+def test_a_failed_device_is_no_death(opened: databases.Database, make_study: Make, ends: str, reason: str) -> None:
+    """A trial that fails by its owners says of each how it was lost."""
+    study = make_study(trials=1)
+    dead = dataclasses.replace(presence.Identity.this(), name="dead", pid_started=1.0)
+    owners, watch = [dead if end == "dead" else GONE for end in ends.split()], presence.Watch()
+    for owner, end in zip(owners, ends.split(), strict=True):
+        claim = take(opened, study, owner, watch)
+        assert claim.number == 0
+        if end == "left":
+            claims.leave(opened, claim)
+        watch = Clock(opened, study).watch if end == "silent" else presence.Watch()
+    assert take(opened, study, GONE, watch).number == 1
+    assert state(opened, study, 0).user_attrs["search:reason"] == reason

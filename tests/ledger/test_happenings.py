@@ -279,3 +279,15 @@ def test_a_value_that_json_has_not_is_a_word(opened: databases.Database, make_st
     complete(opened, study, float("inf"))
     look(opened, study)
     assert [each["value"] for each in told(opened)] == ["inf"]
+
+
+def test_a_worker_whose_device_failed_has_not_died(opened: databases.Database, make_study: Make) -> None:
+    """It has let go of its trial, and may live on."""
+    study = make_study(trials=9, more=LOUD)
+    claims.leave(opened, take(opened, study, GONE))
+    assert take(opened, study).how == "adopted"
+    look(opened, study)
+    (lost,) = told(opened)
+    assert lost["text"] == (
+        "quick: the device of worker gone:1 has failed; its trial 0 goes on with the next free worker"
+    )

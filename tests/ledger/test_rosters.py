@@ -5,12 +5,15 @@ import os
 import threading
 from collections.abc import Callable
 
+import prometheus_client
 import pytest
 import sqlalchemy
 from trials import GONE, ME, take
 
 from search import errors
-from search.ledger import claims, configurations, presence, rosters, sentences, studies
+from search.cli import answers
+from search.dashboard import metrics
+from search.ledger import claims, configurations, orders, presence, rosters, sentences, studies, summaries
 from search.storage import databases, schema, statements
 
 Make = Callable[..., studies.Study]
@@ -120,3 +123,65 @@ def test_a_beat_waits_for_no_claim(opened: databases.Database, make_study: Make)
 
     assert opened.write(claiming)
     beating.join()
+
+
+def test_who_signs_in_waits_for_who_deletes_the_study(opened: databases.Database, make_study: Make) -> None:
+    """Both would delete lines of a day ago: neither holds one while it waits for the study's lock."""
+    study = make_study()
+    rosters.Entry(study, GONE, "cpu", 30.0).show(opened)
+    opened.write(lambda c: c.execute(schema.workers.update().values(seen_at=1.0)))
+    if opened.engine.dialect.name == "sqlite":  # whose lock is the whole file's
+        return
+    seen, said = list[str](), list[BaseException | None]()
+    sqlalchemy.event.listen(opened.engine, "handle_error", lambda context: seen.append(str(context.original_exception)))
+
+    def sign() -> None:
+        with pytest.raises(errors.StudyNotFound) as caught:
+            rosters.Entry(study, ME, "cpu", 30.0).show(opened)
+        said.append(caught.value)
+
+    signing = threading.Thread(target=sign)
+
+    def deleting(connection: sqlalchemy.Connection) -> None:
+        statements.lock_study(connection, study)
+        signing.start()
+        signing.join(0.5)  # it waits for the lock by now
+        statements.delete_study(connection, study.study_id)
+
+    opened.write(deleting)
+    signing.join()
+    assert (seen, len(said), opened.interruptions) == ([], 1, 0)
+
+
+def test_a_trial_of_a_failed_device_was_left(opened: databases.Database, make_study: Make) -> None:
+    """Its worker lives on: nobody is said to be gone."""
+    study = make_study(trials=3)
+    rosters.Entry(study, ME, "cuda", 30.0).show(opened)
+    take(opened, study, GONE)
+    claims.leave(opened, take(opened, study))
+    crew = rosters.read(opened, study.study_id)
+    assert (crew.orphans, crew.left) == ({0: GONE.name, 1: ME.name}, {1})
+    lines = sentences.situation(summaries.whole(opened, study), crew, {})
+    assert f"trial 1 is an orphan: it was left by {ME.name}, whose device failed, the next free worker" in str(lines)
+    assert f"trial 0 is an orphan: {GONE.name} is gone, the next free worker" in str(lines)
+
+
+def test_nothing_lacks_an_engine_where_no_trial_begins(opened: databases.Database, make_study: Make) -> None:
+    """What waits in a study that was stopped waits for no worker, for Prometheus and `status --json`."""
+    study = make_study(trials=3)
+    claim = take(opened, study, GONE)
+    backend = "cuda cuda float32 1"
+    configurations.configure(opened, study, claim, opened.history(study.study_id), lambda _: backend)
+    claims.hand_over(opened, claim)
+
+    def lacked() -> tuple[object, object]:
+        registry = prometheus_client.CollectorRegistry()
+        registry.register(metrics.Collector(opened))
+        told = answers.as_json(opened, summaries.summary(opened, study))
+        return registry.get_sample_value("search_lacked_trials", {"study": "quick"}), told["lacked_backends"]
+
+    assert lacked() == (1, {backend: 1})
+    orders.set_state(opened, study, orders.StudyState.STOPPED)
+    assert lacked() == (0, {})
+    orders.set_state(opened, study, orders.StudyState.ACTIVE)
+    assert lacked() == (1, {backend: 1})

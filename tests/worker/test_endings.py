@@ -73,7 +73,7 @@ def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: st
     summary = summaries.whole(opened, study)
     poison = [trial for trial in summary.trials if trial.params["depth"] == 6]
     assert {trial.state for trial in poison} == {TrialState.FAIL}
-    assert records.REASON.find(poison[0]) == "its worker died 3 times in a row without getting further"
+    assert records.REASON.find(poison[0]) == "its worker's device failed 3 times in a row without getting further"
     others = [trial for trial in summary.trials if trial.params["depth"] != 6]
     assert {trial.state for trial in others} == {TrialState.COMPLETE}
     assert len(others) == 4
