@@ -15,7 +15,6 @@ from search.storage.databases import Database
 from search.training import objectives, records
 
 STALL_LIMIT = 3
-LEFT_UNIT = 100  # of `deaths`: what an owner counts for whose device failed, beside 1 for one that died
 
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
@@ -109,7 +108,7 @@ def adopt(
     Then it fails, which counts in no limit: what the objective does is another thing.
     """
     stands = schema.claims.c.stalls < 0  # -1 where the last owner got further
-    lost = LEFT_UNIT if orphan.worker.has_left else int(orphan.is_dead)
+    died = int(orphan.is_dead and not orphan.worker.has_left)
     taken = connection.execute(
         schema.claims.update()
         .where(
@@ -122,7 +121,7 @@ def adopt(
         .values(
             generation=schema.claims.c.generation + 1,
             stalls=schema.claims.c.stalls + 1,
-            deaths=sqlalchemy.case((stands, 0), else_=schema.claims.c.deaths + lost),
+            deaths=sqlalchemy.case((stands, 0), else_=schema.claims.c.deaths + died),
             adoptions=schema.claims.c.adoptions + 1,
             **mine,
         )
@@ -132,22 +131,19 @@ def adopt(
         return None
     losses.note(connection, study, orphan)
     if taken.stalls >= STALL_LIMIT:
-        endings.fail(connection, orphan.trial_id, _verdict(taken.stalls, taken.deaths))
+        endings.fail(connection, orphan.trial_id, _verdict(taken.stalls, taken.deaths, orphan.worker.has_left))
         return None
     return take_up(connection, study, orphan.trial_id, "adopted", able)
 
 
-def _verdict(stalls: int, lost: int) -> str:
+def _verdict(stalls: int, deaths: int, has_left: bool) -> str:
     """Why a trial fails that went through so many owners: death is said only of what is known to have died."""
-    left, deaths = divmod(lost, LEFT_UNIT)
     often = f"{stalls} times in a row without getting further"
     if deaths == stalls:
         return f"its worker died {often}"
-    if left == stalls:
-        return f"its worker's device failed {often}"
     known = f"; {deaths} of them are known to have died" if deaths else ""
-    if left:
-        return f"its worker was lost {often}; of {left} of them the device failed{known}"
+    if has_left:
+        return f"its worker was lost {often}, the last time since its device failed{known}"
     return f"its worker fell silent {often}{known}"
 
 

@@ -48,7 +48,7 @@ claims = sqlalchemy.Table(
     # the last epoch that any owner has finished, and how many owners in a row went without getting further
     sqlalchemy.Column("reached", sqlalchemy.Integer, nullable=False, default=0),
     sqlalchemy.Column("stalls", sqlalchemy.Integer, nullable=False, default=0),
-    # how many of these are known to have died, and 100 for each whose device failed; the others fell silent
+    # how many of these are known to have died; the others fell silent, or their device failed
     sqlalchemy.Column("deaths", sqlalchemy.Integer, nullable=False, default=0),
     sqlalchemy.Column("adoptions", sqlalchemy.Integer, nullable=False, default=0),
     # failures that were not the objective's doing, and the host of the last one

@@ -118,17 +118,20 @@ def test_a_trial_of_another_tool_without_a_beat_is_adopted_after_the_grace(
 @pytest.mark.parametrize(
     ("ends", "reason"),
     [
-        ("left left left", "its worker's device failed 3 times in a row without getting further"),
+        (
+            "left left left",
+            "its worker was lost 3 times in a row without getting further, the last time since its device failed",
+        ),
         ("dead dead dead", "its worker died 3 times in a row without getting further"),
         (
-            "left dead silent",
-            "its worker was lost 3 times in a row without getting further; of 1 of them the device failed; "
+            "silent dead left",
+            "its worker was lost 3 times in a row without getting further, the last time since its device failed; "
             "1 of them are known to have died",
         ),
     ],
 )
 def test_a_failed_device_is_no_death(opened: databases.Database, make_study: Make, ends: str, reason: str) -> None:
-    """A trial that fails by its owners says of each how it was lost."""
+    """A trial that fails by its owners says how they were lost."""
     study = make_study(trials=1)
     dead = dataclasses.replace(presence.Identity.this(), name="dead", pid_started=1.0)
     owners, watch = [dead if end == "dead" else GONE for end in ends.split()], presence.Watch()

@@ -73,7 +73,8 @@ def test_a_device_that_fails_ends_its_worker(opened: databases.Database, url: st
     summary = summaries.whole(opened, study)
     poison = [trial for trial in summary.trials if trial.params["depth"] == 6]
     assert {trial.state for trial in poison} == {TrialState.FAIL}
-    assert records.REASON.find(poison[0]) == "its worker's device failed 3 times in a row without getting further"
+    lost = "its worker was lost 3 times in a row without getting further, the last time since its device failed"
+    assert records.REASON.find(poison[0]) == lost
     others = [trial for trial in summary.trials if trial.params["depth"] != 6]
     assert {trial.state for trial in others} == {TrialState.COMPLETE}
     assert len(others) == 4
