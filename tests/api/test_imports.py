@@ -148,6 +148,11 @@ def test_a_fork_goes_on(opened: databases.Database, make_study: Make, tmp_path: 
     assert studies.names(opened) == ["quick", "next", "third"]
 
 
+def files(folder: pathlib.Path) -> list[str]:
+    """Names of what lies there beside databases and what Python keeps of a module."""
+    return sorted(path.name for path in folder.iterdir() if ".db" not in path.name and path.name != "__pycache__")
+
+
 def test_a_plain_study_is_adopted(empty_url: str, tmp_path: pathlib.Path) -> None:
     """Its file lies beside the module and says what the study does; where that fails there is neither."""
     (tmp_path / "train.py").write_text("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
@@ -164,7 +169,7 @@ def test_a_plain_study_is_adopted(empty_url: str, tmp_path: pathlib.Path) -> Non
     ):
         with pytest.raises(errors.InputError, match=message):
             search.adopt(**{"name": "plain", "objective": objective, "storage": empty_url, **wrong})  # type: ignore[arg-type]
-    assert sorted(path.name for path in tmp_path.iterdir() if ".db" not in path.name) == ["train.py"]
+    assert files(tmp_path) == ["train.py"]
     adopted = search.adopt("plain", objective, trials=5, storage=empty_url)
     assert (adopted.study_name, len(adopted.trials)) == ("plain", 3)
     database = databases.Database(empty_url)
@@ -209,4 +214,4 @@ def test_a_file_that_has_no_place_is_said(
         search.adopt("plain", objective, force=True, storage=empty_url)
     text = search.load("plain", storage=empty_url).user_attrs[studies.STUDY_FILE]
     assert specs.parse(text, "plain.toml").name == "plain"
-    assert sorted(each.name for each in tmp_path.iterdir() if ".db" not in each.name) == ["plain.toml", "train.py"]
+    assert files(tmp_path) == ["plain.toml", "train.py"]
