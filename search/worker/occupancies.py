@@ -50,8 +50,9 @@ class Occupancy:
             except (errors.InputError, OSError, RuntimeError, AssertionError, AttributeError, ImportError) as error:
                 self._let_go()  # of those that it had, or the others would share with nobody
                 if not self._is_told:
-                    told = "event=unshared reason=%r note='seconds of a GPU are billed as of one worker'"
-                    log.warning(told, str(error))
+                    log.warning(
+                        "event=unshared reason=%r note='seconds of a GPU are billed as of one worker'", str(error)
+                    )
                 self._is_told = True
                 return
             self._ended = threading.Event()
