@@ -41,7 +41,6 @@ from search.training import hopeless
 ROOT = pathlib.Path(__file__).parents[1]
 RUNS = pathlib.Path(__file__).with_name("precisions_runs.jsonl")
 LEARNED = 0.2  # the accuracy beyond which a network is no longer one that guesses
-FEW = 8  # samples up to which all engines multiply in float32
 HOPELESS_EVERY = 5
 CORE_FLOPS = 3e10  # a second, and what a layer's step takes beside: only for the order
 LAYER_SECONDS = 1e-4
@@ -54,7 +53,7 @@ def drawn(count: int, data: Dataset, epochs: int) -> list[Configuration]:
     """The first configurations of the draw, the cheapest first."""
     strata: dict[Any, list[Configuration]] = collections.defaultdict(list)
     for params in specs.load(ROOT / "studies" / "lab.toml").space.configurations():
-        if params["batch_size"] <= FEW:
+        if params["batch_size"] <= backends.FEW:
             continue
         found: Any = tuple(params.get(name) for name in ("learning_rate", "batch_size", "depth", "width", "activation"))
         strata[found[0], found[4], min(1, found[2]) + found[2] // 4].append(found)

@@ -6,19 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import torch
-import torchvision
-from torch.nn import functional
-
-from models import benchmark, engine, gpu_limits, network
+from models import benchmark, engine, gpu_limits, network, notebook
 from models.benchmark import recipe_of
 from models.data import Dataset
 from models.recipes import Recipe
-from models.sides import part
+from models.sides import clocked, part
 
 SHAPES = [*benchmark.SHAPES, (128, 3, 128)]
 SECONDS = 1.0  # that a measurement takes, at least
-WARM = 3  # steps of the notebook's loop before its clock starts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +102,9 @@ def measure(
             on_round()
         limit = None if limits is None else limits.step_seconds(recipe, together)
         alone, others, shared, *rest = taken
-        in_teams, notebook = rest[: len(teams)], rest[len(teams) :]
+        in_teams, by_notebook = rest[: len(teams)], rest[len(teams) :]
         by_team = dict(zip(teams, in_teams, strict=True))
-        yield Row(*shape, together, alone, others, shared, by_team, notebook[0] if notebook else [], limit)
+        yield Row(*shape, together, alone, others, shared, by_team, by_notebook[0] if by_notebook else [], limit)
 
 
 class _Steps:
@@ -150,26 +145,11 @@ class _Steps:
 
 
 class _Notebook:
-    """Wall seconds of a step of the lab's own loop: a DataLoader, each batch to the device, each loss fetched."""
+    """Wall seconds of a step of the lab's own loop, each batch brought to the device, each loss fetched."""
 
     def __init__(self, folder: str, recipe: Recipe, device: str) -> None:
-        self._images = torchvision.datasets.FashionMNIST(folder, transform=torchvision.transforms.ToTensor())
-        self._recipe, self._device = recipe, device
+        self._notebook, self._recipe, self._device = notebook.Notebook(folder), recipe, device
 
     def __call__(self) -> float:
         net = network.build(self._recipe).to(self._device)
-        optimizer = torch.optim.SGD(net.parameters(), lr=self._recipe.learning_rate)
-        losses, started = [], 0.0
-        loader = torch.utils.data.DataLoader(self._images, self._recipe.batch_size, shuffle=True)
-        for step, (images, labels) in enumerate(loader):
-            if step == WARM:
-                started = time.perf_counter()
-            elif step > WARM and time.perf_counter() - started > SECONDS:
-                break
-            x, y = images.to(self._device), labels.to(self._device)
-            loss = functional.cross_entropy(net(x.flatten(1)), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())  # waits for the device
-        return (time.perf_counter() - started) / (len(losses) - WARM)
+        return clocked(lambda clock: self._notebook.epoch(self._recipe, net, clock), time.perf_counter, SECONDS)

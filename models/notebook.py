@@ -29,12 +29,13 @@ class Notebook:
         )
 
     def epoch(self, recipe: Recipe, net: torch.nn.Module, tick: Callable[[], None]) -> None:
-        """Trains one epoch."""
+        """Trains one epoch, on the network's device."""
+        device = next(net.parameters()).device
         optimizer = torch.optim.SGD(net.parameters(), lr=recipe.learning_rate)
         losses = []
         for x, y in torch.utils.data.DataLoader(self._train, recipe.batch_size, shuffle=True):
             tick()
-            loss = functional.cross_entropy(net(x.flatten(1)), y)
+            loss = functional.cross_entropy(net(x.to(device).flatten(1)), y.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -70,7 +70,7 @@ class _Autograd(Compiled):
         super().__init__(load("reference"))
 
     def step(self, recipe: Recipe, data: Dataset) -> Timer:
-        return lambda: _clocked(lambda clock: _one_epoch(load("reference"), recipe, data, clock))
+        return lambda: clocked(lambda clock: _one_epoch(load("reference"), recipe, data, clock))
 
 
 class _Loop:
@@ -78,7 +78,7 @@ class _Loop:
         self._notebook = Notebook(folder)
 
     def step(self, recipe: Recipe, data: Dataset) -> Timer:
-        return lambda: _clocked(lambda clock: self._notebook.epoch(recipe, network.build(recipe), clock))
+        return lambda: clocked(lambda clock: self._notebook.epoch(recipe, network.build(recipe), clock))
 
     def evaluation(self, recipe: Recipe, data: Dataset) -> Timer:
         net = network.build(recipe)
@@ -90,25 +90,33 @@ class _Enough(Exception):  # no error: the second is over
 
 
 class _Clock:
-    """CPU seconds of a step, called before each."""
+    """Seconds of a step, called before each."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Timer, limit: float) -> None:
+        self._now, self._limit = now, limit
         self._steps, self._started = 0, 0.0
         self.step_seconds = 0.0
 
     def __call__(self) -> None:
-        now = time.process_time()
+        now = self._now()
         if self._steps == WARM:
             self._started = now
         if self._steps > WARM:
             self.step_seconds = (now - self._started) / (self._steps - WARM)
-            if now - self._started > SECONDS:
+            if now - self._started > self._limit:
                 raise _Enough
         self._steps += 1
 
 
-def _clocked(epoch: Callable[[_Clock], None]) -> float:
-    clock = _Clock()
+def clocked(
+    epoch: Callable[[Callable[[], None]], None], now: Timer = time.process_time, limit: float | None = None
+) -> float:
+    """Seconds of a step of an epoch that calls the clock before each, and is left when the limit is over.
+
+    Args:
+        limit: seconds; `SECONDS` where it is not given.
+    """
+    clock = _Clock(now, SECONDS if limit is None else limit)
     with contextlib.suppress(_Enough):
         epoch(clock)
     return clock.step_seconds

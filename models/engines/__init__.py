@@ -40,7 +40,7 @@ def _bf16(device: str) -> engine.Engine:
 
 
 CUDA = {"cuda": "float32", "cuda-tf32": "tf32", "cuda-bf16": "bf16"}  # the engines of GPUs alone, and their precisions
-PRECISIONS = {"cpu-bf16": "bf16", "cuda-tf32": "tf32", "cuda-bf16": "bf16"}  # of those whose is not float32
+PRECISIONS = {"cpu-bf16": "bf16"} | {name: each for name, each in CUDA.items() if each != backends.FLOAT32}
 ENGINES: dict[str, Callable[[str], engine.Engine]] = {
     "reference": _reference,
     "cpu": cpu.Cpu,

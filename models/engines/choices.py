@@ -158,9 +158,8 @@ def _meant(name: str, device: str, precision: str) -> list[Backend]:
     if kind == "cpu":
         if name != "auto":
             return [Backend(name, precision=engines.PRECISIONS.get(name, backends.FLOAT32))]
-        others = {each: engines.PRECISIONS.get(each, backends.FLOAT32) for each in engines.names(device)}
-        coarser = [Backend(each, precision=others[each]) for each in others if each in engines.PRECISIONS]
-        return [Backend("cpu"), *(each for each in coarser if each.precision in allowed)]
+        coarser = {each: engines.PRECISIONS.get(each) for each in engines.names(device)}
+        return [Backend("cpu"), *(Backend(each, precision=p) for each, p in coarser.items() if p and p in allowed)]
     own = _of_cuda(name, device, allowed)
     if name == "auto":
         return [*own, Backend("reference", kind), Backend("cpu")]
