@@ -6,7 +6,7 @@ import pathlib
 import precisions
 import pytest
 
-from models import data
+from models import backends, data
 from models.recipes import Recipe
 
 SMALL = data.synthetic(train=300, test=100)
@@ -19,7 +19,7 @@ def test_the_draw_is_the_same_every_time_and_lives() -> None:
     assert len(set(drawn)) == 10
     costs = [precisions._cost(Recipe(*each)) for each in drawn]
     assert costs == sorted(costs)
-    assert min(batch_size for _, batch_size, *_ in drawn) > precisions.FEW
+    assert min(batch_size for _, batch_size, *_ in drawn) > backends.FEW
     assert sum(precisions.is_hopeless(each, SMALL, 10) for each in drawn) == 2
     assert set(precisions.drawn(5, SMALL, epochs=10)) < set(drawn)
 
