@@ -75,7 +75,7 @@ def _grounds(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="PARAMETER=VALUE,...",
                 help="Trainings of these values alone, as if the table had no others.",
             ),
-            click.option("--whole", is_flag=True, help="Search all values of a number, each for its nearest level."),
+            click.option("--whole", is_flag=True, help="Search all values of a number, not the recorded alone."),
             click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Simulated ones."),
             click.option("--seeds", type=Seeds(), default="10", show_default=True, help="Study seeds, as 30 or 0-29."),
             click.option("--trials", type=click.IntRange(1), help="Of a search.  [default: the study's]"),

@@ -23,11 +23,12 @@ class Levels:
 
     Args:
         recorded: configurations of `space`.
-        whole: search the space itself, each value for the nearest level, and not the levels' places.
+        whole: search the space itself, and not the levels' places.
 
     Attributes:
         searched: the space that a search moves in.
         notes: a sentence for each parameter that has levels.
+        between: the same for whom what lies between levels is no level.
     """
 
     def __init__(self, space: spaces.Space, recorded: Sequence[spaces.Params], whole: bool) -> None:
@@ -38,6 +39,10 @@ class Levels:
         self._placed = set() if whole else self._known.keys() - parents
         self.searched = spaces.Space(tuple(map(self._over_places, space.parameters)))
         self.notes = [self._note(name, found) for name, found in self._known.items()]
+        self.between = [
+            f"all values of {name} are searched; a model says what lies between the recorded ones: {_listed(found)}"
+            for name, found in self._known.items()
+        ]
 
     def params(self, searched: spaces.Params) -> spaces.Params:
         """The recorded levels that a configuration of the searched space stands for."""
@@ -48,6 +53,14 @@ class Levels:
             found[name] = known[value] if name in self._placed else _nearest(known, value)
         return found
 
+    def within(self, params: spaces.Params) -> spaces.Params:
+        """The configuration itself, where it is not beyond the first or the last level."""
+        found = dict(params)
+        for name in found.keys() & self._known.keys():
+            value: Any = found[name]
+            found[name] = min(max(value, self._known[name][0]), self._known[name][-1])
+        return found
+
     def _over_places(self, parameter: Parameter) -> Parameter:
         if parameter.name not in self._placed:
             return parameter
@@ -55,12 +68,16 @@ class Levels:
         return dataclasses.replace(parameter, distribution=distributions.IntDistribution(0, last))
 
     def _note(self, name: str, found: Sequence[float]) -> str:
-        listed = ", ".join(f"{each:g}" for each in found[:SHOWN])
-        listed += f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        listed = _listed(found)
         if name in self._placed:
             return f"{name} is searched over its recorded levels, in order: {listed}"
         line = "a logarithmic line" if lines.is_long(found[0], found[-1]) else "a line"
         return f"{name} counts as its nearest recorded level on {line}: {listed}"
+
+
+def _listed(found: Sequence[float]) -> str:
+    listed = ", ".join(f"{each:g}" for each in found[:SHOWN])
+    return f"{listed} and {len(found) - SHOWN} more" if len(found) > SHOWN else listed
 
 
 def draws(space: spaces.Space) -> Iterator[tuple[spaces.Params, float]]:

@@ -65,7 +65,8 @@ class Surface:
 
     Args:
         seed: of the trainings; what has none of this seed is expected, with the noise of what has.
-        whole: search the study's own space, and not the recorded levels of its numbers.
+        whole: search the study's own space, and not the recorded levels of its numbers: what lies between them is
+            expected, with the noise of a training.
 
     Attributes:
         searched: the space that a search moves in.
@@ -96,14 +97,15 @@ class Surface:
         self._model = self._fit(rows)
         self.worst = self._model.worst
         self._levels = levels.Levels(space, [row.params for row in rows], whole)
-        self.searched, self.notes = self._levels.searched, self._levels.notes
+        self.searched, self._is_whole = self._levels.searched, whole
+        self.notes = self._levels.between if whole else self._levels.notes
         if left := len(table.rows) - len(rows):
             self.notes.append(f"{left} rows of the table lie outside the study's space and are left out")
         self._known: dict[str, Training] = {}
 
     def params(self, searched: spaces.Params) -> spaces.Params:
-        """The configuration of the table that one of the searched space stands for."""
-        return self._levels.params(searched)
+        """The configuration that one of the searched space stands for."""
+        return self._levels.within(searched) if self._is_whole else self._levels.params(searched)
 
     def training(self, searched: spaces.Params) -> Training:
         """What training a configuration of the searched space comes to."""

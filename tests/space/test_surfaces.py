@@ -39,13 +39,29 @@ def test_numbers_are_searched_over_their_recorded_levels(tmp_path):
     assert training.seconds == pytest.approx([4.0] * 4)
 
 
-def test_the_whole_space_counts_as_its_nearest_levels(tmp_path):
-    """On a logarithmic line, where it is long; a draw finds a level as often as values are nearest to it."""
+def test_the_whole_space_is_expected_between_its_levels(tmp_path):
+    """What was recorded is as it was; what lies between comes to what lies between, with a noise of its own."""
     surface = tabled.surface(tmp_path, whole=True)
     assert surface.searched == tabled.spec().space
-    assert surface.params({"rate": 0.04, "size": 11, "kind": "plain"}) == {"rate": 0.1, "size": 8, "kind": "plain"}
+    recorded = {"rate": 0.1, "size": 4, "kind": "deep", "layers": 3}
+    assert surface.params(recorded) == recorded
+    assert surface.training(recorded).is_recorded
+    assert surface.training(recorded).values == tabled.surface(tmp_path).training(BEST).values
+    between = {**recorded, "size": 6}
+    assert surface.params(between) == between
+    found, other = surface.training(between), surface.training({**recorded, "size": 8})
+    assert not found.is_recorded
+    assert surface.training(recorded).expected < found.expected < other.expected
+    assert surface.training(recorded).seconds[0] < found.seconds[0] < other.seconds[0]
+    assert surface.training({**recorded, "size": 7}).values != found.values != other.values
+    assert surface.notes[1] == (
+        "all values of size are searched; a model says what lies between the recorded ones: 1, 2, 4, 8, 16"
+    )
+
+
+def test_all_values_are_in_the_optimum_of_the_whole_space(tmp_path):
+    """Each batch size is a draw as likely as another; none of them lies beyond what was recorded."""
     lab = specs.load(pathlib.Path("studies/lab.toml")).space
-    sizes = (1, 2, 4, 8, 16, 32, 64, 128)
     rows = [
         {
             "params": {"learning_rate": rate, "batch_size": size, "depth": depth, "width": 32, "activation": "ReLU"},
@@ -53,7 +69,7 @@ def test_the_whole_space_counts_as_its_nearest_levels(tmp_path):
             "seconds": [1.0],
         }
         for rate in (1e-4, 1e-2, 1e-1)
-        for size in sizes
+        for size in (2, 4, 8, 16, 32, 64, 128)
         for depth in range(1, 7)
     ]
     surface = surfaces.Surface(lab, tables.load(tabled.write(tmp_path / "lab.jsonl", rows)), whole=True)
@@ -61,8 +77,11 @@ def test_the_whole_space_counts_as_its_nearest_levels(tmp_path):
     for key, share in surface.shares.items():
         size = surface.training_of(key).params["batch_size"]
         found[size] = found.get(size, 0.0) + share
-    assert sum(found.values()) == pytest.approx(1.0)
-    assert [round(128 * found[size]) for size in sizes] == [1, 1, 3, 6, 11, 23, 45, 38]
+    assert sorted(found) == list(range(2, 129))
+    assert [round(128 * found[size]) for size in (2, 3, 100, 128)] == [2, 1, 1, 1]
+    population = surface.population()
+    assert len(population.values) == len(surface.shares)
+    assert population.values.max() <= 0.56
 
 
 def test_what_was_not_recorded_is_expected(tmp_path):
