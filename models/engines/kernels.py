@@ -366,6 +366,47 @@ def _transposed(builder: ir.IRBuilder, rows: list[Any]) -> list[Any]:
 
 
 @intrinsic
+def below_highest(typing, rows, t, highest):  # type: ignore[no-untyped-def]
+    """Of 16 columns in `rows` rows of 16 the highest values, (16,), and t less them."""
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        rows, t, highest = args
+        loop = _Loop(builder, builder.sub(rows, LONG(1)), [_load(builder, t, LONG(0))])
+        value = _load(builder, t, builder.mul(builder.add(loop.index, LONG(1)), LONG(LANES)))
+        above = builder.fcmp_ordered(">", value, loop.carried[0])
+        (most,) = loop.close([builder.select(above, value, loop.carried[0])])
+        _store(builder, most, highest, LONG(0))
+        loop = _Loop(builder, rows, [])
+        offset = builder.mul(loop.index, LONG(LANES))
+        _store(builder, builder.fsub(_load(builder, t, offset), most), t, offset)
+        loop.close([])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), code
+
+
+@intrinsic
+def to_shares(typing, rows, t, total, share):  # type: ignore[no-untyped-def]
+    """Of 16 columns in `rows` rows of 16 the sums, (16,), and t as `share` x its part of them."""
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        rows, t, total, share = args
+        loop = _Loop(builder, rows, [_zero(builder)])
+        value = _load(builder, t, builder.mul(loop.index, LONG(LANES)))
+        (sums,) = loop.close([builder.fadd(loop.carried[0], value)])
+        _store(builder, sums, total, LONG(0))
+        factor = _splat(builder, share)
+        loop = _Loop(builder, rows, [])
+        offset = builder.mul(loop.index, LONG(LANES))
+        part = builder.fdiv(_load(builder, t, offset), sums)
+        _store(builder, builder.fmul(factor, part), t, offset)
+        loop.close([])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3, types.float32), code
+
+
+@intrinsic
 def dots(typing, w, height, i, g, lanes, b, panels, tail, times, c):  # type: ignore[no-untyped-def]
     """16 products of rows: c[k] = times[k] * (row i + k of w) . (row b of g), both in panels of 32 columns.
 

@@ -17,7 +17,7 @@ import numpy
 from models.engines import kernels, loops
 from models.engines.loops import ACTIVITY, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, ROWS, VECTORS, WEIGHTS
 
-SOURCES = "37351bddf2fd6ced"  # as `loops.KERNELS`, of kernels.py and loops.py
+SOURCES = "2d64332717e77b6f"  # as `loops.KERNELS`, of kernels.py and loops.py
 # further columns of a layer's row: how many pairs a row has, padded to whole vectors; where its pairs begin
 PAIRS, LEFT, BOTH, ACROSS, DOWN = range(8, 13)
 COLUMNS = 13
@@ -27,7 +27,8 @@ _product, _update = kernels.product(pairs=True), kernels.update(pairs=True)
 _pack_rows: Any = kernels.pack_rows
 _pack_weights: Any = kernels.pack_weights
 _at, _add = loops._at, loops._update
-_activate, _loss_and_slopes, _load_images = loops._activate, loops._loss_and_slopes, loops._load_images
+_activate, _losses_and_slopes = loops._activate, loops._losses_and_slopes
+_load_images, _ask_for = loops._load_images, loops._ask_for
 _forward_top, _slopes_below_top, _descend_top = loops._forward_top, loops._slopes_below_top, loops._descend_top
 
 
@@ -189,7 +190,8 @@ def batches(  # type: ignore[no-untyped-def]
 ):
     """As `loops.batches`."""
     top, lowest, zeros = layers[len(layers) - 1], layers[0], _at(constants, 0)
-    classes, padded = top[OUTPUTS], top[PADDED]
+    classes = top[OUTPUTS]
+    tile, each = numpy.empty((LANES + 2) * LANES, numpy.float32), numpy.empty(size, numpy.float32)
     for step in range(first, last):
         batch = min(size, len(order) - step * size)
         _load_images(images, order, step * size, batch, h, lanes)
@@ -199,8 +201,9 @@ def batches(  # type: ignore[no-untyped-def]
         _forward(layers, weights, packed, h, slope, left, both, constants, batch, lanes)
         total = 0.0
         share = numpy.float32(1) / numpy.float32(batch)
+        _losses_and_slopes(h[top[ACTIVITY] :], labels, order, step * size, batch, classes, share, g, tile, each)
+        _ask_for(images, order, (step + 1) * size, size)
         for b in range(batch):
-            logits = h[top[ACTIVITY] + b * padded :]
-            total += _loss_and_slopes(logits, labels[order[step * size + b]], classes, share, g[b * padded :])
+            total += each[b]
         losses[step] = total / batch
         _backward(layers, weights, packed, h, slope, g, deep, left, both, g_left, g_both, constants, batch, lanes, rate)

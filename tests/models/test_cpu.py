@@ -233,6 +233,27 @@ def test_activations_and_slopes(name: str) -> None:
     assert h[2] == 0 or math.isnan(h[2])
 
 
+@pytest.mark.parametrize("count", [1, 15, 16, 41])
+def test_losses_of_many_have_the_bits_of_one_by_one(count: int) -> None:
+    """Sixteen at once and the rest alone; infinite logits and those that are no number too."""
+    drawn = numpy.random.default_rng(0)
+    logits = numpy.zeros((64, 16), numpy.float32)
+    logits[:, :10] = drawn.normal(0, 10, (64, 10)) * 10.0 ** drawn.integers(-3, 3, (64, 1))
+    logits[3, 2], logits[5, 9], logits[7, 0] = numpy.inf, -numpy.inf, numpy.nan
+    logits[:, 10:] = 7  # what padding holds counts for nothing
+    labels, order = drawn.integers(0, 10, 100), drawn.permutation(100)
+    share = numpy.float32(1 / count)
+    expected, losses = numpy.full((64, 16), 9, numpy.float32), numpy.full(64, 9, numpy.float32)
+    slopes, tile, each = expected.copy(), numpy.empty(18 * 16, numpy.float32), losses.copy()
+    for place in range(count):
+        label = labels[order[5 + place]]
+        losses[place] = loops._loss_and_slopes(logits[place], label, 10, share, expected[place])
+    loops._losses_and_slopes(logits.ravel(), labels, order, 5, count, 10, share, slopes.ravel(), tile, each)
+    numpy.testing.assert_array_equal(each, losses)
+    numpy.testing.assert_array_equal(slopes, expected)
+    assert numpy.isnan(losses[:count]).sum() == (count > 3) + (count > 7)
+
+
 def test_it_looks_up_often_enough(data_dir: pathlib.Path) -> None:
     """A long epoch asks whether to stop at least every half second, however dear a step is."""
     whole = data.fashion_mnist(data_dir)
