@@ -37,6 +37,7 @@ def _tile() -> tuple[int, int, int]:
 
 HAS_BF16 = {"+avx512f", "+avx512bw", "+avx512bf16"} <= set(_features())
 TILE_ROWS, TILE_VECTORS, SPARSE_VECTORS = _tile()
+HELD = 8 if TILE_VECTORS > 1 else 4  # rows of a panel that the registers hold, beside one that changes
 SCORED = 2 if TILE_VECTORS > 1 else 1  # samples whose sums for all classes fit the registers
 
 
@@ -235,6 +236,42 @@ def update(pairs: bool) -> Any:
         return signature, code
 
     return kernel
+
+
+@intrinsic
+def update_rows(typing, rows, vectors, a, step, count, b, ldb, c, ldc, scale):  # type: ignore[no-untyped-def]
+    """As the kernel of `update`, of any number of rows and up to HELD of b, which stay in registers."""
+    signature = types.void(*[types.int64] * 9, types.float32)
+
+    def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
+        rows, vectors, a, step, count, b, ldb, c, ldc, scale = args
+
+        def emit(many: int, wide: int) -> None:
+            right = [
+                [_load(builder, b, builder.add(builder.mul(ldb, LONG(k)), LONG(LANES * j))) for j in range(wide)]
+                for k in range(many)
+            ]
+            factor, loop = _splat(builder, scale), _Loop(builder, rows, [])
+            places = [builder.add(builder.mul(step, LONG(k)), loop.index) for k in range(many)]
+            left = [_splat(builder, _load(builder, a, place, FLOAT)) for place in places]
+            for j in range(wide):
+                total = _zero(builder)
+                for k in range(many):
+                    total = _fma(builder, left[k], right[k][j], total)
+                offset = builder.add(builder.mul(ldc, loop.index), LONG(LANES * j))
+                _store(builder, _fma(builder, factor, total, _load(builder, c, offset)), c, offset)
+            loop.close([])
+
+        shapes = itertools.product(range(1, HELD + 1), range(1, TILE_VECTORS + 1))
+        key = builder.add(builder.mul(count, LONG(TILE_VECTORS + 1)), vectors)
+        _choose(
+            builder,
+            key,
+            {many * (TILE_VECTORS + 1) + wide: functools.partial(emit, many, wide) for many, wide in shapes},
+        )
+        return context.get_dummy_value()
+
+    return signature, code
 
 
 @intrinsic

@@ -23,7 +23,7 @@ from models import caches
 from models.engines import kernels
 
 # Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
-KERNELS = "698323d5850169af"
+KERNELS = "b0a2f558007f5b70"
 
 
 def has_cache(sources: str, *modules: types.ModuleType) -> bool:
@@ -51,7 +51,7 @@ def checksum(*modules: types.ModuleType) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-SCORED = kernels.SCORED
+SCORED, HELD = kernels.SCORED, kernels.HELD
 LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
 PANEL, ALIGNMENT = kernels.PANEL, 64
 CLASS_ROWS = min(5, ROWS)  # half of the classes: chains enough, and both halves alike
@@ -81,6 +81,7 @@ _copy: Any = kernels.copy
 _product, _update = kernels.product(pairs=False), kernels.update(pairs=False)
 _below_highest: Any = kernels.below_highest
 _to_shares: Any = kernels.to_shares
+_update_rows: Any = kernels.update_rows
 _dots: Any = kernels.dots
 _scores: Any = kernels.scores
 _transpose, _transpose_times = kernels.transpose(False), kernels.transpose(True)
@@ -354,6 +355,9 @@ def _descend(layer, below, weights, h, g, one, batch, lanes, rate):  # type: ign
             left, w = _at(h, below[ACTIVITY] + q * lanes), _at(weights, layer[WEIGHTS] + p * height + q * wide)
             for j in range(0, wide, VECTORS * LANES):
                 vectors = min(VECTORS, (wide - j) // LANES)
+                if batch <= HELD:
+                    _update_rows(high, vectors, left, step, batch, slopes + 4 * j, wide, w + 4 * j, wide, -rate)
+                    continue
                 for i in range(0, high, ROWS):
                     rows, to = min(ROWS, high - i), w + 4 * (i * wide + j)
                     _update(rows, vectors, left + 4 * i, step, batch, slopes + 4 * j, wide, to, wide, -rate)
