@@ -110,6 +110,9 @@ def main() -> int:
         return 0
     if len(options.trees) != 2:
         parser.error(f"two folders are compared, got {len(options.trees)}")
+    for tree in options.trees:
+        if not (tree / "models" / "engines" / "cpu.py").is_file():
+            parser.error(f"a state of this project's folder is compared, which {tree} is not")
     steps: dict[Shape, int] = {}
     rounds = [
         measure(options.trees, options.data_dir, steps)
