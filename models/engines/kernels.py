@@ -37,7 +37,6 @@ def _tile() -> tuple[int, int, int]:
 
 HAS_BF16 = {"+avx512f", "+avx512bw", "+avx512bf16"} <= set(_features())
 TILE_ROWS, TILE_VECTORS, SPARSE_VECTORS = _tile()
-HELD = 8 if TILE_VECTORS > 1 else 4  # rows of a panel that the registers hold, beside one that changes
 SCORED = 2 if TILE_VECTORS > 1 else 1  # samples whose sums for all classes fit the registers
 
 
@@ -240,7 +239,7 @@ def update(pairs: bool) -> Any:
 
 @intrinsic
 def update_rows(typing, rows, vectors, a, step, count, b, ldb, c, ldc, scale):  # type: ignore[no-untyped-def]
-    """As the kernel of `update`, of any number of rows and up to HELD of b, which stay in registers."""
+    """As the kernel of `update`, of any number of rows and up to TILE_ROWS of b, which stay in registers."""
     signature = types.void(*[types.int64] * 9, types.float32)
 
     def code(context: Any, builder: ir.IRBuilder, _: Any, args: Any) -> Any:
@@ -262,13 +261,7 @@ def update_rows(typing, rows, vectors, a, step, count, b, ldb, c, ldc, scale):  
                 _store(builder, _fma(builder, factor, total, _load(builder, c, offset)), c, offset)
             loop.close([])
 
-        shapes = itertools.product(range(1, HELD + 1), range(1, TILE_VECTORS + 1))
-        key = builder.add(builder.mul(count, LONG(TILE_VECTORS + 1)), vectors)
-        _choose(
-            builder,
-            key,
-            {many * (TILE_VECTORS + 1) + wide: functools.partial(emit, many, wide) for many, wide in shapes},
-        )
+        _choose_tile(builder, count, vectors, emit)
         return context.get_dummy_value()
 
     return signature, code

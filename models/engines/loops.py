@@ -23,7 +23,7 @@ from models import caches
 from models.engines import kernels
 
 # Numba's cache looks at the content of this file alone: what it compiled holds for these kernels and no others.
-KERNELS = "b0a2f558007f5b70"
+KERNELS = "31c81f3896f67ece"
 
 
 def has_cache(sources: str, *modules: types.ModuleType) -> bool:
@@ -51,7 +51,7 @@ def checksum(*modules: types.ModuleType) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-SCORED, HELD = kernels.SCORED, kernels.HELD
+SCORED = kernels.SCORED
 LANES, ROWS, VECTORS, SPARSE_VECTORS = kernels.LANES, kernels.TILE_ROWS, kernels.TILE_VECTORS, kernels.SPARSE_VECTORS
 PANEL, ALIGNMENT = kernels.PANEL, 64
 CLASS_ROWS = min(5, ROWS)  # half of the classes: chains enough, and both halves alike
@@ -355,7 +355,7 @@ def _descend(layer, below, weights, h, g, one, batch, lanes, rate):  # type: ign
             left, w = _at(h, below[ACTIVITY] + q * lanes), _at(weights, layer[WEIGHTS] + p * height + q * wide)
             for j in range(0, wide, VECTORS * LANES):
                 vectors = min(VECTORS, (wide - j) // LANES)
-                if batch <= HELD:
+                if batch <= ROWS:
                     _update_rows(high, vectors, left, step, batch, slopes + 4 * j, wide, w + 4 * j, wide, -rate)
                     continue
                 for i in range(0, high, ROWS):

@@ -17,7 +17,7 @@ import numpy
 from models.engines import kernels, loops
 from models.engines.loops import ACTIVITY, BIAS, INPUTS, KIND, LANES, OUTPUTS, PADDED, PANEL, ROWS, VECTORS, WEIGHTS
 
-SOURCES = "f1d3e39d3cc63a3a"  # as `loops.KERNELS`, of kernels.py and loops.py
+SOURCES = "7e39b401b2ebbf4f"  # as `loops.KERNELS`, of kernels.py and loops.py
 # further columns of a layer's row: how many pairs a row has, padded to whole vectors; where its pairs begin
 PAIRS, LEFT, BOTH, ACROSS, DOWN = range(8, 13)
 COLUMNS = 13
