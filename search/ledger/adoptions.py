@@ -18,9 +18,11 @@ STALL_LIMIT = 3
 
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
-    """Looks at the beats of the others, so that a busy worker knows orphans when it is free; see `allocations.take`."""
-    seen = database.read(lambda connection: running(connection, study.study_id, own))
-    watch.look(seen, time.monotonic(), database.interruptions)
+    """Looks at the beats of the others where the lot says so, for when this worker is free; see `allocations.take`."""
+    watch.keep(time.monotonic(), database.interruptions)
+    if presence.is_drawn(watch.seen):
+        seen = database.read(lambda connection: running(connection, study.study_id, own))
+        watch.note(seen, time.monotonic(), database.interruptions)
 
 
 def _claim_row() -> sqlalchemy.Select[Any]:

@@ -5,7 +5,7 @@ owner by now and nothing is written. Each may be run twice, since the acknowledg
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy
@@ -181,13 +181,22 @@ def leave(database: Database, claim: Claim, seconds: float | None = None) -> Non
     database.write(lambda connection: fence(connection, claim, pid_started=presence.LEFT, **_spent(seconds)))
 
 
-def beat(database: Database, training: Iterable[tuple[Claim, float | None]]) -> list[Claim]:
-    """Shows that the owner of these trials lives, and how long each has trained; returns those that it has lost."""
+def beat(
+    database: Database, training: Iterable[tuple[Claim, float | None]], *beside: Callable[[sqlalchemy.Connection], Any]
+) -> list[Claim]:
+    """Shows that the owner of these trials lives, and how long each has trained; returns those that it has lost.
+
+    Args:
+        beside: what is written in the same transaction.
+    """
     # in the order of `_running`: two transactions that lock several rows must not wait for one another
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)
 
     def transaction(connection: sqlalchemy.Connection) -> list[Claim]:
-        return [claim for claim, seconds in ordered if not _touch(connection, claim, is_running(), **_spent(seconds))]
+        gone = [claim for claim, seconds in ordered if not _touch(connection, claim, is_running(), **_spent(seconds))]
+        for each in beside:
+            each(connection)
+        return gone
 
     return database.write(transaction)
 

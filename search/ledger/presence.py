@@ -5,10 +5,11 @@ import functools
 import hashlib
 import os
 import pathlib
+import random
 import socket
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import psutil
 
@@ -17,6 +18,8 @@ BEATS_PER_GRACE = 3
 # A process that lives on this host, but does not beat, may hold the interpreter's lock or be stopped: it keeps its
 # trials for so many graces (10 minutes by default). Then it counts as hung.
 LIVING_GRACES = 20
+LOOKERS = 100  # of all who have trials of a study look at the others with each beat: what that costs grows no faster
+LOT = random.SystemRandom()  # an objective may seed the module's
 LEFT = -1.0  # as `pid_started` of a trial's owner that lives, and has let go of the trial: its device has failed
 STARTED = 22 - 3  # of /proc/PID/stat behind the name: when the process began, in ticks since boot
 
@@ -90,12 +93,16 @@ class Watch:
     `LIVING_GRACES` of them. An outage, or a pause of this very process, starts all counts again: so neither makes
     anybody stale, and clocks of different machines are never compared. What another tool runs is never an orphan: it
     does not beat.
+
+    Where many trials run, a beat looks by lot (`is_drawn`). An orphan is taken by the first who asks for a trial and
+    has seen its beat stand still for long enough: of many who look seldom, one has nearly as soon.
     """
 
     def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
         self.grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._since: dict[int, tuple[tuple[str, int, int], float]] = {}
+        self._seen = 0
         self._last: float | None = None
         self._interruptions = 0
 
@@ -103,6 +110,21 @@ class Watch:
     def beat_seconds(self) -> float:
         """How often an owner beats and an observer looks."""
         return self.grace_seconds / BEATS_PER_GRACE
+
+    @property
+    def seen(self) -> int:
+        """How many trials ran when it last looked."""
+        return self._seen
+
+    def keep(self, now: float, interruptions: int = 0) -> None:
+        """The contact with the database goes on, without a look; see `look`."""
+        with self._lock:
+            self._keep(now, interruptions)
+
+    def note(self, sightings: Iterable[Sighting], now: float, interruptions: int = 0) -> None:
+        """Takes in what runs now; see `look`."""
+        with self._lock:
+            self._note([seen for seen in sightings if seen.owner], now, interruptions)
 
     def look(self, sightings: Iterable[Sighting], now: float, interruptions: int = 0) -> list[Sighting]:
         """Takes in what runs now and returns the orphans among it.
@@ -112,25 +134,36 @@ class Watch:
             now: this process's monotonic clock, seconds.
             interruptions: how often this process has lost the database so far.
         """
+        owned = [seen for seen in sightings if seen.owner]
         with self._lock:
-            pause = now - self._last if self._last is not None else 0.0
-            if interruptions != self._interruptions or pause > 2 * self.beat_seconds:
-                self._since.clear()
-            self._last, self._interruptions = now, interruptions
-            before, self._since = self._since, {}
-            orphans = []
-            for seen in sightings:
-                if not seen.owner:
-                    continue
-                mark = (seen.owner, seen.generation, seen.beat)
-                old = before.get(seen.trial_id)
-                since = old[1] if old and old[0] == mark else now
-                self._since[seen.trial_id] = (mark, since)
-                if seen.worker.is_dead():
-                    orphans.append(dataclasses.replace(seen, is_dead=True))
-                elif now - since >= seen.grace_seconds * (LIVING_GRACES if seen.worker.is_here else 1):
-                    orphans.append(seen)
-            return orphans
+            self._note(owned, now, interruptions)
+            silent = {seen.trial_id: now - self._since[seen.trial_id][1] for seen in owned}
+        orphans = []
+        for seen in owned:
+            if seen.worker.is_dead():
+                orphans.append(dataclasses.replace(seen, is_dead=True))
+            elif silent[seen.trial_id] >= seen.grace_seconds * (LIVING_GRACES if seen.worker.is_here else 1):
+                orphans.append(seen)
+        return orphans
+
+    def _note(self, owned: Collection[Sighting], now: float, interruptions: int) -> None:
+        self._keep(now, interruptions)
+        before, self._since, self._seen = self._since, {}, len(owned)
+        for seen in owned:
+            mark = (seen.owner, seen.generation, seen.beat)
+            old = before.get(seen.trial_id)
+            self._since[seen.trial_id] = (mark, old[1] if old and old[0] == mark else now)
+
+    def _keep(self, now: float, interruptions: int) -> None:
+        pause = now - self._last if self._last is not None else 0.0
+        if interruptions != self._interruptions or pause > 2 * self.beat_seconds:
+            self._since.clear()
+        self._last, self._interruptions = now, interruptions
+
+
+def is_drawn(seen: int) -> bool:
+    """Whether a beat is to look where so many trials ran: always up to `LOOKERS`, of more that many do."""
+    return LOT.random() * seen < LOOKERS
 
 
 def _started(pid: int) -> float | None:

@@ -41,10 +41,6 @@ class Entry:
             errors.StudyNotFound: the study was deleted, and its lines with it.
         """
 
-        def again(connection: sqlalchemy.Connection) -> bool:
-            line = workers.update().where(workers.c.worker_id == self.worker_id)
-            return connection.execute(line.values(seen_at=statements.clock(connection))).rowcount == 1
-
         def transaction(connection: sqlalchemy.Connection) -> None:
             now = statements.clock(connection)
             old = (workers.c.study_id == self.study.study_id, workers.c.seen_at < now - FORGET_SECONDS)
@@ -63,8 +59,13 @@ class Entry:
             }
             statements.put(connection, workers, ("worker_id",), [row])
 
-        if not database.write(again):
+        if not database.write(self.renew):
             database.write(transaction)
+
+    def renew(self, connection: sqlalchemy.Connection) -> bool:
+        """The same in a transaction of the caller's; False where it has no line."""
+        line = workers.update().where(workers.c.worker_id == self.worker_id)
+        return connection.execute(line.values(seen_at=statements.clock(connection))).rowcount == 1
 
     def strike(self, database: Database) -> None:
         """Signs out."""

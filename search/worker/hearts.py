@@ -6,7 +6,7 @@ import os
 import pathlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from search import errors
@@ -41,8 +41,8 @@ class Post(Protocol):
     def sign_out(self) -> None:
         """The worker ends."""
 
-    def look(self, trials: Trials) -> None:
-        """Shows that the worker is still there, and watches the beats of the others; `trials` are its own."""
+    def beat(self, trials: Trials) -> Collection[claims.Claim]:
+        """Shows that the worker and its trials live, and watches the others; returns which of them it has lost."""
 
     def listen(self, trials: Trials) -> None:
         """Releases the trials that are to be handed over at once."""
@@ -63,10 +63,15 @@ class Seat:
         """Strikes it out."""
         self._entry.strike(self._database)
 
-    def look(self, trials: Trials) -> None:
+    def beat(self, trials: Trials) -> Collection[claims.Claim]:
         """See `Post`."""
+        signed: list[bool] = []
+        training = [(trial.claim, trial.seconds) for trial in trials]
+        gone = claims.beat(self._database, training, lambda c: signed.append(self._entry.renew(c)))
+        if not signed[-1]:
+            self._entry.show(self._database)
         adoptions.observe(self._database, self._study, self._watch, {trial.claim.owner for trial in trials})
-        self._entry.show(self._database)
+        return gone
 
     def listen(self, trials: Trials) -> None:
         """See `Post`."""
@@ -194,11 +199,10 @@ class Heart:
             trial.lost = error
 
     def _beat(self, trials: Trials) -> None:
-        gone = claims.beat(self._database, [(trial.claim, trial.seconds) for trial in trials]) if trials else []
+        gone = self._post.beat(trials)
         for trial in trials:
             if trial.claim in gone:
                 trial.lost = claims.lost(trial.claim)
-        self._post.look(trials)
         if self._health_file is not None:
             with contextlib.suppress(OSError):  # then it grows old, which is what it is for
                 self._health_file.touch()

@@ -4,8 +4,10 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 
+import sqlalchemy
+
 from search import errors
-from search.ledger import offers, orders, presence, rosters
+from search.ledger import claims, offers, orders, presence, rosters
 from search.storage.databases import Database
 from search.worker import hearts
 
@@ -70,22 +72,38 @@ class Seats:
         for token in list(self._signed):
             self.leave(token)
 
-    def look(self, trials: hearts.Trials) -> None:
+    def beat(self, trials: hearts.Trials) -> Collection[claims.Claim]:
         """See `hearts.Post`."""
-        own = {trial.claim.owner for trial in trials}
-        seen = self._database.read(offers.running)
+        busy, training = {trial.claim.study_id for trial in trials}, [(trial.claim, trial.seconds) for trial in trials]
+        gone: Collection[claims.Claim] = ()
+        there: dict[str, bool] = {}
+
+        def show(connection: sqlalchemy.Connection) -> None:
+            there.update({token: entry.renew(connection) for token, entry in stays.items()})
+
+        with self._lock:
+            stays = {t: each for t, each in self._signed.items() if each.study.study_id in busy or t in self._fresh}
+            if stays or training:
+                gone = claims.beat(self._database, training, show)
+            for token in [token for token in stays if not there[token]]:
+                self._show(stays[token], trials)
+            for token in self._signed.keys() - stays.keys():
+                self.leave(token)
+            self._fresh.clear()
+        self._observe({trial.claim.owner for trial in trials})
+        return gone
+
+    def _observe(self, own: Collection[str]) -> None:
+        """The lot is drawn for all studies together, which one query reads."""
         with self._lock:
             watches = list(self._watches.items())
-        for study_id, watch in watches:
-            self._look(watch, seen.get(study_id, ()), own)
-        busy = {trial.claim.study_id for trial in trials}
-        with self._lock:
-            for token, entry in list(self._signed.items()):
-                if entry.study.study_id in busy or token in self._fresh:
-                    self._show(entry, trials)
-                else:
-                    self.leave(token)
-            self._fresh.clear()
+        for _, watch in watches:
+            watch.keep(time.monotonic(), self._database.interruptions)
+        if presence.is_drawn(sum(watch.seen for _, watch in watches)):
+            seen = self._database.read(offers.running)
+            for study_id, watch in watches:
+                others = [each for each in seen.get(study_id, ()) if each.owner not in own]
+                watch.note(others, time.monotonic(), self._database.interruptions)
 
     def listen(self, trials: hearts.Trials) -> None:
         """See `hearts.Post`."""

@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import pathlib
+import random
 import subprocess
 import sys
 
@@ -154,3 +155,42 @@ def test_a_step_of_the_clock_changes_no_process(tmp_path: pathlib.Path) -> None:
     if "unshare" in found.stderr or "permission" in found.stderr.lower():
         pytest.skip(f"no mount namespace here: {found.stderr.strip()}")
     assert found.stdout.strip() == "the same process", found.stderr
+
+
+def test_rare_looks_count_while_contact_goes_on() -> None:
+    """What stood still between two looks far apart is an orphan; not after a lost connection or a pause."""
+    for beats, interruptions, found in (
+        (range(10, 300, 10), 0, True),
+        (range(10, 300, 10), 1, False),
+        ((10, 20, 280, 290), 0, False),
+    ):
+        watch = presence.Watch(30)
+        watch.note([sighting()], 0)
+        for now in beats:
+            watch.keep(now, interruptions)
+        assert bool(watch.look([sighting()], 300, interruptions)) is found
+    watch.note([sighting()], 310, 0)
+    watch.keep(320)
+    assert not watch.look([sighting(2)], 330)
+
+
+def test_the_lot_bounds_how_many_look() -> None:
+    """All of a hundred look with each beat; of ten thousand a hundred or so."""
+    assert all(presence.is_drawn(seen) for seen in (0, 1, presence.LOOKERS) for _ in range(500))
+    assert 100 <= sum(presence.is_drawn(10_000) for _ in range(20_000)) <= 300
+
+
+def test_many_who_look_seldom_find_an_orphan_nearly_as_soon() -> None:
+    """2,000 workers of trials of 1,000 s: the first who is free and may takes it, at least a grace after its death."""
+    chance = random.Random(1)
+    watches = [presence.Watch(30) for _ in range(2_000)]
+    phases = [chance.randrange(10) for _ in watches]
+    for now in range(200):
+        for watch, phase in zip(watches, phases, strict=True):
+            if now % 10 == phase:
+                watch.keep(now)
+                if presence.is_drawn(len(watches)):
+                    watch.note([sighting()], now)
+        if any(watch.look([sighting()], now) for watch in chance.sample(watches, 2)):
+            break
+    assert 30 <= now <= 150

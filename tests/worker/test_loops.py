@@ -254,12 +254,12 @@ def test_a_worker_whose_heart_fails_stops_at_once(
 ) -> None:
     """Whatever the error: without beats the others would take its trial, so it hands it over and ends with it."""
     study, begun = make_study(trials=1), threading.Event()
-    show = rosters.Entry.show
+    renew = rosters.Entry.renew
 
-    def fails(entry: rosters.Entry, database: databases.Database) -> None:
+    def fails(entry: rosters.Entry, connection: sqlalchemy.Connection) -> bool:
         if begun.is_set():
             raise TypeError("Object of type float32 is not JSON serializable")
-        show(entry, database)
+        return renew(entry, connection)
 
     def endless(trial: objectives.Trial) -> objectives.Result:
         trial.report(1, 0.5, {})
@@ -268,7 +268,7 @@ def test_a_worker_whose_heart_fails_stops_at_once(
             time.sleep(0.01)
             trial.check_stop()
 
-    monkeypatch.setattr(rosters.Entry, "show", fails)
+    monkeypatch.setattr(rosters.Entry, "renew", fails)
     with pytest.raises(errors.WorkFailed, match="the heart of worker .* failed, so it ends: TypeError: Object of type"):
         loops.Worker(opened, study, endless, threading.Event(), Settings(grace_seconds=0.6)).run()
     (trial,) = summaries.whole(opened, study).trials

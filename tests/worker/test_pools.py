@@ -479,7 +479,7 @@ def test_a_failing_heart_ends_the_worker(
         if TrialState.RUNNING in done(opened, study):
             raise TypeError("odd")
 
-    monkeypatch.setattr("search.worker.seats.Seats.look", fails)
+    monkeypatch.setattr("search.worker.seats.Seats.beat", fails)
     with pytest.raises(errors.WorkFailed, match="the heart of worker .* failed, so it ends: TypeError: odd"):
         worker(opened, grace_seconds=0.3).run()
     assert done(opened, study) == [TrialState.WAITING]

@@ -25,10 +25,10 @@ def test_a_worker_is_listed_where_it_has_worked_since_the_last_beat(
     for study in (one, other):
         held.sit(rosters.Entry(study, HERE, "cpu", 30.0))
     assert members(opened, one) == members(opened, other) == ["pool"]
-    held.look(())
+    held.beat(())
     held.sit(rosters.Entry(one, HERE, "cpu", 30.0))
     assert members(opened, one) == members(opened, other) == ["pool"]
-    held.look(())
+    held.beat(())
     assert (members(opened, one), members(opened, other)) == (["pool"], [])
     held.sign_out()
     assert members(opened, one) == []
@@ -46,9 +46,9 @@ def test_a_study_that_is_gone_disturbs_no_other(opened: databases.Database, make
     with opened.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM search_workers")
     lives.delete(opened, stored)
-    held.look(())
+    held.beat(())
     assert members(opened, other) == ["pool"]
-    held.look(())
+    held.beat(())
     assert members(opened, other) == []
 
 
