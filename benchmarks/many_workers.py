@@ -27,7 +27,8 @@ import many_workers_models as models
 import many_workers_servers as servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SETTLE_SECONDS, BEGIN_SECONDS = 6.0, 0.4  # of all, and of each worker: at first all claim at once
+# of all, of each worker and of each trial: at first all claim at once
+SETTLE_SECONDS, BEGIN_SECONDS, CLAIM_SECONDS = 6.0, 0.35, 0.05
 PER_PROXY = 40
 
 
@@ -37,7 +38,9 @@ class Load:
 
     Attributes:
         round_trip: ms that the network adds; 0 for a Unix socket.
+        workers: trials at once.
         pooled: through PgBouncer, which is near the database.
+        slots: how many of them share a process.
     """
 
     tree: str
@@ -47,6 +50,12 @@ class Load:
     seconds: float
     pooled: bool = False
     sampler: str = "random"
+    slots: int = 1
+
+    @property
+    def processes(self) -> int:
+        """Those that train."""
+        return self.workers // self.slots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Seen:
         pooler: the same of PgBouncer.
         connections: of clients at the server, at the end.
         transactions: a second.
-        memory_mib: of a worker, its part of shared pages included.
+        memory_mib: of a process, its part of shared pages included.
     """
 
     claims: float
@@ -87,11 +96,11 @@ def new_study(url: str, load: Load) -> str:
 def host(load: Load, urls: list[str], study: str) -> Iterator[subprocess.Popen[str]]:
     """A host all of whose workers are at work; it is gone with the context."""
     reports = 10 if load.trial_seconds else 0
-    plan = {"urls": urls, "study": study, "workers": load.workers, "trial_seconds": load.trial_seconds}
+    plan = {"urls": urls, "study": study, "workers": load.processes, "slots": load.slots}
     command = [
         sys.executable,
         str(ROOT / "benchmarks" / "many_workers_hosts.py"),
-        json.dumps(plan | {"reports": reports}),
+        json.dumps(plan | {"trial_seconds": load.trial_seconds, "reports": reports}),
     ]
     process = subprocess.Popen(
         command,
@@ -114,9 +123,9 @@ def host(load: Load, urls: list[str], study: str) -> Iterator[subprocess.Popen[s
 def watch(server: servers.Server, load: Load) -> Seen:
     """Runs a load on a fresh study."""
     study = new_study(server.url, load)
-    count = -(-load.workers // PER_PROXY)
+    count = -(-load.processes // PER_PROXY)
     with server.reached(load.round_trip / 1000, count, load.pooled) as urls, host(load, urls, study) as process:
-        time.sleep(SETTLE_SECONDS + BEGIN_SECONDS * load.workers)
+        time.sleep(SETTLE_SECONDS + BEGIN_SECONDS * load.processes + CLAIM_SECONDS * load.workers)
         before, began = server.spent(), time.monotonic()
         time.sleep(load.seconds)
         after, ended = server.spent(), time.monotonic()
@@ -143,7 +152,7 @@ def spread(seconds: list[float]) -> str:
 
 
 HEAD = (
-    f"{'checkout':>10} {'rtt ms':>6} {'workers':>7} {'trial s':>7} {'pooler':>6} {'claims/s':>8} "
+    f"{'checkout':>10} {'rtt ms':>6} {'workers':>7} {'slots':>5} {'trial s':>7} {'pooler':>6} {'claims/s':>8} "
     f"{'claim ms, median / p95':>22} {'lock held ms':>15} {'server %':>8} {'pooler %':>8} {'conns':>5} {'tx/s':>7} "
     f"{'MiB':>4}"
 )
@@ -152,7 +161,7 @@ HEAD = (
 def row(load: Load, seen: Seen) -> str:
     """A line of the table."""
     name, pooled = pathlib.Path(load.tree).resolve().name, "yes" if load.pooled else "no"
-    run = f"{name:>10} {load.round_trip:>6g} {load.workers:>7} {load.trial_seconds:>7g} {pooled:>6}"
+    run = f"{name:>10} {load.round_trip:>6g} {load.workers:>7} {load.slots:>5} {load.trial_seconds:>7g} {pooled:>6}"
     times = f"{seen.claims:>8.2f} {spread(seen.waits):>22} {spread(seen.holds):>15}"
     spent = f"{100 * seen.server:>8.1f} {100 * seen.pooler:>8.1f}"
     return f"{run} {times} {spent} {seen.connections:>5} {seen.transactions:>7.0f} {seen.memory_mib:>4.0f}"
@@ -168,6 +177,22 @@ def loads(options: argparse.Namespace) -> Iterator[Load]:
     for workers in options.workers:
         for tree, pooled in sides:
             yield Load(tree, options.far, workers, options.trial_seconds, options.seconds, pooled)
+    for workers, slots in options.shared:
+        for tree, pooled in sides:
+            yield Load(tree, options.far, workers, options.trial_seconds, options.seconds, pooled, slots=slots)
+
+
+def pair(text: str) -> tuple[int, int]:
+    """Of `NxK`."""
+    workers, slots = map(int, text.split("x"))
+    return workers // slots * slots, slots
+
+
+def lookers(tree: str) -> float:
+    """How many of a checkout's workers look at all others with each beat."""
+    command = "import math; from search.ledger import presence; print(getattr(presence, 'LOOKERS', math.inf))"
+    run = subprocess.run([sys.executable, "-c", command], cwd=tree, capture_output=True, text=True, check=True)
+    return float(run.stdout)
 
 
 def read(path: pathlib.Path) -> Iterator[tuple[Load, Seen]]:
@@ -175,7 +200,8 @@ def read(path: pathlib.Path) -> Iterator[tuple[Load, Seen]]:
     for line in path.read_text().splitlines():
         found = json.loads(line)
         of_load, of_seen = (
-            {field.name: found[field.name] for field in dataclasses.fields(kind)} for kind in (Load, Seen)
+            {field.name: found[field.name] for field in dataclasses.fields(kind) if field.name in found}
+            for kind in (Load, Seen)
         )
         yield Load(**of_load), Seen(**of_seen)
 
@@ -189,6 +215,7 @@ def main() -> int:
     parser.add_argument("--far", type=float, default=20.0, help="ms; of the workers that train")
     parser.add_argument("--busy", type=int, default=24, help="workers that keep the lock busy")
     parser.add_argument("--workers", type=int, nargs="*", default=[40, 80, 120], help="that train")
+    parser.add_argument("--shared", type=pair, nargs="*", default=[(120, 8)], help="NxK: N that train, K to a process")
     parser.add_argument("--trial-seconds", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each load is watched")
     parser.add_argument("--pgbouncer", action="store_true", help="each load once more through it")
@@ -197,7 +224,8 @@ def main() -> int:
     options = parser.parse_args()
     options.trees = [str(pathlib.Path(tree).resolve()) for tree in options.trees]
     seen = dict(found for path in options.earlier for found in read(path))
-    with servers.Server(2 * max(options.workers, default=0) + 100) as server:
+    most = max([*options.workers, *(workers for workers, _ in options.shared)], default=0)
+    with servers.Server(2 * most + 100) as server:
         for line in server.prove(options.round_trips):
             print(line, flush=True)
         look = servers.look_seconds(server.url, database_load.new_study(server.url, "random"))
@@ -209,7 +237,8 @@ def main() -> int:
             if options.output is not None:
                 with options.output.open("a") as file:
                     file.write(json.dumps(dataclasses.asdict(load) | dataclasses.asdict(seen[load])) + "\n")
-    for line in models.report(seen, options.check_round_trip, look):
+    found = {load.tree: lookers(load.tree) for load in seen}
+    for line in models.report(seen, options.check_round_trip, look, found):
         print(line)
     return 0
 

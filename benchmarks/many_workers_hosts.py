@@ -38,6 +38,7 @@ class Plan:
 
     Attributes:
         urls: of the database, one worker after another.
+        slots: trials at once in each.
         trial_seconds: how long a trial sleeps; the first one a part of it, so that the workers are out of step.
         reports: of each trial, evenly over its time.
     """
@@ -45,6 +46,7 @@ class Plan:
     urls: list[str]
     study: str
     workers: int
+    slots: int
     trial_seconds: float
     reports: int
 
@@ -79,15 +81,16 @@ class Stopwatch:
 
 def work(plan: Plan, index: int, opened: Semaphore, begun: Event, ended: Event, answer: Connection) -> None:
     """One worker, from its first connection to its last line."""
-    stop, stopwatch, first = threading.Event(), Stopwatch(), [True]
+    stop, stopwatch, first = threading.Event(), Stopwatch(), [True] * plan.slots
     random.seed(index)
-    database = api._open(plan.urls[index % len(plan.urls)], settings.Settings(), stop, None)
+    how = settings.Settings(slots=plan.slots)
+    database = api._open(plan.urls[index % len(plan.urls)], how, stop, None)
     study = studies.load(database, plan.study)
     stopwatch.watch(database)
 
     def objective(trial: Trial) -> Result:
         length = plan.trial_seconds * (random.random() if first else 1.0)
-        first.clear()
+        del first[:1]
         for step in range(1, plan.reports + 1):
             if ended.wait(length / plan.reports) and plan.trial_seconds:
                 stop.set()
@@ -100,7 +103,7 @@ def work(plan: Plan, index: int, opened: Semaphore, begun: Event, ended: Event, 
     opened.release()
     begun.wait()
     with contextlib.suppress(errors.SearchError):
-        loops.Worker(database, study, objective, stop).run()
+        loops.Worker(database, study, objective, stop, how).run()
     answer.send(stopwatch.times)
     answer.close()
     os._exit(0)

@@ -178,7 +178,8 @@ def look_seconds(url: str, study: str) -> float:
     def spent() -> float:
         began = _seconds(pid)
         for _ in range(LOOKS):
-            adoptions.observe(database, found, watch)
+            seen = database.read(lambda connection: adoptions.running(connection, found.study_id))
+            watch.look(seen, time.monotonic())
         return (_seconds(pid) - began) / LOOKS
 
     spent()

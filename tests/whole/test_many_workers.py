@@ -55,18 +55,25 @@ def test_a_round_trip_takes_as_long_as_was_said_and_loses_nothing() -> None:
 
 
 def test_the_model_finds_what_the_figures_were_made_of() -> None:
-    """Two round trips and 3 ms under the lock; 4 ms a trial, 0.4 ms a worker and second, and a part with the square."""
+    """2 round trips and 3 ms under the lock; 4 ms a trial, 0.3 ms a second, 0.1 a process, 1 us a trial looked at."""
     alone = {
         ms: types.SimpleNamespace(holds=[0.003 + 2 * ms / 1000] * 20, claims=50.0, server=0.2)
         for ms in (0.5, 2.0, 20.0)
     }
     training = {
-        n: types.SimpleNamespace(claims=n / 100, server=n / 100 * 0.004 + n * 0.0004 + n * n * 1e-7, connections=n)
-        for n in (50, 200)
+        (n, k): types.SimpleNamespace(
+            claims=n / 100,
+            server=n / 100 * (0.004 + n * 1e-6) + n * (0.0003 + 0.0001 / k + min(n, 100) / k * 1e-7),
+            connections=n,
+        )
+        for n, k in ((50, 1), (200, 1), (200, 8))
     }
-    model = models.fit(alone, training, 1e-6)
+    model = models.fit(alone, training, 1e-6, 100)
     assert (model.turn.at, model.turn.by, model.trial) == pytest.approx((0.003, 2.0, 0.004))
-    assert (model.resting.at, model.resting.by, model.connections) == pytest.approx((0.0004, 1e-7, 1.0))
-    assert model.cores(100, 100.0) == pytest.approx(0.004 + 0.04 + 0.001)
+    assert (model.resting.at, model.resting.by, model.connections) == pytest.approx((0.0003, 0.0001, 1.0))
+    assert model.cores(100, 100.0) == pytest.approx(0.004 + 0.0001 + 0.04 + 0.001)
+    assert model.cores(1_000, 100.0) == pytest.approx(0.04 + 0.01 + 0.4 + 0.01)
+    assert model.cores(1_000, 100.0, 10) == pytest.approx(0.04 + 0.01 + 0.31 + 0.001)
+    assert models.fit(alone, training, 1e-6).cores(1_000, 100.0) > 0.04 + 0.01 + 0.4 + 0.08
     assert model.wait(1_000, 100.0, 0.02) == pytest.approx(0.43 * 0.043 / (2 * 0.57))
     assert model.wait(10_000, 100.0, 0.02) is None
