@@ -9,12 +9,21 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
+from search import errors
 from search.ledger import abilities, checkpoints, claims, endings, losses, presence, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.training import objectives, records
 
 STALL_LIMIT = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """A trial that a claim has taken, in the transaction of which it is; what it goes on from is read after that."""
+
+    trial_id: int
+    how: str
 
 
 def observe(database: Database, study: studies.Study, watch: presence.Watch, own: Collection[str] = ()) -> None:
@@ -35,38 +44,33 @@ def _claim_row() -> sqlalchemy.Select[Any]:
     ).join(schema.trials, schema.trials.c.trial_id == schema.claims.c.trial_id)
 
 
-def _claim(
-    connection: sqlalchemy.Connection,
-    study: studies.Study,
-    row: Any,
-    how: str,
-    saved: objectives.Checkpoint | None = None,
-    stands: int = -1,
-) -> claims.Claim:
-    fixed = connection.execute(
-        sqlalchemy.select(schema.system_attributes.c.value_json).where(
-            schema.system_attributes.c.trial_id == row.trial_id, schema.system_attributes.c.key == records.FIXED_PARAMS
-        )
-    ).scalar()
-    wanted = json.loads(fixed) if fixed else None
+def _claim(study: studies.Study, row: Any, how: str, owner: str) -> claims.Claim:
     return claims.Claim(
         study_id=study.study_id,
         trial_id=row.trial_id,
         number=row.number,
-        owner=row.owner,
+        owner=owner,
         generation=row.generation,
-        params=statements.read_params(connection, row.trial_id),
-        fixed=wanted if isinstance(wanted, dict) else {},
+        params={},
+        fixed={},
         seconds=row.seconds,
         how=how,
         repeat=row.repeat,
         # -1 where the last owner got further
         stalls=max(0, row.stalls),
-        saved=saved,
-        stands=stands,
         passed=row.passed,
         backend=row.backend,
     )
+
+
+def _held(connection: sqlalchemy.Connection, trial_id: int) -> dict[str, Any]:
+    """The configuration of a trial, and what an enqueued one has set."""
+    a = schema.system_attributes.c
+    query = sqlalchemy.select(a.value_json).where(a.trial_id == trial_id, a.key == records.FIXED_PARAMS)
+    fixed = connection.execute(query).scalar()
+    wanted = json.loads(fixed) if fixed else None
+    params = statements.read_params(connection, trial_id)
+    return {"params": params, "fixed": wanted if isinstance(wanted, dict) else {}}
 
 
 def _running() -> sqlalchemy.Select[Any]:
@@ -103,8 +107,7 @@ def adopt(
     study: studies.Study,
     orphan: presence.Sighting,
     mine: dict[str, Any],
-    able: abilities.Ability = abilities.ANY,
-) -> claims.Claim | None:
+) -> Taken | None:
     """Takes an orphan over; None if it beat in the meantime or has ended, or went through too many owners.
 
     Then it fails, which counts in no limit: what the objective does is another thing.
@@ -135,7 +138,7 @@ def adopt(
     if taken.stalls >= STALL_LIMIT:
         endings.fail(connection, orphan.trial_id, _verdict(taken.stalls, taken.deaths, orphan.worker.has_left))
         return None
-    return take_up(connection, study, orphan.trial_id, "adopted", able)
+    return Taken(orphan.trial_id, "adopted")
 
 
 def _verdict(stalls: int, deaths: int, has_left: bool) -> str:
@@ -159,29 +162,42 @@ def ensure_row(connection: sqlalchemy.Connection, study_id: int, trial_id: int) 
 
 
 def take_up(
-    connection: sqlalchemy.Connection,
-    study: studies.Study,
-    trial_id: int,
-    how: str,
-    able: abilities.Ability = abilities.ANY,
+    database: Database, study: studies.Study, taken: Taken, owner: str, able: abilities.Ability = abilities.ANY
 ) -> claims.Claim:
     """Goes on from the checkpoint, or clears it all where there is none, or where this worker could not go on with it.
 
     Steps after it go: a stored step would hide the new owner's report of it. Those up to a rung stay: others have been
-    compared with them.
+    compared with them. It needs no lock of the study, which would wait for a checkpoint of megabytes.
+
+    Raises:
+        errors.TrialLost: it has another owner by now, or has ended.
     """
-    row = connection.execute(_claim_row().where(schema.claims.c.trial_id == trial_id)).one()
-    saved, stands = checkpoints.find(connection, trial_id), rungs.highest(connection, trial_id)
-    former = None if able.has(row.backend) else row.backend
-    if former is not None:
-        abilities.begin_anew(connection, trial_id, former, saved.epoch if saved else 0)
-        saved = None
+
+    def transaction(connection: sqlalchemy.Connection) -> claims.Claim:
+        row = connection.execute(_claim_row().where(schema.claims.c.trial_id == taken.trial_id)).first()
+        if row is None:  # deleted with its study
+            raise errors.StudyNotFound(statements.DELETED)
+        claim = _claim(study, row, taken.how, owner)
+        claims.fence(connection, claim)
+        saved, stands = checkpoints.find(connection, taken.trial_id), rungs.highest(connection, taken.trial_id)
+        former = None if able.has(row.backend) else row.backend
+        if former is not None:
+            abilities.begin_anew(connection, taken.trial_id, former, saved.epoch if saved else 0)
+            saved = None
+        _clear(connection, taken.trial_id, saved, stands)
+        held = _held(connection, taken.trial_id)
+        backend = claim.backend if former is None else None
+        return dataclasses.replace(claim, **held, saved=saved, stands=stands, backend=backend, former=former)
+
+    return database.write(transaction)
+
+
+def _clear(connection: sqlalchemy.Connection, trial_id: int, saved: objectives.Checkpoint | None, stands: int) -> None:
+    """Removes what lies beyond what a training goes on from, but for what others have been compared with."""
     if saved is None:
         checkpoints.delete(connection, trial_id)
     later = schema.steps.c.step > max(saved.epoch if saved else -1, stands)
     connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == trial_id, later))
-    claim = _claim(connection, study, row, how, saved, stands)
-    return claim if former is None else dataclasses.replace(claim, backend=None, former=former)
 
 
 def fall_back(database: Database, claim: claims.Claim, saved: objectives.Checkpoint | None) -> int:
@@ -199,11 +215,8 @@ def fall_back(database: Database, claim: claims.Claim, saved: objectives.Checkpo
 
     def transaction(connection: sqlalchemy.Connection) -> int:
         claims.fence(connection, claim)
-        if saved is None:
-            checkpoints.delete(connection, claim.trial_id)
         stands = rungs.highest(connection, claim.trial_id)
-        later = schema.steps.c.step > max(saved.epoch if saved else -1, stands)
-        connection.execute(schema.steps.delete().where(schema.steps.c.trial_id == claim.trial_id, later))
+        _clear(connection, claim.trial_id, saved, stands)
         return stands
 
     return database.write(transaction)

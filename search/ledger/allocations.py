@@ -54,6 +54,7 @@ class NoTrial(enum.Enum):
     STOPPED = "the study was stopped"
 
 
+Found = claims.Claim | adoptions.Taken | NoTrial
 USED_UP = (NoTrial.FINISHED, NoTrial.EXHAUSTED)
 VERDICTS = {
     failures.Verdict.WAIT: NoTrial.WAIT,
@@ -83,26 +84,27 @@ def take(
     """
     owner, tries = uuid.uuid4().hex, itertools.count()
 
-    def transaction(connection: sqlalchemy.Connection) -> claims.Claim | NoTrial:
+    def transaction(connection: sqlalchemy.Connection) -> tuple[Found, float | None]:
         # before the lock: there may be a thousand, and who adopts one makes sure that nothing has changed
         seen = adoptions.running(connection, study.study_id, own)
         orphans = watch.look(seen, time.monotonic(), database.interruptions)
         account = accounts.lock(connection, study, worker.name)
         order = stops.note_bound(connection, study, account.order, bound)
-        mine = schema.claims.c.owner == owner
-        found: claims.Claim | NoTrial
-        if next(tries) and (unheard := connection.execute(adoptions._claim_row().where(mine)).first()) is not None:
-            found = adoptions.take_up(connection, study, unheard.trial_id, "answer lost", able)
+        mine = sqlalchemy.select(schema.claims.c.trial_id).where(schema.claims.c.owner == owner)
+        if next(tries) and (unheard := connection.execute(mine).scalar()) is not None:
+            found: Found = adoptions.Taken(unheard, "answer lost")
         else:
             sign = _signature(worker) | {"owner": owner, "grace_seconds": watch.grace_seconds}
             asked = turns.Turns(connection, study, worker.machine, wish, able)
             found = _Asked(connection, study, order, account, worker, sign, asked).answer(orphans)
-        if isinstance(found, claims.Claim):
+        if not isinstance(found, NoTrial):
             stops.note_begin(connection, study, order)
-            return dataclasses.replace(found, epoch_seconds=order.epoch_seconds)
-        return found
+        return found, order.epoch_seconds
 
-    return database.write(transaction)
+    found, epoch_seconds = database.write(transaction)
+    if isinstance(found, adoptions.Taken):
+        found = adoptions.take_up(database, study, found, owner, able)
+    return found if isinstance(found, NoTrial) else dataclasses.replace(found, epoch_seconds=epoch_seconds)
 
 
 def _signature(worker: presence.Identity) -> dict[str, Any]:
@@ -121,13 +123,13 @@ class _Asked:
     sign: dict[str, Any]
     turns: turns.Turns
 
-    def answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
+    def answer(self, orphans: Iterable[presence.Sighting]) -> Found:
         """An orphan first, then what the budget has room for; what it could not finish is left to others."""
         found = self._answer(orphans)
         ends = found in (NoTrial.WAIT, NoTrial.FAILURES, *USED_UP)
         return NoTrial.ENGINE if ends and self.turns.passed else found
 
-    def _answer(self, orphans: Iterable[presence.Sighting]) -> claims.Claim | NoTrial:
+    def _answer(self, orphans: Iterable[presence.Sighting]) -> Found:
         if self.order.state is not orders.StudyState.ACTIVE:
             return NoTrial.PAUSED if self.order.state is orders.StudyState.PAUSED else NoTrial.STOPPED
         found, signs, verdict = self.account.counts, self.account.signs, None
@@ -135,7 +137,7 @@ class _Asked:
             counts.fold(self.connection, self.study.study_id)
         if found.of(TrialState.FAIL):
             if signs.suspected and failures.excuse_lone(self.connection, self.study):
-                found = self._counts()
+                found = counts.read(self.connection, self.study.study_id)
                 signs = latest.read(self.connection, self.study.study_id, self.worker.name)
             judged = failures.judge(self.connection, self.study, self.order, signs, found.failures)
             verdict = None if judged is None else VERDICTS[judged]
@@ -144,19 +146,16 @@ class _Asked:
         for orphan in orphans:
             if not self.turns.takes(orphan.backend):
                 continue
-            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign, self.turns.able):
+            if adopted := adoptions.adopt(self.connection, self.study, orphan, self.sign):
                 return adopted
-            found = self._counts()  # it may have failed
+            found = counts.read(self.connection, self.study.study_id)  # it may have failed
         return verdict or self._within_budget(found)
 
-    def _counts(self) -> counts.Counts:
-        return counts.read(self.connection, self.study.study_id)
-
-    def _within_budget(self, found: counts.Counts) -> claims.Claim | NoTrial:
+    def _within_budget(self, found: counts.Counts) -> Found:
         """A waiting trial or a new one, where the budget has room for it."""
         if found.unknown:
             foreign.reserve(self.connection, self.study)
-            found = self._counts()
+            found = counts.read(self.connection, self.study.study_id)
         budget, hours = self.order.trials, self.order.hours
         running, waiting = found.of(TrialState.RUNNING), found.of(TrialState.WAITING)
         if hours is not None and counts.spent_seconds(self.connection, self.study.study_id) >= 3600 * hours:
@@ -175,7 +174,7 @@ class _Asked:
             return claim
         return NoTrial.WAIT if running else self._end(found, why)
 
-    def _dequeue(self, found: counts.Counts) -> claims.Claim | None:
+    def _dequeue(self, found: counts.Counts) -> adoptions.Taken | None:
         """A paused trial that is to go on, or one that waits otherwise."""
         if found.paused:
             promoted = self.turns.promoted()
@@ -186,7 +185,7 @@ class _Asked:
         first = self.turns.waiting()
         return None if first is None else self._start(first, "waiting")
 
-    def _go_on(self, found: counts.Counts) -> claims.Claim | None:
+    def _go_on(self, found: counts.Counts) -> adoptions.Taken | None:
         """A paused trial where nothing new can begin."""
         chosen = self.turns.left(not found.of(TrialState.RUNNING) and not found.of(TrialState.COMPLETE))
         return None if chosen is None else self._start(chosen, "promoted")
@@ -199,7 +198,7 @@ class _Asked:
             closings.tell(self.connection, self.study, self.worker.name, reason)
         return why
 
-    def _start(self, trial_id: int, how: str) -> claims.Claim | None:
+    def _start(self, trial_id: int, how: str) -> adoptions.Taken | None:
         """A waiting trial, unless a plain Optuna worker pops it in this moment, without the study's lock."""
         moved = self.connection.execute(
             schema.trials.update()
@@ -214,7 +213,7 @@ class _Asked:
             .where(schema.claims.c.trial_id == trial_id)
             .values(generation=schema.claims.c.generation + 1, **self.sign)
         )
-        return adoptions.take_up(self.connection, self.study, trial_id, how, self.turns.able)
+        return adoptions.Taken(trial_id, how)
 
     def _create(self) -> claims.Claim:
         study_id, last = self.study.study_id, self.account.last_number

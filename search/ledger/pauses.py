@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import TrialState
 
-from search.ledger import checkpoints, claims, rungs, studies
+from search.ledger import claims, rungs, studies
 from search.storage import schema, statements
 from search.storage.databases import Database
 from search.study import ladders, validation
@@ -107,10 +107,14 @@ def report(
 
     def transaction(connection: sqlalchemy.Connection) -> None:
         statements.lock_study(connection, study)
-        claims.write(connection, claim, progress)
+        claims.write(connection, claim, dataclasses.replace(progress, attrs={}, saved=None))
         rungs.add(connection, study.study_id, claim.trial_id, rung, own)
 
     database.write(transaction)
+    # megabytes, for which nobody is to wait; and last: from beyond a rung that is not noted no training would note it
+    if progress.attrs or progress.saved is not None:
+        rest = dataclasses.replace(progress, steps={})
+        database.write(lambda connection: claims.write(connection, claim, rest))
 
 
 def settle(
@@ -134,15 +138,20 @@ def settle(
     own, tries = rungs.standing(value, study.spec.study.direction == "maximize"), itertools.count()
     ladder = ladder_of(study)
 
+    def is_best(connection: sqlalchemy.Connection) -> bool:
+        found = (study.study_id, claim.trial_id, rung, own)
+        return ladder is None or rungs.is_among_best(connection, *found, ladder.factor)
+
+    # before the lock, where it will hardly go on
+    if progress.saved is not None and not (database.read(is_best) if goes_on is None else goes_on):
+        whole, progress = progress, claims.Progress(progress.seconds)
+        database.write(lambda connection: claims.write(connection, claim, whole))
+
     def transaction(connection: sqlalchemy.Connection) -> bool:
         statements.lock_study(connection, study)
         if next(tries) and _has_paused(connection, claim, rung):  # in a transaction whose acknowledgement was lost
             return False
-        stays = goes_on
-        if stays is None:
-            found = (study.study_id, claim.trial_id, rung, own)
-            stays = ladder is None or rungs.is_among_best(connection, *found, ladder.factor)
-        if stays:
+        if is_best(connection) if goes_on is None else goes_on:
             claims.fence(connection, claim, passed=rung)
             return True
         claims.release(connection, claim, progress, paused=rung, standing=own)
@@ -166,9 +175,8 @@ def bound(connection: sqlalchemy.Connection, study: studies.Study) -> None:
         return
     saved = schema.checkpoints.join(schema.claims, c.trial_id == schema.checkpoints.c.trial_id)
     kept = sqlalchemy.select(c.trial_id).select_from(saved).where(c.study_id == study.study_id, IS_PAUSED)
-    ordered = kept.order_by(c.paused.desc(), c.standing, c.trial_id)
-    for trial_id in connection.execute(ordered).scalars().all()[ladder.checkpoints :]:
-        checkpoints.delete(connection, trial_id)
+    rest = kept.order_by(c.paused.desc(), c.standing, c.trial_id).offset(ladder.checkpoints)
+    connection.execute(schema.checkpoints.delete().where(schema.checkpoints.c.trial_id.in_(rest)))
 
 
 def ladder_of(study: studies.Study) -> ladders.Ladder | None:

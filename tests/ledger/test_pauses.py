@@ -5,11 +5,14 @@ import dataclasses
 import pathlib
 import random
 import threading
+from collections.abc import Callable
+from typing import Any
 
+import numpy
 import optuna
 import pytest
 import sqlalchemy
-from conftest import quick_text
+from conftest import Server, quick_text
 from forgetful import Forgetful
 from optuna.trial import TrialState
 from pausing import begin, complete, create, reach, text
@@ -18,9 +21,11 @@ from trials import ME, SAVED, Clock, state, take
 from search import errors
 from search.cli import tables
 from search.ledger import (
+    adoptions,
     allocations,
     amendments,
     backups,
+    checkpoints,
     checks,
     claims,
     configurations,
@@ -471,4 +476,116 @@ def test_an_amended_study_knows_its_new_rungs(opened: databases.Database) -> Non
     amendments.amend(opened, study, plain)
     study = studies.load(opened, study.name)
     assert begin(opened, study).number == 4  # where nothing pauses it goes on
+    exact(opened, study)
+
+
+def under_lock(database: databases.Database, call: Callable[[], Any]) -> list[str]:
+    """The statements that are sent while the study's lock is held, the commit as one."""
+    found: list[str] = []
+    held: list[bool] = []
+
+    def sent(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if held:
+            found.append(statement)
+        if "FOR UPDATE" in statement and "FROM studies" in statement:
+            held.append(True)
+
+    def committed(_connection: Any) -> None:
+        if held:
+            found.append("commit")
+            held.clear()
+
+    sqlalchemy.event.listen(database.engine, "before_cursor_execute", sent)
+    sqlalchemy.event.listen(database.engine, "commit", committed)
+    try:
+        call()
+    finally:
+        sqlalchemy.event.remove(database.engine, "before_cursor_execute", sent)
+        sqlalchemy.event.remove(database.engine, "commit", committed)
+    return found
+
+
+def test_nobody_waits_for_a_checkpoint(postgres: Server) -> None:
+    """At a rung, a pause and a promotion the study's lock is held for a few round trips, and for no megabytes."""
+    database = databases.Database(postgres.new_database(postgres.prepared))
+    study, saved = create(database, trials=5), dataclasses.replace(SAVED, epoch=1)
+    for value, goes_on in ((0.1, False), (0.2, False), (0.3, False), (0.4, True)):
+        claim = begin(database, study, wish=pauses.Wish())
+        whole = claims.Progress(1.0, {1: value}, {"note": 1}, saved)
+        at_rung = under_lock(database, lambda: pauses.report(database, study, claim, whole, 1, value))  # noqa: B023
+        assert len(at_rung) == 4
+        more = claims.Progress(2.0, saved=saved)
+        how = (database, study, claim, more, 1, value)
+        ending = under_lock(database, lambda: pauses.settle(*how, goes_on=goes_on))  # noqa: B023
+        assert len(ending) == (2 if goes_on else 4)
+        sent = at_rung + ending
+        assert not [each for each in sent if "INSERT INTO search_checkpoints" in each or "user_attributes" in each]
+        assert state(database, study, claim.number).user_attrs["note"] == 1
+    complete(database, claim, 0.4)
+    found: list[claims.Claim] = []
+    taking = under_lock(database, lambda: found.append(begin(database, study, wish=pauses.Wish((2,)))))
+    assert (found[0].number, found[0].how, found[0].saved and found[0].saved.epoch) == (2, "promoted", 1)
+    assert not [each for each in taking if "search_checkpoints" in each or "trial_params" in each]
+    exact(database, study)
+    database.close()
+
+
+def test_a_rung_is_noted_before_the_checkpoint_behind_it(
+    opened: databases.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies between them leaves a trial that is compared, and is trained up to the rung once more."""
+    study, saved = create(opened, trials=3), dataclasses.replace(SAVED, epoch=1)
+    claim = begin(opened, study)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            pauses.report(opened, study, claim, claims.Progress(1.0, {1: 0.5}, {}, saved), 1, 0.5)
+    assert opened.read(lambda connection: rungs.count(connection, study.study_id, 1)) == 1
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
+    assert (adopted.number, adopted.saved, adopted.stands) == (0, None, 1)
+    assert state(opened, study, 0).intermediate_values == {1: 0.5}
+    exact(opened, study)
+
+
+def test_a_claim_is_whole_though_its_worker_dies_in_it(opened: databases.Database) -> None:
+    """Between the claim and what it goes on from nothing is lost: whoever adopts the trial finds its checkpoint."""
+    study, saved = create(opened, trials=1), dataclasses.replace(SAVED, epoch=1)
+    claim = begin(opened, study)
+    pauses.report(opened, study, claim, claims.Progress(1.0, {1: 0.5}), 1, 0.5)
+    assert not pauses.settle(opened, study, claim, claims.Progress(saved=saved), 1, 0.5, goes_on=False)
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adoptions, "take_up", dies)
+        with pytest.raises(KeyboardInterrupt):
+            take(opened, study)
+    adopted = take(opened, study, watch=Clock(opened, study).watch)
+    assert (adopted.number, adopted.how, adopted.saved.epoch, adopted.stands) == (0, "adopted", 1, 1)
+    assert all(map(numpy.array_equal, adopted.saved.weights, saved.weights))
+    assert adopted.params == state(opened, study, 0).params
+    exact(opened, study)
+
+
+def test_a_trial_that_is_lost_in_the_claim_is_passed_by(
+    opened: databases.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another has adopted it before its claim was through: nothing of it is written."""
+    study = create(opened, trials=1)
+    claim = begin(opened, study)
+    claims.hand_over(opened, claim, saved=dataclasses.replace(SAVED, epoch=1))
+    take_up, taken = adoptions.take_up, []
+
+    def late(*given: Any) -> Any:
+        if not taken:
+            taken.append(True)
+            taken.append(take(opened, study, watch=Clock(opened, study).watch))
+        return take_up(*given)
+
+    monkeypatch.setattr(adoptions, "take_up", late)
+    with pytest.raises(errors.TrialLost):
+        take(opened, study)
+    assert isinstance(taken[1], claims.Claim)
+    assert claims.beat(opened, [(taken[1], 1.0)]) == []
     exact(opened, study)
