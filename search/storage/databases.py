@@ -87,7 +87,7 @@ class Database:
         return self._retry(lambda: self._run(transaction, immediate=True))
 
     def read(self, transaction: Callable[[sqlalchemy.Connection], T], one_moment: bool = False) -> T:
-        """Runs statements that only read.
+        """Runs a transaction that only reads.
 
         Args:
             one_moment: of Postgres too it sees what was there when it began; on SQLite all do.
@@ -125,10 +125,8 @@ class Database:
         turn = self._turn if immediate else contextlib.nullcontext()
         with turn, self.engine.connect() as connection:
             connection = connection.execution_options(begin_immediate=immediate)
-            if not immediate and connection.dialect.name == "postgresql":
-                # each statement sees what was committed when it began: a transaction around them would add two requests
-                level = "REPEATABLE READ" if one_moment else "AUTOCOMMIT"
-                connection = connection.execution_options(isolation_level=level)
+            if one_moment and connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin() as begun:
                 result = transaction(connection)
                 if not begun.is_active:  # rolled back by `transaction`

@@ -411,19 +411,3 @@ def test_threads_take_turns_at_writing_to_a_file(opened: databases.Database) -> 
         second.result(60)
     assert wrote.is_set()
     assert opened.interruptions == 0
-
-
-def test_a_read_keeps_no_transaction_open(postgres: Server) -> None:
-    """Between its statements the server waits for nothing: a lock or an old snapshot is not kept."""
-    url = postgres.new_database(postgres.prepared)
-    database, other = databases.Database(url), databases.Database(url)
-    states = "SELECT state FROM pg_stat_activity WHERE pid = %(pid)s"
-
-    def look(connection: sqlalchemy.Connection) -> str:
-        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-        return str(other.read(lambda c: c.exec_driver_sql(states, {"pid": pid}).scalar_one()))
-
-    assert (database.read(look), database.read(look, one_moment=True)) == ("idle", "idle in transaction")
-    assert database.write(look) == "idle in transaction"
-    for each in (database, other):
-        each.close()
