@@ -28,8 +28,8 @@ import many_workers_servers as servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # of all, of each worker and of each trial: at first all claim at once
-SETTLE_SECONDS, BEGIN_SECONDS, CLAIM_SECONDS = 6.0, 0.35, 0.05
-PER_PROXY = 40
+SETTLE_SECONDS, BEGIN_SECONDS, CLAIM_SECONDS = 6.0, 0.35, 0.12
+PER_PROXY, REPORT_SECONDS = 40, 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ def new_study(url: str, load: Load) -> str:
 @contextlib.contextmanager
 def host(load: Load, urls: list[str], study: str) -> Iterator[subprocess.Popen[str]]:
     """A host all of whose workers are at work; it is gone with the context."""
-    reports = 10 if load.trial_seconds else 0
+    reports = round(load.trial_seconds / REPORT_SECONDS)
     plan = {"urls": urls, "study": study, "workers": load.processes, "slots": load.slots}
     command = [
         sys.executable,
