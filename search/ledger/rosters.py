@@ -6,7 +6,7 @@ Nothing is decided by it: who may adopt a trial is found by observation (presenc
 import collections
 import dataclasses
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy
@@ -71,6 +71,11 @@ class Entry:
         """Signs out."""
         line = workers.delete().where(workers.c.worker_id == self.worker_id)
         database.write(lambda connection: connection.execute(line))
+
+
+def renew(connection: sqlalchemy.Connection, entries: Mapping[str, Entry]) -> dict[str, bool]:
+    """The same of several lines; which of them are there."""
+    return {key: entry.renew(connection) for key, entry in entries.items()}
 
 
 @dataclasses.dataclass(frozen=True)

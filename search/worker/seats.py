@@ -4,8 +4,6 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 
-import sqlalchemy
-
 from search import errors
 from search.ledger import claims, offers, orders, presence, rosters
 from search.storage.databases import Database
@@ -77,14 +75,10 @@ class Seats:
         busy, training = {trial.claim.study_id for trial in trials}, [(trial.claim, trial.seconds) for trial in trials]
         gone: Collection[claims.Claim] = ()
         there: dict[str, bool] = {}
-
-        def show(connection: sqlalchemy.Connection) -> None:
-            there.update({token: entry.renew(connection) for token, entry in stays.items()})
-
         with self._lock:
             stays = {t: each for t, each in self._signed.items() if each.study.study_id in busy or t in self._fresh}
             if stays or training:
-                gone = claims.beat(self._database, training, show)
+                gone = claims.beat(self._database, training, lambda c: there.update(rosters.renew(c, stays)))
             for token in [token for token in stays if not there[token]]:
                 self._show(stays[token], trials)
             for token in self._signed.keys() - stays.keys():
