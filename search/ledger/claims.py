@@ -182,20 +182,15 @@ def leave(database: Database, claim: Claim, seconds: float | None = None) -> Non
 
 
 def beat(
-    database: Database, training: Iterable[tuple[Claim, float | None]], *beside: Callable[[sqlalchemy.Connection], Any]
+    database: Database, training: Iterable[tuple[Claim, float | None]], beside: Callable[[Any], Any] = lambda _: None
 ) -> list[Claim]:
-    """Shows that the owner of these trials lives, and how long each has trained; returns those that it has lost.
-
-    Args:
-        beside: what is written in the same transaction.
-    """
+    """Shows that the owner of these trials lives, how long each has trained, and `beside`; returns those it has lost."""
     # in the order of `_running`: two transactions that lock several rows must not wait for one another
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)
 
     def transaction(connection: sqlalchemy.Connection) -> list[Claim]:
         gone = [claim for claim, seconds in ordered if not _touch(connection, claim, is_running(), **_spent(seconds))]
-        for each in beside:
-            each(connection)
+        beside(connection)
         return gone
 
     return database.write(transaction)
