@@ -184,7 +184,7 @@ def leave(database: Database, claim: Claim, seconds: float | None = None) -> Non
 def beat(
     database: Database, training: Iterable[tuple[Claim, float | None]], beside: Callable[[Any], Any] = lambda _: None
 ) -> list[Claim]:
-    """Shows that the owner of these trials lives, how long each has trained, `beside`; returns those that it has lost."""
+    """Shows that the owner of these trials lives, how long each has trained, `beside`; returns those it has lost."""
     # in the order of `_running`: two transactions that lock several rows must not wait for one another
     ordered = sorted(training, key=lambda pair: pair[0].trial_id)
 
