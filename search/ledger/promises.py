@@ -102,7 +102,7 @@ class Model:
             if self.tree.key(found) not in known.taken:
                 break
             found = self.tree.complete(
-                lambda p, _: fixed[p.name] if p.name in fixed else p.snap(p.at(float(generator.random())), 0.5)
+                lambda p, _: fixed[p.name] if p.name in fixed else p.nearest(p.at(float(generator.random())))
             )
         return found
 

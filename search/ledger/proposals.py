@@ -81,7 +81,7 @@ class Ask:
 
     def complete(self, choose: Callable[[parameters.Parameter], scalars.Value]) -> spaces.Params:
         """A whole configuration: what is fixed, and what `choose` says of each other parameter that exists."""
-        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.snap(choose(p), 0.5))
+        return self.tree.complete(lambda p, _: self.fixed[p.name] if p.name in self.fixed else p.nearest(choose(p)))
 
 
 def propose(name: str, ask: Ask) -> spaces.Params:

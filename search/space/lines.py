@@ -65,4 +65,4 @@ class Line:
             return found
         if isinstance(values, range):
             return values[min(max(round((found - values.start) / values.step), 0), len(values) - 1)]
-        return parameter.snap(found, 0.5)
+        return parameter.nearest(found)

@@ -53,6 +53,10 @@ class Parameter:
             return near if abs(near - value) <= within * steps.step else value
         return value
 
+    def nearest(self, value: Value) -> Value:
+        """The value of a stepped dimension of floats nearest to a number; half a step may round to a little more."""
+        return self.snap(value, 1.0)
+
     def classes(self, comparisons: Sequence[Condition]) -> Iterator[tuple[Value, int]]:
         """Its values in groups that some comparisons cannot tell apart: the first of each, and how many there are."""
         all_values = self.values or ()

@@ -67,7 +67,7 @@ class Looks:
         return ladder[min(max(at + (1 if place > line.place(value) else -1), 0), len(ladder) - 1)]
 
     def _complete(self, choose: Callable[[parameters.Parameter], scalars.Value], fixed: spaces.Params) -> spaces.Params:
-        return self._tree.complete(lambda p, _: fixed[p.name] if p.name in fixed else p.snap(choose(p), 0.5))
+        return self._tree.complete(lambda p, _: fixed[p.name] if p.name in fixed else p.nearest(choose(p)))
 
     def candidates(
         self, best: Sequence[spaces.Params], generator: numpy.random.Generator, fixed: spaces.Params

@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from search.space import conditions, parameters, spaces
+from search.space import conditions, lines, parameters, spaces
 from search.space.scalars import CategoricalDistribution
 from search.study import specs
 
@@ -240,3 +240,16 @@ def test_steps_are_the_numbers_as_they_are_written(low: float, high: float, step
         assert axis.snap(low + place * step) == value
         axis.check(value)
     assert axis.snap(low + 0.4 * step) == low + 0.4 * step
+    assert axis.nearest(low + 0.4 * step) == low
+
+
+def test_every_number_has_a_nearest_step() -> None:
+    """Half-way too, where floats make of half a step a little more: 0.0075 is 0.008 in steps of 0.001."""
+    for step in (1e-4, 1e-3, 0.01, 0.1, 0.3, 7.0):
+        axis = parameters.Parameter("x", FloatDistribution(0.0, 16 * step, step=step))
+        line = lines.Line.find(axis)
+        assert line is not None
+        for place in range(33):
+            assert axis.nearest(place / 2 * step) in set(axis.values or ())
+            assert line.value(axis, place / 32) in set(axis.values or ())
+    assert parameters.Parameter("x", FloatDistribution(0.0, 0.015, step=0.001)).nearest(0.0075) == 0.008
