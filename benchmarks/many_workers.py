@@ -185,6 +185,8 @@ def loads(options: argparse.Namespace) -> Iterator[Load]:
 def pair(text: str) -> tuple[int, int]:
     """Of `NxK`."""
     workers, slots = map(int, text.split("x"))
+    if not 1 <= slots <= workers:
+        raise ValueError
     return workers // slots * slots, slots
 
 
